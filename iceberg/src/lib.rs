@@ -1,1 +1,21 @@
-//! Under construction.
+//! A synchronous Apache Iceberg library: table metadata, manifests, scans, writing and commits.
+//!
+//! It reads and writes files only through [`io::FileIo`], knows neither PostgreSQL nor the network,
+//! starts no runtime and has no clock: callers pass the time in milliseconds from 1970-01-01 UTC.
+//! The vocabulary is the [Iceberg table specification](https://iceberg.apache.org/spec/)'s; version
+//! 2 is written, versions 1 to 3 are read.
+
+pub mod error;
+pub mod io;
+
+pub mod spec;
+
+pub mod manifest;
+
+pub mod expr;
+pub mod scan;
+
+pub mod commit;
+pub mod write;
+
+pub use error::{Error, Result};

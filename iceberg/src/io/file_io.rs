@@ -1,0 +1,67 @@
+//! The traits through which every byte is read and written.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+
+/// Opens, creates and deletes files by the absolute path or URI that metadata stores.
+///
+/// Not `Send`: an implementation may belong to one thread. What it opens is shareable.
+pub trait FileIo {
+    /// Opens an existing file for positional reads.
+    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>>;
+
+    /// Creates a file that must not exist yet, and whatever directories it needs.
+    fn create(&self, path: &str) -> Result<Box<dyn OutputFile>>;
+
+    /// Deletes a file; a file that is not there is an error of kind `NotFound`.
+    fn delete(&self, path: &str) -> Result<()>;
+}
+
+/// An immutable file, open for reading from any thread.
+pub trait InputFile: Send + Sync {
+    /// The path it was opened by.
+    fn path(&self) -> &str;
+
+    /// Its length in bytes.
+    fn len(&self) -> u64;
+
+    /// Whether it has no bytes.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Fills `buf` from `offset`; fewer bytes than asked for is an error of kind `UnexpectedEof`.
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()>;
+
+    /// The whole file, which must be no longer than `limit` bytes.
+    fn read_all(&self, limit: u64) -> Result<Vec<u8>> {
+        let too_long = |detail: String| {
+            let source = std::io::Error::new(std::io::ErrorKind::FileTooLarge, detail);
+            Error::io("read", self.path(), source)
+        };
+        let len = self.len();
+        if len > limit {
+            return Err(too_long(format!("{len} bytes, the limit is {limit}")));
+        }
+        let len = usize::try_from(len).map_err(|e| too_long(e.to_string()))?;
+        let mut bytes = vec![0; len];
+        self.read_at(0, &mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A file that is being written, from its first byte to its last.
+///
+/// Dropping it without [`finish`](Self::finish) leaves an incomplete file behind, which the caller
+/// deletes.
+pub trait OutputFile {
+    /// The path it was created by.
+    fn path(&self) -> &str;
+
+    /// Appends all of `bytes`.
+    fn write_all(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Makes the file durable and returns its length in bytes.
+    fn finish(self: Box<Self>) -> Result<u64>;
+}

@@ -1,0 +1,359 @@
+//! Columns are encoded and compressed here, on the calling thread or on workers.
+//!
+//! Each top-level column has a queue of tasks, which run in order and one at a time; any thread
+//! may run the next task of any column that is not busy, so work spreads evenly however uneven the
+//! columns are. Without workers the calling thread runs everything; with workers it runs tasks
+//! only while the queues hold more than their limit of bytes, so it never just waits for long.
+
+use std::any::Any;
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use arrow::array::ArrayRef;
+use arrow::datatypes::FieldRef;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
+use parquet::errors::ParquetError;
+
+use super::nan_counts::{NanCounts, count_nans};
+use super::options::Spawn;
+use crate::error::{Error, Result};
+
+/// The columns of a file that is being written.
+pub(super) struct ColumnEncoders {
+    shared: Arc<Shared>,
+    workers: Vec<JoinHandle<()>>,
+    queue_bytes: usize,
+}
+
+struct Shared {
+    path: String,
+    state: Mutex<State>,
+    /// A task was queued, or the workers are to stop.
+    work: Condvar,
+    /// A task is done.
+    done: Condvar,
+}
+
+struct State {
+    columns: Vec<Column>,
+    /// Tasks queued and not done, and the bytes of arrays among them.
+    open_tasks: usize,
+    queued_bytes: usize,
+    /// Encoded columns by row group and column.
+    chunks: BTreeMap<usize, Vec<Option<Vec<ArrowColumnChunk>>>>,
+    nan_counts: NanCounts,
+    failure: Option<Error>,
+    stopped: bool,
+}
+
+struct Column {
+    tasks: VecDeque<Task>,
+    /// `None` while a thread works on the column.
+    encoder: Option<ColumnEncoder>,
+    /// Bytes of the current row group once written.
+    estimate: usize,
+}
+
+enum Task {
+    Begin(Vec<ArrowColumnWriter>),
+    Write { array: ArrayRef, bytes: usize },
+    End { row_group: usize },
+}
+
+/// A column's writers, one a leaf, for the current row group.
+struct ColumnEncoder {
+    field: FieldRef,
+    writers: Vec<ArrowColumnWriter>,
+    nan_counts: NanCounts,
+}
+
+impl ColumnEncoders {
+    /// Encoders of `fields` for the file at `path`.
+    pub(super) fn new(path: &str, fields: &[FieldRef], queue_bytes: usize) -> Self {
+        let columns = fields
+            .iter()
+            .map(|field| Column {
+                tasks: VecDeque::new(),
+                encoder: Some(ColumnEncoder {
+                    field: Arc::clone(field),
+                    writers: Vec::new(),
+                    nan_counts: NanCounts::new(),
+                }),
+                estimate: 0,
+            })
+            .collect();
+        let state = State {
+            columns,
+            open_tasks: 0,
+            queued_bytes: 0,
+            chunks: BTreeMap::new(),
+            nan_counts: NanCounts::new(),
+            failure: None,
+            stopped: false,
+        };
+        let shared = Shared {
+            path: path.to_owned(),
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            done: Condvar::new(),
+        };
+        Self { shared: Arc::new(shared), workers: Vec::new(), queue_bytes }
+    }
+
+    /// Starts `count` workers, unless they run already.
+    pub(super) fn start_workers(&mut self, count: usize, spawn: Spawn) -> Result<()> {
+        while self.workers.len() < count {
+            let shared = Arc::clone(&self.shared);
+            let worker = spawn(Box::new(move || shared.work_until_stopped()))
+                .map_err(|e| Error::io("start an encoder thread for", &*self.shared.path, e))?;
+            self.workers.push(worker);
+        }
+        Ok(())
+    }
+
+    /// Whether workers have been started.
+    pub(super) fn has_workers(&self) -> bool {
+        !self.workers.is_empty()
+    }
+
+    /// Begins a row group with the writers of each column's leaves.
+    pub(super) fn begin_row_group(&self, writers: Vec<Vec<ArrowColumnWriter>>) -> Result<()> {
+        self.queue(writers.into_iter().map(Task::Begin).collect())
+    }
+
+    /// Queues an array for each column, with the bytes it takes.
+    pub(super) fn write(&self, arrays: Vec<(ArrayRef, usize)>) -> Result<()> {
+        self.queue(arrays.into_iter().map(|(array, bytes)| Task::Write { array, bytes }).collect())
+    }
+
+    /// Ends the row group; its chunks are [`Self::take_row_group`]'s to give.
+    pub(super) fn end_row_group(&self, row_group: usize) -> Result<()> {
+        let mut state = self.shared.lock();
+        let columns = state.columns.len();
+        state.chunks.insert(row_group, (0..columns).map(|_| None).collect());
+        drop(state);
+        self.queue((0..columns).map(|_| Task::End { row_group }).collect())
+    }
+
+    /// The encoded columns of an ended row group, once all are; `wait` encodes and waits until
+    /// they are.
+    pub(super) fn take_row_group(
+        &self,
+        row_group: usize,
+        wait: bool,
+    ) -> Result<Option<Vec<ArrowColumnChunk>>> {
+        let mut state = self.shared.lock();
+        loop {
+            state.check()?;
+            let ready = match state.chunks.get(&row_group) {
+                Some(columns) => columns.iter().all(Option::is_some),
+                None => return Ok(None),
+            };
+            if ready {
+                let columns = state.chunks.remove(&row_group).unwrap_or_default();
+                return Ok(Some(columns.into_iter().flatten().flatten().collect()));
+            }
+            if !wait {
+                return Ok(None);
+            }
+            state = self.shared.help(state);
+        }
+    }
+
+    /// Bytes that the rows queued or encoded, and not taken, will take in the file.
+    pub(super) fn estimated_bytes(&self) -> u64 {
+        let state = self.shared.lock();
+        let encoding: usize = state.columns.iter().map(|column| column.estimate).sum();
+        let encoded: u64 = state
+            .chunks
+            .values()
+            .flatten()
+            .flatten()
+            .flatten()
+            .map(|chunk| chunk.close().bytes_written)
+            .sum();
+        encoding as u64 + encoded
+    }
+
+    /// NaNs of all row groups taken so far.
+    pub(super) fn nan_counts(&self) -> NanCounts {
+        self.shared.lock().nan_counts.clone()
+    }
+
+    fn queue(&self, tasks: Vec<Task>) -> Result<()> {
+        let limit = if self.workers.is_empty() { 0 } else { self.queue_bytes };
+        let mut state = self.shared.lock();
+        state.check()?;
+        for (column, task) in tasks.into_iter().enumerate() {
+            state.open_tasks += 1;
+            if let Task::Write { bytes, .. } = task {
+                state.queued_bytes += bytes;
+            }
+            if let Some(column) = state.columns.get_mut(column) {
+                column.tasks.push_back(task);
+            }
+        }
+        self.shared.work.notify_all();
+        while state.open_tasks > 0 && (limit == 0 || state.queued_bytes > limit) {
+            state = self.shared.help(state);
+            state.check()?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ColumnEncoders {
+    /// Stops the workers after the tasks they are at and waits for them.
+    fn drop(&mut self) {
+        self.shared.lock().stopped = true;
+        self.shared.work.notify_all();
+        for worker in self.workers.drain(..) {
+            // Tasks catch their panics, so there is no outcome to look at.
+            drop(worker.join());
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work_until_stopped(&self) {
+        let mut state = self.lock();
+        while !state.stopped {
+            state = match state.take_task() {
+                Some(taken) => self.run(state, taken),
+                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Runs a task on the calling thread, or waits until a worker has done one.
+    fn help<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        match state.take_task() {
+            Some(taken) => self.run(state, taken),
+            None => self.done.wait(state).unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn run<'a>(
+        &'a self,
+        state: MutexGuard<'a, State>,
+        (index, task, mut encoder): (usize, Task, ColumnEncoder),
+    ) -> MutexGuard<'a, State> {
+        drop(state);
+        let bytes = if let Task::Write { bytes, .. } = task { bytes } else { 0 };
+        let outcome = catch_unwind(AssertUnwindSafe(|| encoder.run(task)))
+            .unwrap_or_else(|panic| Err(panic_error(&*panic)));
+        let estimate = encoder.estimate();
+
+        let mut state = self.lock();
+        state.open_tasks -= 1;
+        state.queued_bytes -= bytes;
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(finished)) => state.finish_column(index, finished),
+            Err(error) => {
+                state.failure.get_or_insert_with(|| Error::parquet(&*self.path, error));
+            }
+        }
+        if let Some(column) = state.columns.get_mut(index) {
+            column.estimate = estimate;
+            column.encoder = Some(encoder);
+            if !column.tasks.is_empty() {
+                self.work.notify_one();
+            }
+        }
+        self.done.notify_all();
+        state
+    }
+}
+
+/// What ending a row group gives for a column.
+struct FinishedColumn {
+    row_group: usize,
+    chunks: Vec<ArrowColumnChunk>,
+    nan_counts: NanCounts,
+}
+
+impl State {
+    /// The first task of the idle column with the most tasks.
+    fn take_task(&mut self) -> Option<(usize, Task, ColumnEncoder)> {
+        let (index, column) = self
+            .columns
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, column)| column.encoder.is_some() && !column.tasks.is_empty())
+            .max_by_key(|(_, column)| column.tasks.len())?;
+        let encoder = column.encoder.take()?;
+        let task = column.tasks.pop_front()?;
+        Some((index, task, encoder))
+    }
+
+    fn finish_column(&mut self, index: usize, finished: FinishedColumn) {
+        for (id, count) in finished.nan_counts {
+            *self.nan_counts.entry(id).or_default() += count;
+        }
+        let columns = self.chunks.get_mut(&finished.row_group);
+        if let Some(slot) = columns.and_then(|columns| columns.get_mut(index)) {
+            *slot = Some(finished.chunks);
+        }
+    }
+
+    /// Gives the first failure, and clears the queues: nothing of the file can be used any more.
+    fn check(&mut self) -> Result<()> {
+        let Some(failure) = self.failure.take() else {
+            return if self.stopped {
+                Err(Error::invalid_argument("DataFileWriter", "an earlier call failed"))
+            } else {
+                Ok(())
+            };
+        };
+        self.stopped = true;
+        for column in &mut self.columns {
+            column.tasks.clear();
+        }
+        Err(failure)
+    }
+}
+
+impl ColumnEncoder {
+    fn run(&mut self, task: Task) -> Result<Option<FinishedColumn>, ParquetError> {
+        match task {
+            Task::Begin(writers) => self.writers = writers,
+            Task::Write { array, .. } => {
+                let leaves = compute_leaves(&self.field, &array)?;
+                for (writer, leaf) in self.writers.iter_mut().zip(&leaves) {
+                    writer.write(leaf)?;
+                }
+                count_nans(&self.field, &array, &mut self.nan_counts);
+            }
+            Task::End { row_group } => {
+                let writers = std::mem::take(&mut self.writers);
+                let chunks = writers
+                    .into_iter()
+                    .map(ArrowColumnWriter::close)
+                    .collect::<Result<Vec<_>, _>>()?;
+                let nan_counts = std::mem::take(&mut self.nan_counts);
+                return Ok(Some(FinishedColumn { row_group, chunks, nan_counts }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn estimate(&self) -> usize {
+        self.writers.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+    }
+}
+
+fn panic_error(panic: &(dyn Any + Send)) -> ParquetError {
+    let message = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message");
+    ParquetError::General(format!("encoding panicked: {message}"))
+}

@@ -1,0 +1,25 @@
+//! Data files are written here: Arrow batches become Parquet with field ids and statistics.
+//!
+//! [`DataFileWriter`] takes batches and gives back the [`DataFile`](crate::manifest::DataFile) for
+//! the manifest. When to start a new file is the caller's decision; committing is
+//! [`crate::commit`]'s. Encoding may run on worker threads; output is written by the calling thread
+//! alone.
+
+mod arrow_schema;
+mod parquet_schema;
+
+mod encoder;
+mod options;
+mod output;
+
+mod bounds;
+mod conform;
+mod metrics;
+mod nan_counts;
+
+mod data_file_writer;
+
+pub use arrow_schema::{arrow_schema, arrow_type};
+pub use data_file_writer::DataFileWriter;
+pub use options::{Compression, Encoder, Spawn, WriteOptions};
+
