@@ -1,0 +1,137 @@
+//! Memory for the values of one batch: few large allocations in its memory context.
+
+use crate::codec::array::{MAX_ALLOC_SIZE, align};
+use crate::error::ValueError;
+use crate::varlena::{VARHDRSZ, plain_header};
+use pgrx::pg_sys::{self, Datum, MemoryContext};
+use std::slice;
+
+/// What is allocated at least.
+const CHUNK: usize = 64 * 1024;
+/// `MAXIMUM_ALIGNOF`, which palloc keeps.
+const MAXIMUM_ALIGNOF: usize = 8;
+
+pub(super) struct Arena {
+    context: MemoryContext,
+    /// Unused part of the newest chunk.
+    free: *mut u8,
+    left: usize,
+}
+
+impl Arena {
+    /// # Safety
+    ///
+    /// `context` is a valid memory context, and stays so while what is allocated here is used.
+    pub(super) unsafe fn new(context: MemoryContext) -> Self {
+        Self {
+            context,
+            free: std::ptr::null_mut(),
+            left: 0,
+        }
+    }
+
+    pub(super) fn context(&self) -> MemoryContext {
+        self.context
+    }
+
+    /// Makes room for `size` bytes, so that the next allocations up to it are contiguous.
+    pub(super) fn reserve(&mut self, size: usize) {
+        if size <= self.left {
+            return;
+        }
+        let size = size.max(CHUNK);
+        // SAFETY: the context is valid by `new`. Raises through the guard when out of memory, and
+        // does not return NULL.
+        self.free = unsafe {
+            pg_sys::MemoryContextAllocExtended(
+                self.context,
+                size,
+                pg_sys::MCXT_ALLOC_HUGE as std::ffi::c_int,
+            )
+        }
+        .cast();
+        self.left = size;
+    }
+
+    /// Uninitialised memory, aligned for every type.
+    #[inline]
+    pub(super) fn alloc(&mut self, size: usize) -> *mut u8 {
+        let size = align(size, MAXIMUM_ALIGNOF);
+        if size > self.left {
+            self.reserve(size);
+        }
+        let start = self.free;
+        // SAFETY: at least `size` bytes of the chunk are left.
+        self.free = unsafe { start.add(size) };
+        self.left -= size;
+        start
+    }
+
+    /// A varlena datum with the bytes that `parts` hold, one after the other.
+    #[inline]
+    pub(super) fn varlena(&mut self, bytes: &[u8]) -> Result<Datum, ValueError> {
+        let size = varlena_size(bytes.len())?;
+        let start = self.alloc(size);
+        // SAFETY: `size` bytes were allocated for the header and the bytes.
+        unsafe {
+            start
+                .cast::<[u8; VARHDRSZ]>()
+                .write_unaligned(plain_header(size));
+            start
+                .add(VARHDRSZ)
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+        Ok(Datum::from(start))
+    }
+
+    /// A zeroed varlena datum of `size` bytes, header included, and those bytes.
+    pub(super) fn zeroed_varlena(&mut self, size: usize) -> Result<(Datum, &mut [u8]), ValueError> {
+        let size = varlena_size(size.saturating_sub(VARHDRSZ))?;
+        let start = self.alloc(size);
+        // SAFETY: `size` bytes were allocated, and nothing else refers to them.
+        let bytes = unsafe {
+            start.write_bytes(0, size);
+            slice::from_raw_parts_mut(start, size)
+        };
+        bytes[..VARHDRSZ].copy_from_slice(&plain_header(size));
+        Ok((Datum::from(start), bytes))
+    }
+
+    /// Bytes that [`varlena`](Self::varlena) takes for a value, at most.
+    pub(super) const fn varlena_space(length: usize) -> usize {
+        length + VARHDRSZ + MAXIMUM_ALIGNOF
+    }
+}
+
+/// The size with header, if a datum can be that large.
+#[inline]
+fn varlena_size(length: usize) -> Result<usize, ValueError> {
+    match length + VARHDRSZ {
+        size if size <= MAX_ALLOC_SIZE => Ok(size),
+        size => Err(ValueError::DatumTooLarge { size }),
+    }
+}
+
+/// Makes a memory context current, and the one before it current again on drop.
+pub(super) struct ContextSwitch(MemoryContext);
+
+impl ContextSwitch {
+    /// # Safety
+    ///
+    /// `context` is a valid memory context for the life of the value.
+    pub(super) unsafe fn to(context: MemoryContext) -> Self {
+        // SAFETY: the caller vouches for the context; only this thread uses the global.
+        unsafe {
+            let previous = pg_sys::CurrentMemoryContext;
+            pg_sys::CurrentMemoryContext = context;
+            Self(previous)
+        }
+    }
+}
+
+impl Drop for ContextSwitch {
+    fn drop(&mut self) {
+        // SAFETY: it was current when this value was made, and outer code keeps it.
+        unsafe { pg_sys::CurrentMemoryContext = self.0 }
+    }
+}

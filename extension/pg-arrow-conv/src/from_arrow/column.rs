@@ -1,0 +1,86 @@
+//! Datums of one column, and the dispatch by type family.
+
+use super::arena::Arena;
+use super::{composite, datetime, jsonb, list, numeric, primitive, promote, text};
+use crate::error::ValueError;
+use crate::types::{ColumnType, TypeKind};
+use arrow::array::{Array, ArrayRef};
+use pgrx::pg_sys::Datum;
+
+/// Datums and NULL flags, one per row. Where a value is NULL its datum is zero.
+#[derive(Default)]
+pub(super) struct DatumColumn {
+    pub(super) values: Vec<Datum>,
+    pub(super) isnull: Vec<bool>,
+}
+
+impl DatumColumn {
+    pub(super) fn clear(&mut self) {
+        self.values.clear();
+        self.isnull.clear();
+    }
+
+    /// Fills the column with what `make` yields for the rows that are not NULL.
+    #[inline]
+    pub(super) fn fill_with(
+        &mut self,
+        array: &dyn Array,
+        mut make: impl FnMut(usize) -> Result<Datum, ValueError>,
+    ) -> Result<(), ValueError> {
+        self.clear();
+        self.values.reserve(array.len());
+        match array.nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => {
+                for row in 0..array.len() {
+                    self.values.push(make(row)?);
+                }
+                self.isnull.resize(array.len(), false);
+            }
+            Some(nulls) => {
+                self.isnull.reserve(array.len());
+                for (row, valid) in nulls.iter().enumerate() {
+                    self.values
+                        .push(if valid { make(row)? } else { Datum::null() });
+                    self.isnull.push(!valid);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Converts an array to datums of the column's type, allocated in the arena.
+pub(super) fn decode(
+    column: &ColumnType,
+    array: &ArrayRef,
+    out: &mut DatumColumn,
+    arena: &mut Arena,
+) -> Result<(), ValueError> {
+    let array = promote::promote(column, array)?;
+    let array = array.as_ref();
+    match column.kind() {
+        TypeKind::Bool => primitive::decode_bool(array, out),
+        TypeKind::Int2 => primitive::decode_int2(array, out),
+        TypeKind::Int4 => primitive::decode_int4(array, out),
+        TypeKind::Int8 => primitive::decode_int8(array, out),
+        TypeKind::Float4 => primitive::decode_float4(array, out),
+        TypeKind::Float8 => primitive::decode_float8(array, out),
+        TypeKind::Numeric { precision, scale } => {
+            numeric::decode_numeric(array, *precision, *scale, out, arena)
+        }
+        TypeKind::Text => text::decode_text(array, out, arena),
+        TypeKind::Varchar(None) | TypeKind::Bpchar(None) => text::decode_text(array, out, arena),
+        TypeKind::Varchar(Some(limit)) => text::decode_varchar(array, *limit, out, arena),
+        TypeKind::Bpchar(Some(limit)) => text::decode_bpchar(array, *limit, out, arena),
+        TypeKind::Name => text::decode_name(array, out, arena),
+        TypeKind::Jsonb => jsonb::decode_jsonb(array, out, arena),
+        TypeKind::Bytea => text::decode_bytea(array, out, arena),
+        TypeKind::Date => datetime::decode_date(array, out),
+        TypeKind::Time => datetime::decode_time(array, out),
+        TypeKind::Timestamp => datetime::decode_timestamp(array, "timestamp", out),
+        TypeKind::Timestamptz => datetime::decode_timestamp(array, "timestamp with time zone", out),
+        TypeKind::Uuid => primitive::decode_uuid(array, out, arena),
+        TypeKind::Array(kind) => list::decode_list(array, kind, out, arena),
+        TypeKind::Composite(kind) => composite::decode_struct(array, kind, out, arena),
+    }
+}

@@ -1,0 +1,14 @@
+//! Tuples into Arrow columns, a row at a time, straight from the slot's datums.
+
+mod appender;
+mod bytes;
+mod column;
+mod composite;
+mod datetime;
+mod jsonb;
+mod list;
+mod numeric;
+mod primitive;
+mod text;
+
+pub use appender::{MAX_BATCH_BYTES, RowAppender};

@@ -1,0 +1,235 @@
+//! From `pg_attribute`'s type OID and typmod to a [`ColumnType`].
+
+use super::{ArrayKind, Attribute, ColumnType, CompositeKind, Storage, TypeKind, unsupported};
+use crate::codec::numeric::MAX_PRECISION;
+use crate::error::ConvError;
+use pgrx::pg_sys::{self, Oid};
+use std::ffi::{CStr, c_char};
+
+/// `VARHDRSZ` as typmods count it.
+const VARHDRSZ: i32 = pg_sys::VARHDRSZ as i32;
+
+impl ColumnType {
+    /// Resolves the type of a column, looking into domains, arrays and composite types.
+    ///
+    /// Reads the catalogs, so it needs a transaction. `column_name` is for error messages.
+    ///
+    /// # Errors
+    ///
+    /// [`ConvError::UnsupportedType`] for a type without an exact Arrow form, and
+    /// [`ConvError::UnsupportedEncoding`] for a string type in a database that is not UTF-8.
+    pub fn resolve(type_oid: Oid, typmod: i32, column_name: &str) -> Result<Self, ConvError> {
+        resolve_at(type_oid, typmod, column_name, column_name)
+    }
+}
+
+/// `path` is the column with the fields above this type, for error messages.
+fn resolve_at(type_oid: Oid, typmod: i32, name: &str, path: &str) -> Result<ColumnType, ConvError> {
+    let mut base_typmod = typmod;
+    // SAFETY: reads the catalogs through the guard; the typmod is a live local.
+    let base_oid = unsafe { pg_sys::getBaseTypeAndTypmod(type_oid, &mut base_typmod) };
+    let unsupported = |hint: String| ConvError::UnsupportedType {
+        column: path.to_owned(),
+        type_name: type_name(type_oid, typmod),
+        hint,
+    };
+
+    let kind = match base_oid {
+        pg_sys::BOOLOID => TypeKind::Bool,
+        pg_sys::INT2OID => TypeKind::Int2,
+        pg_sys::INT4OID => TypeKind::Int4,
+        pg_sys::INT8OID => TypeKind::Int8,
+        pg_sys::FLOAT4OID => TypeKind::Float4,
+        pg_sys::FLOAT8OID => TypeKind::Float8,
+        pg_sys::NUMERICOID => numeric_kind(base_typmod).ok_or_else(|| {
+            unsupported(format!(
+                "Declare it as numeric(p,s) with p up to {MAX_PRECISION} and s between 0 and p."
+            ))
+        })?,
+        pg_sys::TEXTOID | pg_sys::JSONOID => TypeKind::Text,
+        pg_sys::VARCHAROID => TypeKind::Varchar(character_limit(base_typmod)),
+        pg_sys::BPCHAROID => TypeKind::Bpchar(character_limit(base_typmod)),
+        pg_sys::NAMEOID => TypeKind::Name,
+        pg_sys::JSONBOID => TypeKind::Jsonb,
+        pg_sys::BYTEAOID => TypeKind::Bytea,
+        pg_sys::DATEOID => TypeKind::Date,
+        pg_sys::TIMEOID => TypeKind::Time,
+        pg_sys::TIMESTAMPOID => TypeKind::Timestamp,
+        pg_sys::TIMESTAMPTZOID => TypeKind::Timestamptz,
+        pg_sys::UUIDOID => TypeKind::Uuid,
+        _ => {
+            // SAFETY: catalog lookups through the guard.
+            let (element_oid, typtype) = unsafe {
+                (
+                    pg_sys::get_element_type(base_oid),
+                    pg_sys::get_typtype(base_oid) as u8,
+                )
+            };
+            if element_oid != Oid::INVALID {
+                let element = resolve_at(element_oid, base_typmod, name, path)?;
+                let storage = storage_of(element_oid);
+                TypeKind::Array(Box::new(ArrayKind {
+                    element_oid,
+                    storage,
+                    element,
+                }))
+            } else if typtype == pg_sys::TYPTYPE_COMPOSITE {
+                let composite = composite_kind(base_oid, path)?;
+                if composite.live().next().is_none() {
+                    return Err(unsupported(
+                        "Add an attribute to the composite type.".to_owned(),
+                    ));
+                }
+                TypeKind::Composite(Box::new(composite))
+            } else {
+                return Err(unsupported(unsupported::hint(base_oid, typtype).to_owned()));
+            }
+        }
+    };
+
+    if is_string(&kind) && !database_is_utf8() {
+        return Err(ConvError::UnsupportedEncoding {
+            column: path.to_owned(),
+            type_name: type_name(type_oid, typmod),
+            encoding: database_encoding_name(),
+        });
+    }
+    Ok(ColumnType {
+        name: name.to_owned(),
+        kind,
+    })
+}
+
+/// `numeric_typmod_precision` and `numeric_typmod_scale`; `None` when Decimal128 cannot hold it.
+fn numeric_kind(typmod: i32) -> Option<TypeKind> {
+    if typmod < VARHDRSZ {
+        return None;
+    }
+    let precision = ((typmod - VARHDRSZ) >> 16) & 0xFFFF;
+    // The scale is an 11-bit signed number.
+    let scale = (((typmod - VARHDRSZ) & 0x7FF) ^ 1024) - 1024;
+    let precision = u8::try_from(precision)
+        .ok()
+        .filter(|p| (1..=MAX_PRECISION).contains(p))?;
+    let scale = u8::try_from(scale).ok().filter(|s| *s <= precision)?;
+    Some(TypeKind::Numeric { precision, scale })
+}
+
+fn character_limit(typmod: i32) -> Option<usize> {
+    usize::try_from(typmod - VARHDRSZ).ok()
+}
+
+fn is_string(kind: &TypeKind) -> bool {
+    matches!(
+        kind,
+        TypeKind::Text
+            | TypeKind::Varchar(_)
+            | TypeKind::Bpchar(_)
+            | TypeKind::Name
+            | TypeKind::Jsonb
+    )
+}
+
+fn composite_kind(type_oid: Oid, path: &str) -> Result<CompositeKind, ConvError> {
+    let row_type = RowType::copy_of(type_oid);
+    let attributes = row_type
+        .attributes()
+        .iter()
+        .map(|attribute| {
+            let storage = Storage {
+                length: attribute.attlen,
+                by_value: attribute.attbyval,
+                alignment: alignment(attribute.attalign),
+            };
+            if attribute.attisdropped {
+                return Ok(Attribute {
+                    storage,
+                    column: None,
+                });
+            }
+            let name = attribute.name();
+            let path = format!("{path}.{name}");
+            let column = resolve_at(attribute.atttypid, attribute.atttypmod, name, &path)?;
+            Ok(Attribute {
+                storage,
+                column: Some(column),
+            })
+        })
+        .collect::<Result<_, ConvError>>()?;
+    Ok(CompositeKind {
+        type_oid,
+        attributes,
+    })
+}
+
+/// A private copy of a composite type's row descriptor, freed on drop.
+pub(crate) struct RowType(pg_sys::TupleDesc);
+
+impl RowType {
+    /// Copies it in the current memory context. `type_oid` is a composite type.
+    pub(crate) fn copy_of(type_oid: Oid) -> Self {
+        // SAFETY: catalog lookup through the guard; raises for what is no composite type.
+        Self(unsafe { pg_sys::lookup_rowtype_tupdesc_copy(type_oid, -1) })
+    }
+
+    pub(crate) fn as_ptr(&self) -> pg_sys::TupleDesc {
+        self.0
+    }
+
+    pub(crate) fn attributes(&self) -> &[pg_sys::FormData_pg_attribute] {
+        // SAFETY: the descriptor is ours until drop, and has natts attributes.
+        unsafe { (*self.0).attrs.as_slice((*self.0).natts as usize) }
+    }
+}
+
+impl Drop for RowType {
+    fn drop(&mut self) {
+        // SAFETY: lookup_rowtype_tupdesc_copy made it, without a reference count.
+        unsafe { pg_sys::FreeTupleDesc(self.0) }
+    }
+}
+
+fn storage_of(type_oid: Oid) -> Storage {
+    let (mut length, mut by_value, mut typalign) = (0, false, 0);
+    // SAFETY: catalog lookup through the guard; the outputs are live locals.
+    unsafe {
+        pg_sys::get_typlenbyvalalign(type_oid, &mut length, &mut by_value, &mut typalign);
+    }
+    Storage {
+        length,
+        by_value,
+        alignment: alignment(typalign),
+    }
+}
+
+fn alignment(typalign: c_char) -> usize {
+    match typalign as u8 {
+        pg_sys::TYPALIGN_SHORT => 2,
+        pg_sys::TYPALIGN_INT => 4,
+        pg_sys::TYPALIGN_DOUBLE => 8,
+        _ => 1,
+    }
+}
+
+fn type_name(type_oid: Oid, typmod: i32) -> String {
+    // SAFETY: returns a palloc'd C string, which is copied and freed.
+    unsafe {
+        let name = pg_sys::format_type_with_typemod(type_oid, typmod);
+        let owned = CStr::from_ptr(name).to_string_lossy().into_owned();
+        pg_sys::pfree(name.cast());
+        owned
+    }
+}
+
+fn database_is_utf8() -> bool {
+    // SAFETY: reads a global that is set when the backend connects.
+    let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
+    u32::try_from(encoding) == Ok(pg_sys::pg_enc::PG_UTF8)
+}
+
+fn database_encoding_name() -> String {
+    // SAFETY: returns a static C string.
+    unsafe { CStr::from_ptr(pg_sys::GetDatabaseEncodingName()) }
+        .to_string_lossy()
+        .into_owned()
+}
