@@ -27,7 +27,9 @@ fn as_decimal(datum: &Datum) -> Option<(i128, u32)> {
     match datum {
         Datum::Int(value) => Some((i128::from(*value), 0)),
         Datum::Long(value) => Some((i128::from(*value), 0)),
-        Datum::Decimal { unscaled, scale, .. } => Some((*unscaled, *scale)),
+        Datum::Decimal {
+            unscaled, scale, ..
+        } => Some((*unscaled, *scale)),
         _ => None,
     }
 }
@@ -59,8 +61,16 @@ fn compare_decimals(a: (i128, u32), b: (i128, u32)) -> Option<Ordering> {
     match (rescale(a), rescale(b)) {
         (Some(a), Some(b)) => Some(a.cmp(&b)),
         // Only the one that was scaled up can overflow: it is the larger in magnitude.
-        (None, Some(b)) => Some(if b < 0 { Ordering::Less } else { Ordering::Greater }),
-        (Some(a), None) => Some(if a < 0 { Ordering::Greater } else { Ordering::Less }),
+        (None, Some(b)) => Some(if b < 0 {
+            Ordering::Less
+        } else {
+            Ordering::Greater
+        }),
+        (Some(a), None) => Some(if a < 0 {
+            Ordering::Greater
+        } else {
+            Ordering::Less
+        }),
         (None, None) => None,
     }
 }
@@ -70,27 +80,58 @@ mod tests {
     use super::*;
 
     fn decimal(unscaled: i128, scale: u32) -> Datum {
-        Datum::Decimal { unscaled, precision: 38, scale }
+        Datum::Decimal {
+            unscaled,
+            precision: 38,
+            scale,
+        }
     }
 
     #[test]
     fn decimals_compare_across_scales_and_with_integers() {
         let order = |a: Datum, b: Datum| compare(&a, &b);
-        assert_eq!(order(decimal(150, 2), decimal(15, 1)), Some(Ordering::Equal));
-        assert_eq!(order(decimal(151, 2), decimal(15, 1)), Some(Ordering::Greater));
-        assert_eq!(order(Datum::Int(2), decimal(199, 2)), Some(Ordering::Greater));
-        assert_eq!(order(decimal(i128::MAX, 0), decimal(1, 38)), Some(Ordering::Greater));
-        assert_eq!(order(decimal(-i128::MAX, 0), decimal(-1, 38)), Some(Ordering::Less));
-        assert_eq!(order(decimal(1, 38), decimal(i128::MAX, 0)), Some(Ordering::Less));
+        assert_eq!(
+            order(decimal(150, 2), decimal(15, 1)),
+            Some(Ordering::Equal)
+        );
+        assert_eq!(
+            order(decimal(151, 2), decimal(15, 1)),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(
+            order(Datum::Int(2), decimal(199, 2)),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(
+            order(decimal(i128::MAX, 0), decimal(1, 38)),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(
+            order(decimal(-i128::MAX, 0), decimal(-1, 38)),
+            Some(Ordering::Less)
+        );
+        assert_eq!(
+            order(decimal(1, 38), decimal(i128::MAX, 0)),
+            Some(Ordering::Less)
+        );
         assert_eq!(order(decimal(-1, 38), decimal(0, 0)), Some(Ordering::Less));
     }
 
     #[test]
     fn nan_is_the_greatest_and_zeros_are_equal() {
         let nan = Datum::Double(f64::NAN);
-        assert_eq!(compare(&nan, &Datum::Float(f32::NAN)), Some(Ordering::Equal));
-        assert_eq!(compare(&nan, &Datum::Double(f64::INFINITY)), Some(Ordering::Greater));
-        assert_eq!(compare(&Datum::Float(-0.0), &Datum::Double(0.0)), Some(Ordering::Equal));
+        assert_eq!(
+            compare(&nan, &Datum::Float(f32::NAN)),
+            Some(Ordering::Equal)
+        );
+        assert_eq!(
+            compare(&nan, &Datum::Double(f64::INFINITY)),
+            Some(Ordering::Greater)
+        );
+        assert_eq!(
+            compare(&Datum::Float(-0.0), &Datum::Double(0.0)),
+            Some(Ordering::Equal)
+        );
     }
 
     #[test]

@@ -231,6 +231,9 @@ mod tests {
             compare(4, CompareOp::Lt),
             Predicate::Not(Box::new(Predicate::NotNull { field_id: 2 })),
         ]);
-        assert_eq!(predicate.field_ids().into_iter().collect::<Vec<_>>(), [2, 4]);
+        assert_eq!(
+            predicate.field_ids().into_iter().collect::<Vec<_>>(),
+            [2, 4]
+        );
     }
 }

@@ -15,8 +15,16 @@ pub(crate) fn datum_from_parquet(
     use PrimitiveType as P;
     let physical = leaf.physical_type();
     let logical = leaf.logical_type_ref();
-    let int = || (physical == PhysicalType::INT32).then(|| i32_from(bytes)).flatten();
-    let long = || (physical == PhysicalType::INT64).then(|| i64_from(bytes)).flatten();
+    let int = || {
+        (physical == PhysicalType::INT32)
+            .then(|| i32_from(bytes))
+            .flatten()
+    };
+    let long = || {
+        (physical == PhysicalType::INT64)
+            .then(|| i64_from(bytes))
+            .flatten()
+    };
     let in_unit = |unit: TimeUnit, utc: bool| match logical {
         Some(LogicalType::Timestamp(t)) => t.unit == unit && t.is_adjusted_to_u_t_c == utc,
         _ => false,
@@ -43,7 +51,11 @@ pub(crate) fn datum_from_parquet(
                 }
                 _ => return None,
             };
-            Datum::Decimal { unscaled, precision, scale }
+            Datum::Decimal {
+                unscaled,
+                precision,
+                scale,
+            }
         }
         P::Date if logical == Some(&LogicalType::Date) => Datum::Date(int()?),
         P::Time => match logical {

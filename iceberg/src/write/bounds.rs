@@ -72,19 +72,31 @@ mod tests {
     fn short_values_are_their_own_bounds() {
         assert_eq!(lower_bound(Datum::String("abc".into())), b"abc");
         assert_eq!(upper("abc").as_deref(), Some("abc"));
-        assert_eq!(upper("éééééééééééééééé").as_deref(), Some("éééééééééééééééé"));
-        assert_eq!(upper_bound(Datum::Binary(vec![0xff; 16])), Some(vec![0xff; 16]));
+        assert_eq!(
+            upper("éééééééééééééééé").as_deref(),
+            Some("éééééééééééééééé")
+        );
+        assert_eq!(
+            upper_bound(Datum::Binary(vec![0xff; 16])),
+            Some(vec![0xff; 16])
+        );
     }
 
     #[test]
     fn long_strings_are_cut_between_code_points_and_the_upper_one_is_incremented() {
         let long = "é".repeat(20);
-        assert_eq!(lower_bound(Datum::String(long.clone())), "é".repeat(16).into_bytes());
+        assert_eq!(
+            lower_bound(Datum::String(long.clone())),
+            "é".repeat(16).into_bytes()
+        );
         assert_eq!(upper(&long), Some(format!("{}ê", "é".repeat(15))));
         let carry = format!("a{}", "\u{10ffff}".repeat(20));
         assert_eq!(upper(&carry).as_deref(), Some("b"));
         assert_eq!(upper(&"\u{10ffff}".repeat(20)), None);
-        assert_eq!(upper(&"\u{d7ff}".repeat(17)), Some(format!("{}\u{e000}", "\u{d7ff}".repeat(15))));
+        assert_eq!(
+            upper(&"\u{d7ff}".repeat(17)),
+            Some(format!("{}\u{e000}", "\u{d7ff}".repeat(15)))
+        );
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Decimal128Array, ListArray, MapArray, StructArray,
+use arrow::array::{Array, ArrayRef, AsArray, Decimal128Array, ListArray, MapArray, StructArray};
+use arrow::datatypes::{
+    DataType, Field, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
 };
-use arrow::datatypes::{DataType, Field, TimestampMicrosecondType, TimestampNanosecondType, TimeUnit};
 use arrow::error::ArrowError;
 
 /// `array` as a value of `field`: names, metadata and nullability at every level become the
@@ -39,13 +39,23 @@ fn conform_type(array: &ArrayRef, target: &DataType, name: &str) -> Result<Array
                 .map(|(field, column)| conform_type(column, field.data_type(), field.name()))
                 .collect::<Result<Vec<_>, _>>()?;
             let nulls = array.nulls().cloned();
-            Arc::new(StructArray::try_new_with_length(to.clone(), columns, nulls, array.len())?)
+            Arc::new(StructArray::try_new_with_length(
+                to.clone(),
+                columns,
+                nulls,
+                array.len(),
+            )?)
         }
         (DataType::List(_), DataType::List(element)) => {
             let array = array.as_list::<i32>();
             let values = conform_type(array.values(), element.data_type(), name)?;
             let (offsets, nulls) = (array.offsets().clone(), array.nulls().cloned());
-            Arc::new(ListArray::try_new(Arc::clone(element), offsets, values, nulls)?)
+            Arc::new(ListArray::try_new(
+                Arc::clone(element),
+                offsets,
+                values,
+                nulls,
+            )?)
         }
         (DataType::Map(_, _), DataType::Map(entries, sorted)) => {
             let array = array.as_map();
@@ -53,16 +63,28 @@ fn conform_type(array: &ArrayRef, target: &DataType, name: &str) -> Result<Array
             let to = conform_type(&from, entries.data_type(), name)?;
             let (offsets, nulls) = (array.offsets().clone(), array.nulls().cloned());
             let values = to.as_struct().clone();
-            Arc::new(MapArray::try_new(Arc::clone(entries), offsets, values, nulls, *sorted)?)
+            Arc::new(MapArray::try_new(
+                Arc::clone(entries),
+                offsets,
+                values,
+                nulls,
+                *sorted,
+            )?)
         }
         (DataType::Timestamp(from, Some(_)), DataType::Timestamp(to, Some(zone))) if from == to => {
             let zone = Some(Arc::clone(zone));
             match to {
                 TimeUnit::Microsecond => Arc::new(
-                    array.as_primitive::<TimestampMicrosecondType>().clone().with_timezone_opt(zone),
+                    array
+                        .as_primitive::<TimestampMicrosecondType>()
+                        .clone()
+                        .with_timezone_opt(zone),
                 ),
                 TimeUnit::Nanosecond => Arc::new(
-                    array.as_primitive::<TimestampNanosecondType>().clone().with_timezone_opt(zone),
+                    array
+                        .as_primitive::<TimestampNanosecondType>()
+                        .clone()
+                        .with_timezone_opt(zone),
                 ),
                 _ => return mismatch(),
             }

@@ -131,10 +131,19 @@ impl DataFileWriter {
     pub fn finish(mut self) -> Result<DataFile> {
         self.end_row_group()?;
         self.write_row_groups(self.groups_begun)?;
-        let metadata = self.parquet.finish().map_err(|e| Error::parquet(&*self.path, e))?;
+        let metadata = self
+            .parquet
+            .finish()
+            .map_err(|e| Error::parquet(&*self.path, e))?;
         self.drain()?;
         let size = self.output.finish()?;
-        data_file(&self.schema, self.path, size, &metadata, self.encoders.nan_counts())
+        data_file(
+            &self.schema,
+            self.path,
+            size,
+            &metadata,
+            self.encoders.nan_counts(),
+        )
     }
 
     fn write_rows(&mut self, columns: Vec<ArrayRef>, rows: usize) -> Result<()> {
@@ -185,7 +194,12 @@ impl DataFileWriter {
             .arrow_schema
             .fields()
             .iter()
-            .map(|field| writers.by_ref().take(leaf_count(field.data_type())).collect())
+            .map(|field| {
+                writers
+                    .by_ref()
+                    .take(leaf_count(field.data_type()))
+                    .collect()
+            })
             .collect();
         self.groups_begun += 1;
         self.encoders.begin_row_group(by_column)
@@ -222,7 +236,9 @@ impl DataFileWriter {
         let parquet_error = |e: ParquetError| Error::parquet(&*self.path, e);
         let mut row_group = self.parquet.next_row_group().map_err(parquet_error)?;
         for chunk in chunks {
-            chunk.append_to_row_group(&mut row_group).map_err(parquet_error)?;
+            chunk
+                .append_to_row_group(&mut row_group)
+                .map_err(parquet_error)?;
             self.output.write_all(&self.pending.take())?;
         }
         row_group.close().map_err(parquet_error)?;

@@ -99,7 +99,11 @@ impl ColumnEncoders {
             work: Condvar::new(),
             done: Condvar::new(),
         };
-        Self { shared: Arc::new(shared), workers: Vec::new(), queue_bytes }
+        Self {
+            shared: Arc::new(shared),
+            workers: Vec::new(),
+            queue_bytes,
+        }
     }
 
     /// Starts `count` workers, unless they run already.
@@ -125,14 +129,21 @@ impl ColumnEncoders {
 
     /// Queues an array for each column, with the bytes it takes.
     pub(super) fn write(&self, arrays: Vec<(ArrayRef, usize)>) -> Result<()> {
-        self.queue(arrays.into_iter().map(|(array, bytes)| Task::Write { array, bytes }).collect())
+        self.queue(
+            arrays
+                .into_iter()
+                .map(|(array, bytes)| Task::Write { array, bytes })
+                .collect(),
+        )
     }
 
     /// Ends the row group; its chunks are [`Self::take_row_group`]'s to give.
     pub(super) fn end_row_group(&self, row_group: usize) -> Result<()> {
         let mut state = self.shared.lock();
         let columns = state.columns.len();
-        state.chunks.insert(row_group, (0..columns).map(|_| None).collect());
+        state
+            .chunks
+            .insert(row_group, (0..columns).map(|_| None).collect());
         drop(state);
         self.queue((0..columns).map(|_| Task::End { row_group }).collect())
     }
@@ -183,7 +194,11 @@ impl ColumnEncoders {
     }
 
     fn queue(&self, tasks: Vec<Task>) -> Result<()> {
-        let limit = if self.workers.is_empty() { 0 } else { self.queue_bytes };
+        let limit = if self.workers.is_empty() {
+            0
+        } else {
+            self.queue_bytes
+        };
         let mut state = self.shared.lock();
         state.check()?;
         for (column, task) in tasks.into_iter().enumerate() {
@@ -226,7 +241,10 @@ impl Shared {
         while !state.stopped {
             state = match state.take_task() {
                 Some(taken) => self.run(state, taken),
-                None => self.work.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
@@ -235,7 +253,10 @@ impl Shared {
     fn help<'a>(&'a self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         match state.take_task() {
             Some(taken) => self.run(state, taken),
-            None => self.done.wait(state).unwrap_or_else(PoisonError::into_inner),
+            None => self
+                .done
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
         }
     }
 
@@ -245,7 +266,11 @@ impl Shared {
         (index, task, mut encoder): (usize, Task, ColumnEncoder),
     ) -> MutexGuard<'a, State> {
         drop(state);
-        let bytes = if let Task::Write { bytes, .. } = task { bytes } else { 0 };
+        let bytes = if let Task::Write { bytes, .. } = task {
+            bytes
+        } else {
+            0
+        };
         let outcome = catch_unwind(AssertUnwindSafe(|| encoder.run(task)))
             .unwrap_or_else(|panic| Err(panic_error(&*panic)));
         let estimate = encoder.estimate();
@@ -257,7 +282,9 @@ impl Shared {
             Ok(None) => {}
             Ok(Some(finished)) => state.finish_column(index, finished),
             Err(error) => {
-                state.failure.get_or_insert_with(|| Error::parquet(&*self.path, error));
+                state
+                    .failure
+                    .get_or_insert_with(|| Error::parquet(&*self.path, error));
             }
         }
         if let Some(column) = state.columns.get_mut(index) {
@@ -307,7 +334,10 @@ impl State {
     fn check(&mut self) -> Result<()> {
         let Some(failure) = self.failure.take() else {
             return if self.stopped {
-                Err(Error::invalid_argument("DataFileWriter", "an earlier call failed"))
+                Err(Error::invalid_argument(
+                    "DataFileWriter",
+                    "an earlier call failed",
+                ))
             } else {
                 Ok(())
             };
@@ -338,14 +368,21 @@ impl ColumnEncoder {
                     .map(ArrowColumnWriter::close)
                     .collect::<Result<Vec<_>, _>>()?;
                 let nan_counts = std::mem::take(&mut self.nan_counts);
-                return Ok(Some(FinishedColumn { row_group, chunks, nan_counts }));
+                return Ok(Some(FinishedColumn {
+                    row_group,
+                    chunks,
+                    nan_counts,
+                }));
             }
         }
         Ok(None)
     }
 
     fn estimate(&self) -> usize {
-        self.writers.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum()
+        self.writers
+            .iter()
+            .map(ArrowColumnWriter::get_estimated_total_bytes)
+            .sum()
     }
 }
 

@@ -41,7 +41,8 @@ pub(super) fn data_file(
                 let value = |bytes: Option<&[u8]>| {
                     bytes.and_then(|bytes| datum_from_parquet(primitive, leaf, bytes))
                 };
-                let inexact_fixed = |exact| matches!(primitive, PrimitiveType::Fixed(_)) && !exact;
+                let inexact_fixed =
+                    |exact: bool| matches!(primitive, PrimitiveType::Fixed(_)) && !exact;
                 let least = statistics
                     .filter(|s| !inexact_fixed(s.min_is_exact()))
                     .and_then(|s| value(s.min_bytes_opt()));
@@ -130,7 +131,13 @@ fn split_offsets(metadata: &ParquetMetaData) -> Vec<i64> {
     metadata
         .row_groups()
         .iter()
-        .filter_map(|group| group.columns().iter().map(|chunk| chunk.byte_range().0).min())
+        .filter_map(|group| {
+            group
+                .columns()
+                .iter()
+                .map(|chunk| chunk.byte_range().0)
+                .min()
+        })
         .filter_map(|offset| i64::try_from(offset).ok())
         .collect()
 }

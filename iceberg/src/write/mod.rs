@@ -22,4 +22,3 @@ mod data_file_writer;
 pub use arrow_schema::{arrow_schema, arrow_type};
 pub use data_file_writer::DataFileWriter;
 pub use options::{Compression, Encoder, Spawn, WriteOptions};
-

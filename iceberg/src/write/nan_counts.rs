@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::buffer::{BooleanBufferBuilder, NullBuffer, OffsetBuffer};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanBufferBuilder};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{ArrowPrimitiveType, DataType, Field, Float32Type, Float64Type};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
@@ -75,7 +75,10 @@ fn add<T: ArrowPrimitiveType>(
     };
     let values = array.as_primitive::<T>().values();
     let count = match NullBuffer::union(valid, array.nulls()) {
-        Some(valid) => valid.valid_indices().filter(|&row| is_nan(values[row])).count(),
+        Some(valid) => valid
+            .valid_indices()
+            .filter(|&row| is_nan(values[row]))
+            .count(),
         None => values.iter().filter(|&&value| is_nan(value)).count(),
     };
     *counts.entry(id).or_default() += i64::try_from(count).unwrap_or(i64::MAX);
@@ -87,7 +90,10 @@ fn used_slots(offsets: &OffsetBuffer<i32>, present: Option<&NullBuffer>, len: us
     for (row, range) in offsets.windows(2).enumerate() {
         let [start, end] = [range[0], range[1]].map(|o| usize::try_from(o).unwrap_or(0));
         used.append_n(start.saturating_sub(used.len()), false);
-        used.append_n(end - start, present.is_none_or(|present| present.is_valid(row)));
+        used.append_n(
+            end - start,
+            present.is_none_or(|present| present.is_valid(row)),
+        );
     }
     used.append_n(len - used.len(), false);
     NullBuffer::new(used.finish())

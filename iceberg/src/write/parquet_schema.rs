@@ -15,7 +15,9 @@ use crate::spec::{NestedField, PrimitiveType, Schema, Type};
 /// The root of the Parquet schema for data files of `schema`; `path` is for errors.
 pub(crate) fn parquet_schema(schema: &Schema, path: &str) -> Result<TypePtr> {
     let fields = struct_fields(schema.columns(), path)?;
-    let root = ParquetType::group_type_builder("table").with_fields(fields).build();
+    let root = ParquetType::group_type_builder("table")
+        .with_fields(fields)
+        .build();
     Ok(Arc::new(root.map_err(|e| Error::parquet(path, e))?))
 }
 
@@ -24,13 +26,23 @@ fn struct_fields(fields: &[NestedField], path: &str) -> Result<Vec<TypePtr>> {
         .iter()
         .map(|field| {
             let name = compatible_name(&field.name);
-            typed_field(&name, field.id, &field.field_type, repetition(field.required), path)
+            typed_field(
+                &name,
+                field.id,
+                &field.field_type,
+                repetition(field.required),
+                path,
+            )
         })
         .collect()
 }
 
 fn repetition(required: bool) -> Repetition {
-    if required { Repetition::REQUIRED } else { Repetition::OPTIONAL }
+    if required {
+        Repetition::REQUIRED
+    } else {
+        Repetition::OPTIONAL
+    }
 }
 
 fn typed_field(
@@ -93,12 +105,16 @@ fn primitive_field(
         &PrimitiveType::Decimal { precision, scale } => {
             let precision = i32::try_from(precision).map_err(|_| unsupported())?;
             let scale = i32::try_from(scale).map_err(|_| unsupported())?;
-            (decimal_physical_type(precision), Some(LogicalType::decimal(scale, precision)))
+            (
+                decimal_physical_type(precision),
+                Some(LogicalType::decimal(scale, precision)),
+            )
         }
         PrimitiveType::Date => (PhysicalType::INT32, Some(LogicalType::Date)),
-        PrimitiveType::Time => {
-            (PhysicalType::INT64, Some(LogicalType::time(false, TimeUnit::MICROS)))
-        }
+        PrimitiveType::Time => (
+            PhysicalType::INT64,
+            Some(LogicalType::time(false, TimeUnit::MICROS)),
+        ),
         PrimitiveType::Timestamp => timestamp(false, TimeUnit::MICROS),
         PrimitiveType::Timestamptz => timestamp(true, TimeUnit::MICROS),
         PrimitiveType::TimestampNs => timestamp(false, TimeUnit::NANOS),
@@ -149,7 +165,9 @@ fn decimal_physical_type(precision: i32) -> PhysicalType {
 /// The least number of bytes whose two's complement holds every number of `precision` digits.
 fn decimal_length(precision: i32) -> i32 {
     (1..16)
-        .find(|length| f64::from(8 * length - 1) * std::f64::consts::LOG10_2 >= f64::from(precision))
+        .find(|length| {
+            f64::from(8 * length - 1) * std::f64::consts::LOG10_2 >= f64::from(precision)
+        })
         .unwrap_or(16)
 }
 
