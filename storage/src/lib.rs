@@ -1,1 +1,23 @@
-//! Under construction.
+//! Object storage for PostgreSQL backends: a cache service spoken to over a Unix domain socket.
+//!
+//! [`protocol`] is what both ends share; [`client`] is the blocking end that a PostgreSQL backend
+//! links. Everything else is the daemon and exists only with the feature `server`: sockets in
+//! [`transport`], one conversation in [`connection`], the operations in [`service`], object stores
+//! in [`backend`], the disk in [`cache`].
+//!
+//! Without `server` this crate must not depend on an asynchronous runtime, an object store or a
+//! database: the client is loaded into every PostgreSQL backend.
+
+pub mod client;
+pub mod protocol;
+
+#[cfg(feature = "server")]
+pub mod backend;
+#[cfg(feature = "server")]
+pub mod cache;
+#[cfg(feature = "server")]
+pub mod connection;
+#[cfg(feature = "server")]
+pub mod service;
+#[cfg(feature = "server")]
+pub mod transport;

@@ -1,0 +1,125 @@
+//! What the daemon answers.
+
+use super::{
+    decode::{DecodeError, Decoder},
+    encode::Encoder,
+    failure::Failure,
+    frame::{Frame, HEADER_BYTES, RequestId},
+    object::ObjectMeta,
+    request::MAX_LIST_PAGE,
+};
+
+const DATA_KIND: u16 = 132;
+
+/// A response. Frame kinds are the numbers in [`Response::kind`], apart from those of requests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Response {
+    /// To `Hello`: the protocol version that both will speak.
+    Welcome { version: u16 },
+    /// To `OpenStore`, `CloseStore`, `Delete`.
+    Done,
+    /// To `Head` and `PutFinish`.
+    Object(ObjectMeta),
+    /// To `GetRange`: exactly the bytes asked for.
+    Data(Vec<u8>),
+    /// To `Fetch`: the descriptor comes with the frame as SCM_RIGHTS.
+    Fetched(ObjectMeta),
+    /// To `List`. Without `more` the listing is complete.
+    Page {
+        objects: Vec<ObjectMeta>,
+        more: bool,
+    },
+    /// To anything.
+    Failed(Failure),
+}
+
+impl Response {
+    /// Number of the response in the frame header.
+    pub fn kind(&self) -> u16 {
+        match self {
+            Self::Welcome { .. } => 129,
+            Self::Done => 130,
+            Self::Object(_) => 131,
+            Self::Data(_) => DATA_KIND,
+            Self::Fetched(_) => 133,
+            Self::Page { .. } => 134,
+            Self::Failed(_) => 255,
+        }
+    }
+
+    pub fn encode(&self, request_id: RequestId) -> Frame {
+        let mut to = Encoder::with_reserved(HEADER_BYTES);
+        match self {
+            Self::Welcome { version } => to.u16(*version),
+            Self::Done => {}
+            Self::Object(meta) | Self::Fetched(meta) => meta.encode(&mut to),
+            Self::Data(data) => to.rest(data),
+            Self::Page { objects, more } => {
+                to.u8(u8::from(*more));
+                to.count(objects.len());
+                for object in objects {
+                    object.encode(&mut to);
+                }
+            }
+            Self::Failed(failure) => failure.encode(&mut to),
+        }
+        Frame::seal(self.kind(), request_id, to.into_bytes())
+    }
+
+    /// # Errors
+    /// [`DecodeError`] when `kind` is no response, or `payload` is not exactly one of that kind.
+    pub fn decode(kind: u16, payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut from = Decoder::new(payload);
+        let response = Self::decode_fields(kind, &mut from)?;
+        from.finish()?;
+        Ok(response)
+    }
+
+    /// Like [`Response::decode`], without copying the bytes of `Data`.
+    ///
+    /// # Errors
+    /// As [`Response::decode`].
+    pub fn decode_owned(kind: u16, payload: Vec<u8>) -> Result<Self, DecodeError> {
+        if kind == DATA_KIND {
+            return Ok(Self::Data(payload));
+        }
+        Self::decode(kind, &payload)
+    }
+
+    fn decode_fields(kind: u16, from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(match kind {
+            129 => Self::Welcome {
+                version: from.u16("protocol version")?,
+            },
+            130 => Self::Done,
+            131 => Self::Object(ObjectMeta::decode(from)?),
+            DATA_KIND => Self::Data(from.rest().to_vec()),
+            133 => Self::Fetched(ObjectMeta::decode(from)?),
+            134 => {
+                let more = match from.u8("more")? {
+                    0 => false,
+                    1 => true,
+                    value => {
+                        return Err(DecodeError::UnknownValue {
+                            field: "more",
+                            value: u64::from(value),
+                        });
+                    }
+                };
+                let count = from.count("page", MAX_LIST_PAGE as usize)?;
+                let mut objects = Vec::with_capacity(count);
+                for _ in 0..count {
+                    objects.push(ObjectMeta::decode(from)?);
+                }
+                Self::Page { objects, more }
+            }
+            255 => Self::Failed(Failure::decode(from)?),
+            kind => {
+                return Err(DecodeError::UnknownValue {
+                    field: "response kind",
+                    value: u64::from(kind),
+                });
+            }
+        })
+    }
+}
