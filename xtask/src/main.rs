@@ -1,1 +1,73 @@
-fn main() {}
+//! `cargo xtask`: the maintenance commands of pg-lakebase.
+//!
+//! This file only dispatches: every command has a file or a folder of its own. What they share:
+//! [`cache`] knows where things lie, [`account`] steps down from root, [`process`] runs programs
+//! with a log and progress, [`cluster`] keeps private PostgreSQL clusters.
+
+mod account;
+mod bench;
+mod cache;
+mod checkout;
+mod cluster;
+mod dataset;
+mod extension;
+mod installation;
+mod interop;
+mod isolation;
+mod process;
+mod progress;
+mod psql;
+mod quickstart;
+mod regress;
+mod setup;
+mod tally;
+mod test_all;
+mod tpch;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Maintenance commands of pg-lakebase.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find or build PostgreSQL 17 and install the build tools
+    Setup(setup::Args),
+    /// From nothing to queries on Iceberg tables holding real data
+    Quickstart(quickstart::Args),
+    /// Keep a private PostgreSQL cluster with the extension in database `lakebase`
+    Cluster(cluster::Args),
+    /// Formatting, lints and every test
+    TestAll(test_all::Args),
+    /// Concurrency tests, by PostgreSQL's isolation tester
+    Isolation(isolation::Args),
+    /// Compare tables with what PyIceberg, DuckDB and Spark read
+    Interop(interop::Args),
+    /// Measure Iceberg tables against heap tables
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Setup(args) => setup::run(&args),
+        Command::Quickstart(args) => quickstart::run(&args),
+        Command::Cluster(args) => cluster::run(&args),
+        Command::TestAll(args) => test_all::run(&args),
+        Command::Isolation(args) => isolation::run(&args),
+        Command::Interop(args) => interop::run(&args),
+        Command::Bench(args) => bench::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

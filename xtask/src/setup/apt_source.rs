@@ -1,0 +1,194 @@
+//! PostgreSQL's source package from the mirror that apt is configured with, by private apt
+//! state: the system's own sources and lists are neither changed nor needed, and no root is.
+//!
+//! The system is never upgraded to the suite the source comes from: only one tar file is taken.
+
+use crate::cache::Cache;
+use crate::installation::MAJOR;
+use crate::process;
+use crate::progress::note;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Suites known to carry PostgreSQL 17, per distribution.
+const SUITES: [(&str, &[&str]); 2] =
+    [("debian", &["trixie"]), ("ubuntu", &["questing", "plucky"])];
+
+/// Returns the upstream tar file of the newest PostgreSQL 17 that can be had.
+pub fn fetch(cache: &Cache) -> Result<PathBuf> {
+    if let Some(tar) = newest_tar(&cache.src()) {
+        return Ok(tar);
+    }
+    let sources = source_lines()?;
+    let log = cache.log("postgresql-source");
+    for source in &sources {
+        note(format!("looking for the source package postgresql-{MAJOR} in {}", source.suite));
+        match fetch_from(cache, source, &log) {
+            Ok(()) => {
+                return newest_tar(&cache.src())
+                    .with_context(|| format!("no tar file came; see {}", log.display()));
+            }
+            Err(error) => note(format!("{error:#}")),
+        }
+    }
+    bail!(
+        "no source package of PostgreSQL {MAJOR} found; install PostgreSQL {MAJOR} with its \
+         server headers and set PG_CONFIG, or put postgresql-{MAJOR}_<version>.orig.tar.bz2 into {}",
+        cache.src().display()
+    )
+}
+
+fn fetch_from(cache: &Cache, source: &Source, log: &Path) -> Result<()> {
+    let state = cache.apt();
+    for dir in ["lists/partial", "cache/archives/partial", "etc"] {
+        let dir = state.join(dir);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    }
+    fs::create_dir_all(cache.src()).context("cannot create the source directory")?;
+    let list = state.join("etc/sources.list");
+    fs::write(&list, source.line())
+        .with_context(|| format!("cannot write {}", list.display()))?;
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.current_dir(cache.src());
+        for (option, value) in [
+            ("Dir::State::lists", state.join("lists").display().to_string()),
+            ("Dir::Cache", state.join("cache").display().to_string()),
+            ("Dir::Etc::sourcelist", list.display().to_string()),
+            ("Dir::Etc::sourceparts", "-".to_owned()),
+        ] {
+            command.arg("-o").arg(format!("{option}={value}"));
+        }
+        command
+    };
+    process::run_logged("Reading the source index", log, apt().arg("update"))?;
+    let package = format!("postgresql-{MAJOR}");
+    let title = format!("Downloading the source of {package}");
+    process::run_logged(&title, log, apt().args(["source", "--download-only", &package]))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Source {
+    site: String,
+    suite: String,
+    keyring: Option<PathBuf>,
+}
+
+impl Source {
+    fn line(&self) -> String {
+        let signed_by = self
+            .keyring
+            .as_ref()
+            .map_or_else(String::new, |path| format!("[signed-by={}] ", path.display()));
+        format!("deb-src {signed_by}{} {} main\n", self.site, self.suite)
+    }
+}
+
+/// Where to look, best first: the system's own suite, then those known to have it.
+fn source_lines() -> Result<Vec<Source>> {
+    let arch = process::output(Command::new("dpkg").arg("--print-architecture"))
+        .context("PostgreSQL's source is taken from a Debian or Ubuntu mirror")?;
+    let targets = process::output(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(SITE) $(CODENAME)",
+        &format!("MetaKey: main/binary-{}/Packages", arch.trim()),
+    ]))?;
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let distribution = distribution(&release);
+    let (site, codename) = main_target(&targets)
+        .context("apt is configured with no mirror: run `apt-get update` as root first")?;
+    let keyring = PathBuf::from(format!("/usr/share/keyrings/{distribution}-archive-keyring.gpg"));
+    let keyring = keyring.exists().then_some(keyring);
+    Ok(suites(distribution, &codename)
+        .into_iter()
+        .map(|suite| Source { site: site.clone(), suite, keyring: keyring.clone() })
+        .collect())
+}
+
+/// `debian` or `ubuntu`, derivatives counted with what they derive from.
+fn distribution(os_release: &str) -> &'static str {
+    let ubuntu = os_release.lines().any(|line| {
+        line.split_once('=').is_some_and(|(key, value)| {
+            matches!(key, "ID" | "ID_LIKE")
+                && value.trim_matches('"').split_whitespace().any(|id| id == "ubuntu")
+        })
+    });
+    if ubuntu { "ubuntu" } else { "debian" }
+}
+
+/// Site and codename of the first target that is neither an update nor a security pocket.
+fn main_target(targets: &str) -> Option<(String, String)> {
+    targets.lines().find_map(|line| {
+        let (site, codename) = line.trim().split_once(' ')?;
+        let pocket = codename.contains('-') || codename.is_empty();
+        (!pocket).then(|| (site.to_owned(), codename.to_owned()))
+    })
+}
+
+fn suites(distribution: &str, own: &str) -> Vec<String> {
+    let known = SUITES.iter().find(|(name, _)| *name == distribution).map_or(&[][..], |(_, s)| *s);
+    let newer = known.iter().map(|suite| (*suite).to_owned());
+    if known.contains(&own) {
+        let own = own.to_owned();
+        return std::iter::once(own.clone()).chain(newer.filter(|suite| *suite != own)).collect();
+    }
+    newer.collect()
+}
+
+/// `postgresql-17_<version>.orig.tar.*` of the highest version in `dir`.
+fn newest_tar(dir: &Path) -> Option<PathBuf> {
+    fs::read_dir(dir)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| Some((tar_version(entry.file_name().to_str()?)?, entry.path())))
+        .max()
+        .map(|(_, path)| path)
+}
+
+/// The version in the name of an upstream tar file, as numbers: `[17, 11]`.
+pub fn tar_version(name: &str) -> Option<Vec<u32>> {
+    let rest = name.strip_prefix(&format!("postgresql-{MAJOR}_"))?;
+    let (version, kind) = rest.split_once(".orig.tar.")?;
+    if !matches!(kind, "bz2" | "gz" | "xz") {
+        return None;
+    }
+    version.split('.').map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_main_target_is_no_pocket() {
+        let targets = "http://m/debian-security bookworm-security\nhttp://m/debian bookworm\n";
+        let expected = Some(("http://m/debian".to_owned(), "bookworm".to_owned()));
+        assert_eq!(main_target(targets), expected);
+        assert_eq!(main_target("http://m/debian bookworm-updates\n"), None);
+    }
+
+    #[test]
+    fn the_systems_own_suite_is_tried_first_where_it_has_the_version() {
+        assert_eq!(suites("debian", "bookworm"), ["trixie"]);
+        assert_eq!(suites("debian", "trixie"), ["trixie"]);
+        assert_eq!(suites("ubuntu", "plucky"), ["plucky", "questing"]);
+        assert_eq!(suites("ubuntu", "noble"), ["questing", "plucky"]);
+    }
+
+    #[test]
+    fn derivatives_count_as_their_parent() {
+        assert_eq!(distribution("ID=debian\n"), "debian");
+        assert_eq!(distribution("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), "ubuntu");
+    }
+
+    #[test]
+    fn only_upstream_tars_of_seventeen_have_a_version() {
+        assert_eq!(tar_version("postgresql-17_17.11.orig.tar.bz2"), Some(vec![17, 11]));
+        assert_eq!(tar_version("postgresql-17_17.11-0+deb13u1.debian.tar.xz"), None);
+        assert_eq!(tar_version("postgresql-17_17.11.orig.tar.bz2.asc"), None);
+        assert_eq!(tar_version("postgresql-16_16.2.orig.tar.gz"), None);
+    }
+}

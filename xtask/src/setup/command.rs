@@ -1,0 +1,60 @@
+//! The command itself: what is needed, in order.
+
+use super::{build_packages, build_tools, find_postgres, postgres_build};
+use crate::cache::Cache;
+use crate::installation::{Flavour, Installation};
+use crate::progress::note;
+use anyhow::Result;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only the optimised PostgreSQL
+    #[arg(long, conflicts_with = "assert_only")]
+    release_only: bool,
+    /// Only the PostgreSQL with assertions
+    #[arg(long)]
+    assert_only: bool,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let cache = Cache::open()?;
+    for flavour in [Flavour::Release, Flavour::Assert] {
+        let wanted = match flavour {
+            Flavour::Release => !args.assert_only,
+            Flavour::Assert => !args.release_only,
+        };
+        if wanted {
+            let found = ensure(&cache, flavour)?;
+            note(format!(
+                "PostgreSQL {} ({flavour}): {}",
+                found.version,
+                found.pg_config.display()
+            ));
+        }
+    }
+    note(format!("set-up is complete; everything lies in {}", cache.root().display()));
+    Ok(())
+}
+
+/// Everything needed to build the extension for `flavour`, made where it is missing.
+pub fn ensure(cache: &Cache, flavour: Flavour) -> Result<Installation> {
+    if let Some(ready) = find_postgres::find(cache, flavour)
+        && build_packages::missing(&build_packages::for_extension())?.is_empty()
+        && build_tools::ready(cache)
+    {
+        build_tools::write_pgrx_configuration(cache, &ready)?;
+        return Ok(ready);
+    }
+    let _lock = cache.lock("setup")?;
+    build_packages::ensure(&build_packages::for_extension())?;
+    let installation = match find_postgres::find(cache, flavour) {
+        Some(found) => found,
+        None => match find_postgres::install_package(cache, flavour)? {
+            Some(installed) => installed,
+            None => postgres_build::build(cache, flavour)?,
+        },
+    };
+    build_tools::ensure_cargo_pgrx(cache)?;
+    build_tools::write_pgrx_configuration(cache, &installation)?;
+    Ok(installation)
+}

@@ -1,0 +1,14 @@
+//! `cargo xtask setup`: PostgreSQL 17 and the tools that build the extension.
+//!
+//! An optimised PostgreSQL is looked for on the machine and built only where there is none; the
+//! one with assertions is always built, since no distribution ships it. Every part is skipped
+//! when it is there already, so that other commands call [`ensure`] first thing.
+
+mod apt_source;
+mod build_packages;
+mod build_tools;
+mod command;
+mod find_postgres;
+mod postgres_build;
+
+pub use command::{Args, ensure, run};
