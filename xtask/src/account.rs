@@ -2,13 +2,14 @@
 //! `$PG_LAKEBASE_USER`, else `postgres` where that exists, else a system user made here. For
 //! everybody else it is their own account, and nothing changes.
 
+use crate::cache::remove_tree;
 use crate::process;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const CREATED_USER: &str = "pg-lakebase";
@@ -79,14 +80,20 @@ impl Account {
         command.current_dir(directory);
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if ["PG", "CARGO", "RUST", "XDG_"].iter().any(|prefix| text.starts_with(prefix)) {
+            if ["PG", "CARGO", "RUST", "XDG_"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
+            {
                 command.env_remove(&name);
             }
         }
         if let Self::StepDown(user) = self {
             // `uid` on its own drops root's supplementary groups as well.
             command.uid(user.uid).gid(user.gid);
-            command.env("HOME", directory).env("USER", &user.name).env("LOGNAME", &user.name);
+            command
+                .env("HOME", directory)
+                .env("USER", &user.name)
+                .env("LOGNAME", &user.name);
         }
         command
     }
@@ -113,12 +120,7 @@ impl Account {
     /// Copies the files below `from` to `to` so that this account can read and change them,
     /// wherever the checkout lies. What was at `to` is replaced.
     pub fn copy_tree(&self, from: &Path, to: &Path) -> Result<()> {
-        match fs::remove_dir_all(to) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot remove {}", to.display()));
-            }
-            _ => {}
-        }
+        remove_tree(to)?;
         self.copy_below(from, to)
     }
 
@@ -134,7 +136,11 @@ impl Account {
                 self.copy_below(&entry.path(), &target)?;
             } else {
                 fs::copy(entry.path(), &target).with_context(|| {
-                    format!("cannot copy {} to {}", entry.path().display(), target.display())
+                    format!(
+                        "cannot copy {} to {}",
+                        entry.path().display(),
+                        target.display()
+                    )
                 })?;
                 self.give(&target)?;
             }
@@ -144,7 +150,9 @@ impl Account {
 
     /// Fails when a directory above `path` bars the way to this account.
     fn check_reachable(&self, path: &Path) -> Result<()> {
-        let Self::StepDown(user) = self else { return Ok(()) };
+        let Self::StepDown(user) = self else {
+            return Ok(());
+        };
         for ancestor in path.ancestors().skip(1) {
             let meta = fs::metadata(ancestor)
                 .with_context(|| format!("cannot look at {}", ancestor.display()))?;
@@ -187,11 +195,6 @@ fn parse_passwd(line: &str) -> Option<User> {
     Some(User { name, uid, gid })
 }
 
-/// A directory that ordinary users of the machine can enter, for commands that need no other.
-pub fn neutral_dir() -> PathBuf {
-    PathBuf::from("/")
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
@@ -201,14 +204,25 @@ mod tests {
     fn passwd_lines_are_read() {
         let line = "postgres:x:101:104:PostgreSQL administrator,,,:/var/lib/postgresql:/bin/bash\n";
         let user = parse_passwd(line).unwrap();
-        assert_eq!(user, User { name: "postgres".to_owned(), uid: 101, gid: 104 });
+        assert_eq!(
+            user,
+            User {
+                name: "postgres".to_owned(),
+                uid: 101,
+                gid: 104
+            }
+        );
         assert_eq!(parse_passwd(""), None);
         assert_eq!(parse_passwd("broken:x:abc:1"), None);
     }
 
     #[test]
     fn only_the_class_that_applies_decides_who_may_enter() {
-        let user = User { name: "u".to_owned(), uid: 5, gid: 6 };
+        let user = User {
+            name: "u".to_owned(),
+            uid: 5,
+            gid: 6,
+        };
         assert!(!may_enter(&user, 0, 0, 0o700));
         assert!(may_enter(&user, 0, 0, 0o711));
         assert!(may_enter(&user, 0, 6, 0o710));
@@ -224,7 +238,10 @@ mod tests {
         fs::create_dir_all(&to).unwrap();
         fs::write(to.join("stale"), "").unwrap();
         Account::Own.copy_tree(&from, &to).unwrap();
-        assert_eq!(fs::read_to_string(to.join("sql/a.sql")).unwrap(), "select 1;");
+        assert_eq!(
+            fs::read_to_string(to.join("sql/a.sql")).unwrap(),
+            "select 1;"
+        );
         assert!(!to.join("stale").exists());
     }
 }

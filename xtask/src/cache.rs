@@ -18,8 +18,10 @@ pub struct Cache {
 impl Cache {
     /// The cache of the present user, created if absent.
     pub fn open() -> Result<Self> {
-        let root = locate(rustix::process::geteuid().is_root(), |name| std::env::var_os(name))
-            .context("no place for the cache: set PG_LAKEBASE_CACHE or HOME")?;
+        let root = locate(rustix::process::geteuid().is_root(), |name| {
+            std::env::var_os(name)
+        })
+        .context("no place for the cache: set PG_LAKEBASE_CACHE or HOME")?;
         fs::create_dir_all(&root)
             .with_context(|| format!("cannot create the cache {}", root.display()))?;
         let root = root
@@ -96,13 +98,28 @@ pub fn lock_file(path: &Path) -> Result<File> {
         .with_context(|| format!("cannot open lock file {}", path.display()))?;
     if file.try_lock().is_err() {
         crate::progress::note(format!("waiting for another command ({})", path.display()));
-        file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+        file.lock()
+            .with_context(|| format!("cannot lock {}", path.display()))?;
     }
     Ok(file)
 }
 
+/// Removes `path` and everything below it; that there is none is fine.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn locate(root_user: bool, env: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        env(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
     if let Some(cache) = set("PG_LAKEBASE_CACHE") {
         return Some(cache);
     }
@@ -121,17 +138,32 @@ mod tests {
 
     fn located(root_user: bool, vars: &[(&str, &str)]) -> Option<PathBuf> {
         locate(root_user, |name| {
-            vars.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+            vars.iter()
+                .find(|(key, _)| *key == name)
+                .map(|(_, value)| OsString::from(value))
         })
     }
 
     #[test]
     fn the_root_follows_the_documented_order() {
-        let all = [("PG_LAKEBASE_CACHE", "/c"), ("XDG_CACHE_HOME", "/x"), ("HOME", "/h")];
+        let all = [
+            ("PG_LAKEBASE_CACHE", "/c"),
+            ("XDG_CACHE_HOME", "/x"),
+            ("HOME", "/h"),
+        ];
         assert_eq!(located(true, &all).unwrap(), Path::new("/c"));
-        assert_eq!(located(true, &all[1..]).unwrap(), Path::new("/var/cache/pg-lakebase"));
-        assert_eq!(located(false, &all[1..]).unwrap(), Path::new("/x/pg-lakebase"));
-        assert_eq!(located(false, &all[2..]).unwrap(), Path::new("/h/.cache/pg-lakebase"));
+        assert_eq!(
+            located(true, &all[1..]).unwrap(),
+            Path::new("/var/cache/pg-lakebase")
+        );
+        assert_eq!(
+            located(false, &all[1..]).unwrap(),
+            Path::new("/x/pg-lakebase")
+        );
+        assert_eq!(
+            located(false, &all[2..]).unwrap(),
+            Path::new("/h/.cache/pg-lakebase")
+        );
         assert_eq!(located(false, &[("XDG_CACHE_HOME", "")]), None);
     }
 

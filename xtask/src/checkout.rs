@@ -9,7 +9,9 @@ use std::process::Command;
 pub fn root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    manifest.parent().map_or_else(|| manifest.clone(), Path::to_path_buf)
+    manifest
+        .parent()
+        .map_or_else(|| manifest.clone(), Path::to_path_buf)
 }
 
 /// `cargo` at the root, building into the cache's target directory.
@@ -21,9 +23,14 @@ pub fn cargo(cache: &Cache) -> Command {
     command.current_dir(root());
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
-        let ours = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix));
+        let ours = [
+            "CARGO_PKG_",
+            "CARGO_MANIFEST_",
+            "CARGO_BIN_",
+            "CARGO_CRATE_",
+        ]
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
         if ours || name == "OUT_DIR" || name == "CARGO" {
             command.env_remove(name.as_ref());
         }
@@ -41,7 +48,9 @@ pub fn cargo_pgrx(cache: &Cache, installation: &Installation) -> Command {
         command.env("PATH", path);
     }
     command.env("PGRX_HOME", installation.pgrx_home(cache));
-    command.env_remove("PGRX_PG_CONFIG_PATH").env_remove("PG_VERSION");
+    command
+        .env_remove("PGRX_PG_CONFIG_PATH")
+        .env_remove("PG_VERSION");
     // `cargo pgrx` would add compiler flags of its own, and so compile every crate a second time.
     // The one it is about, keeping the SQL entities' section in the library, is set for the
     // linking of the extension crates alone, by their build scripts.

@@ -14,8 +14,14 @@ pub const NAME: &str = "pg_iceberg_am";
 pub const PACKAGE: &str = "pg-iceberg-am";
 
 /// What the extension is built from, relative to the checkout.
-const INPUTS: [&str; 6] =
-    ["Cargo.toml", "Cargo.lock", "extension", "iceberg", "storage", ".cargo/config.toml"];
+const INPUTS: [&str; 6] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "extension",
+    "iceberg",
+    "storage",
+    ".cargo/config.toml",
+];
 
 /// Builds and installs the extension where it is not up to date. Returns the mark of the
 /// installed library, which changes with every installation.
@@ -36,7 +42,11 @@ pub fn ensure(cache: &Cache, installation: &Installation) -> Result<String> {
     }
     let flavour = installation.flavour;
     let log = cache.log(&format!("extension-{flavour}"));
-    process::run_logged(&format!("Building the extension ({flavour})"), &log, &mut command)?;
+    process::run_logged(
+        &format!("Building the extension ({flavour})"),
+        &log,
+        &mut command,
+    )?;
     let mark = library_mark(installation)
         .with_context(|| format!("the extension was not installed; see {}", log.display()))?;
     fs::write(&stamp, stamp_text(wanted, &mark))
@@ -47,7 +57,23 @@ pub fn ensure(cache: &Cache, installation: &Installation) -> Result<String> {
 /// The mark of the library as it is installed now.
 pub fn library_mark(installation: &Installation) -> Option<String> {
     let meta = fs::metadata(installation.pkglibdir.join(format!("{NAME}.so"))).ok()?;
-    Some(format!("{}:{}.{:09}", meta.len(), meta.mtime(), meta.mtime_nsec()))
+    Some(format!(
+        "{}:{}.{:09}",
+        meta.len(),
+        meta.mtime(),
+        meta.mtime_nsec()
+    ))
+}
+
+/// Makes the next [`ensure`] install the extension anew.
+pub fn forget(cache: &Cache, installation: &Installation) -> Result<()> {
+    let stamp = stamp_path(cache, installation);
+    match fs::remove_file(&stamp) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", stamp.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn stamp_path(cache: &Cache, installation: &Installation) -> PathBuf {
@@ -89,7 +115,9 @@ fn hash_below(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
             .filter(|entry| !is_irrelevant(entry))
             .collect();
         entries.sort();
-        return entries.iter().try_for_each(|entry| hash_below(entry, hasher));
+        return entries
+            .iter()
+            .try_for_each(|entry| hash_below(entry, hasher));
     }
     (path, meta.len(), meta.mtime(), meta.mtime_nsec()).hash(hasher);
     Ok(())
@@ -97,7 +125,10 @@ fn hash_below(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
 
 /// Build output and tests: they are not part of the library.
 fn is_irrelevant(path: &Path) -> bool {
-    matches!(path.file_name().and_then(|name| name.to_str()), Some("target" | "tests" | "fuzz"))
+    matches!(
+        path.file_name().and_then(|name| name.to_str()),
+        Some("target" | "tests" | "fuzz")
+    )
 }
 
 #[cfg(test)]

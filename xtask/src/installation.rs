@@ -93,7 +93,9 @@ impl Installation {
             return Some(format!("it is PostgreSQL {}, not {MAJOR}", self.version));
         }
         let mut needed = vec![self.includedir_server.join("postgres.h")];
-        let programs = ["postgres", "initdb", "pg_ctl", "psql", "pgbench", "createdb"];
+        let programs = [
+            "postgres", "initdb", "pg_ctl", "psql", "pgbench", "createdb",
+        ];
         needed.extend(programs.iter().map(|name| self.program(name)));
         let assertions = self.configure.contains("--enable-cassert");
         match self.flavour {
@@ -117,10 +119,12 @@ impl Installation {
             return Some(format!("{} is missing", path.display()));
         }
         let targets = [self.pkglibdir.clone(), self.sharedir.join("extension")];
-        targets
-            .iter()
-            .find(|dir| !writable(dir))
-            .map(|dir| format!("extensions cannot be installed: {} is not writable", dir.display()))
+        targets.iter().find(|dir| !writable(dir)).map(|dir| {
+            format!(
+                "extensions cannot be installed: {} is not writable",
+                dir.display()
+            )
+        })
     }
 }
 

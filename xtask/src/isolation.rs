@@ -1,5 +1,28 @@
+//! `cargo xtask isolation pg17`: the extension's isolation specs.
+
+use crate::cache::Cache;
+use crate::installation::Flavour;
+use crate::regress::{self, Suite};
+use crate::setup;
+use crate::test_all::PgVersion;
+use anyhow::{Result, bail};
+
 #[derive(clap::Args)]
-pub struct Args {}
-pub fn run(_args: &Args) -> anyhow::Result<()> {
-    anyhow::bail!("not yet")
+pub struct Args {
+    /// PostgreSQL version
+    #[arg(value_enum, default_value_t)]
+    version: PgVersion,
+    /// Only these specs
+    specs: Vec<String>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let cache = Cache::open()?;
+    let installation = setup::ensure(&cache, Flavour::Assert)?;
+    let tally = regress::run(&cache, &installation, Suite::Isolation, &args.specs)?;
+    println!("{tally}");
+    if tally.failed > 0 {
+        bail!("{} isolation tests failed", tally.failed);
+    }
+    Ok(())
 }

@@ -20,7 +20,12 @@ pub fn run_logged(title: &str, log: &Path, command: &mut Command) -> Result<()> 
     let status = status_logged(title, log, command)?;
     if !status.success() {
         eprint!("{}", tail(log, start, TAIL_LINES));
-        bail!("{title}: {} {}; see {}", program(command), describe(status), log.display());
+        bail!(
+            "{title}: {} {}; see {}",
+            program(command),
+            describe(status),
+            log.display()
+        );
     }
     Ok(())
 }
@@ -37,7 +42,10 @@ pub fn status_logged(title: &str, log: &Path, command: &mut Command) -> Result<E
         .open(log)
         .with_context(|| format!("cannot open log {}", log.display()))?;
     writeln!(file, "$ {}", command_line(command))?;
-    let clone = |file: &File| file.try_clone().context("cannot duplicate the log's descriptor");
+    let clone = |file: &File| {
+        file.try_clone()
+            .context("cannot duplicate the log's descriptor")
+    };
     let mut child = command
         .stdin(Stdio::null())
         .stdout(clone(&file)?)
@@ -46,7 +54,10 @@ pub fn status_logged(title: &str, log: &Path, command: &mut Command) -> Result<E
         .with_context(|| format!("cannot run {}", program(command)))?;
     let mut progress = Progress::start(title);
     loop {
-        if let Some(status) = child.try_wait().context("cannot wait for a child process")? {
+        if let Some(status) = child
+            .try_wait()
+            .context("cannot wait for a child process")?
+        {
             if status.success() {
                 progress.finish();
             } else {
@@ -89,10 +100,15 @@ pub fn describe(status: ExitStatus) -> String {
 
 /// The last `lines` lines of `log` written after byte `start`.
 pub fn tail(log: &Path, start: u64, lines: usize) -> String {
-    let Ok(bytes) = read_end(log, start) else { return String::new() };
+    let Ok(bytes) = read_end(log, start) else {
+        return String::new();
+    };
     let text = String::from_utf8_lossy(&bytes);
     let all: Vec<&str> = text.lines().collect();
-    let mut shown = all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n");
+    let mut shown = all
+        .get(all.len().saturating_sub(lines)..)
+        .unwrap_or_default()
+        .join("\n");
     if !shown.is_empty() {
         shown.push('\n');
     }
@@ -105,15 +121,22 @@ pub fn log_length(log: &Path) -> u64 {
 }
 
 fn last_line(log: &Path) -> String {
-    let Ok(bytes) = read_end(log, 0) else { return String::new() };
+    let Ok(bytes) = read_end(log, 0) else {
+        return String::new();
+    };
     let text = String::from_utf8_lossy(&bytes);
-    text.rsplit(['\n', '\r']).find(|line| !line.trim().is_empty()).unwrap_or("").to_owned()
+    text.rsplit(['\n', '\r'])
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("")
+        .to_owned()
 }
 
 fn read_end(log: &Path, start: u64) -> std::io::Result<Vec<u8>> {
     let mut file = File::open(log)?;
     let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(start.max(length.saturating_sub(TAIL_BYTES))))?;
+    file.seek(SeekFrom::Start(
+        start.max(length.saturating_sub(TAIL_BYTES)),
+    ))?;
     let mut bytes = Vec::new();
     file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -149,7 +172,14 @@ mod tests {
 
     #[test]
     fn quoting_survives_a_shell() {
-        for text in ["plain/path-1.0", "", "two words", "it's", "$HOME `x` \"y\" \\", "a\nb"] {
+        for text in [
+            "plain/path-1.0",
+            "",
+            "two words",
+            "it's",
+            "$HOME `x` \"y\" \\",
+            "a\nb",
+        ] {
             let script = format!("printf %s {}", shell_quote(text));
             let out = Command::new("sh").arg("-c").arg(script).output().unwrap();
             assert_eq!(String::from_utf8(out.stdout).unwrap(), text);
@@ -160,9 +190,13 @@ mod tests {
     fn a_failure_names_the_log_and_keeps_the_output() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("logs/step.log");
-        let error = run_logged("Failing", &log, Command::new("sh").args(["-c", "echo why; exit 3"]))
-            .unwrap_err()
-            .to_string();
+        let error = run_logged(
+            "Failing",
+            &log,
+            Command::new("sh").args(["-c", "echo why; exit 3"]),
+        )
+        .unwrap_err()
+        .to_string();
         assert!(error.contains("exited with status 3"), "{error}");
         assert!(error.contains(&log.display().to_string()), "{error}");
         assert!(tail(&log, 0, 5).contains("\nwhy\n"));

@@ -93,7 +93,10 @@ pub fn format_elapsed(elapsed: Duration) -> String {
 
 /// The first `width` characters, without control characters.
 fn clip(text: &str, width: usize) -> String {
-    text.chars().filter(|c| !c.is_control()).take(width).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(width)
+        .collect()
 }
 
 #[cfg(test)]

@@ -56,7 +56,10 @@ pub fn copy_in(
 }
 
 fn checked(command: &mut Command) -> Result<String> {
-    let output = command.stdin(Stdio::null()).output().context("cannot run psql")?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .context("cannot run psql")?;
     if !output.status.success() {
         bail!("{}", message(&output.stderr));
     }
@@ -65,5 +68,8 @@ fn checked(command: &mut Command) -> Result<String> {
 
 fn message(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
-    format!("psql: {}", text.trim().strip_prefix("psql: ").unwrap_or(text.trim()))
+    format!(
+        "psql: {}",
+        text.trim().strip_prefix("psql: ").unwrap_or(text.trim())
+    )
 }

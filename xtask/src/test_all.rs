@@ -1,5 +1,241 @@
+//! `cargo xtask test-all pg17`: formatting, lints and every test, with a list of times at the end
+//! and, as the last line, what passed and what failed.
+
+use crate::account::Account;
+use crate::cache::{Cache, remove_tree};
+use crate::checkout;
+use crate::extension;
+use crate::installation::{Flavour, Installation};
+use crate::interop;
+use crate::process;
+use crate::progress::{format_elapsed, note};
+use crate::regress::{self, Suite};
+use crate::setup;
+use crate::tally::Tally;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// PostgreSQL versions there are tests for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum PgVersion {
+    #[default]
+    Pg17,
+}
+
+impl PgVersion {
+    fn feature(self) -> &'static str {
+        match self {
+            Self::Pg17 => "pg17",
+        }
+    }
+}
+
 #[derive(clap::Args)]
-pub struct Args {}
-pub fn run(_args: &Args) -> anyhow::Result<()> {
-    anyhow::bail!("not yet")
+pub struct Args {
+    /// PostgreSQL version
+    #[arg(value_enum, default_value_t)]
+    version: PgVersion,
+    /// Only these steps
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Step>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Step {
+    Fmt,
+    Clippy,
+    Unit,
+    PgTest,
+    Regression,
+    Isolation,
+    Interop,
+}
+
+/// In this order: what fails soonest first.
+const STEPS: [Step; 7] = [
+    Step::Fmt,
+    Step::Clippy,
+    Step::Unit,
+    Step::Regression,
+    Step::Isolation,
+    Step::PgTest,
+    Step::Interop,
+];
+
+/// Crates whose tests need no server.
+const UNIT: [&str; 4] = [
+    "iceberg-lite",
+    "pg-lakebase-macros",
+    "pg-lakebase-storage",
+    "xtask",
+];
+/// Crates whose tests run inside one.
+const PG_TEST: [&str; 2] = ["pg-backend-tests", extension::PACKAGE];
+
+struct Outcome {
+    step: Step,
+    tally: Tally,
+    elapsed: Duration,
+    error: Option<String>,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let cache = Cache::open()?;
+    let installation = setup::ensure(&cache, Flavour::Assert)?;
+    let mut outcomes = Vec::new();
+    for step in STEPS
+        .into_iter()
+        .filter(|step| args.only.is_empty() || args.only.contains(step))
+    {
+        let started = Instant::now();
+        let (tally, error) = match run_step(step, args.version, &cache, &installation) {
+            Ok(tally) => (tally, None),
+            Err(error) => (Tally::FAILED, Some(format!("{error:#}"))),
+        };
+        if let Some(error) = &error {
+            note(format!("{}: {error}", describe(step)));
+        }
+        outcomes.push(Outcome {
+            step,
+            tally,
+            elapsed: started.elapsed(),
+            error,
+        });
+    }
+    report(&outcomes)
+}
+
+fn report(outcomes: &[Outcome]) -> Result<()> {
+    let mut total = Tally::default();
+    println!();
+    for outcome in outcomes {
+        total += outcome.tally;
+        let verdict = if outcome.tally.failed == 0 {
+            "ok"
+        } else {
+            "FAILED"
+        };
+        println!(
+            "{verdict:<8}{:<28}{:>12}  {}",
+            describe(outcome.step),
+            format_elapsed(outcome.elapsed),
+            outcome
+                .error
+                .clone()
+                .unwrap_or_else(|| outcome.tally.to_string())
+        );
+    }
+    println!("{total}");
+    if total.failed > 0 {
+        bail!(
+            "{} of {} tests failed",
+            total.failed,
+            total.passed + total.failed
+        );
+    }
+    Ok(())
+}
+
+fn describe(step: Step) -> &'static str {
+    match step {
+        Step::Fmt => "formatting",
+        Step::Clippy => "lints",
+        Step::Unit => "unit and property tests",
+        Step::PgTest => "tests inside the server",
+        Step::Regression => Suite::Regression.name(),
+        Step::Isolation => Suite::Isolation.name(),
+        Step::Interop => "other engines",
+    }
+}
+
+fn run_step(
+    step: Step,
+    version: PgVersion,
+    cache: &Cache,
+    installation: &Installation,
+) -> Result<Tally> {
+    let cargo = |args: &[&str]| {
+        let mut command = checkout::cargo_pgrx(cache, installation);
+        command.args(args);
+        command
+    };
+    match step {
+        Step::Fmt => program(cache, step, cargo(&["fmt", "--all", "--check"])),
+        Step::Clippy => {
+            let lints = ["--workspace", "--all-targets", "--", "-D", "warnings"];
+            let mut command = cargo(&["clippy"]);
+            command.args(lints);
+            program(cache, step, command)
+        }
+        Step::Unit => {
+            let mut command = cargo(&["test", "--no-fail-fast"]);
+            for package in UNIT {
+                command.args(["--package", package]);
+            }
+            program(cache, step, command)
+        }
+        Step::PgTest => pg_tests(version, cache, installation),
+        Step::Regression => regress::run(cache, installation, Suite::Regression, &[]),
+        Step::Isolation => regress::run(cache, installation, Suite::Isolation, &[]),
+        Step::Interop => {
+            let skipped = interop::compare(cache, Flavour::Assert, &[])?;
+            for engine in &skipped {
+                note(format!("skipped: {engine}"));
+            }
+            Ok(Tally::PASSED)
+        }
+    }
+}
+
+/// `cargo pgrx test`, which runs a server of its own; as root by sudo under the other account.
+fn pg_tests(version: PgVersion, cache: &Cache, installation: &Installation) -> Result<Tally> {
+    let account = Account::current()?;
+    let mut sum = Tally::default();
+    for package in PG_TEST {
+        let dir = cache.cluster(&format!("pgrx-{package}"));
+        account.make_private_dir(&dir)?;
+        let data = dir.join("data");
+        remove_tree(&data)?;
+        let mut command = checkout::cargo_pgrx(cache, installation);
+        command.args([
+            "pgrx",
+            "test",
+            version.feature(),
+            "--package",
+            package,
+            "--pgdata",
+        ]);
+        command.arg(&data);
+        if let Some(user) = account.run_as() {
+            command.args(["--runas", user]);
+        }
+        sum += program(cache, Step::PgTest, command)?;
+    }
+    // The library that was installed for these tests holds the tests: it is not the one to keep.
+    extension::forget(cache, installation)?;
+    Ok(sum)
+}
+
+/// Runs a program and counts the tests it reports. One that fails shows the end of its output.
+fn program(cache: &Cache, step: Step, mut command: Command) -> Result<Tally> {
+    let log = cache.log(&format!("test-{}", describe(step).replace(' ', "-")));
+    let start = process::log_length(&log);
+    let status =
+        process::status_logged(&format!("Running {}", describe(step)), &log, &mut command)?;
+    let all = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+    let from = usize::try_from(start).unwrap_or(0);
+    let output = String::from_utf8_lossy(all.get(from..).unwrap_or_default());
+    let tally = Tally::of_program(Tally::from_libtest(&output), status.success());
+    if !status.success() {
+        eprint!("{}", process::tail(&log, start, 60));
+        note(format!(
+            "{}: {}; see {}",
+            describe(step),
+            process::describe(status),
+            log.display()
+        ));
+    }
+    Ok(tally)
 }

@@ -69,7 +69,11 @@ pub fn run(args: &Args) -> Result<()> {
         }
         Action::Stop => {
             let ran = cluster.stop()?;
-            note(if ran { "the cluster has stopped" } else { "the cluster was not running" });
+            note(if ran {
+                "the cluster has stopped"
+            } else {
+                "the cluster was not running"
+            });
             Ok(())
         }
         Action::Status => status(&cluster),
@@ -105,9 +109,16 @@ fn start(cache: &Cache, cluster: &mut Cluster, args: &Args) -> Result<Connection
         cluster.flavour().unwrap_or(Flavour::Assert)
     };
     let installation = setup::ensure(cache, flavour)?;
-    let library =
-        if args.plain { String::new() } else { extension::ensure(cache, &installation)? };
-    let settings = Settings { port: args.port, plain: args.plain, extra: Vec::new() };
+    let library = if args.plain {
+        String::new()
+    } else {
+        extension::ensure(cache, &installation)?
+    };
+    let settings = Settings {
+        port: args.port,
+        plain: args.plain,
+        extra: Vec::new(),
+    };
     cluster.start(&installation, &library, &settings)
 }
 
@@ -115,7 +126,10 @@ fn status(cluster: &Cluster) -> Result<()> {
     let dir = cluster.dir().display();
     match (cluster.pid(), cluster.connection(), cluster.flavour()) {
         (Some(pid), Some(connection), Some(flavour)) => {
-            println!("running: {dir}, process {pid}, {flavour} build, port {}", connection.port);
+            println!(
+                "running: {dir}, process {pid}, {flavour} build, port {}",
+                connection.port
+            );
             println!("socket directory: {}", connection.host.display());
             println!("log: {}", cluster.log().display());
             Ok(())

@@ -21,7 +21,10 @@ pub struct Connection {
 impl Connection {
     /// The same server, another database.
     pub fn with_database(&self, database: &str) -> Self {
-        Self { database: database.to_owned(), ..self.clone() }
+        Self {
+            database: database.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// Sets the connection in `command`'s environment, where nothing else of libpq's remains.

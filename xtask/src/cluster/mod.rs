@@ -12,5 +12,5 @@ mod server;
 mod socket;
 
 pub use command::{Args, run};
-pub use connection::Connection;
+pub use connection::{Connection, SUPERUSER};
 pub use server::{Cluster, Settings};

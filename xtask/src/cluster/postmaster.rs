@@ -14,8 +14,14 @@ pub enum State {
 }
 
 pub fn state(data: &Path) -> State {
-    let Ok(text) = fs::read_to_string(data.join("postmaster.pid")) else { return State::Stopped };
-    match text.lines().next().and_then(|line| line.trim().parse::<i32>().ok()) {
+    let Ok(text) = fs::read_to_string(data.join("postmaster.pid")) else {
+        return State::Stopped;
+    };
+    match text
+        .lines()
+        .next()
+        .and_then(|line| line.trim().parse::<i32>().ok())
+    {
         Some(pid) if pid > 0 && is_postmaster(pid, data) => State::Running(pid),
         _ => State::Stale,
     }

@@ -4,6 +4,7 @@ use super::connection::{Connection, DATABASE, SUPERUSER};
 use super::postmaster::{self, State};
 use super::socket;
 use crate::account::Account;
+use crate::cache::{lock_file, remove_tree};
 use crate::extension;
 use crate::installation::{Flavour, Installation};
 use crate::process;
@@ -50,7 +51,10 @@ impl Cluster {
             .with_context(|| format!("cannot resolve {}", dir.display()))?;
         // The server resolves links in its working directory, and so must we to recognise it.
         let dir = dir.canonicalize().unwrap_or(dir);
-        Ok(Self { dir, account: Account::current()? })
+        Ok(Self {
+            dir,
+            account: Account::current()?,
+        })
     }
 
     pub fn dir(&self) -> &Path {
@@ -97,8 +101,11 @@ impl Cluster {
         settings: &Settings,
     ) -> Result<Connection> {
         self.account.make_private_dir(&self.dir)?;
-        self.dir = self.dir.canonicalize().context("cannot resolve the cluster's directory")?;
-        let _lock = crate::cache::lock_file(&self.dir.join("lock"))?;
+        self.dir = self
+            .dir
+            .canonicalize()
+            .context("cannot resolve the cluster's directory")?;
+        let _lock = lock_file(&self.dir.join("lock"))?;
         let before = self.memory();
         let port = settings
             .port
@@ -123,7 +130,10 @@ impl Cluster {
         socket::prepare(&self.account, &socket)?;
         self.account.make_private_dir(&self.dir.join("log"))?;
         self.initialise(installation)?;
-        self.write(&data.join(SETTINGS_FILE), &configuration(&socket, port, settings))?;
+        self.write(
+            &data.join(SETTINGS_FILE),
+            &configuration(&socket, port, settings),
+        )?;
         self.remember(&Memory {
             flavour: installation.flavour,
             port,
@@ -141,7 +151,7 @@ impl Cluster {
         if self.pid().is_none() {
             return Ok(false);
         }
-        let _lock = crate::cache::lock_file(&self.dir.join("lock"))?;
+        let _lock = lock_file(&self.dir.join("lock"))?;
         if self.pid().is_none() {
             return Ok(false);
         }
@@ -149,25 +159,19 @@ impl Cluster {
         Ok(true)
     }
 
-    /// Stops the server and removes everything the cluster consists of.
-    pub fn remove(self) -> Result<()> {
+    /// Stops the server and removes its data, so that the next start begins from nothing.
+    pub fn renew(&self) -> Result<()> {
         self.stop()?;
-        for path in [socket::directory(&self.dir), self.dir.clone()] {
-            match fs::remove_dir_all(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("cannot remove {}", path.display()));
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        remove_tree(&self.data())
     }
 
     fn stop_running(&self) -> Result<()> {
         let memory = self
             .memory()
             .with_context(|| format!("{} has no cluster.json", self.dir.display()))?;
-        let mut command = self.account.command(memory.bindir.join("pg_ctl"), &self.dir);
+        let mut command = self
+            .account
+            .command(memory.bindir.join("pg_ctl"), &self.dir);
         command.args(["stop", "--wait", "--mode=fast", "--timeout=120", "--pgdata"]);
         command.arg(self.data());
         process::output(&mut command).context("the server does not stop")?;
@@ -180,17 +184,32 @@ impl Cluster {
             return Ok(());
         }
         // What an interrupted initdb left.
-        let _ = fs::remove_dir_all(&data);
-        let mut command = self.account.command(installation.program("initdb"), &self.dir);
+        remove_tree(&data)?;
+        let mut command = self
+            .account
+            .command(installation.program("initdb"), &self.dir);
         command.arg("--pgdata").arg(&data);
-        command.args(["--username", SUPERUSER, "--auth-local=trust", "--auth-host=scram-sha-256"]);
+        command.args([
+            "--username",
+            SUPERUSER,
+            "--auth-local=trust",
+            "--auth-host=scram-sha-256",
+        ]);
         // The same order of text on every machine.
-        command.args(["--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]);
+        command.args([
+            "--encoding=UTF8",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+        ]);
         command.args(["--locale=C", "--no-instructions"]);
-        process::run_logged("Creating the cluster", &self.dir.join("initdb.log"), &mut command)?;
+        process::run_logged(
+            "Creating the cluster",
+            &self.dir.join("initdb.log"),
+            &mut command,
+        )?;
         let conf = data.join("postgresql.conf");
-        let mut text = fs::read_to_string(&conf)
-            .with_context(|| format!("cannot read {}", conf.display()))?;
+        let mut text =
+            fs::read_to_string(&conf).with_context(|| format!("cannot read {}", conf.display()))?;
         let _ = write!(text, "\ninclude_if_exists = '{SETTINGS_FILE}'\n");
         self.write(&conf, &text)
     }
@@ -198,12 +217,19 @@ impl Cluster {
     fn pg_ctl_start(&self, installation: &Installation) -> Result<()> {
         let log = self.log();
         let start = process::log_length(&log);
-        let mut command = self.account.command(installation.program("pg_ctl"), &self.dir);
-        command.args(["start", "--wait", "--timeout=120", "--silent", "--pgdata"]).arg(self.data());
+        let mut command = self
+            .account
+            .command(installation.program("pg_ctl"), &self.dir);
+        command
+            .args(["start", "--wait", "--timeout=120", "--silent", "--pgdata"])
+            .arg(self.data());
         command.arg("--log").arg(&log);
         if let Err(error) = process::output(&mut command) {
             eprint!("{}", process::tail(&log, start, 30));
-            bail!("the server does not start; see {} ({error:#})", log.display());
+            bail!(
+                "the server does not start; see {} ({error:#})",
+                log.display()
+            );
         }
         Ok(())
     }
@@ -234,7 +260,11 @@ impl Cluster {
 
 /// The lines that steer a private cluster.
 fn configuration(socket: &Path, port: u16, settings: &Settings) -> String {
-    let listen = if settings.port.is_some() { "127.0.0.1" } else { "" };
+    let listen = if settings.port.is_some() {
+        "127.0.0.1"
+    } else {
+        ""
+    };
     let mut lines = vec![
         ("listen_addresses", listen.to_owned()),
         ("port", port.to_string()),
@@ -246,7 +276,12 @@ fn configuration(socket: &Path, port: u16, settings: &Settings) -> String {
     if !settings.plain {
         lines.push(("shared_preload_libraries", extension::NAME.to_owned()));
     }
-    lines.extend(settings.extra.iter().map(|(name, value)| (name.as_str(), value.clone())));
+    lines.extend(
+        settings
+            .extra
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.clone())),
+    );
     lines
         .iter()
         .map(|(name, value)| format!("{name} = '{}'\n", value.replace('\'', "''")))

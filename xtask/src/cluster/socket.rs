@@ -26,7 +26,10 @@ pub fn prepare(account: &Account, socket: &Path) -> Result<()> {
             Account::StepDown(user) => meta.uid() == user.uid,
         };
         if !meta.is_dir() || !(ours || meta.uid() == rustix::process::geteuid().as_raw()) {
-            bail!("{} is there already and belongs to somebody else", socket.display());
+            bail!(
+                "{} is there already and belongs to somebody else",
+                socket.display()
+            );
         }
     }
     account.make_private_dir(socket)

@@ -13,8 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Suites known to carry PostgreSQL 17, per distribution.
-const SUITES: [(&str, &[&str]); 2] =
-    [("debian", &["trixie"]), ("ubuntu", &["questing", "plucky"])];
+const SUITES: [(&str, &[&str]); 2] = [("debian", &["trixie"]), ("ubuntu", &["questing", "plucky"])];
 
 /// Returns the upstream tar file of the newest PostgreSQL 17 that can be had.
 pub fn fetch(cache: &Cache) -> Result<PathBuf> {
@@ -24,7 +23,10 @@ pub fn fetch(cache: &Cache) -> Result<PathBuf> {
     let sources = source_lines()?;
     let log = cache.log("postgresql-source");
     for source in &sources {
-        note(format!("looking for the source package postgresql-{MAJOR} in {}", source.suite));
+        note(format!(
+            "looking for the source package postgresql-{MAJOR} in {}",
+            source.suite
+        ));
         match fetch_from(cache, source, &log) {
             Ok(()) => {
                 return newest_tar(&cache.src())
@@ -48,13 +50,15 @@ fn fetch_from(cache: &Cache, source: &Source, log: &Path) -> Result<()> {
     }
     fs::create_dir_all(cache.src()).context("cannot create the source directory")?;
     let list = state.join("etc/sources.list");
-    fs::write(&list, source.line())
-        .with_context(|| format!("cannot write {}", list.display()))?;
+    fs::write(&list, source.line()).with_context(|| format!("cannot write {}", list.display()))?;
     let apt = || {
         let mut command = Command::new("apt-get");
         command.current_dir(cache.src());
         for (option, value) in [
-            ("Dir::State::lists", state.join("lists").display().to_string()),
+            (
+                "Dir::State::lists",
+                state.join("lists").display().to_string(),
+            ),
             ("Dir::Cache", state.join("cache").display().to_string()),
             ("Dir::Etc::sourcelist", list.display().to_string()),
             ("Dir::Etc::sourceparts", "-".to_owned()),
@@ -66,7 +70,11 @@ fn fetch_from(cache: &Cache, source: &Source, log: &Path) -> Result<()> {
     process::run_logged("Reading the source index", log, apt().arg("update"))?;
     let package = format!("postgresql-{MAJOR}");
     let title = format!("Downloading the source of {package}");
-    process::run_logged(&title, log, apt().args(["source", "--download-only", &package]))
+    process::run_logged(
+        &title,
+        log,
+        apt().args(["source", "--download-only", &package]),
+    )
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -78,10 +86,9 @@ struct Source {
 
 impl Source {
     fn line(&self) -> String {
-        let signed_by = self
-            .keyring
-            .as_ref()
-            .map_or_else(String::new, |path| format!("[signed-by={}] ", path.display()));
+        let signed_by = self.keyring.as_ref().map_or_else(String::new, |path| {
+            format!("[signed-by={}] ", path.display())
+        });
         format!("deb-src {signed_by}{} {} main\n", self.site, self.suite)
     }
 }
@@ -100,11 +107,17 @@ fn source_lines() -> Result<Vec<Source>> {
     let distribution = distribution(&release);
     let (site, codename) = main_target(&targets)
         .context("apt is configured with no mirror: run `apt-get update` as root first")?;
-    let keyring = PathBuf::from(format!("/usr/share/keyrings/{distribution}-archive-keyring.gpg"));
+    let keyring = PathBuf::from(format!(
+        "/usr/share/keyrings/{distribution}-archive-keyring.gpg"
+    ));
     let keyring = keyring.exists().then_some(keyring);
     Ok(suites(distribution, &codename)
         .into_iter()
-        .map(|suite| Source { site: site.clone(), suite, keyring: keyring.clone() })
+        .map(|suite| Source {
+            site: site.clone(),
+            suite,
+            keyring: keyring.clone(),
+        })
         .collect())
 }
 
@@ -113,7 +126,10 @@ fn distribution(os_release: &str) -> &'static str {
     let ubuntu = os_release.lines().any(|line| {
         line.split_once('=').is_some_and(|(key, value)| {
             matches!(key, "ID" | "ID_LIKE")
-                && value.trim_matches('"').split_whitespace().any(|id| id == "ubuntu")
+                && value
+                    .trim_matches('"')
+                    .split_whitespace()
+                    .any(|id| id == "ubuntu")
         })
     });
     if ubuntu { "ubuntu" } else { "debian" }
@@ -129,11 +145,16 @@ fn main_target(targets: &str) -> Option<(String, String)> {
 }
 
 fn suites(distribution: &str, own: &str) -> Vec<String> {
-    let known = SUITES.iter().find(|(name, _)| *name == distribution).map_or(&[][..], |(_, s)| *s);
+    let known = SUITES
+        .iter()
+        .find(|(name, _)| *name == distribution)
+        .map_or(&[][..], |(_, s)| *s);
     let newer = known.iter().map(|suite| (*suite).to_owned());
     if known.contains(&own) {
         let own = own.to_owned();
-        return std::iter::once(own.clone()).chain(newer.filter(|suite| *suite != own)).collect();
+        return std::iter::once(own.clone())
+            .chain(newer.filter(|suite| *suite != own))
+            .collect();
     }
     newer.collect()
 }
@@ -181,13 +202,22 @@ mod tests {
     #[test]
     fn derivatives_count_as_their_parent() {
         assert_eq!(distribution("ID=debian\n"), "debian");
-        assert_eq!(distribution("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), "ubuntu");
+        assert_eq!(
+            distribution("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"),
+            "ubuntu"
+        );
     }
 
     #[test]
     fn only_upstream_tars_of_seventeen_have_a_version() {
-        assert_eq!(tar_version("postgresql-17_17.11.orig.tar.bz2"), Some(vec![17, 11]));
-        assert_eq!(tar_version("postgresql-17_17.11-0+deb13u1.debian.tar.xz"), None);
+        assert_eq!(
+            tar_version("postgresql-17_17.11.orig.tar.bz2"),
+            Some(vec![17, 11])
+        );
+        assert_eq!(
+            tar_version("postgresql-17_17.11-0+deb13u1.debian.tar.xz"),
+            None
+        );
         assert_eq!(tar_version("postgresql-17_17.11.orig.tar.bz2.asc"), None);
         assert_eq!(tar_version("postgresql-16_16.2.orig.tar.gz"), None);
     }

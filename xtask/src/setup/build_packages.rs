@@ -82,7 +82,11 @@ pub fn missing(packages: &[Package]) -> Result<Vec<&'static str>> {
 /// Installs what is missing, or stops with the command that does.
 pub fn ensure(packages: &[Package]) -> Result<()> {
     let missing = missing(packages)?;
-    if missing.is_empty() { Ok(()) } else { install(&missing) }
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        install(&missing)
+    }
 }
 
 /// `apt-get install`, as root; an error with the exact command otherwise.
@@ -100,7 +104,10 @@ pub fn install(names: &[&str]) -> Result<()> {
     let log = Cache::open()?.log("apt-install");
     let apt = |args: &[&str]| {
         let mut command = Command::new("apt-get");
-        command.env("DEBIAN_FRONTEND", "noninteractive").arg("-y").args(args);
+        command
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .arg("-y")
+            .args(args);
         command
     };
     let mut wanted = vec!["install", "--no-install-recommends"];
@@ -116,9 +123,8 @@ pub fn install(names: &[&str]) -> Result<()> {
 }
 
 pub fn on_path(program: &str) -> bool {
-    std::env::var_os("PATH").is_some_and(|path| {
-        std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
-    })
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }
 
 /// Names of the installed packages and of what they provide.
@@ -126,7 +132,9 @@ fn parse_dpkg(text: &str) -> HashSet<String> {
     let mut names = HashSet::new();
     for line in text.lines() {
         let mut fields = line.splitn(4, ' ').filter(|field| !field.is_empty());
-        let (Some(name), Some(status)) = (fields.next(), fields.next()) else { continue };
+        let (Some(name), Some(status)) = (fields.next(), fields.next()) else {
+            continue;
+        };
         if !status.starts_with("ii") {
             continue;
         }

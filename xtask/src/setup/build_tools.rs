@@ -48,8 +48,10 @@ fn installed_version(cache: &Cache) -> Option<String> {
 pub fn write_pgrx_configuration(cache: &Cache, installation: &Installation) -> Result<()> {
     let home = installation.pgrx_home(cache);
     let path = home.join("config.toml");
-    let wanted =
-        format!("[configs]\npg{MAJOR} = \"{}\"\n", installation.pg_config.display());
+    let wanted = format!(
+        "[configs]\npg{MAJOR} = \"{}\"\n",
+        installation.pg_config.display()
+    );
     if fs::read_to_string(&path).is_ok_and(|present| present == wanted) {
         return Ok(());
     }

@@ -32,7 +32,10 @@ pub fn run(args: &Args) -> Result<()> {
             ));
         }
     }
-    note(format!("set-up is complete; everything lies in {}", cache.root().display()));
+    note(format!(
+        "set-up is complete; everything lies in {}",
+        cache.root().display()
+    ));
     Ok(())
 }
 

@@ -17,10 +17,13 @@ pub fn find(cache: &Cache, flavour: Flavour) -> Option<Installation> {
         Flavour::Release => candidates(),
         Flavour::Assert => Vec::new(),
     };
-    elsewhere.into_iter().chain(built(&cache.postgresql(), flavour)).find_map(|pg_config| {
-        let found = Installation::describe(flavour, &pg_config).ok()?;
-        found.unfit().is_none().then_some(found)
-    })
+    elsewhere
+        .into_iter()
+        .chain(built(&cache.postgresql(), flavour))
+        .find_map(|pg_config| {
+            let found = Installation::describe(flavour, &pg_config).ok()?;
+            found.unfit().is_none().then_some(found)
+        })
 }
 
 /// `pg_config` programs in the order of preference. Whether they serve is not decided here.
@@ -33,7 +36,9 @@ fn candidates() -> Vec<PathBuf> {
         found.extend(std::env::split_paths(&path).map(|dir| dir.join("pg_config")));
     }
     found.extend(pgrx_home().and_then(|home| pgrx_configured(&home)));
-    found.push(PathBuf::from(format!("/usr/lib/postgresql/{MAJOR}/bin/pg_config")));
+    found.push(PathBuf::from(format!(
+        "/usr/lib/postgresql/{MAJOR}/bin/pg_config"
+    )));
     found.push(PathBuf::from(format!("/usr/pgsql-{MAJOR}/bin/pg_config")));
     found.retain(|path| path.is_file());
     found
@@ -60,14 +65,20 @@ fn parse_pgrx_configuration(text: &str) -> Option<PathBuf> {
 
 /// Builds of ours, newest version first.
 fn built(dir: &Path, flavour: Flavour) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
     let suffix = format!("-{flavour}");
     let mut builds: Vec<(Vec<u32>, PathBuf)> = entries
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
             let version = name.strip_suffix(&suffix)?;
-            let numbers = version.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+            let numbers = version
+                .split('.')
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .ok()?;
             Some((numbers, entry.path().join("bin/pg_config")))
         })
         .collect();
@@ -97,7 +108,11 @@ pub fn install_package(cache: &Cache, flavour: Flavour) -> Result<Option<Install
 }
 
 fn offered() -> bool {
-    let Ok(output) = Command::new("apt-cache").arg("policy").args(PACKAGES).output() else {
+    let Ok(output) = Command::new("apt-cache")
+        .arg("policy")
+        .args(PACKAGES)
+        .output()
+    else {
         return false;
     };
     candidates_in_policy(&String::from_utf8_lossy(&output.stdout)) == PACKAGES.len()
@@ -119,7 +134,10 @@ mod tests {
     #[test]
     fn pgrx_configuration_names_the_version_asked_for() {
         let text = "[configs]\npg16 = \"/a/pg_config\"\npg17 = \"/b/pg_config\"\n";
-        assert_eq!(parse_pgrx_configuration(text), Some(PathBuf::from("/b/pg_config")));
+        assert_eq!(
+            parse_pgrx_configuration(text),
+            Some(PathBuf::from("/b/pg_config"))
+        );
         assert_eq!(parse_pgrx_configuration("[configs]\n"), None);
     }
 
@@ -134,7 +152,12 @@ mod tests {
     #[test]
     fn the_newest_build_comes_first() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["17.9-assert", "17.11-assert", "17.10-release", "17.12-assert.partial"] {
+        for name in [
+            "17.9-assert",
+            "17.11-assert",
+            "17.10-release",
+            "17.12-assert.partial",
+        ] {
             fs::create_dir_all(dir.path().join(name)).unwrap();
         }
         let versions = |flavour| -> Vec<PathBuf> {
@@ -144,7 +167,10 @@ mod tests {
                 .collect()
         };
         let config = |name: &str| Path::new(name).join("bin/pg_config");
-        assert_eq!(versions(Flavour::Assert), [config("17.11-assert"), config("17.9-assert")]);
+        assert_eq!(
+            versions(Flavour::Assert),
+            [config("17.11-assert"), config("17.9-assert")]
+        );
         assert_eq!(versions(Flavour::Release), [config("17.10-release")]);
     }
 }

@@ -11,4 +11,5 @@ mod command;
 mod find_postgres;
 mod postgres_build;
 
+pub use build_packages::on_path;
 pub use command::{Args, ensure, run};

@@ -2,7 +2,7 @@
 //! only when it is complete: everything is installed below a staging directory and renamed.
 
 use super::{apt_source, build_packages};
-use crate::cache::Cache;
+use crate::cache::{Cache, remove_tree};
 use crate::installation::{Flavour, Installation};
 use crate::process;
 use crate::progress::note;
@@ -38,16 +38,20 @@ pub fn build(cache: &Cache, flavour: Flavour) -> Result<Installation> {
         .collect::<Vec<_>>()
         .join(".");
     let source = unpack(cache, &tar, &version)?;
-    note(format!("building PostgreSQL {version} ({flavour}): about ten minutes of processor time"));
+    note(format!(
+        "building PostgreSQL {version} ({flavour}): about ten minutes of processor time"
+    ));
 
     let prefix = cache.postgresql().join(format!("{version}-{flavour}"));
     let log = cache.log(&format!("postgresql-{flavour}"));
     let tree = cache.build(&format!("postgresql-{flavour}"));
-    remove(&tree)?;
+    remove_tree(&tree)?;
     fs::create_dir_all(&tree).with_context(|| format!("cannot create {}", tree.display()))?;
 
     let mut configure = Command::new(source.join("configure"));
-    configure.current_dir(&tree).arg(format!("--prefix={}", prefix.display()));
+    configure
+        .current_dir(&tree)
+        .arg(format!("--prefix={}", prefix.display()));
     configure.args(COMMON_OPTIONS);
     let mut parts = COMMON_PARTS.to_vec();
     match flavour {
@@ -59,42 +63,62 @@ pub fn build(cache: &Cache, flavour: Flavour) -> Result<Installation> {
             configure.args(RELEASE_OPTIONS);
         }
     }
-    process::run_logged(&format!("Configuring PostgreSQL {version} ({flavour})"), &log, &mut configure)?;
+    process::run_logged(
+        &format!("Configuring PostgreSQL {version} ({flavour})"),
+        &log,
+        &mut configure,
+    )?;
 
     let jobs = std::thread::available_parallelism().map_or(1, usize::from);
     let make = |args: &[&str]| {
         let mut command = Command::new("make");
-        command.current_dir(&tree).arg("-s").arg(format!("-j{jobs}")).args(args);
+        command
+            .current_dir(&tree)
+            .arg("-s")
+            .arg(format!("-j{jobs}"))
+            .args(args);
         // An outer make's job server would not be ours to use.
         command.env_remove("MAKEFLAGS").env_remove("MAKELEVEL");
         command
     };
-    process::run_logged(&format!("Compiling PostgreSQL {version} ({flavour})"), &log, &mut make(&[]))?;
+    process::run_logged(
+        &format!("Compiling PostgreSQL {version} ({flavour})"),
+        &log,
+        &mut make(&[]),
+    )?;
     for part in &parts {
         let title = format!("Compiling {part} ({flavour})");
         process::run_logged(&title, &log, &mut make(&["-C", part]))?;
     }
 
-    let staging = cache.postgresql().join(format!(".{version}-{flavour}.partial"));
-    remove(&staging)?;
+    let staging = cache
+        .postgresql()
+        .join(format!(".{version}-{flavour}.partial"));
+    remove_tree(&staging)?;
     let destination = format!("DESTDIR={}", staging.display());
     let title = format!("Installing PostgreSQL {version} ({flavour})");
     process::run_logged(&title, &log, &mut make(&["install", &destination]))?;
     for part in &parts {
         let title = format!("Installing {part} ({flavour})");
-        process::run_logged(&title, &log, &mut make(&["-C", part, "install", &destination]))?;
+        process::run_logged(
+            &title,
+            &log,
+            &mut make(&["-C", part, "install", &destination]),
+        )?;
     }
     let staged = staging.join(prefix.strip_prefix("/").unwrap_or(&prefix));
-    remove(&prefix)?;
-    fs::rename(&staged, &prefix).with_context(|| {
-        format!("cannot move {} to {}", staged.display(), prefix.display())
-    })?;
-    remove(&staging)?;
-    remove(&tree)?;
+    remove_tree(&prefix)?;
+    fs::rename(&staged, &prefix)
+        .with_context(|| format!("cannot move {} to {}", staged.display(), prefix.display()))?;
+    remove_tree(&staging)?;
+    remove_tree(&tree)?;
 
     let built = Installation::describe(flavour, &prefix.join("bin/pg_config"))?;
     if let Some(reason) = built.unfit() {
-        bail!("the PostgreSQL just built cannot be used: {reason}; see {}", log.display());
+        bail!(
+            "the PostgreSQL just built cannot be used: {reason}; see {}",
+            log.display()
+        );
     }
     Ok(built)
 }
@@ -107,25 +131,21 @@ fn unpack(cache: &Cache, tar: &Path, version: &str) -> Result<PathBuf> {
         return Ok(source);
     }
     let staging = cache.src().join(".unpacking");
-    remove(&staging)?;
+    remove_tree(&staging)?;
     fs::create_dir_all(&staging).with_context(|| format!("cannot create {}", staging.display()))?;
     process::run_logged(
         "Unpacking the source",
         &cache.log("postgresql-source"),
-        Command::new("tar").arg("-xf").arg(tar).arg("-C").arg(&staging).arg("--no-same-owner"),
+        Command::new("tar")
+            .arg("-xf")
+            .arg(tar)
+            .arg("-C")
+            .arg(&staging)
+            .arg("--no-same-owner"),
     )?;
-    remove(&source)?;
+    remove_tree(&source)?;
     fs::rename(staging.join(&name), &source)
         .with_context(|| format!("{} holds no {name}", tar.display()))?;
-    remove(&staging)?;
+    remove_tree(&staging)?;
     Ok(source)
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", path.display()))
-        }
-        _ => Ok(()),
-    }
 }
