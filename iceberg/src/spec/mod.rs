@@ -1,16 +1,43 @@
 //! The Iceberg table specification's domain: types, schemas, partitioning, sort orders, snapshots
 //! and table metadata, with their JSON and single-value forms.
 //!
-//! No files are touched here, except that [`TableMetadata`] can be read from and written to one.
+//! No file is touched here but metadata files. JSON members that the library does not know are kept
+//! in every object's `extra` and written back.
 
 pub mod json;
 
-mod datum;
 mod primitive;
-mod schema;
 mod types;
 
+mod datum;
+
+mod schema;
+mod schema_json;
+
+mod transform;
+
+mod partition;
+mod sort;
+
+mod snapshot;
+mod snapshot_json;
+
+mod metadata_file;
+mod metadata_json;
+mod table_metadata;
+
 pub use datum::Datum;
+pub use metadata_file::{MAX_METADATA_BYTES, METADATA_COMPRESSION};
+pub use partition::{FIRST_PARTITION_FIELD_ID, PartitionField, PartitionSpec, PartitionSpecRef};
 pub use primitive::{MAX_DECIMAL_PRECISION, PrimitiveType};
 pub use schema::{Schema, SchemaRef};
+pub use snapshot::{
+    MAIN_BRANCH, Operation, Snapshot, SnapshotRef, SnapshotReference, SnapshotRetention,
+    StoredSnapshot, Summary,
+};
+pub use sort::{NullOrder, SortDirection, SortField, SortOrder};
+pub use table_metadata::{
+    FormatVersion, MetadataLogEntry, SnapshotLogEntry, StatisticsFile, TableMetadata,
+};
+pub use transform::Transform;
 pub use types::{ListType, MapType, NestedField, StructType, Type};
