@@ -1,0 +1,113 @@
+-- Every statement that Iceberg tables do not have is refused with 0A000 and a hint, and changes nothing.
+SET client_min_messages = warning;
+DROP SCHEMA IF EXISTS test_unsupported CASCADE;
+RESET client_min_messages;
+CREATE SCHEMA test_unsupported;
+SET search_path = test_unsupported;
+
+CREATE TYPE pair AS (a int, b text);
+CREATE TABLE t (id int, name text, n numeric(8, 2), p pair) USING iceberg;
+INSERT INTO t VALUES (1, 'one', 1, (1, 'x')), (2, 'two', 2, NULL), (3, NULL, NULL, (NULL, NULL));
+CREATE TABLE h (id int PRIMARY KEY, name text) USING heap;
+INSERT INTO h VALUES (1, 'heap one'), (9, 'heap nine');
+CREATE VIEW v AS SELECT id, name, n FROM t WHERE id > 0;
+CREATE MATERIALIZED VIEW m USING iceberg AS SELECT id, name FROM t;
+CREATE TABLE parted (id int, k text) PARTITION BY LIST (k);
+CREATE TABLE parted_ice PARTITION OF parted FOR VALUES IN ('i') USING iceberg;
+CREATE TABLE parted_heap PARTITION OF parted FOR VALUES IN ('h') USING heap;
+INSERT INTO parted VALUES (1, 'i'), (2, 'h');
+CREATE TABLE parent (id int, name text) USING heap;
+CREATE TABLE child () INHERITS (parent) USING iceberg;
+INSERT INTO parent VALUES (1, 'parent');
+INSERT INTO child VALUES (2, 'child');
+CREATE TABLE with_key (id int PRIMARY KEY, k text) USING heap;
+CREATE TABLE parted_key (id int, k text, PRIMARY KEY (id, k)) PARTITION BY LIST (k);
+CREATE TABLE parted_index (id int, k text) PARTITION BY LIST (k);
+CREATE INDEX parted_index_id ON parted_index (id);
+CREATE TABLE to_attach (id int NOT NULL, k text NOT NULL) USING iceberg;
+CREATE TYPE shape AS (a int, b text);
+CREATE TABLE typed OF shape USING iceberg;
+CREATE TABLE arrays (ps pair[]) USING iceberg;
+CREATE TABLE referred (id int PRIMARY KEY) USING heap;
+INSERT INTO referred VALUES (1), (2);
+CREATE TABLE cascading (id int REFERENCES referred ON DELETE CASCADE ON UPDATE SET NULL) USING iceberg;
+INSERT INTO cascading VALUES (1);
+
+-- Everything that a statement could have changed.
+CREATE FUNCTION fingerprint() RETURNS text LANGUAGE sql VOLATILE AS $$
+    SELECT md5(concat_ws('|',
+        (SELECT string_agg(t::text, ',' ORDER BY t::text) FROM t), (SELECT string_agg(m::text, ',' ORDER BY m::text) FROM m),
+        (SELECT string_agg(h::text, ',' ORDER BY h::text) FROM h), (SELECT string_agg(x::text, ',' ORDER BY x::text) FROM parted x),
+        (SELECT string_agg(x::text, ',' ORDER BY x::text) FROM parent x), (SELECT string_agg(id::text, ',' ORDER BY id) FROM cascading),
+        (SELECT string_agg(id::text, ',' ORDER BY id) FROM referred),
+        (SELECT string_agg(format('%s.%s %s %s %s', attrelid::regclass, attname, atttypid, atttypmod, attnotnull), ',' ORDER BY attrelid, attnum)
+            FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = 'test_unsupported'::regnamespace),
+        (SELECT string_agg(format('%s %s %s %s', relname, relkind, relam, relhasindex), ',' ORDER BY relname) FROM pg_class WHERE relnamespace = 'test_unsupported'::regnamespace),
+        (SELECT string_agg(format('%s %s', conname, contype), ',' ORDER BY conrelid, conname) FROM pg_constraint WHERE connamespace = 'test_unsupported'::regnamespace),
+        (SELECT count(*) FROM pg_inherits)))
+$$;
+
+CREATE TABLE statements (o int GENERATED ALWAYS AS IDENTITY, statement text) USING heap;
+INSERT INTO statements (statement) VALUES
+-- Rows.
+('UPDATE t SET name = ''x'''), ('UPDATE t SET n = n + 1 WHERE id = 1 RETURNING *'), ('UPDATE t SET n = 1 WHERE id = -1'),
+('UPDATE t SET name = h.name FROM h WHERE h.id = t.id'), ('UPDATE ONLY t SET (id, name) = (SELECT 1, ''x'')'), ('UPDATE v SET n = 0'),
+('DELETE FROM t'), ('DELETE FROM t WHERE id = 2 RETURNING id'), ('DELETE FROM t USING h WHERE h.id = t.id'), ('DELETE FROM v'), ('DELETE FROM ONLY t'),
+('WITH d AS (DELETE FROM t RETURNING *) SELECT count(*) FROM d'), ('WITH d AS (UPDATE t SET n = 0 RETURNING *) INSERT INTO h SELECT id + 100, name FROM d'),
+('INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING'), ('INSERT INTO t (id) VALUES (1) ON CONFLICT (id) DO NOTHING'),
+('INSERT INTO t (id, name) VALUES (1, ''x'') ON CONFLICT (id) DO UPDATE SET name = excluded.name'),
+('INSERT INTO t (id, name) VALUES (1, ''x'') ON CONFLICT ON CONSTRAINT none DO UPDATE SET name = excluded.name'),
+('MERGE INTO t USING h ON t.id = h.id WHEN MATCHED THEN UPDATE SET name = h.name'), ('MERGE INTO t USING h ON t.id = h.id WHEN MATCHED THEN DELETE'),
+('MERGE INTO t USING h ON t.id = h.id WHEN NOT MATCHED THEN INSERT (id) VALUES (h.id)'), ('MERGE INTO v USING h ON v.id = h.id WHEN MATCHED THEN DO NOTHING'),
+('MERGE INTO t USING h ON t.id = h.id WHEN NOT MATCHED BY SOURCE THEN DELETE'),
+-- Row locks.
+('SELECT * FROM t FOR UPDATE'), ('SELECT * FROM t FOR NO KEY UPDATE'), ('SELECT * FROM t FOR SHARE'), ('SELECT * FROM t FOR KEY SHARE'),
+('SELECT * FROM t FOR UPDATE NOWAIT'), ('SELECT * FROM t FOR UPDATE SKIP LOCKED'), ('SELECT * FROM t JOIN h USING (id) FOR UPDATE'), ('SELECT * FROM t JOIN h USING (id) FOR SHARE OF t'),
+('SELECT * FROM v FOR UPDATE'), ('SELECT * FROM (SELECT * FROM t FOR UPDATE) x'), ('WITH x AS (SELECT * FROM t FOR SHARE) SELECT * FROM x'),
+('DECLARE c CURSOR FOR SELECT * FROM t FOR UPDATE'), ('CREATE TABLE locked AS SELECT * FROM t FOR UPDATE'), ('EXPLAIN SELECT * FROM t FOR UPDATE'),
+-- Through partitioned tables and inheritance.
+('UPDATE parted SET id = 5'), ('DELETE FROM parted'), ('DELETE FROM parted WHERE k = ''i'''), ('SELECT * FROM parted FOR UPDATE'), ('UPDATE parted_ice SET id = 1'),
+('INSERT INTO parted VALUES (1, ''i'') ON CONFLICT DO NOTHING'), ('MERGE INTO parted USING h ON parted.id = h.id WHEN MATCHED THEN DELETE'),
+('UPDATE parent SET id = 5'), ('DELETE FROM parent'), ('SELECT * FROM parent FOR SHARE'), ('EXPLAIN UPDATE parent SET id = 5'),
+-- By foreign keys.
+('DELETE FROM referred WHERE id = 1'), ('UPDATE referred SET id = 3 WHERE id = 1'),
+-- Indexes and what needs them.
+('CREATE INDEX ON t (id)'), ('CREATE UNIQUE INDEX named ON t (id)'), ('CREATE INDEX ON t USING hash (id)'), ('CREATE INDEX ON t USING brin (id)'), ('CREATE INDEX ON t USING gin (to_tsvector(''english'', name))'),
+('CREATE INDEX ON t (lower(name)) WHERE id > 1'), ('CREATE INDEX IF NOT EXISTS new_one ON t (id)'), ('CREATE INDEX ON m (id)'), ('CREATE UNIQUE INDEX ON m (id)'), ('CREATE INDEX ON parted (id)'), ('CREATE INDEX ON parted_ice (id)'),
+('ALTER TABLE t ADD PRIMARY KEY (id)'), ('ALTER TABLE t ADD UNIQUE (id)'), ('ALTER TABLE t ADD CONSTRAINT x UNIQUE NULLS NOT DISTINCT (id, name)'), ('ALTER TABLE t ADD EXCLUDE (id WITH =)'), ('ALTER TABLE parted ADD PRIMARY KEY (id, k)'),
+('CREATE TABLE made (id int PRIMARY KEY) USING iceberg'), ('CREATE TABLE made (id int UNIQUE) USING iceberg'), ('CREATE TABLE made (id int, EXCLUDE USING btree (id WITH =)) USING iceberg'),
+('CREATE TABLE made (id int, CONSTRAINT k PRIMARY KEY (id) DEFERRABLE) USING iceberg'), ('CREATE TABLE made (LIKE with_key INCLUDING ALL) USING iceberg'), ('CREATE TABLE made (LIKE with_key INCLUDING INDEXES) USING iceberg'),
+('CREATE TABLE made PARTITION OF parted_key FOR VALUES IN (''a'') USING iceberg'), ('CREATE TABLE made PARTITION OF parted_index FOR VALUES IN (''a'') USING iceberg'),
+('ALTER TABLE parted_key ATTACH PARTITION to_attach FOR VALUES IN (''b'')'), ('ALTER TABLE parted_index ATTACH PARTITION to_attach FOR VALUES IN (''b'')'), ('ALTER TABLE with_key SET ACCESS METHOD iceberg'),
+('CREATE TEMPORARY TABLE made (id int PRIMARY KEY) USING iceberg'), ('CREATE UNLOGGED TABLE made (id int UNIQUE) USING iceberg'),
+('CLUSTER t'), ('CLUSTER t USING with_key_pkey'), ('ALTER TABLE t CLUSTER ON with_key_pkey'),
+-- Columns.
+('ALTER TABLE t ADD COLUMN c int'), ('ALTER TABLE t ADD COLUMN c int DEFAULT 5 NOT NULL'), ('ALTER TABLE t ADD COLUMN c serial'), ('ALTER TABLE t ADD COLUMN c int UNIQUE'),
+('ALTER TABLE t DROP COLUMN name'), ('ALTER TABLE t DROP COLUMN name CASCADE'), ('ALTER TABLE t DROP COLUMN IF EXISTS name, ADD COLUMN name int'), ('ALTER TABLE t ALTER COLUMN id TYPE bigint'), ('ALTER TABLE t ALTER COLUMN name SET DATA TYPE varchar(10) USING ''x'''),
+('ALTER TABLE t RENAME COLUMN id TO identity'), ('ALTER TABLE t RENAME name TO label'), ('ALTER MATERIALIZED VIEW m RENAME COLUMN id TO identity'),
+('ALTER TABLE parted ADD COLUMN c int'), ('ALTER TABLE parted DROP COLUMN id'), ('ALTER TABLE parted ALTER COLUMN id TYPE bigint'), ('ALTER TABLE parted RENAME COLUMN id TO identity'),
+('ALTER TABLE parent ADD COLUMN c int'), ('ALTER TABLE parent DROP COLUMN name'), ('ALTER TABLE parent ALTER COLUMN id TYPE bigint'), ('ALTER TABLE parent RENAME COLUMN id TO identity'),
+('ALTER TYPE pair ADD ATTRIBUTE c int'), ('ALTER TYPE pair DROP ATTRIBUTE b'), ('ALTER TYPE pair RENAME ATTRIBUTE b TO c'), ('ALTER TYPE pair ALTER ATTRIBUTE a TYPE bigint'),
+('ALTER TYPE shape ADD ATTRIBUTE c int CASCADE'), ('ALTER TYPE shape DROP ATTRIBUTE b CASCADE'), ('ALTER TYPE shape RENAME ATTRIBUTE b TO c CASCADE'), ('ALTER TYPE shape ALTER ATTRIBUTE a TYPE bigint CASCADE');
+
+SELECT fingerprint() AS before, pg_postmaster_start_time() AS started, pg_backend_pid() AS pid \gset
+-- Nothing is printed for a statement that is refused as it should be.
+DO $$
+DECLARE s record; code text; message text; hint text; before text := fingerprint();
+BEGIN
+    FOR s IN SELECT * FROM statements ORDER BY o LOOP
+        BEGIN
+            EXECUTE s.statement;
+            RAISE EXCEPTION 'was not refused' USING ERRCODE = 'ZZ000';
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS code = RETURNED_SQLSTATE, message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+            IF code <> '0A000' OR hint = '' THEN RAISE WARNING '%: % % (hint: %)', s.statement, code, message, hint; END IF;
+        END;
+        IF fingerprint() <> before THEN RAISE WARNING '%: something has changed', s.statement; END IF;
+    END LOOP;
+END $$;
+SELECT count(*) FROM statements;
+SELECT fingerprint() = :'before' AS unchanged, pg_postmaster_start_time() = :'started' AS still_up, pg_backend_pid() = :pid AS same_session;
+
+SET client_min_messages = warning;
+DROP SCHEMA test_unsupported CASCADE;

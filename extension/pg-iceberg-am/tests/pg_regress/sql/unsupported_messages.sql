@@ -1,0 +1,76 @@
+-- What users read when a statement is refused, and statements that run outside of transaction blocks.
+SET client_min_messages = warning;
+DROP SCHEMA IF EXISTS test_unsupported_messages CASCADE;
+RESET client_min_messages;
+CREATE SCHEMA test_unsupported_messages;
+SET search_path = test_unsupported_messages;
+
+CREATE TABLE t (id int, name text) USING iceberg;
+CREATE TABLE h (id int PRIMARY KEY) USING heap;
+INSERT INTO t VALUES (1, 'one');
+UPDATE t SET name = 'x';
+DELETE FROM t;
+MERGE INTO t USING h ON t.id = h.id WHEN MATCHED THEN DELETE;
+INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING;
+SELECT * FROM t FOR UPDATE;
+CREATE INDEX ON t (id);
+ALTER TABLE t ADD PRIMARY KEY (id);
+CREATE TABLE made (id int PRIMARY KEY) USING iceberg;
+CLUSTER t;
+ALTER TABLE t ADD COLUMN c int;
+ALTER TABLE t DROP COLUMN name;
+ALTER TABLE t ALTER COLUMN id TYPE bigint;
+ALTER TABLE t RENAME COLUMN id TO identity;
+
+-- Outside of a transaction block nothing half done is left, such as an invalid index.
+CREATE INDEX CONCURRENTLY ON t (id);
+CREATE UNIQUE INDEX CONCURRENTLY by_id ON t (id);
+CREATE TABLE parted (id int) PARTITION BY RANGE (id);
+CREATE TABLE leaf PARTITION OF parted FOR VALUES FROM (0) TO (10) USING iceberg;
+CREATE INDEX on_parent ON ONLY parted (id);
+DROP INDEX on_parent;
+CREATE MATERIALIZED VIEW m USING iceberg AS SELECT * FROM t;
+REFRESH MATERIALIZED VIEW CONCURRENTLY m;
+SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relname IN ('t', 'leaf', 'm', 'parted') AND c.relnamespace = 'test_unsupported_messages'::regnamespace;
+
+-- By the extended protocol, by name, with a generic plan.
+PREPARE change(int) AS UPDATE t SET name = 'x' WHERE id = $1;
+EXECUTE change(1);
+PREPARE remove AS DELETE FROM t;
+EXECUTE remove;
+DELETE FROM t WHERE id = $1 \bind 1 \g
+SET plan_cache_mode = force_generic_plan;
+EXECUTE change(1);
+RESET plan_cache_mode;
+-- In a transaction the refusal is like any error.
+BEGIN;
+INSERT INTO t VALUES (2, 'two');
+SAVEPOINT s;
+DELETE FROM t;
+ROLLBACK TO s;
+COMMIT;
+-- A plan made while the table was a heap does not outlive the change.
+CREATE TABLE was_heap (id int) USING heap;
+INSERT INTO was_heap VALUES (1), (2);
+PREPARE remove_one AS DELETE FROM was_heap WHERE id = 1;
+EXECUTE remove_one;
+ALTER TABLE was_heap SET ACCESS METHOD iceberg;
+EXECUTE remove_one;
+SELECT * FROM was_heap;
+SELECT * FROM t ORDER BY id;
+
+-- What looks alike and is allowed.
+MERGE INTO h USING t ON t.id = h.id WHEN NOT MATCHED THEN INSERT VALUES (t.id);
+DELETE FROM h USING t WHERE t.id = h.id AND t.name = 'two';
+UPDATE h SET id = 10 FROM t WHERE t.id = h.id;
+SELECT h.id FROM h LEFT JOIN t USING (id) FOR UPDATE OF h;
+BEGIN;
+LOCK TABLE t IN ACCESS EXCLUSIVE MODE;
+LOCK TABLE t IN ROW SHARE MODE NOWAIT;
+COMMIT;
+CREATE TRIGGER on_update BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+REINDEX TABLE t;
+ALTER TABLE t ADD COLUMN IF NOT EXISTS id int;
+
+SET client_min_messages = warning;
+DROP SCHEMA test_unsupported_messages CASCADE;
