@@ -1,9 +1,9 @@
-//! SQL through psql: one statement's result, a script, or rows streamed into COPY.
+//! SQL through psql: one statement's result, or a script with rows streamed into COPY.
 
 use crate::cluster::Connection;
 use anyhow::{Context, Result, bail};
 use std::io::{BufWriter, Write};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Command, Stdio};
 
 /// psql for `connection`: quiet, without the user's start-up file, stopping at the first error.
 pub fn psql(connection: &Connection) -> Command {
@@ -25,19 +25,27 @@ pub fn execute(connection: &Connection, sql: &str) -> Result<()> {
     checked(psql(connection).args(["--output", "/dev/null", "--command", sql])).map(drop)
 }
 
-/// Runs `sql` and returns what psql would show a person.
+/// Runs `sql` and returns what psql would show a person, with the time it took.
 pub fn table(connection: &Connection, sql: &str) -> Result<String> {
-    checked(psql(connection).args(["--pset", "footer=off", "--command", sql]))
+    let mut command = psql(connection);
+    command.args([
+        "--pset",
+        "footer=off",
+        "--command",
+        r"\timing on",
+        "--command",
+        sql,
+    ]);
+    checked(&mut command)
 }
 
-/// Runs `copy`, a COPY … FROM STDIN, with the rows that `write` produces.
-pub fn copy_in(
+/// Runs the script that `write` produces, COPY data included, as psql reads it from a file.
+pub fn script(
     connection: &Connection,
-    copy: &str,
-    write: impl FnOnce(&mut BufWriter<ChildStdin>) -> std::io::Result<()>,
+    write: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
     let mut child = psql(connection)
-        .args(["--command", copy])
+        .args(["--file", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -52,7 +60,7 @@ pub fn copy_in(
         // The server's message, not the broken pipe it caused.
         bail!("{}", message(&output.stderr));
     }
-    written.with_context(|| format!("cannot feed rows to: {copy}"))
+    written.context("cannot feed psql")
 }
 
 fn checked(command: &mut Command) -> Result<String> {

@@ -1,5 +1,12 @@
-#[derive(clap::Args)]
-pub struct Args {}
-pub fn run(_args: &Args) -> anyhow::Result<()> {
-    anyhow::bail!("not yet")
-}
+//! `cargo xtask bench`: Iceberg tables against heap tables, interleaved in one run on an optimised
+//! build, with the targets this project holds itself to.
+
+mod command;
+mod machine;
+mod measure;
+mod picture;
+mod report;
+mod statistics;
+mod wire;
+
+pub use command::{Args, run};

@@ -1,0 +1,275 @@
+//! What is measured: each step on a heap table and on an Iceberg table, in turns.
+
+use super::machine;
+use super::wire::Session;
+use crate::cluster::Connection;
+use crate::progress::note;
+use crate::tpch::Table;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// The table access methods compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Heap,
+    Iceberg,
+}
+
+impl Method {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Heap => "heap",
+            Self::Iceberg => "iceberg",
+        }
+    }
+
+    fn table(self) -> String {
+        format!("lineitem_{}", self.name())
+    }
+}
+
+/// The steps, in the order of the report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    Load,
+    Size,
+    Memory,
+    Sum,
+    SelectAll,
+    Inserts,
+}
+
+pub const STEPS: [Step; 6] = [
+    Step::Load,
+    Step::Size,
+    Step::Memory,
+    Step::Sum,
+    Step::SelectAll,
+    Step::Inserts,
+];
+
+pub const INSERTS: u32 = 1_000;
+
+const SUM: &str = "SELECT sum(l_quantity), sum(l_extendedprice), sum(l_discount), sum(l_tax) \
+     FROM %TABLE% WHERE l_shipdate >= date '1995-03-01' AND l_shipdate < date '1995-04-01'";
+
+/// Values of one step, one a repeat: seconds, or bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    pub heap: Vec<f64>,
+    pub iceberg: Vec<f64>,
+}
+
+impl Samples {
+    fn push(&mut self, method: Method, value: f64) {
+        match method {
+            Method::Heap => self.heap.push(value),
+            Method::Iceberg => self.iceberg.push(value),
+        }
+    }
+}
+
+/// All samples, by [`STEPS`].
+#[derive(Clone, Debug, Default)]
+pub struct Measurements {
+    samples: [Samples; STEPS.len()],
+}
+
+impl Measurements {
+    pub fn of(&self, step: Step) -> &Samples {
+        let [load, size, memory, sum, select, inserts] = &self.samples;
+        match step {
+            Step::Load => load,
+            Step::Size => size,
+            Step::Memory => memory,
+            Step::Sum => sum,
+            Step::SelectAll => select,
+            Step::Inserts => inserts,
+        }
+    }
+
+    fn push(&mut self, step: Step, method: Method, value: f64) {
+        let [load, size, memory, sum, select, inserts] = &mut self.samples;
+        let samples = match step {
+            Step::Load => load,
+            Step::Size => size,
+            Step::Memory => memory,
+            Step::Sum => sum,
+            Step::SelectAll => select,
+            Step::Inserts => inserts,
+        };
+        samples.push(method, value);
+    }
+}
+
+/// Runs all steps `repeats` times. The method that goes first alternates.
+pub fn all(connection: &Connection, csv: &Path, repeats: u32) -> Result<Measurements> {
+    let mut measured = Measurements::default();
+    for repeat in 0..repeats {
+        let order = if repeat % 2 == 0 {
+            [Method::Heap, Method::Iceberg]
+        } else {
+            [Method::Iceberg, Method::Heap]
+        };
+        for method in order {
+            load(connection, csv, method, &mut measured)?;
+        }
+        agree(connection)?;
+        for method in order {
+            let seconds = timed_query(connection, &SUM.replace("%TABLE%", &method.table()))?;
+            measured.push(Step::Sum, method, seconds);
+        }
+        for method in order {
+            let seconds = timed_query(connection, &format!("SELECT * FROM {}", method.table()))?;
+            measured.push(Step::SelectAll, method, seconds);
+        }
+        for method in order {
+            measured.push(Step::Inserts, method, inserts(connection, method)?);
+        }
+        note(format!("repeat {} of {repeats} is done", repeat + 1));
+    }
+    Ok(measured)
+}
+
+/// COPY by a fresh backend: time and peak memory; then the size.
+fn load(
+    connection: &Connection,
+    csv: &Path,
+    method: Method,
+    measured: &mut Measurements,
+) -> Result<()> {
+    let table = method.table();
+    warm(csv)?;
+    let mut prepare = Session::open(connection)?;
+    prepare.query(&format!("DROP TABLE IF EXISTS {table}"))?;
+    prepare.query(&format!(
+        "CREATE TABLE {table} ({}) USING {}",
+        Table::LineItem.columns(),
+        method.name()
+    ))?;
+    prepare.query("CHECKPOINT")?;
+
+    let mut loader = Session::open(connection)?;
+    let started = Instant::now();
+    loader.query(&format!(
+        "COPY {table} FROM '{}' (FORMAT csv)",
+        csv.display().to_string().replace('\'', "''")
+    ))?;
+    measured.push(Step::Load, method, started.elapsed().as_secs_f64());
+    let peak = machine::peak_memory(loader.backend())
+        .context("cannot read the peak memory of the loading backend")?;
+    measured.push(Step::Memory, method, peak as f64);
+    drop(loader);
+
+    prepare.query(&format!("VACUUM (ANALYZE) {table}"))?;
+    measured.push(Step::Size, method, size(&mut prepare, method)? as f64);
+    prepare.query("CHECKPOINT")?;
+    Ok(())
+}
+
+/// Both tables must hold the same, or the times mean nothing.
+fn agree(connection: &Connection) -> Result<()> {
+    let mut session = Session::open(connection)?;
+    let mut fingerprint = |method: Method| -> Result<Option<String>> {
+        let answer = session.query(&format!(
+            "SELECT concat_ws(' ', count(*), sum(l_orderkey), sum(l_extendedprice), \
+             sum(length(l_comment)), min(l_shipdate)) FROM {}",
+            method.table()
+        ))?;
+        Ok(answer.first)
+    };
+    let (heap, iceberg) = (fingerprint(Method::Heap)?, fingerprint(Method::Iceberg)?);
+    if heap != iceberg {
+        bail!("the tables differ: heap {heap:?}, Iceberg {iceberg:?}");
+    }
+    Ok(())
+}
+
+/// Bytes on disk: what PostgreSQL says, or the files in the table's directory where they are more.
+fn size(session: &mut Session, method: Method) -> Result<u64> {
+    let table = method.table();
+    let said = session
+        .query(&format!("SELECT pg_total_relation_size('{table}')"))?
+        .first
+        .and_then(|text| text.parse().ok())
+        .context("pg_total_relation_size gives no number")?;
+    if method == Method::Heap {
+        return Ok(said);
+    }
+    let location = session
+        .query(&format!(
+            "SELECT location FROM lakebase.iceberg_tables WHERE relation = '{table}'::regclass"
+        ))?
+        .first
+        .with_context(|| format!("{table} has no location"))?;
+    let data_directory = session
+        .query("SELECT current_setting('data_directory')")?
+        .first
+        .context("the server has no data directory")?;
+    let path = location.strip_prefix("file://").unwrap_or(&location);
+    let directory = PathBuf::from(data_directory).join(path);
+    Ok(directory_bytes(&directory)?.max(said))
+}
+
+fn directory_bytes(directory: &Path) -> Result<u64> {
+    let mut sum = 0;
+    let entries =
+        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("cannot read {}", directory.display()))?;
+        let meta = entry.metadata()?;
+        sum += if meta.is_dir() {
+            directory_bytes(&entry.path())?
+        } else {
+            meta.len()
+        };
+    }
+    Ok(sum)
+}
+
+/// Seconds until the last row has come, in a fresh session, by one process.
+fn timed_query(connection: &Connection, sql: &str) -> Result<f64> {
+    let mut session = Session::open(connection)?;
+    session.query("SELECT 1")?;
+    let started = Instant::now();
+    session.query(sql)?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Seconds for [`INSERTS`] transactions of one row each into an empty table.
+fn inserts(connection: &Connection, method: Method) -> Result<f64> {
+    let table = format!("inserts_{}", method.name());
+    let mut session = Session::open(connection)?;
+    session.query(&format!("DROP TABLE IF EXISTS {table}"))?;
+    session.query(&format!(
+        "CREATE TABLE {table} ({}) USING {}",
+        Table::LineItem.columns(),
+        method.name()
+    ))?;
+    session.query("CHECKPOINT")?;
+    let started = Instant::now();
+    for row in 0..INSERTS {
+        session.query(&format!(
+            "INSERT INTO {table} VALUES ({row}, 155190, 7706, 1, 17, 21168.23, 0.04, 0.02, 'N', 'O', \
+             '1996-03-13', '1996-02-12', '1996-03-22', 'DELIVER IN PERSON', 'TRUCK', 'egular courts')"
+        ))?;
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let counted = session
+        .query(&format!("SELECT count(*) FROM {table}"))?
+        .first;
+    if counted.as_deref() != Some(&INSERTS.to_string()) {
+        bail!("{table} holds {counted:?} rows after {INSERTS} inserts");
+    }
+    Ok(seconds)
+}
+
+/// Brings the file into the page cache, for both methods alike.
+fn warm(csv: &Path) -> Result<()> {
+    let mut file = fs::File::open(csv).with_context(|| format!("cannot open {}", csv.display()))?;
+    std::io::copy(&mut file, &mut std::io::sink())
+        .with_context(|| format!("cannot read {}", csv.display()))?;
+    Ok(())
+}

@@ -1,0 +1,197 @@
+//! A client that does nothing: it speaks just enough of PostgreSQL's frontend/backend protocol
+//! (version 3.0, over the Unix socket) to send a query and throw the rows away, so that what is
+//! measured is the server.
+
+use crate::cluster::{Connection, SUPERUSER};
+use anyhow::{Context, Result, bail};
+use std::io::{BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+
+const PROTOCOL: i32 = 3 << 16;
+/// A message longer than this is not PostgreSQL talking.
+const MESSAGE_MAX: usize = 1 << 30;
+
+/// A session with a backend of its own.
+pub struct Session {
+    stream: BufReader<UnixStream>,
+    backend: i32,
+    body: Vec<u8>,
+}
+
+/// What came back for one query.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub rows: u64,
+    pub bytes: u64,
+    /// The first row's first column.
+    pub first: Option<String>,
+}
+
+impl Session {
+    pub fn open(connection: &Connection) -> Result<Self> {
+        let path = connection
+            .host
+            .join(format!(".s.PGSQL.{}", connection.port));
+        let stream = UnixStream::connect(&path)
+            .with_context(|| format!("cannot connect to {}", path.display()))?;
+        let mut session = Self {
+            stream: BufReader::with_capacity(1 << 16, stream),
+            backend: 0,
+            body: Vec::new(),
+        };
+        session.send(&startup(&connection.database))?;
+        session.until_ready()?;
+        Ok(session)
+    }
+
+    /// Process id of the backend.
+    pub fn backend(&self) -> i32 {
+        self.backend
+    }
+
+    /// Runs `sql` by the simple query protocol.
+    pub fn query(&mut self, sql: &str) -> Result<Answer> {
+        self.send(&simple_query(sql)?)?;
+        self.until_ready().with_context(|| format!("in: {sql}"))
+    }
+
+    fn send(&mut self, message: &[u8]) -> Result<()> {
+        self.stream
+            .get_mut()
+            .write_all(message)
+            .context("the server closed the connection")
+    }
+
+    /// Reads up to ReadyForQuery. An ErrorResponse before it becomes the error.
+    fn until_ready(&mut self) -> Result<Answer> {
+        let mut answer = Answer::default();
+        let mut failure = None;
+        loop {
+            let kind = self.receive()?;
+            match kind {
+                b'D' => {
+                    if answer.rows == 0 {
+                        answer.first = first_column(&self.body);
+                    }
+                    answer.rows += 1;
+                    answer.bytes += self.body.len() as u64;
+                }
+                b'K' => {
+                    let pid = self
+                        .body
+                        .first_chunk::<4>()
+                        .context("a short BackendKeyData")?;
+                    self.backend = i32::from_be_bytes(*pid);
+                }
+                b'R' if self.body.first_chunk::<4>() != Some(&[0; 4]) => {
+                    bail!("the server wants a password on its Unix socket");
+                }
+                b'E' => failure = failure.or_else(|| Some(error_message(&self.body))),
+                b'Z' => break,
+                _ => {}
+            }
+            // Refused before the session began: no ReadyForQuery will follow.
+            if let (b'E', Some(message), 0) = (kind, &failure, self.backend) {
+                bail!("{message}");
+            }
+        }
+        failure.map_or(Ok(answer), |message| bail!("{message}"))
+    }
+
+    fn receive(&mut self) -> Result<u8> {
+        let mut head = [0; 5];
+        self.stream
+            .read_exact(&mut head)
+            .context("the server closed the connection")?;
+        let [kind, a, b, c, d] = head;
+        let length = usize::try_from(u32::from_be_bytes([a, b, c, d])).unwrap_or(usize::MAX);
+        if !(4..=MESSAGE_MAX).contains(&length) {
+            bail!("a message of {length} bytes came from the server");
+        }
+        self.body.resize(length - 4, 0);
+        self.stream
+            .read_exact(&mut self.body)
+            .context("the server closed the connection")?;
+        Ok(kind)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Terminate; the backend would notice the closed socket as well.
+        let _ = self.stream.get_mut().write_all(b"X\0\0\0\x04");
+    }
+}
+
+fn startup(database: &str) -> Vec<u8> {
+    let mut body = PROTOCOL.to_be_bytes().to_vec();
+    for (name, value) in [("user", SUPERUSER), ("database", database)] {
+        for text in [name, value] {
+            body.extend(text.as_bytes());
+            body.push(0);
+        }
+    }
+    body.push(0);
+    let mut message = length_of(body.len()).to_vec();
+    message.extend(body);
+    message
+}
+
+fn simple_query(sql: &str) -> Result<Vec<u8>> {
+    if sql.contains('\0') {
+        bail!("SQL cannot hold a zero byte");
+    }
+    let mut message = vec![b'Q'];
+    message.extend(length_of(sql.len() + 1));
+    message.extend(sql.as_bytes());
+    message.push(0);
+    Ok(message)
+}
+
+/// The length field, which counts itself.
+fn length_of(body: usize) -> [u8; 4] {
+    u32::try_from(body + 4).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+/// The first column of a DataRow, if it is there and not NULL.
+fn first_column(body: &[u8]) -> Option<String> {
+    let length = body.get(2..6)?.first_chunk::<4>()?;
+    let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
+    Some(String::from_utf8_lossy(body.get(6..6 + length)?).into_owned())
+}
+
+/// SQLSTATE and message of an ErrorResponse.
+fn error_message(body: &[u8]) -> String {
+    let field = |wanted: u8| {
+        body.split(|byte| *byte == 0)
+            .filter_map(|field| field.split_first())
+            .find(|(kind, _)| **kind == wanted)
+            .map_or_else(String::new, |(_, text)| {
+                String::from_utf8_lossy(text).into_owned()
+            })
+    };
+    format!("{} (SQLSTATE {})", field(b'M'), field(b'C'))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_carry_their_length() {
+        assert_eq!(simple_query("SELECT 1").unwrap(), b"Q\0\0\0\x0dSELECT 1\0");
+        let startup = startup("d");
+        assert_eq!(startup.len(), usize::from(startup[3]));
+        assert!(simple_query("a\0b").is_err());
+    }
+
+    #[test]
+    fn rows_and_errors_are_read() {
+        assert_eq!(first_column(b"\0\x01\0\0\0\x0242"), Some("42".to_owned()));
+        assert_eq!(first_column(b"\0\x01\xff\xff\xff\xff"), None);
+        assert_eq!(first_column(b"\0\x01\0\0\0\x09x"), None);
+        let body = b"SERROR\0C42P01\0Mno such table\0\0";
+        assert_eq!(error_message(body), "no such table (SQLSTATE 42P01)");
+    }
+}
