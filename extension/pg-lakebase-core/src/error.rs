@@ -1,0 +1,183 @@
+//! Errors as PostgreSQL knows them, and the ways in and out of `ereport`.
+//!
+//! A [`PgError`] carries SQLSTATE, message, detail and hint as values through ordinary `Result`s.
+//! It becomes an `ereport(ERROR)` in one place only, the guard of the callback that PostgreSQL
+//! called; [`catch`] is the way back, for code that must not raise.
+
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+
+use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel};
+use pgrx::{PgLogLevel, PgTryBuilder};
+
+/// What a fallible operation of the framework returns.
+pub type PgResult<T> = Result<T, PgError>;
+
+/// An error with everything that PostgreSQL shows of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PgError {
+    /// The SQLSTATE.
+    pub sqlstate: PgSqlErrorCode,
+    /// The primary message: lower case, no full stop.
+    pub message: String,
+    /// The detail: whole sentences.
+    pub detail: Option<String>,
+    /// The hint: whole sentences that say what to do.
+    pub hint: Option<String>,
+}
+
+impl PgError {
+    /// An error of this SQLSTATE with its primary message.
+    pub fn new(sqlstate: PgSqlErrorCode, message: impl Into<String>) -> Self {
+        Self {
+            sqlstate,
+            message: message.into(),
+            detail: None,
+            hint: None,
+        }
+    }
+
+    /// An error of SQLSTATE `FEATURE_NOT_SUPPORTED`. Give it a hint that names the way round.
+    pub fn feature_not_supported(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED, message)
+    }
+
+    /// An error of SQLSTATE `INTERNAL_ERROR`: something that should never be seen.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(PgSqlErrorCode::ERRCODE_INTERNAL_ERROR, message)
+    }
+
+    /// An input or output error on the file or directory at `path`, with the SQLSTATE that
+    /// PostgreSQL's `errcode_for_file_access` gives for the cause.
+    pub fn file_access(operation: &str, path: &str, source: &std::io::Error) -> Self {
+        Self::new(
+            sqlstate_for_file_access(source),
+            format!("could not {operation} \"{path}\": {source}"),
+        )
+    }
+
+    /// The same error with a detail.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// The same error with a hint.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Raises the error. Destructors of the calling frames run; the guard of the callback that
+    /// PostgreSQL called reports it.
+    #[track_caller]
+    pub fn raise(self) -> ! {
+        self.into_report().report(PgLogLevel::ERROR);
+        unreachable!("a report of level ERROR does not return")
+    }
+
+    /// Reports the error as a WARNING, for places that must not raise.
+    #[track_caller]
+    pub fn warn(self) {
+        self.into_report().report(PgLogLevel::WARNING);
+    }
+
+    /// Writes the error to the server log, without sending it to the client.
+    #[track_caller]
+    pub fn log(self) {
+        self.into_report().report(PgLogLevel::LOG);
+    }
+
+    #[track_caller]
+    fn into_report(self) -> ErrorReport {
+        let mut report = ErrorReport::new(self.sqlstate, self.message, "");
+        if let Some(detail) = self.detail {
+            report = report.set_detail(detail);
+        }
+        if let Some(hint) = self.hint {
+            report = report.set_hint(hint);
+        }
+        report
+    }
+
+    fn from_report(report: &ErrorReportWithLevel) -> Self {
+        Self {
+            sqlstate: report.sql_error_code(),
+            message: report.message().to_owned(),
+            detail: report.detail().map(str::to_owned),
+            hint: report.hint().map(str::to_owned),
+        }
+    }
+}
+
+impl fmt::Display for PgError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if let Some(detail) = &self.detail {
+            write!(f, " ({detail})")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for PgError {}
+
+impl From<CaughtError> for PgError {
+    fn from(caught: CaughtError) -> Self {
+        match &caught {
+            CaughtError::PostgresError(report)
+            | CaughtError::ErrorReport(report)
+            | CaughtError::RustPanic {
+                ereport: report, ..
+            } => Self::from_report(report),
+        }
+    }
+}
+
+/// Runs `body` and returns a raised PostgreSQL error or a Rust panic as a value.
+///
+/// PostgreSQL's own state is not rolled back: this is for code that must not raise (commit and
+/// abort callbacks, memory context callbacks), or that raises the error again. Recovering from an
+/// error and going on takes a subtransaction.
+pub fn catch<T>(body: impl FnOnce() -> T) -> PgResult<T> {
+    // `PgTryBuilder` wants a handler that can be called again; the closure is called once.
+    PgTryBuilder::new(AssertUnwindSafe(|| Ok(body())))
+        .catch_others(|caught| Err(PgError::from(caught)))
+        .execute()
+}
+
+/// Runs `body`; an error that it returns, or anything that is raised in it, becomes a WARNING.
+///
+/// Returns whether all went well.
+pub fn catch_and_warn(body: impl FnOnce() -> PgResult<()>) -> bool {
+    match catch(body).and_then(|result| result) {
+        Ok(()) => true,
+        Err(error) => {
+            // Reporting a WARNING can itself fail, for want of memory: nothing more can be done.
+            let _ = catch(|| error.warn());
+            false
+        }
+    }
+}
+
+/// PostgreSQL's `errcode_for_file_access`.
+fn sqlstate_for_file_access(source: &std::io::Error) -> PgSqlErrorCode {
+    match source.raw_os_error() {
+        Some(libc::EPERM | libc::EACCES | libc::EROFS) => {
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE
+        }
+        Some(libc::ENOENT) => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
+        Some(libc::EEXIST) => PgSqlErrorCode::ERRCODE_DUPLICATE_FILE,
+        Some(libc::ENOTDIR | libc::EISDIR | libc::ENOTEMPTY) => {
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE
+        }
+        Some(libc::ENOSPC) => PgSqlErrorCode::ERRCODE_DISK_FULL,
+        Some(libc::ENOMEM) => PgSqlErrorCode::ERRCODE_OUT_OF_MEMORY,
+        Some(libc::ENFILE | libc::EMFILE) => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+        Some(libc::EIO) => PgSqlErrorCode::ERRCODE_IO_ERROR,
+        _ => PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+    }
+}

@@ -1,0 +1,94 @@
+//! Descriptors for worker threads.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::FromRawFd;
+use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ThreadId;
+
+use pgrx::pg_sys;
+
+use super::path::c_path;
+
+/// The backend's only thread that may call PostgreSQL.
+static BACKEND_THREAD: OnceLock<ThreadId> = OnceLock::new();
+
+/// Descriptors that other threads closed and that fd.c still counts.
+static CLOSED_ELSEWHERE: AtomicUsize = AtomicUsize::new(0);
+
+/// A read-only descriptor that PostgreSQL accounts for and does not manage: worker threads read from
+/// it with `pread`. The file is open as long as the handle lives.
+///
+/// It is opened on the backend thread. Dropped on another one it is closed at once, and taken out of
+/// PostgreSQL's account when the backend next opens one.
+#[derive(Debug)]
+pub struct ExternalFd {
+    file: File,
+    path: String,
+}
+
+impl ExternalFd {
+    /// Opens the file for reading. On the backend thread only.
+    pub fn open(path: &str) -> io::Result<Self> {
+        let name = c_path(path)?;
+        BACKEND_THREAD.get_or_init(|| std::thread::current().id());
+        settle();
+        // SAFETY: on the backend thread, as the caller says and pgrx checks; the name is
+        // terminated; the descriptor is owned at once.
+        unsafe {
+            if !pg_sys::AcquireExternalFD() {
+                return Err(io::Error::last_os_error());
+            }
+            let fd = pg_sys::BasicOpenFile(name.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+            if fd < 0 {
+                let error = io::Error::last_os_error();
+                pg_sys::ReleaseExternalFD();
+                return Err(error);
+            }
+            Ok(Self {
+                file: File::from_raw_fd(fd),
+                path: path.to_owned(),
+            })
+        }
+    }
+
+    /// The path that the file was opened by.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Reads at `offset` until `buffer` is full; an early end is an error. On any thread.
+    pub fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    /// Reads at `offset` what one `pread` gives. On any thread.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, offset)
+    }
+
+    /// The file's size in bytes. On any thread.
+    pub fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+impl Drop for ExternalFd {
+    fn drop(&mut self) {
+        // The descriptor closes with `file`, right after this.
+        CLOSED_ELSEWHERE.fetch_add(1, Ordering::Relaxed);
+        if BACKEND_THREAD.get() == Some(&std::thread::current().id()) {
+            settle();
+        }
+    }
+}
+
+/// Takes closed descriptors out of PostgreSQL's account. On the backend thread only.
+fn settle() {
+    for _ in 0..CLOSED_ELSEWHERE.swap(0, Ordering::Relaxed) {
+        // SAFETY: on the backend thread; each release matches an acquisition in `open`.
+        unsafe { pg_sys::ReleaseExternalFD() }
+    }
+}

@@ -1,0 +1,13 @@
+//! Relations: the relcache entry as a typed handle, and opening one.
+
+mod handle;
+mod locator;
+mod lock;
+mod open;
+mod tuple_desc;
+
+pub use handle::{Persistence, Relation, RelationKind};
+pub use locator::{ForkNumber, RelFileLocator};
+pub use lock::LockMode;
+pub use open::OpenRelation;
+pub use tuple_desc::{Attribute, TupleDesc};

@@ -1,0 +1,36 @@
+//! The state of the present transaction.
+
+use pgrx::pg_sys;
+
+/// Whether a transaction is in progress and not aborting (`IsTransactionState`).
+#[inline]
+pub fn is_in_progress() -> bool {
+    // SAFETY: reads the backend's transaction state.
+    unsafe { pg_sys::IsTransactionState() }
+}
+
+/// The current subtransaction's identifier; 1 at the top level.
+#[inline]
+pub fn current_subxact_id() -> pg_sys::SubTransactionId {
+    // SAFETY: reads the backend's transaction state.
+    unsafe { pg_sys::GetCurrentSubTransactionId() }
+}
+
+/// The current command's number; `used` says that it will mark changes, so that the next command
+/// gets another one.
+pub fn current_command_id(used: bool) -> pg_sys::CommandId {
+    // SAFETY: raises in a parallel worker when `used`; guarded.
+    unsafe { pg_sys::GetCurrentCommandId(used) }
+}
+
+/// How deep subtransactions are nested: 1 at the top level, 0 outside of transactions.
+pub fn nest_level() -> i32 {
+    // SAFETY: reads the backend's transaction state.
+    unsafe { pg_sys::GetCurrentTransactionNestLevel() }
+}
+
+/// Whether the backend is in parallel mode, where nothing may be changed.
+pub fn in_parallel_mode() -> bool {
+    // SAFETY: reads the backend's transaction state.
+    unsafe { pg_sys::IsInParallelMode() }
+}
