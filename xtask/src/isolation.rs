@@ -2,7 +2,7 @@
 
 use crate::cache::Cache;
 use crate::installation::Flavour;
-use crate::regress::{self, Suite};
+use crate::regress::{self, Selection, Suite};
 use crate::setup;
 use crate::test_all::PgVersion;
 use anyhow::{Result, bail};
@@ -14,12 +14,23 @@ pub struct Args {
     version: PgVersion,
     /// Only these specs
     specs: Vec<String>,
+    /// Take what comes out as expected from now on
+    #[arg(long)]
+    accept: bool,
 }
 
 pub fn run(args: &Args) -> Result<()> {
     let cache = Cache::open()?;
     let installation = setup::ensure(&cache, Flavour::Assert)?;
-    let tally = regress::run(&cache, &installation, Suite::Isolation, &args.specs)?;
+    let tally = regress::run(
+        &cache,
+        &installation,
+        Selection {
+            suite: Suite::Isolation,
+            only: &args.specs,
+            accept: args.accept,
+        },
+    )?;
     println!("{tally}");
     if tally.failed > 0 {
         bail!("{} isolation tests failed", tally.failed);

@@ -1,18 +1,20 @@
 //! Running PostgreSQL's own test drivers, `pg_regress` and `pg_isolation_regress`, over the
 //! extension's test files, against a fresh cluster on the build with assertions.
 
+use crate::account::Account;
 use crate::cache::Cache;
 use crate::checkout;
-use crate::cluster::{Cluster, Connection, Settings};
+use crate::cluster::{Cluster, Connection, SUPERUSER, Settings};
 use crate::extension;
 use crate::installation::Installation;
 use crate::process;
 use crate::progress::note;
 use crate::tally::Tally;
 use anyhow::{Context, Result, bail};
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Lines of differences shown before the reader is sent to the file.
 const SHOWN_DIFFERENCES: usize = 400;
@@ -55,24 +57,30 @@ impl Suite {
     }
 }
 
-/// Runs `suite`, or of it the tests named, and counts.
-pub fn run(
-    cache: &Cache,
-    installation: &Installation,
-    suite: Suite,
-    only: &[String],
-) -> Result<Tally> {
+/// What to run.
+#[derive(Clone, Copy)]
+pub struct Selection<'a> {
+    pub suite: Suite,
+    /// Only these tests; all when empty.
+    pub only: &'a [String],
+    /// Take what comes out as expected from now on.
+    pub accept: bool,
+}
+
+/// Runs the tests selected and counts.
+pub fn run(cache: &Cache, installation: &Installation, selection: Selection) -> Result<Tally> {
+    let suite = selection.suite;
     let (folder, inputs) = suite.folders();
     let source = checkout::root()
         .join("extension")
         .join(extension::PACKAGE)
         .join("tests")
         .join(folder);
-    let schedule = source.join("schedule");
-    let tests = if only.is_empty() {
-        test_names(&source.join(inputs), suite)?
+    let all = test_names(&source.join(inputs), suite)?;
+    let tests = if selection.only.is_empty() {
+        &all
     } else {
-        only.to_vec()
+        selection.only
     };
     if tests.is_empty() {
         bail!(
@@ -80,6 +88,9 @@ pub fn run(
             suite.name(),
             source.join(inputs).display()
         );
+    }
+    if let Some(unknown) = tests.iter().find(|name| !all.contains(name)) {
+        bail!("there is no {unknown} in {}", source.join(inputs).display());
     }
 
     let library = extension::ensure(cache, installation)?;
@@ -90,80 +101,122 @@ pub fn run(
         ..Settings::default()
     };
     let connection = cluster.start(installation, &library, &settings)?;
-    let result = drive(
-        &cluster,
-        &connection,
-        installation,
-        suite,
-        &source,
-        &schedule,
-        &tests,
-        only,
-    );
+
+    // The account that runs the driver may be unable to read the checkout.
+    let work = cluster.dir().join("tests");
+    cluster.account().copy_tree(&source, &work)?;
+    expect_nothing_where_nothing_is_said(cluster.account(), &work, tests)?;
+    let command = driver(&cluster, &connection, installation, selection, &work, tests)?;
+    let result = drive(&cluster, suite, &work, tests.len(), command);
     // The first failure is worth more than what stopping may add to it.
     let stopped = cluster.stop();
     let tally = result?;
     stopped?;
+    if selection.accept {
+        accept(&work, &source, tests)?;
+    }
     Ok(tally)
 }
 
-#[expect(clippy::too_many_arguments, reason = "one caller, just above")]
-fn drive(
+/// The command line of the driver.
+fn driver(
     cluster: &Cluster,
     connection: &Connection,
     installation: &Installation,
-    suite: Suite,
-    source: &Path,
-    schedule: &Path,
+    selection: Selection,
+    work: &Path,
     tests: &[String],
-    only: &[String],
-) -> Result<Tally> {
-    // The account that runs the driver may be unable to read the checkout.
-    let account = cluster.account();
-    let work = cluster.dir().join("tests");
-    account.copy_tree(source, &work)?;
-    let driver = installation.test_driver(suite.driver());
+) -> Result<Command> {
+    let driver = installation.test_driver(selection.suite.driver());
     if !driver.exists() {
         bail!("{} is missing", driver.display());
     }
-    let option = |name: &str, value: &dyn AsRef<OsStr>| {
-        let mut text = std::ffi::OsString::from(format!("--{name}="));
-        text.push(value);
-        text
-    };
-    let mut command = account.command(&driver, &work);
-    command
-        .arg(option("inputdir", &work))
-        .arg(option("outputdir", &work))
-        .arg(option("bindir", &installation.bindir))
-        .arg(option("dlpath", &installation.pkglibdir))
-        .arg(option("host", &connection.host))
-        .arg(option("port", &connection.port.to_string()))
-        .arg(option("user", &crate::cluster::SUPERUSER))
-        .arg(option(
-            "dbname",
-            &format!("{}_regression", suite.folders().0),
-        ))
-        .arg(option("load-extension", &extension::NAME));
-    if schedule.exists() && only.is_empty() {
-        command.arg(option("schedule", &work.join("schedule")));
+    let database = format!("{}_regression", selection.suite.folders().0);
+    let mut command = cluster.account().command(&driver, work);
+    for (name, value) in [
+        ("inputdir", work.as_os_str()),
+        ("outputdir", work.as_os_str()),
+        ("bindir", installation.bindir.as_os_str()),
+        ("dlpath", installation.pkglibdir.as_os_str()),
+        ("host", connection.host.as_os_str()),
+        ("port", connection.port.to_string().as_ref()),
+        ("user", SUPERUSER.as_ref()),
+        ("dbname", database.as_ref()),
+        ("load-extension", extension::NAME.as_ref()),
+    ] {
+        let mut option = OsString::from(format!("--{name}="));
+        option.push(value);
+        command.arg(option);
+    }
+    let schedule = work.join("schedule");
+    if schedule.exists() && selection.only.is_empty() {
+        command.arg("--schedule").arg(schedule);
     } else {
         command.args(tests);
     }
+    Ok(command)
+}
+
+fn drive(
+    cluster: &Cluster,
+    suite: Suite,
+    work: &Path,
+    count: usize,
+    mut command: Command,
+) -> Result<Tally> {
     let log = work.join("driver.log");
-    let title = format!("Running {} ({} files)", suite.name(), tests.len());
+    let title = format!("Running {} ({count} files)", suite.name());
     let status = process::status_logged(&title, &log, &mut command)?;
     let output = fs::read_to_string(&log).context("cannot read the test driver's output")?;
-    let tally = Tally::of_program(Tally::from_tap(&output), status.success());
+    let reported = Tally::from_tap(&output);
     if !status.success() {
         eprint!("{}", failures(&output));
         show_differences(&work.join("regression.diffs"));
-        if tally.passed + tally.failed <= 1 {
+        if reported == Tally::default() {
             eprint!("{}", process::tail(&log, 0, 30));
             eprint!("{}", process::tail(&cluster.log(), 0, 30));
         }
     }
-    Ok(tally)
+    Ok(Tally::of_program(reported, status.success()))
+}
+
+/// The drivers give up where a test has no expected output; an empty one makes it fail by itself,
+/// showing everything that came out.
+fn expect_nothing_where_nothing_is_said(
+    account: &Account,
+    work: &Path,
+    tests: &[String],
+) -> Result<()> {
+    let expected = work.join("expected");
+    fs::create_dir_all(&expected).context("cannot create the directory of expected output")?;
+    for test in tests {
+        let path = expected.join(format!("{test}.out"));
+        if !path.exists() {
+            note(format!("{test}: there is no expected output yet"));
+            fs::write(&path, "").with_context(|| format!("cannot write {}", path.display()))?;
+            account.give(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies what came out to where it is expected.
+fn accept(work: &Path, source: &Path, tests: &[String]) -> Result<()> {
+    let expected = source.join("expected");
+    fs::create_dir_all(&expected)
+        .with_context(|| format!("cannot create {}", expected.display()))?;
+    for test in tests {
+        let file = format!("{test}.out");
+        let from = work.join("results").join(&file);
+        let text = fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+        let to = expected.join(&file);
+        if fs::read(&to).is_ok_and(|present| present == text) {
+            continue;
+        }
+        fs::write(&to, text).with_context(|| format!("cannot write {}", to.display()))?;
+        note(format!("accepted {}", to.display()));
+    }
+    Ok(())
 }
 
 /// What tests may rely on beyond the cluster's own settings.

@@ -9,7 +9,7 @@ use crate::installation::{Flavour, Installation};
 use crate::interop;
 use crate::process;
 use crate::progress::{format_elapsed, note};
-use crate::regress::{self, Suite};
+use crate::regress::{self, Selection, Suite};
 use crate::setup;
 use crate::tally::Tally;
 use anyhow::{Context, Result, bail};
@@ -40,6 +40,12 @@ pub struct Args {
     /// Only these steps
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Step>,
+    /// Of the SQL regression tests, only these
+    #[arg(long = "sql", value_delimiter = ',')]
+    sql: Vec<String>,
+    /// Take what the SQL regression tests print as expected from now on
+    #[arg(long)]
+    accept: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -90,7 +96,7 @@ pub fn run(args: &Args) -> Result<()> {
         .filter(|step| args.only.is_empty() || args.only.contains(step))
     {
         let started = Instant::now();
-        let (tally, error) = match run_step(step, args.version, &cache, &installation) {
+        let (tally, error) = match run_step(step, args, &cache, &installation) {
             Ok(tally) => (tally, None),
             Err(error) => (Tally::FAILED, Some(format!("{error:#}"))),
         };
@@ -150,12 +156,7 @@ fn describe(step: Step) -> &'static str {
     }
 }
 
-fn run_step(
-    step: Step,
-    version: PgVersion,
-    cache: &Cache,
-    installation: &Installation,
-) -> Result<Tally> {
+fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation) -> Result<Tally> {
     let cargo = |args: &[&str]| {
         let mut command = checkout::cargo_pgrx(cache, installation);
         command.args(args);
@@ -176,9 +177,25 @@ fn run_step(
             }
             program(cache, step, command)
         }
-        Step::PgTest => pg_tests(version, cache, installation),
-        Step::Regression => regress::run(cache, installation, Suite::Regression, &[]),
-        Step::Isolation => regress::run(cache, installation, Suite::Isolation, &[]),
+        Step::PgTest => pg_tests(args.version, cache, installation),
+        Step::Regression => regress::run(
+            cache,
+            installation,
+            Selection {
+                suite: Suite::Regression,
+                only: &args.sql,
+                accept: args.accept,
+            },
+        ),
+        Step::Isolation => regress::run(
+            cache,
+            installation,
+            Selection {
+                suite: Suite::Isolation,
+                only: &[],
+                accept: false,
+            },
+        ),
         Step::Interop => {
             let skipped = interop::compare(cache, Flavour::Assert, &[])?;
             for engine in &skipped {
