@@ -1,3 +1,33 @@
 //! Table scans: the file list is planned, data files are read as Arrow batches.
 
+mod positions;
+mod row_ranges;
+
+mod file_metadata;
+mod input;
+
+mod column_plan;
+mod convert;
+mod default_value;
+mod file_schema;
+mod name_mapping;
+
+mod filter;
+mod literal_array;
 pub(crate) mod parquet_value;
+mod pruning;
+mod row_group_pruning;
+
+mod data_file_reader;
+mod row_group_scan;
+
+pub use data_file_reader::{DataFileReader, FileBatch, ReadOptions};
+pub use file_metadata::FileMetadata;
+pub use name_mapping::NameMapping;
+pub use positions::RowPositions;
+pub use pruning::file_may_match;
+pub use row_ranges::RowRanges;
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests;

@@ -5,7 +5,7 @@
 //! [`crate::commit`]'s. Encoding may run on worker threads; output is written by the calling thread
 //! alone.
 
-mod arrow_schema;
+pub(crate) mod arrow_schema;
 mod parquet_schema;
 
 mod encoder;

@@ -1,0 +1,290 @@
+//! Reading one data file.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
+
+use super::column_plan::ColumnPlan;
+use super::file_metadata::FileMetadata;
+use super::file_schema::file_fields;
+use super::name_mapping::NameMapping;
+use super::positions::{PositionCursor, RowPositions};
+use super::row_group_pruning::{FileStatistics, StatisticsColumn};
+use super::row_group_scan::{FileScan, RowGroupScan, Selectivity};
+use super::row_ranges::RowRanges;
+use crate::error::{Error, Result};
+use crate::expr::Predicate;
+use crate::io::InputFile;
+use crate::spec::{Schema, Type};
+
+/// What is read of a data file.
+#[derive(Debug, Clone)]
+pub struct ReadOptions {
+    /// The ids of the top-level columns to return, in this order; with none, batches have only a
+    /// number of rows.
+    pub projection: Vec<i32>,
+    /// The most rows in a batch.
+    pub batch_size: usize,
+    /// The rows to read; all if `None`.
+    pub rows: Option<RowRanges>,
+    /// Rows that are deleted and must not be returned.
+    pub deleted_rows: Option<Arc<RowRanges>>,
+    /// Rows that do not satisfy it may be left out; the caller still has to check those returned.
+    pub predicate: Option<Predicate>,
+    /// Field ids for files that carry none.
+    pub name_mapping: Option<Arc<NameMapping>>,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self {
+            projection: Vec::new(),
+            batch_size: 8192,
+            rows: None,
+            deleted_rows: None,
+            predicate: None,
+            name_mapping: None,
+        }
+    }
+}
+
+/// Rows of a data file.
+#[derive(Debug, Clone)]
+pub struct FileBatch {
+    /// The projected columns, of exactly the types of [`crate::write::arrow_schema`].
+    pub batch: RecordBatch,
+    /// Where each row stands in the file.
+    pub positions: RowPositions,
+}
+
+/// Reads a data file as Arrow batches, in file order.
+///
+/// It may be moved between threads. Row groups and pages that cannot hold a row that satisfies the
+/// predicate are skipped, and so are those without rows to read.
+pub struct DataFileReader {
+    file: Arc<FileScan>,
+    schema: SchemaRef,
+    batch_size: usize,
+    /// Row groups still to be read, last first, with the rows to read of each.
+    row_groups: Vec<(usize, Range<u64>, RowRanges)>,
+    current: Option<Current>,
+    selectivity: Selectivity,
+}
+
+enum Current {
+    /// Nothing is decoded: positions alone are handed out.
+    Positions(PositionCursor),
+    RowGroup(Box<RowGroupScan>),
+}
+
+impl DataFileReader {
+    /// Opens a file, reading its footer.
+    pub fn open(file: Arc<dyn InputFile>, schema: &Schema, options: ReadOptions) -> Result<Self> {
+        let metadata = FileMetadata::read(&file)?;
+        Self::with_metadata(file, &metadata, schema, options)
+    }
+
+    /// Opens a file whose footer has been read before.
+    pub fn with_metadata(
+        file: Arc<dyn InputFile>,
+        metadata: &FileMetadata,
+        schema: &Schema,
+        options: ReadOptions,
+    ) -> Result<Self> {
+        let path = file.path().to_owned();
+        let mapping = options.name_mapping.as_deref();
+        let file_fields =
+            file_fields(metadata.arrow.schema().fields(), mapping).ok_or_else(|| {
+                Error::unsupported(format!(
+                    "data file \"{path}\" without field ids in a table without {}",
+                    NameMapping::PROPERTY
+                ))
+            })?;
+        let plan = |field_id: i32| {
+            let field = schema.fields.field(field_id).ok_or_else(|| {
+                Error::invalid_argument("ReadOptions", format!("no column has field id {field_id}"))
+            })?;
+            Ok((
+                field,
+                Arc::new(ColumnPlan::new(field, &file_fields, &path)?),
+            ))
+        };
+        let projected = options
+            .projection
+            .iter()
+            .map(|id| plan(*id).map(|(_, plan)| plan))
+            .collect::<Result<Vec<_>>>()?;
+
+        let predicate = options.predicate.as_ref().map(Predicate::normalize);
+        let mut filter_columns = BTreeMap::new();
+        let mut statistics_columns = BTreeMap::new();
+        for field_id in predicate.iter().flat_map(Predicate::field_ids) {
+            let (field, plan) = plan(field_id)?;
+            if let Type::Primitive(primitive) = &field.field_type {
+                match (plan.root(), &plan.leaves[..]) {
+                    (Some(_), [leaf]) => {
+                        let column = StatisticsColumn::Leaf(*leaf, primitive.clone());
+                        statistics_columns.insert(field_id, column);
+                    }
+                    _ if field.initial_default.is_none() => {
+                        statistics_columns.insert(field_id, StatisticsColumn::Null);
+                    }
+                    _ => {}
+                }
+            }
+            filter_columns.insert(field_id, plan);
+        }
+
+        let fields: Vec<_> = projected
+            .iter()
+            .map(|plan| Arc::clone(&plan.field))
+            .collect();
+        let mut reader = Self {
+            schema: Arc::new(ArrowSchema::new(fields)),
+            batch_size: options.batch_size.max(1),
+            row_groups: Vec::new(),
+            current: None,
+            selectivity: Selectivity::default(),
+            file: Arc::new(FileScan {
+                path,
+                file,
+                metadata: metadata.arrow.clone(),
+                projected,
+                projection: options.projection,
+                filter: predicate.filter(|p| *p != Predicate::AlwaysTrue),
+                filter_columns,
+            }),
+        };
+        reader.plan_row_groups(
+            &statistics_columns,
+            options.rows,
+            options.deleted_rows.as_deref(),
+        );
+        Ok(reader)
+    }
+
+    /// The schema of the batches.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Rows that are still to be looked at: those that skipping by statistics left.
+    pub fn rows_left(&self) -> u64 {
+        self.row_groups
+            .iter()
+            .map(|(_, _, rows)| rows.count())
+            .sum()
+    }
+
+    fn plan_row_groups(
+        &mut self,
+        columns: &BTreeMap<i32, StatisticsColumn>,
+        wanted: Option<RowRanges>,
+        deleted: Option<&RowRanges>,
+    ) {
+        let metadata = self.file.metadata.metadata();
+        let statistics = FileStatistics { metadata, columns };
+        let mut start = 0;
+        for (index, row_group) in metadata.row_groups().iter().enumerate() {
+            let end = start + u64::try_from(row_group.num_rows()).unwrap_or(0);
+            let span = start..end;
+            start = end;
+            let mut rows = RowRanges::from_range(span.clone());
+            if let Some(wanted) = &wanted {
+                rows = rows.intersect(wanted);
+            }
+            if let Some(deleted) = deleted {
+                rows = rows.subtract(deleted);
+            }
+            if let Some(filter) = self.file.filter.as_ref().filter(|_| !rows.is_empty()) {
+                rows = rows.intersect(&statistics.rows(filter, index, span.clone()));
+            }
+            if !rows.is_empty() {
+                self.row_groups.push((index, span, rows));
+            }
+        }
+        self.row_groups.reverse();
+    }
+
+    fn next_batch(&mut self) -> Result<Option<FileBatch>> {
+        loop {
+            match &mut self.current {
+                Some(Current::Positions(cursor)) => {
+                    let positions = cursor.take(self.batch_size);
+                    if !positions.is_empty() {
+                        return self.row_count_batch(positions).map(Some);
+                    }
+                }
+                Some(Current::RowGroup(scan)) => {
+                    if let Some((columns, positions)) = scan.next(&mut self.selectivity)? {
+                        let options =
+                            RecordBatchOptions::new().with_row_count(Some(positions.len()));
+                        let schema = Arc::clone(&self.schema);
+                        let batch = RecordBatch::try_new_with_options(schema, columns, &options)
+                            .map_err(|e| Error::invalid_data(&*self.file.path, e.to_string()))?;
+                        return Ok(Some(FileBatch { batch, positions }));
+                    }
+                }
+                None => {}
+            }
+            let Some((index, span, rows)) = self.row_groups.pop() else {
+                self.current = None;
+                return Ok(None);
+            };
+            self.current = Some(if self.file.decodes_nothing() {
+                Current::Positions(PositionCursor::new(&rows))
+            } else {
+                let (rows, later) = self.selectivity.split(&self.file, rows);
+                if !later.is_empty() {
+                    self.row_groups.push((index, span.clone(), later));
+                }
+                let scan = RowGroupScan::new(
+                    &self.file,
+                    index,
+                    span,
+                    rows,
+                    self.batch_size,
+                    &self.selectivity,
+                )?;
+                Current::RowGroup(Box::new(scan))
+            });
+        }
+    }
+
+    /// A batch of the projected columns none of which is in the file.
+    fn row_count_batch(&self, positions: RowPositions) -> Result<FileBatch> {
+        let empty = RecordBatch::try_new_with_options(
+            Arc::new(ArrowSchema::empty()),
+            Vec::new(),
+            &RecordBatchOptions::new().with_row_count(Some(positions.len())),
+        )
+        .map_err(|e| Error::arrow("count rows", e))?;
+        let columns = self
+            .file
+            .projected
+            .iter()
+            .map(|plan| plan.column(&empty, &[], &self.file.path))
+            .collect::<Result<Vec<_>>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(positions.len()));
+        let schema = Arc::clone(&self.schema);
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options)
+            .map_err(|e| Error::arrow("count rows", e))?;
+        Ok(FileBatch { batch, positions })
+    }
+}
+
+impl Iterator for DataFileReader {
+    type Item = Result<FileBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.next_batch();
+        if next.is_err() {
+            self.current = None;
+            self.row_groups.clear();
+        }
+        next.transpose()
+    }
+}

@@ -1,0 +1,152 @@
+//! Initial defaults (v3): the value of a column in files written before it was added.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, StringArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::DataType;
+use serde_json::Value;
+
+use crate::error::{Error, Result};
+use crate::spec::{NestedField, PrimitiveType, Type};
+
+/// One value of type `target` from the JSON form of specification appendix D, "JSON single-value
+/// serialization".
+pub(super) fn default_array(
+    field: &NestedField,
+    default: &Value,
+    target: &DataType,
+) -> Result<ArrayRef> {
+    let invalid = |reason: String| {
+        Error::invalid_metadata("", format!("initial-default of \"{}\"", field.name), reason)
+    };
+    let not_of_type = || invalid(format!("{default} is not a value of type {target}"));
+    let Type::Primitive(primitive) = &field.field_type else {
+        return Err(Error::unsupported(format!(
+            "an initial default for \"{}\", which is not of a primitive type",
+            field.name
+        )));
+    };
+    let text = match (primitive, default) {
+        (PrimitiveType::Boolean, Value::Bool(value)) => value.to_string(),
+        (
+            PrimitiveType::Int | PrimitiveType::Long | PrimitiveType::Float | PrimitiveType::Double,
+            Value::Number(value),
+        ) => value.to_string(),
+        (
+            PrimitiveType::Boolean
+            | PrimitiveType::Int
+            | PrimitiveType::Long
+            | PrimitiveType::Float
+            | PrimitiveType::Double,
+            _,
+        ) => return Err(not_of_type()),
+        (_, Value::String(value)) => value.clone(),
+        _ => return Err(not_of_type()),
+    };
+    Ok(match primitive {
+        PrimitiveType::String => Arc::new(StringArray::from(vec![text])),
+        PrimitiveType::Uuid => {
+            let value = uuid::Uuid::parse_str(&text).map_err(|_| not_of_type())?;
+            fixed(value.as_bytes()).ok_or_else(not_of_type)?
+        }
+        PrimitiveType::Binary => {
+            let bytes = from_hex(&text).ok_or_else(not_of_type)?;
+            Arc::new(BinaryArray::from(vec![&bytes[..]]))
+        }
+        PrimitiveType::Fixed(length) => {
+            let bytes = from_hex(&text).filter(|bytes| bytes.len() as u64 == *length);
+            bytes.as_deref().and_then(fixed).ok_or_else(not_of_type)?
+        }
+        _ => {
+            let options = CastOptions {
+                safe: false,
+                ..CastOptions::default()
+            };
+            cast_with_options(&StringArray::from(vec![text]), target, &options)
+                .map_err(|_| not_of_type())?
+        }
+    })
+}
+
+fn fixed(bytes: &[u8]) -> Option<ArrayRef> {
+    let array = FixedSizeBinaryArray::try_from_iter(std::iter::once(bytes)).ok()?;
+    Some(Arc::new(array))
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u32> = text
+        .chars()
+        .map(|c| c.to_digit(16))
+        .collect::<Option<_>>()?;
+    let pairs = digits.chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return None;
+    }
+    pairs
+        .map(|pair| u8::try_from(pair[0] * 16 + pair[1]).ok())
+        .collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use arrow::array::{Array, AsArray};
+    use arrow::datatypes::{
+        Date32Type, Decimal128Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
+    };
+    use serde_json::json;
+
+    use super::*;
+    use crate::write::arrow_type;
+
+    fn read(primitive: PrimitiveType, json: &Value) -> Result<ArrayRef> {
+        let field = NestedField::required(1, "c", primitive);
+        let target = arrow_type(&field.field_type)?;
+        let array = default_array(&field, json, &target)?;
+        assert_eq!(array.data_type(), &target);
+        assert_eq!(array.len(), 1);
+        Ok(array)
+    }
+
+    #[test]
+    fn defaults_have_the_values_of_the_specification() {
+        let long = read(PrimitiveType::Long, &json!(34)).unwrap();
+        assert_eq!(long.as_primitive::<Int64Type>().value(0), 34);
+        let decimal = PrimitiveType::Decimal {
+            precision: 9,
+            scale: 2,
+        };
+        let decimal = read(decimal, &json!("14.20")).unwrap();
+        assert_eq!(decimal.as_primitive::<Decimal128Type>().value(0), 1420);
+        let date = read(PrimitiveType::Date, &json!("2017-11-16")).unwrap();
+        assert_eq!(date.as_primitive::<Date32Type>().value(0), 17486);
+        let time = read(PrimitiveType::Time, &json!("22:31:08.123456")).unwrap();
+        assert_eq!(
+            time.as_primitive::<Time64MicrosecondType>().value(0),
+            81_068_123_456
+        );
+        let stamp = json!("2017-11-16T22:31:08.123456+00:00");
+        let stamp = read(PrimitiveType::Timestamptz, &stamp).unwrap();
+        let micros = stamp.as_primitive::<TimestampMicrosecondType>().value(0);
+        assert_eq!(micros, 1_510_871_468_123_456);
+        let fixed = read(PrimitiveType::Fixed(3), &json!("000aFF")).unwrap();
+        assert_eq!(fixed.as_fixed_size_binary().value(0), [0, 10, 255]);
+        let text = read(PrimitiveType::String, &json!("iceberg")).unwrap();
+        assert_eq!(text.as_string::<i32>().value(0), "iceberg");
+        assert!(
+            read(PrimitiveType::Boolean, &json!(true))
+                .unwrap()
+                .as_boolean()
+                .value(0)
+        );
+    }
+
+    #[test]
+    fn a_default_of_another_type_is_refused() {
+        assert!(read(PrimitiveType::Int, &json!("x")).is_err());
+        assert!(read(PrimitiveType::Int, &json!(1 << 40)).is_err());
+        assert!(read(PrimitiveType::Fixed(2), &json!("00")).is_err());
+        assert!(read(PrimitiveType::Date, &json!("yesterday")).is_err());
+    }
+}

@@ -1,0 +1,193 @@
+//! Filters against a plain evaluation in three-valued logic.
+
+use arrow::array::UInt64Array;
+use arrow::compute::take_record_batch;
+use proptest::prelude::*;
+
+use super::values::*;
+use crate::expr::{CompareOp, Predicate, compare};
+use crate::scan::{ReadOptions, file_may_match};
+use crate::spec::{Datum, NestedField, PrimitiveType, Schema, Type};
+use crate::write::WriteOptions;
+
+/// The primitive columns of all types.
+fn schema() -> Schema {
+    let columns = all_types().columns().to_vec();
+    let primitive = |field: &NestedField| matches!(field.field_type, Type::Primitive(_));
+    Schema::new(0, columns.into_iter().filter(primitive).collect())
+}
+
+fn any_op() -> impl Strategy<Value = CompareOp> {
+    use CompareOp::*;
+    prop::sample::select(vec![Lt, LtEq, Gt, GtEq, Eq, NotEq])
+}
+
+/// Literals for a column: of its type, and of others that compare with it.
+fn any_literal(primitive: &PrimitiveType) -> BoxedStrategy<Datum> {
+    let own = any_datum(primitive);
+    match primitive {
+        PrimitiveType::Float => prop_oneof![own, any_datum(&PrimitiveType::Double)].boxed(),
+        PrimitiveType::Int | PrimitiveType::Long | PrimitiveType::Decimal { .. } => prop_oneof![
+            4 => own,
+            1 => any_datum(&PrimitiveType::Int),
+            1 => any_datum(&PrimitiveType::Long),
+            1 => any_datum(&PrimitiveType::Decimal { precision: 38, scale: 3 }),
+        ]
+        .boxed(),
+        _ => own,
+    }
+}
+
+fn any_leaf() -> BoxedStrategy<Predicate> {
+    prop::sample::select(schema().columns().to_vec())
+        .prop_flat_map(|field| {
+            let field_id = field.id;
+            let Type::Primitive(primitive) = &field.field_type else {
+                unreachable!()
+            };
+            let literal = || any_literal(primitive);
+            prop_oneof![
+                6 => (any_op(), literal()).prop_map(move |(op, value)| {
+                    Predicate::Compare { field_id, op, value }
+                }),
+                1 => prop::collection::vec(literal(), 0..25)
+                    .prop_map(move |values| Predicate::In { field_id, values }),
+                1 => prop::collection::vec(literal(), 0..3)
+                    .prop_map(move |values| Predicate::NotIn { field_id, values }),
+                1 => Just(Predicate::IsNull { field_id }),
+                1 => Just(Predicate::NotNull { field_id }),
+            ]
+        })
+        .boxed()
+}
+
+fn any_predicate() -> impl Strategy<Value = Predicate> {
+    any_leaf().prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Predicate::And),
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Predicate::Or),
+            inner.prop_map(|predicate| Predicate::Not(Box::new(predicate))),
+        ]
+    })
+}
+
+/// SQL's evaluation; `None` is NULL.
+fn evaluate(predicate: &Predicate, value: &dyn Fn(i32) -> Option<Datum>) -> Option<bool> {
+    let any = |parts: &[Option<bool>]| {
+        if parts.contains(&Some(true)) {
+            Some(true)
+        } else if parts.contains(&None) {
+            None
+        } else {
+            Some(false)
+        }
+    };
+    let not = |outcome: Option<bool>| outcome.map(|outcome| !outcome);
+    match predicate {
+        Predicate::AlwaysTrue => Some(true),
+        Predicate::AlwaysFalse => Some(false),
+        Predicate::Or(parts) => any(&parts
+            .iter()
+            .map(|part| evaluate(part, value))
+            .collect::<Vec<_>>()),
+        Predicate::And(parts) => not(any(&parts
+            .iter()
+            .map(|part| not(evaluate(part, value)))
+            .collect::<Vec<_>>())),
+        Predicate::Not(inner) => not(evaluate(inner, value)),
+        Predicate::IsNull { field_id } => Some(value(*field_id).is_none()),
+        Predicate::NotNull { field_id } => Some(value(*field_id).is_some()),
+        Predicate::Compare {
+            field_id,
+            op,
+            value: literal,
+        } => {
+            let order = compare(&value(*field_id)?, literal).unwrap();
+            Some(match op {
+                CompareOp::Lt => order.is_lt(),
+                CompareOp::LtEq => order.is_le(),
+                CompareOp::Gt => order.is_gt(),
+                CompareOp::GtEq => order.is_ge(),
+                CompareOp::Eq => order.is_eq(),
+                CompareOp::NotEq => order.is_ne(),
+            })
+        }
+        Predicate::In { field_id, values } | Predicate::NotIn { field_id, values } => {
+            let equal: Vec<_> = values
+                .iter()
+                .map(|literal| Some(compare(&value(*field_id)?, literal).unwrap().is_eq()))
+                .collect();
+            let found = any(&equal);
+            if matches!(predicate, Predicate::In { .. }) {
+                found
+            } else {
+                not(found)
+            }
+        }
+    }
+}
+
+fn matching(schema: &Schema, rows: &[Row], predicate: &Predicate) -> Vec<u64> {
+    let matches = |row: &Row| {
+        let value = |id: i32| {
+            let column = schema
+                .columns()
+                .iter()
+                .position(|field| field.id == id)
+                .unwrap();
+            match &row[column] {
+                Some(Value::Primitive(datum)) => Some(datum.clone()),
+                _ => None,
+            }
+        };
+        evaluate(predicate, &value) == Some(true)
+    };
+    (0..rows.len())
+        .filter(|row| matches(&rows[*row]))
+        .map(|row| row as u64)
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn no_matching_row_is_lost(
+        rows in prop::collection::vec(any_row(schema().columns()), 1..60),
+        predicates in prop::collection::vec(any_predicate(), 12),
+        row_group_rows in 1_usize..60,
+        columns in Just(all_columns(&schema())).prop_shuffle(),
+        count in 0_usize..5,
+    ) {
+        let schema = schema();
+        let batch = to_batch(&schema, &rows);
+        let options = WriteOptions { row_group_rows, page_rows: 7, ..WriteOptions::default() };
+        let (file, data_file) = write(&schema, std::slice::from_ref(&batch), options);
+        for predicate in predicates {
+            let expected = matching(&schema, &rows, &predicate);
+            if !expected.is_empty() {
+                prop_assert!(file_may_match(&predicate, &schema, &data_file), "{:?}", predicate);
+            }
+            let options = ReadOptions {
+                projection: columns[..count].to_vec(),
+                batch_size: 11,
+                predicate: Some(predicate.clone()),
+                ..ReadOptions::default()
+            };
+            let batches = read(&file, &schema, options);
+            let found = positions(&batches);
+            let lost: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
+            prop_assert!(lost.is_empty(), "{:?} lost {:?}", predicate, lost);
+            prop_assert!(found.is_sorted());
+            if count > 0 {
+                let places: Vec<_> = columns[..count]
+                    .iter()
+                    .map(|id| schema.columns().iter().position(|field| field.id == *id).unwrap())
+                    .collect();
+                let projected = batch.project(&places).unwrap();
+                let wanted = take_record_batch(&projected, &UInt64Array::from(found)).unwrap();
+                prop_assert_eq!(joined(&projected.schema(), &batches), wanted);
+            }
+        }
+    }
+}

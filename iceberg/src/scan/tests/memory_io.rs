@@ -1,0 +1,82 @@
+//! Files in memory.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::error::{Error, Result};
+use crate::io::{InputFile, OutputFile};
+
+/// A finished file, which counts the reads and the bytes read.
+#[derive(Default)]
+pub(super) struct MemoryFile {
+    pub(super) bytes: Vec<u8>,
+    pub(super) reads: AtomicU64,
+    pub(super) bytes_read: AtomicU64,
+}
+
+impl MemoryFile {
+    pub(super) fn new(bytes: Vec<u8>) -> Arc<Self> {
+        Arc::new(Self {
+            bytes,
+            ..Self::default()
+        })
+    }
+
+    /// Forgets what was read so far.
+    pub(super) fn reset(&self) {
+        self.reads.store(0, Ordering::Relaxed);
+        self.bytes_read.store(0, Ordering::Relaxed);
+    }
+}
+
+impl InputFile for MemoryFile {
+    fn path(&self) -> &str {
+        "memory"
+    }
+
+    fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.bytes_read
+            .fetch_add(buf.len() as u64, Ordering::Relaxed);
+        let start = usize::try_from(offset).unwrap();
+        match self.bytes.get(start..start + buf.len()) {
+            Some(bytes) => buf.copy_from_slice(bytes),
+            None => {
+                let source = std::io::ErrorKind::UnexpectedEof.into();
+                return Err(Error::io("read", "memory", source));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A file being written; its bytes can be taken once it is finished.
+#[derive(Clone, Default)]
+pub(super) struct MemoryOutput {
+    bytes: Arc<Mutex<Vec<u8>>>,
+}
+
+impl MemoryOutput {
+    pub(super) fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut self.bytes.lock().unwrap())
+    }
+}
+
+impl OutputFile for MemoryOutput {
+    fn path(&self) -> &str {
+        "memory"
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
+        self.bytes.lock().unwrap().extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<u64> {
+        Ok(self.bytes.lock().unwrap().len() as u64)
+    }
+}

@@ -1,0 +1,11 @@
+//! Files are written by [`crate::write`] and read back.
+
+mod memory_io;
+mod values;
+
+mod evolution;
+mod filtering;
+mod foreign_files;
+mod round_trip;
+mod statistics;
+mod threads;
