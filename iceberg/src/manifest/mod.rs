@@ -1,5 +1,28 @@
 //! Manifests and manifest lists: which files belong to a snapshot, and what is known of each.
+//!
+//! Avro files are read by field id whatever the names in them, and written in version 2 of the
+//! format. What a file promises about lengths and nesting is checked before it is believed.
 
 mod data_file;
 
+mod entry;
+mod manifest_file;
+
+mod avro_container;
+mod avro_schema;
+mod avro_value;
+
+mod list_reader;
+mod list_writer;
+
+mod manifest_reader;
+mod manifest_writer;
+mod partition_summary;
+
 pub use data_file::{DataContentType, DataFile, DataFileFormat};
+pub use entry::{ManifestEntry, ManifestStatus};
+pub use list_reader::{parse_manifest_list, read_manifest_list, read_snapshot_manifests};
+pub use list_writer::{ManifestListHeader, write_manifest_list};
+pub use manifest_file::{FieldSummary, ManifestContent, ManifestFile, UNASSIGNED_SEQUENCE_NUMBER};
+pub use manifest_reader::{parse_manifest, read_manifest};
+pub use manifest_writer::ManifestWriter;

@@ -1,0 +1,316 @@
+//! Writing manifests, in version 2 of the format.
+
+use apache_avro::types::Value;
+
+use super::avro_container::{AvroWriter, write_file};
+use super::avro_schema::AvroSchema;
+use super::avro_value::{datum_value, map_value, nullable};
+use super::data_file::{DataContentType, DataFile};
+use super::entry::{ManifestEntry, ManifestStatus};
+use super::manifest_file::{ManifestContent, ManifestFile, UNASSIGNED_SEQUENCE_NUMBER};
+use super::partition_summary::PartitionFieldSummary;
+use crate::error::{Error, Result};
+use crate::io::FileIo;
+use crate::spec::{PartitionSpec, PrimitiveType, Schema};
+
+/// Collects the entries of one manifest and writes it.
+pub struct ManifestWriter {
+    path: String,
+    content: ManifestContent,
+    snapshot_id: i64,
+    spec: PartitionSpec,
+    partition_types: Vec<PrimitiveType>,
+    schema_text: String,
+    schema_id: i32,
+    avro: AvroSchema,
+    records: Vec<Value>,
+    record_bytes: usize,
+    summaries: Vec<PartitionFieldSummary>,
+    files: [i32; 3],
+    rows: [i64; 3],
+    min_sequence_number: Option<i64>,
+}
+
+impl ManifestWriter {
+    /// Starts a manifest at `path`, of files partitioned by `spec`, that `snapshot_id` adds.
+    pub fn new(
+        path: impl Into<String>,
+        content: ManifestContent,
+        schema: &Schema,
+        spec: &PartitionSpec,
+        snapshot_id: i64,
+    ) -> Result<Self> {
+        let path = path.into();
+        let partition_types = spec.partition_types(schema);
+        let summaries = partition_types
+            .iter()
+            .map(PartitionFieldSummary::new)
+            .collect();
+        let avro = AvroSchema::manifest_entry(spec, schema).map_err(|e| Error::avro(&*path, e))?;
+        Ok(Self {
+            path,
+            content,
+            snapshot_id,
+            spec: spec.clone(),
+            partition_types,
+            schema_text: schema.to_json().to_string(),
+            schema_id: schema.schema_id,
+            avro,
+            records: Vec::new(),
+            record_bytes: 0,
+            summaries,
+            files: [0; 3],
+            rows: [0; 3],
+            min_sequence_number: None,
+        })
+    }
+
+    /// Adds a file that the snapshot adds; its sequence number is the snapshot's, when that has one.
+    pub fn add(&mut self, data_file: &DataFile) -> Result<()> {
+        self.append(
+            ManifestStatus::Added,
+            Some(self.snapshot_id),
+            None,
+            None,
+            data_file,
+        )
+    }
+
+    /// Adds an entry of another manifest as it is, but that files of earlier snapshots become
+    /// existing ones.
+    pub fn carry(&mut self, entry: &ManifestEntry) -> Result<()> {
+        let own = entry.snapshot_id == Some(self.snapshot_id);
+        match entry.status {
+            ManifestStatus::Added if own => self.add(&entry.data_file),
+            ManifestStatus::Deleted => self.append(
+                ManifestStatus::Deleted,
+                entry.snapshot_id,
+                entry.sequence_number,
+                entry.file_sequence_number,
+                &entry.data_file,
+            ),
+            ManifestStatus::Added | ManifestStatus::Existing => self.append(
+                ManifestStatus::Existing,
+                entry.snapshot_id,
+                entry.sequence_number,
+                entry.file_sequence_number,
+                &entry.data_file,
+            ),
+        }
+    }
+
+    /// Adds an entry for a file that the snapshot removes.
+    pub fn delete(&mut self, entry: &ManifestEntry) -> Result<()> {
+        self.append(
+            ManifestStatus::Deleted,
+            Some(self.snapshot_id),
+            entry.sequence_number,
+            entry.file_sequence_number,
+            &entry.data_file,
+        )
+    }
+
+    /// About how many bytes the manifest will have.
+    pub fn estimated_bytes(&self) -> usize {
+        self.record_bytes
+    }
+
+    /// Whether there are no entries yet.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// Writes the manifest. Its sequence number is unassigned until a manifest list names it.
+    pub fn finish(self, io: &dyn FileIo) -> Result<ManifestFile> {
+        let avro_error = |e| Error::avro(&*self.path, e);
+        let header = [
+            ("schema", &*self.schema_text),
+            ("schema-id", &*self.schema_id.to_string()),
+            ("partition-spec", &*self.spec.fields_to_json().to_string()),
+            ("partition-spec-id", &*self.spec.spec_id.to_string()),
+            ("format-version", "2"),
+            ("content", self.content.name()),
+        ];
+        let mut writer =
+            AvroWriter::new(&self.avro.encoding, &self.avro.text, &header).map_err(avro_error)?;
+        for record in &self.records {
+            writer.append(record).map_err(avro_error)?;
+        }
+        let bytes = writer.into_bytes().map_err(avro_error)?;
+        let length = write_file(io, &self.path, &bytes)?;
+        let [existing_files, added_files, deleted_files] = self.files;
+        let [existing_rows, added_rows, deleted_rows] = self.rows;
+        Ok(ManifestFile {
+            manifest_path: self.path,
+            manifest_length: i64::try_from(length).unwrap_or(i64::MAX),
+            partition_spec_id: self.spec.spec_id,
+            content: self.content,
+            sequence_number: UNASSIGNED_SEQUENCE_NUMBER,
+            min_sequence_number: self
+                .min_sequence_number
+                .unwrap_or(UNASSIGNED_SEQUENCE_NUMBER),
+            added_snapshot_id: self.snapshot_id,
+            added_files_count: Some(added_files),
+            existing_files_count: Some(existing_files),
+            deleted_files_count: Some(deleted_files),
+            added_rows_count: Some(added_rows),
+            existing_rows_count: Some(existing_rows),
+            deleted_rows_count: Some(deleted_rows),
+            partitions: Some(
+                self.summaries
+                    .iter()
+                    .map(PartitionFieldSummary::finish)
+                    .collect(),
+            ),
+            key_metadata: None,
+            first_row_id: None,
+        })
+    }
+
+    fn append(
+        &mut self,
+        status: ManifestStatus,
+        snapshot_id: Option<i64>,
+        sequence_number: Option<i64>,
+        file_sequence_number: Option<i64>,
+        file: &DataFile,
+    ) -> Result<()> {
+        self.check(file)?;
+        let code = status.code();
+        self.files[code as usize] += 1;
+        self.rows[code as usize] += file.record_count;
+        if let (Some(number), true) = (sequence_number, status != ManifestStatus::Deleted) {
+            let least = self.min_sequence_number.unwrap_or(number);
+            self.min_sequence_number = Some(least.min(number));
+        }
+        for (summary, value) in self.summaries.iter_mut().zip(&file.partition) {
+            summary.add(value.as_ref());
+        }
+        self.record_bytes += estimated_bytes(file);
+        let nullable_long = |number: Option<i64>| nullable(number.map(Value::Long));
+        self.records.push(Value::Record(vec![
+            ("status".into(), Value::Int(code)),
+            ("snapshot_id".into(), nullable_long(snapshot_id)),
+            ("sequence_number".into(), nullable_long(sequence_number)),
+            (
+                "file_sequence_number".into(),
+                nullable_long(file_sequence_number),
+            ),
+            ("data_file".into(), self.file_value(file)),
+        ]));
+        Ok(())
+    }
+
+    /// Refuses what would be encoded as something else.
+    fn check(&self, file: &DataFile) -> Result<()> {
+        let refuse = |reason: String| {
+            let reason = format!("file \"{}\" {reason}", file.file_path);
+            Err(Error::invalid_argument("manifest entry", reason))
+        };
+        let is_data = file.content == DataContentType::Data;
+        if is_data != (self.content == ManifestContent::Data) {
+            return refuse(format!(
+                "does not belong in a manifest of {}",
+                self.content.name()
+            ));
+        }
+        if file.content_offset.is_some() || file.first_row_id.is_some() {
+            return Err(Error::unsupported(format!(
+                "a deletion vector or row ids, of file \"{}\", in a manifest of version 2",
+                file.file_path
+            )));
+        }
+        if file.partition.len() != self.partition_types.len() {
+            let expected = self.partition_types.len();
+            return refuse(format!("must have {expected} partition values"));
+        }
+        for (value, primitive) in file.partition.iter().zip(&self.partition_types) {
+            if let Some(value) = value
+                && value.primitive_type() != *primitive
+            {
+                let given = value.primitive_type();
+                return refuse(format!(
+                    "has a partition value of type {given}, not {primitive}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn file_value(&self, file: &DataFile) -> Value {
+        let partition = self
+            .avro_partition_names()
+            .zip(&file.partition)
+            .map(|(name, value)| (name, nullable(value.as_ref().map(datum_value))))
+            .collect();
+        let long = |number: &i64| Value::Long(*number);
+        let bytes = |bytes: &Vec<u8>| Value::Bytes(bytes.clone());
+        let split_offsets = file.split_offsets.as_ref();
+        let equality_ids = file.equality_ids.as_ref();
+        Value::Record(vec![
+            ("content".into(), Value::Int(file.content.code())),
+            ("file_path".into(), Value::String(file.file_path.clone())),
+            (
+                "file_format".into(),
+                Value::String(file.file_format.name().into()),
+            ),
+            ("partition".into(), Value::Record(partition)),
+            ("record_count".into(), Value::Long(file.record_count)),
+            (
+                "file_size_in_bytes".into(),
+                Value::Long(file.file_size_in_bytes),
+            ),
+            ("column_sizes".into(), map_value(&file.column_sizes, long)),
+            ("value_counts".into(), map_value(&file.value_counts, long)),
+            (
+                "null_value_counts".into(),
+                map_value(&file.null_value_counts, long),
+            ),
+            (
+                "nan_value_counts".into(),
+                map_value(&file.nan_value_counts, long),
+            ),
+            ("lower_bounds".into(), map_value(&file.lower_bounds, bytes)),
+            ("upper_bounds".into(), map_value(&file.upper_bounds, bytes)),
+            (
+                "key_metadata".into(),
+                nullable(file.key_metadata.as_ref().map(bytes)),
+            ),
+            (
+                "split_offsets".into(),
+                nullable(split_offsets.map(|all| Value::Array(all.iter().map(long).collect()))),
+            ),
+            (
+                "equality_ids".into(),
+                nullable(
+                    equality_ids
+                        .map(|all| Value::Array(all.iter().map(|&id| Value::Int(id)).collect())),
+                ),
+            ),
+            (
+                "sort_order_id".into(),
+                nullable(file.sort_order_id.map(Value::Int)),
+            ),
+            (
+                "referenced_data_file".into(),
+                nullable(file.referenced_data_file.clone().map(Value::String)),
+            ),
+        ])
+    }
+
+    /// The names of the partition record's fields in the Avro schema.
+    fn avro_partition_names(&self) -> impl Iterator<Item = String> + '_ {
+        self.spec
+            .fields
+            .iter()
+            .map(|field| super::avro_schema::sanitize(&field.name))
+    }
+}
+
+/// A guess of an entry's share of the compressed manifest.
+fn estimated_bytes(file: &DataFile) -> usize {
+    let bounds = file.lower_bounds.values().chain(file.upper_bounds.values());
+    let bound_bytes: usize = bounds.map(|bound| bound.len() + 2).sum();
+    let counts = file.column_sizes.len() + file.value_counts.len() + file.null_value_counts.len();
+    80 + (file.file_path.len() + counts * 4 + bound_bytes) / 2
+}
