@@ -100,12 +100,12 @@ impl Account {
 
     /// Creates `directory` for this account alone.
     pub fn make_private_dir(&self, directory: &Path) -> Result<()> {
+        self.check_reachable(directory)?;
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot create directory {}", directory.display()))?;
         self.give(directory)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
-            .with_context(|| format!("cannot set permissions of {}", directory.display()))?;
-        self.check_reachable(directory)
+            .with_context(|| format!("cannot set permissions of {}", directory.display()))
     }
 
     /// Makes this account the owner of `path`.

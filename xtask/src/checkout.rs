@@ -51,9 +51,9 @@ pub fn cargo_pgrx(cache: &Cache, installation: &Installation) -> Command {
     command
         .env_remove("PGRX_PG_CONFIG_PATH")
         .env_remove("PG_VERSION");
-    // `cargo pgrx` would add compiler flags of its own, and so compile every crate a second time.
-    // The one it is about, keeping the SQL entities' section in the library, is set for the
-    // linking of the extension crates alone, by their build scripts.
+    // `cargo pgrx` would add linker flags for every crate, and so compile each a second time. What
+    // they are for, a section with the SQL entities that some linkers drop, is kept by GNU ld; were
+    // it dropped, CREATE EXTENSION would find nothing to create and every test would fail.
     command.env("CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND", "1");
     command
 }

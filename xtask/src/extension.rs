@@ -37,6 +37,8 @@ pub fn ensure(cache: &Cache, installation: &Installation) -> Result<String> {
     let mut command = checkout::cargo_pgrx(cache, installation);
     command.args(["pgrx", "install", "--package", PACKAGE, "--pg-config"]);
     command.arg(&installation.pg_config);
+    // What is wrong is told by the compiler, not by cargo-pgrx's own stack.
+    command.env("RUST_BACKTRACE", "0");
     if installation.flavour == Flavour::Release {
         command.arg("--release");
     }

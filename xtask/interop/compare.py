@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+"""Reads Iceberg tables that PostgreSQL has written with independent engines, value by value.
+
+`cargo xtask interop` calls this with a running cluster in PGHOST, PGPORT, PGUSER, PGDATABASE and
+PGBIN, and Spark's Iceberg jar in ICEBERG_SPARK_JAR. Exits with 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+import postgres
+import statistics_check
+import written_by_others
+from engines import ENGINES, PyIceberg
+from tables import SCHEMA, TABLES, TYPES, Table
+
+# How many differences of one table are told.
+SHOWN = 5
+
+
+class Report:
+    """Counts what agrees, prints what does not."""
+
+    def __init__(self) -> None:
+        self.checks = 0
+        self.failures = 0
+
+    def check(self, what: str, differences: Any) -> None:
+        self.checks += 1
+        found = list(differences)
+        if found:
+            self.failures += 1
+            print(f"not ok: {what}", flush=True)
+            for line in found[:SHOWN]:
+                print(f"    {line}")
+            if len(found) > SHOWN:
+                print(f"    and {len(found) - SHOWN} more")
+
+
+def differences(expected: Any, found: Any) -> Any:
+    for key in expected.keys() - found.keys():
+        yield f"row {key} is missing"
+    for key in found.keys() - expected.keys():
+        yield f"row {key} should not be there"
+    for key in expected.keys() & found.keys():
+        if expected[key] != found[key]:
+            for column, value in expected[key].items():
+                if found[key][column] != value:
+                    yield f"row {key}, column {column}: {_short(value)} in PostgreSQL, {_short(found[key][column])} here"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) < 200 else text[:200] + "…"
+
+
+class Comparison:
+    """One table through all its commits."""
+
+    def __init__(self, table: Table, engines: list[Any], report: Report) -> None:
+        self.table = table
+        self.engines = [engine for engine in engines if engine.name not in table.without]
+        self.pyiceberg = next((engine for engine in engines if isinstance(engine, PyIceberg)), None)
+        self.report = report
+        self.history: dict[int, Any] = {}
+
+    def run(self) -> int:
+        postgres.run(self.table.create_statement())
+        self.compare("after CREATE")
+        for number, step in enumerate(self.table.steps, 1):
+            postgres.run(step)
+            # Starting a job in Spark takes a second: of many commits it reads the last and some others.
+            last = number == len(self.table.steps)
+            self.compare(f"after commit {number}", spark=last or len(self.table.steps) < 6)
+        self.check_filters()
+        return len(postgres.rows(self.table.qualified, self.table.columns))
+
+    def compare(self, when: str, *, spark: bool = True) -> None:
+        table = self.table
+        expected = postgres.rows(table.qualified, table.columns)
+        found = postgres.catalog(table.qualified)
+        metadata = found["metadata_location"]
+        self.report.check(f"{table.name} {when}: row_count of lakebase.iceberg_tables", _equal(found["row_count"], len(expected)))
+        for engine in self.engines:
+            if engine.name == "spark" and not spark:
+                continue
+            self.report.check(f"{table.name} {when}: {engine.name}", _guarded(lambda e=engine: differences(expected, e.rows(metadata, table.columns))))
+        if self.pyiceberg:
+            loaded = self.pyiceberg.table(metadata)
+            self.report.check(f"{table.name} {when}: manifests", _guarded(lambda: statistics_check.check(loaded, len(expected))))
+            self.report.check(f"{table.name} {when}: schema", _guarded(lambda: _schema_differences(loaded, table)))
+            self.check_history(loaded, metadata, found["snapshot_id"], expected, when)
+
+    def check_history(self, loaded: Any, metadata: str, current: int | None, expected: Any, when: str) -> None:
+        """Every snapshot that the metadata still names holds the rows that it held when it was current."""
+        if current is not None:
+            self.history[int(current)] = expected
+        snapshots = {snapshot.snapshot_id for snapshot in loaded.metadata.snapshots}
+        if len(expected) > 10_000:
+            snapshots = {current} if current is not None else set()
+        for snapshot in snapshots & self.history.keys():
+            self.report.check(
+                f"{self.table.name} {when}: snapshot {snapshot}",
+                _guarded(lambda s=snapshot: differences(self.history[s], self.pyiceberg.rows_of_snapshot(metadata, s, self.table.columns))),
+            )
+
+    def check_filters(self) -> None:
+        """Filters are answered by the statistics in part: too narrow bounds lose rows."""
+        metadata = postgres.catalog(self.table.qualified)["metadata_location"]
+        for condition in self.table.filters:
+            expected = postgres.query(f"SELECT count(*) AS n FROM {self.table.qualified} WHERE {condition[0]}")[0]["n"]
+            for engine in self.engines:
+                def compare(engine: Any = engine, condition: Any = condition, expected: int = expected) -> Any:
+                    count = engine.count(metadata, condition)
+                    return _equal(expected, count) if count is not None else []
+
+                self.report.check(f"{self.table.name} where {condition[0]}: {engine.name}", _guarded(compare))
+
+
+def _schema_differences(loaded: Any, table: Table) -> Any:
+    for field, (name, _, of) in zip(loaded.schema().fields, table.columns, strict=True):
+        found = _type_text(field.field_type)
+        if field.name != name or found != str(of):
+            yield f"column {name} {of} is {field.name} {found} in the metadata"
+    if loaded.metadata.format_version != 2:
+        yield f"format version is {loaded.metadata.format_version}"
+
+
+def _type_text(kind: Any) -> str:
+    from pyiceberg.types import ListType, StructType
+
+    if isinstance(kind, ListType):
+        return f"list<{_type_text(kind.element_type)}>"
+    if isinstance(kind, StructType):
+        return "struct<" + ", ".join(f"{field.name}: {_type_text(field.field_type)}" for field in kind.fields) + ">"
+    return str(kind)
+
+
+def _equal(expected: Any, found: Any) -> list[str]:
+    return [] if expected == found else [f"{expected} in PostgreSQL, {found} here"]
+
+
+def _guarded(work: Any) -> list[str]:
+    """An engine that raises has not read the table, which is a difference like another."""
+    try:
+        return list(work())
+    except Exception as error:  # noqa: BLE001 - whatever an engine raises is its answer
+        return [f"{type(error).__name__}: {str(error).strip()[:1500]}"]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engines", default=",".join(ENGINES), help="comma-separated, of " + ", ".join(ENGINES))
+    parser.add_argument("--tables", default="", help="comma-separated; all by default")
+    arguments = parser.parse_args()
+    engines = [ENGINES[name]() for name in arguments.engines.split(",")]
+    wanted = set(filter(None, arguments.tables.split(",")))
+    report = Report()
+    try:
+        for engine in engines:
+            print(f"{engine.name} {engine.version()}", flush=True)
+        postgres.run(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA};" + TYPES)
+        for table in TABLES:
+            if wanted and table.name not in wanted:
+                continue
+            begun = time.monotonic()
+            before = report.failures
+            try:
+                rows = Comparison(table, engines, report).run()
+            except postgres.PostgresError as error:
+                report.check(f"{table.name}: PostgreSQL", [str(error)])
+                continue
+            state = "ok" if report.failures == before else "NOT OK"
+            print(f"{state}: {table.name}, {rows} rows, {len(table.steps)} commits, {time.monotonic() - begun:.1f} s", flush=True)
+        if not wanted:
+            written_by_others.run(engines, report)
+    finally:
+        for engine in engines:
+            engine.close()
+    print(f"{report.checks} checks, {report.failures} failed")
+    return 1 if report.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
