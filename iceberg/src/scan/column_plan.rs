@@ -212,6 +212,9 @@ fn primitive_conversion(from: &DataType, to: &PrimitiveType, target: &DataType) 
     if from == target {
         return Some(Convert::Keep);
     }
+    if let (D::Timestamp(..), D::Timestamp(..)) = (from, target) {
+        return Some(Convert::Timestamp);
+    }
     let cast = match (to, from) {
         (_, D::Null) => true,
         (P::Int, D::Int8 | D::Int16 | D::UInt8 | D::UInt16) => true,
@@ -221,9 +224,6 @@ fn primitive_conversion(from: &DataType, to: &PrimitiveType, target: &DataType) 
             u32::from(from) <= precision && u32::try_from(from_scale) == Ok(scale)
         }
         (P::Time, D::Time32(_) | D::Time64(_)) => true,
-        (P::Timestamp | P::Timestamptz | P::TimestampNs | P::TimestamptzNs, D::Timestamp(..)) => {
-            true
-        }
         (P::Timestamp | P::TimestampNs, D::Date32) => true,
         (P::String, D::Binary) | (P::Binary, D::Utf8 | D::FixedSizeBinary(_)) => true,
         _ => false,

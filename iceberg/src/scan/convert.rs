@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, ListArray, MapArray, StructArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{
+    DataType, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType,
+    TimestampNanosecondType, TimestampSecondType,
+};
 use arrow::error::ArrowError;
 
 use super::column_plan::repeat;
@@ -16,6 +19,8 @@ pub(super) enum Convert {
     Keep,
     /// Every value is cast; one that does not fit is an error.
     Cast,
+    /// Timestamps change their unit, and are taken for UTC whatever zone they name.
+    Timestamp,
     /// A struct of these children.
     Struct(Vec<Child>),
     /// A list, by its elements.
@@ -42,12 +47,14 @@ impl Convert {
     ) -> Result<ArrayRef, ArrowError> {
         Ok(match (self, target) {
             (Self::Keep, _) => Arc::clone(array),
-            (Self::Cast, _) => {
-                let options = CastOptions {
-                    safe: false,
-                    ..CastOptions::default()
+            (Self::Cast, _) => cast(array, target)?,
+            (Self::Timestamp, DataType::Timestamp(unit, zone)) => {
+                let from = match array.data_type() {
+                    DataType::Timestamp(from, Some(_)) => with_timezone(array, *from, None),
+                    _ => Arc::clone(array),
                 };
-                cast_with_options(array, target, &options)?
+                let values = cast(&from, &DataType::Timestamp(*unit, None))?;
+                with_timezone(&values, *unit, zone.clone())
             }
             (Self::Struct(children), DataType::Struct(fields)) => {
                 let from = array.as_struct();
@@ -102,6 +109,35 @@ impl Convert {
             }
             _ => return Err(unexpected(target)),
         })
+    }
+}
+
+/// The values of `array` in type `target`; one that does not fit is an error.
+pub(super) fn cast(array: &ArrayRef, target: &DataType) -> Result<ArrayRef, ArrowError> {
+    let options = CastOptions {
+        safe: false,
+        ..CastOptions::default()
+    };
+    cast_with_options(array, target, &options)
+}
+
+/// The same timestamps, said to be in another zone.
+pub(super) fn with_timezone(array: &ArrayRef, unit: TimeUnit, zone: Option<Arc<str>>) -> ArrayRef {
+    macro_rules! retagged {
+        ($type:ty) => {
+            Arc::new(
+                array
+                    .as_primitive::<$type>()
+                    .clone()
+                    .with_timezone_opt(zone),
+            )
+        };
+    }
+    match unit {
+        TimeUnit::Second => retagged!(TimestampSecondType),
+        TimeUnit::Millisecond => retagged!(TimestampMillisecondType),
+        TimeUnit::Microsecond => retagged!(TimestampMicrosecondType),
+        TimeUnit::Nanosecond => retagged!(TimestampNanosecondType),
     }
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, StringArray};
-use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::DataType;
 use serde_json::Value;
 
+use super::convert::{cast, with_timezone};
 use crate::error::{Error, Result};
 use crate::spec::{NestedField, PrimitiveType, Type};
 
@@ -59,12 +59,13 @@ pub(super) fn default_array(
             bytes.as_deref().and_then(fixed).ok_or_else(not_of_type)?
         }
         _ => {
-            let options = CastOptions {
-                safe: false,
-                ..CastOptions::default()
+            let text: ArrayRef = Arc::new(StringArray::from(vec![text]));
+            let value = match target {
+                DataType::Timestamp(unit, zone) => cast(&text, &DataType::Timestamp(*unit, None))
+                    .map(|value| with_timezone(&value, *unit, zone.clone())),
+                _ => cast(&text, target),
             };
-            cast_with_options(&StringArray::from(vec![text]), target, &options)
-                .map_err(|_| not_of_type())?
+            value.map_err(|_| not_of_type())?
         }
     })
 }
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn a_default_of_another_type_is_refused() {
         assert!(read(PrimitiveType::Int, &json!("x")).is_err());
-        assert!(read(PrimitiveType::Int, &json!(1 << 40)).is_err());
+        assert!(read(PrimitiveType::Int, &json!(1_i64 << 40)).is_err());
         assert!(read(PrimitiveType::Fixed(2), &json!("00")).is_err());
         assert!(read(PrimitiveType::Date, &json!("yesterday")).is_err());
     }

@@ -131,7 +131,14 @@ impl FileStatistics<'_> {
             .get(row_group)?
             .get(*leaf)?
             .page_locations();
-        if pages.is_empty() || index.num_pages() != pages.len() as u64 {
+        let counted = match index {
+            // Which has not even a number of pages.
+            ColumnIndexMetaData::NONE => return None,
+            _ => index
+                .null_counts()
+                .is_none_or(|counts| counts.len() == pages.len()),
+        };
+        if pages.is_empty() || !counted || index.num_pages() != pages.len() as u64 {
             return None;
         }
         let descriptor = self.metadata.file_metadata().schema_descr().column(*leaf);
