@@ -55,7 +55,7 @@ pub fn for_extension() -> Vec<Package> {
 
 /// What PostgreSQL's own build needs.
 pub fn for_postgres() -> Vec<Package> {
-    [EXTENSION.as_slice(), POSTGRES.as_slice()].concat()
+    POSTGRES.to_vec()
 }
 
 /// Those of `packages` that are not there.

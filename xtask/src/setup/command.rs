@@ -49,8 +49,14 @@ pub fn ensure(cache: &Cache, flavour: Flavour) -> Result<Installation> {
         return Ok(ready);
     }
     let _lock = cache.lock("setup")?;
-    build_packages::ensure(&build_packages::for_extension())?;
-    let installation = match find_postgres::find(cache, flavour) {
+    let found = find_postgres::find(cache, flavour);
+    // All at once: nobody likes to be sent away twice.
+    let mut packages = build_packages::for_extension();
+    if found.is_none() {
+        packages.extend(build_packages::for_postgres());
+    }
+    build_packages::ensure(&packages)?;
+    let installation = match found {
         Some(found) => found,
         None => match find_postgres::install_package(cache, flavour)? {
             Some(installed) => installed,

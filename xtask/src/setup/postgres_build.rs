@@ -1,7 +1,7 @@
 //! Building PostgreSQL from its source package. An installation appears under its final name
 //! only when it is complete: everything is installed below a staging directory and renamed.
 
-use super::{apt_source, build_packages};
+use super::apt_source;
 use crate::cache::{Cache, remove_tree};
 use crate::installation::{Flavour, Installation};
 use crate::process;
@@ -27,7 +27,6 @@ const ASSERT_PARTS: [&str; 2] = ["src/test/modules/injection_points", "src/test/
 
 /// Builds PostgreSQL for `flavour` into the cache.
 pub fn build(cache: &Cache, flavour: Flavour) -> Result<Installation> {
-    build_packages::ensure(&build_packages::for_postgres())?;
     let tar = apt_source::fetch(cache)?;
     let version = tar
         .file_name()
