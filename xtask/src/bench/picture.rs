@@ -12,9 +12,18 @@ const BAR: f64 = 20.0;
 const TARGET: f64 = 300.0;
 /// A bar that would leave the picture is cut; its number says the rest.
 const LONGEST: f64 = 400.0;
+const NOTE_PITCH: f64 = 16.0;
+/// What fits beside the margins at the size of the notes.
+const NOTE_CHARACTERS: usize = 125;
 
 pub fn svg(report: &Report) -> String {
-    let height = TOP + PITCH * report.rows.len() as f64 + 56.0;
+    let notes: Vec<String> = report
+        .circumstances()
+        .lines()
+        .flat_map(|line| wrap(line, NOTE_CHARACTERS))
+        .collect();
+    let bottom = TOP + PITCH * report.rows.len() as f64;
+    let height = bottom + NOTE_PITCH * notes.len() as f64 + 20.0;
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
          viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
@@ -58,22 +67,39 @@ pub fn svg(report: &Report) -> String {
         }
     }
     let x = LEFT + TARGET;
-    let bottom = TOP + PITCH * report.rows.len() as f64;
     let _ = writeln!(
         out,
         "<line x1=\"{x}\" y1=\"{}\" x2=\"{x}\" y2=\"{bottom}\" stroke=\"#111111\" \
          stroke-dasharray=\"4 3\"/>",
         TOP - 8.0
     );
-    for (line, y) in report
-        .circumstances()
-        .lines()
-        .zip([bottom + 18.0, bottom + 36.0])
-    {
-        text(&mut out, 16.0, y, 10, "#555555", line);
+    for (index, line) in notes.iter().enumerate() {
+        text(
+            &mut out,
+            16.0,
+            bottom + NOTE_PITCH * (index as f64 + 1.0),
+            10,
+            "#555555",
+            line,
+        );
     }
     out.push_str("</svg>\n");
     out
+}
+
+/// Breaks `line` between words so that no part has more than `most` characters, if words allow.
+fn wrap(line: &str, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in line.split(' ') {
+        match lines.last_mut() {
+            Some(last) if last.len() + 1 + word.len() <= most => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn text(out: &mut String, x: f64, y: f64, size: u32, colour: &str, content: &str) {
@@ -94,6 +120,12 @@ fn escape(text: &str) -> String {
 mod tests {
     use super::super::report::{Target, Unit, tests as report};
     use super::*;
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("indivisible a", 5), ["indivisible", "a"]);
+    }
 
     #[test]
     fn names_are_escaped_and_bars_stay_inside() {
