@@ -69,7 +69,7 @@ def _check_file(schema: Any, file: DataFile) -> Iterator[str]:
         yield f"{name}: compressed with {compressions}"
     data = parquet.read()
     for field in schema.fields:
-        yield from _check_column(name, file, field, data.column(field.name).combine_chunks())
+        yield from _check_column(name, file, field, data.column(field.name))
 
 
 def _row_group_start(group: Any) -> int:
@@ -89,36 +89,38 @@ def _check_field_ids(name: str, fields: Any, arrow: Any) -> Iterator[str]:
             yield from _check_field_ids(name, field.field_type.fields, found.type)
 
 
-def _check_column(name: str, file: DataFile, field: NestedField, array: Any) -> Iterator[str]:
-    """Counts and bounds of a column, of a struct's fields beneath it; lists are counted elsewhere."""
+def _check_column(name: str, file: DataFile, field: NestedField, array: Any, present_parents: int | None = None) -> Iterator[str]:
+    """Counts and bounds of a column, of a struct's fields beneath it; lists are counted elsewhere.
+
+    Whether the field of a struct that is NULL counts as a value the specification leaves open: it is
+    in Parquet's own statistics, and not in those of Iceberg's Java writers. `present_parents` is the
+    number of values without those. Bounds of such fields may be missing.
+    """
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
     if isinstance(field.field_type, StructType):
         parent_valid = array.is_valid()
+        valid = len(array) - array.null_count
         for child in field.field_type.fields:
             values = array.field(array.type.get_field_index(child.name))
-            yield from _check_column(name, file, child, pa.compute.if_else(parent_valid, values, pa.scalar(None, values.type)))
+            yield from _check_column(name, file, child, pa.compute.if_else(parent_valid, values, pa.scalar(None, values.type)), valid)
         return
     if not field.field_type.is_primitive:
         return
     what = f"{name}: {field.name}"
     number = field.field_id
-    if isinstance(array, pa.ChunkedArray):
-        array = array.combine_chunks()
     values = _plain(array)
     present = [value for value in values if value is not None]
     numbers = [value for value in present if not (isinstance(value, float) and math.isnan(value))]
-    for label, counts, expected in (
-        ("value_counts", file.value_counts, len(values)),
-        ("null_value_counts", file.null_value_counts, len(values) - len(present)),
-    ):
-        if not counts or counts.get(number) is None:
-            yield f"{what}: no {label}"
-        elif counts[number] != expected:
-            yield f"{what}: {label} is {counts[number]}, not {expected}"
+    counts = ((file.value_counts or {}).get(number), (file.null_value_counts or {}).get(number))
+    allowed = [(total, total - len(present)) for total in (len(values), present_parents) if total is not None]
+    if counts not in allowed:
+        yield f"{what}: value_counts and null_value_counts are {counts}, not {allowed[0]}"
+    nans = (file.nan_value_counts or {}).get(number)
     if pa.types.is_floating(array.type):
-        nans = (file.nan_value_counts or {}).get(number)
         if nans != len(present) - len(numbers):
             yield f"{what}: nan_value_counts is {nans}, not {len(present) - len(numbers)}"
-    elif (file.nan_value_counts or {}).get(number) is not None:
+    elif nans is not None:
         yield f"{what}: has nan_value_counts and no NaN can be there"
     if not (file.column_sizes or {}).get(number):
         yield f"{what}: no column_sizes"
@@ -128,14 +130,15 @@ def _check_column(name: str, file: DataFile, field: NestedField, array: Any) -> 
         if lower is not None or upper is not None:
             yield f"{what}: has bounds and no values"
         return
-    if lower is None:
-        yield f"{what}: no lower bound"
-    else:
+    needed = present_parents is None
+    if lower is not None:
         yield from _check_bound(what, field, lower, min(numbers, key=_order), lower_bound=True)
+    elif needed:
+        yield f"{what}: no lower bound"
     # A string of the highest code points has no upper bound of bounded length.
     if upper is not None:
         yield from _check_bound(what, field, upper, max(numbers, key=_order), lower_bound=False)
-    elif not isinstance(field.field_type, (StringType, BinaryType, FixedType)):
+    elif needed and not isinstance(field.field_type, (StringType, BinaryType, FixedType)):
         yield f"{what}: no upper bound"
 
 
