@@ -15,12 +15,18 @@ pub fn root() -> PathBuf {
 }
 
 /// `cargo` at the root, building into the cache's target directory.
-///
-/// What the outer cargo told us about our own package is taken away: build scripts that watch
-/// such variables would otherwise run anew on each change of the way they are called.
 pub fn cargo(cache: &Cache) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    set_cargo_env(cache, &mut command);
+    command
+}
+
+/// Prepares the environment of a program that runs cargo on the checkout.
+///
+/// What the outer cargo told us about our own package is taken away: build scripts that watch
+/// such variables would otherwise run anew on each change of the way they are called.
+pub fn set_cargo_env(cache: &Cache, command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         let ours = [
@@ -36,7 +42,6 @@ pub fn cargo(cache: &Cache) -> Command {
         }
     }
     command.env("CARGO_TARGET_DIR", cache.target());
-    command
 }
 
 /// [`cargo`] with pgrx pointed at `installation` and `cargo pgrx` on the path.

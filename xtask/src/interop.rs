@@ -124,6 +124,8 @@ pub fn compare(cache: &Cache, flavour: Flavour, only: &[String]) -> Result<Vec<S
     let python = cache.venv().join("bin/python");
     let mut command = Command::new(&python);
     connection.set_env(&mut command);
+    // The comparison builds a program of iceberg-lite's that reads what others wrote.
+    checkout::set_cargo_env(cache, &mut command);
     command
         .current_dir(checkout::root())
         .arg(&script)
