@@ -15,6 +15,7 @@ use super::positions::{PositionCursor, RowPositions};
 use super::row_group_pruning::{FileStatistics, StatisticsColumn};
 use super::row_group_scan::{FileScan, RowGroupScan, Selectivity};
 use super::row_ranges::RowRanges;
+use super::unwind::catch_panic;
 use crate::error::{Error, Result};
 use crate::expr::Predicate;
 use crate::io::InputFile;
@@ -149,7 +150,7 @@ impl DataFileReader {
             current: None,
             selectivity: Selectivity::default(),
             file: Arc::new(FileScan {
-                path,
+                path: path.clone(),
                 file,
                 metadata: metadata.arrow.clone(),
                 projected,
@@ -158,11 +159,11 @@ impl DataFileReader {
                 filter_columns,
             }),
         };
-        reader.plan_row_groups(
-            &statistics_columns,
-            options.rows,
-            options.deleted_rows.as_deref(),
-        );
+        catch_panic(&path, || {
+            let deleted = options.deleted_rows.as_deref();
+            reader.plan_row_groups(&statistics_columns, options.rows, deleted);
+            Ok(())
+        })?;
         Ok(reader)
     }
 

@@ -9,6 +9,7 @@ use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
 use super::input::ParquetInput;
+use super::unwind::catch_panic;
 use crate::error::{Error, Result};
 use crate::io::InputFile;
 
@@ -21,6 +22,10 @@ pub struct FileMetadata {
 impl FileMetadata {
     /// Reads the footer and, where there is one, the page index.
     pub fn read(file: &Arc<dyn InputFile>) -> Result<Self> {
+        catch_panic(file.path(), || Self::read_footer(file))
+    }
+
+    fn read_footer(file: &Arc<dyn InputFile>) -> Result<Self> {
         let input = ParquetInput::new(Arc::clone(file), None);
         // Types are taken from the Parquet schema alone: what other writers' embedded Arrow schema
         // adds (dictionaries, large strings) would only have to be undone.

@@ -5,6 +5,7 @@ mod row_ranges;
 
 mod file_metadata;
 mod input;
+pub(crate) mod unwind;
 
 mod column_plan;
 mod convert;
@@ -21,9 +22,14 @@ mod row_group_pruning;
 mod data_file_reader;
 mod row_group_scan;
 
+mod deletes;
+mod deletion_vector;
+mod plan;
+
 pub use data_file_reader::{DataFileReader, FileBatch, ReadOptions};
 pub use file_metadata::FileMetadata;
 pub use name_mapping::NameMapping;
+pub use plan::{ScanFile, plan_files};
 pub use positions::RowPositions;
 pub use pruning::file_may_match;
 pub use row_ranges::RowRanges;

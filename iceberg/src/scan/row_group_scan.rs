@@ -22,6 +22,7 @@ use super::filter::matching_rows;
 use super::input::ParquetInput;
 use super::positions::{PositionCursor, RowPositions};
 use super::row_ranges::RowRanges;
+use super::unwind::catch_panic;
 use crate::error::{Error, Result};
 use crate::expr::Predicate;
 use crate::io::InputFile;
@@ -143,7 +144,7 @@ impl Decoder {
         if rows.count() < span.end - span.start {
             builder = builder.with_row_selection(rows.to_selection(span));
         }
-        let reader = builder.build().map_err(|e| input.error(e))?;
+        let reader = catch_panic(&file.path, || builder.build().map_err(|e| input.error(e)))?;
         Ok(Self {
             input,
             reader,
@@ -152,8 +153,8 @@ impl Decoder {
         })
     }
 
-    fn next(&mut self) -> Result<Option<(RecordBatch, RowPositions)>> {
-        match self.reader.next() {
+    fn next(&mut self, path: &str) -> Result<Option<(RecordBatch, RowPositions)>> {
+        match catch_panic(path, || Ok(self.reader.next()))? {
             None => Ok(None),
             Some(Ok(batch)) => {
                 let positions = self.positions.take(batch.num_rows());
@@ -235,7 +236,7 @@ impl RowGroupScan {
         loop {
             match &mut self.stage {
                 Stage::Together(decoder) => {
-                    let Some((batch, positions)) = decoder.next()? else {
+                    let Some((batch, positions)) = decoder.next(&self.file.path)? else {
                         return Ok(None);
                     };
                     let next =
@@ -357,7 +358,7 @@ fn run_filter(
         .filter(|(_, id)| file.filter_columns.contains_key(id))
         .map(|(place, _)| (place, Vec::new()))
         .collect();
-    while let Some((batch, positions)) = decoder.next()? {
+    while let Some((batch, positions)) = decoder.next(&file.path)? {
         let columns = filter_columns(file, &batch, &decoder.roots)?;
         let kept = file.matching_rows(&columns, batch.num_rows())?;
         selectivity.add(&kept);
@@ -403,7 +404,7 @@ impl PassedRows {
         batch_size: usize,
     ) -> Result<Option<(Vec<ArrayRef>, RowPositions)>> {
         let (batch, roots) = match &mut self.others {
-            Some(decoder) => match decoder.next()? {
+            Some(decoder) => match decoder.next(&file.path)? {
                 Some((batch, _)) => (batch, &decoder.roots[..]),
                 None => return Ok(None),
             },

@@ -19,6 +19,7 @@ use parquet::errors::ParquetError;
 use super::nan_counts::{NanCounts, count_nans};
 use super::options::Spawn;
 use crate::error::{Error, Result};
+use crate::scan::unwind::panic_message;
 
 /// The columns of a file that is being written.
 pub(super) struct ColumnEncoders {
@@ -387,10 +388,5 @@ impl ColumnEncoder {
 }
 
 fn panic_error(panic: &(dyn Any + Send)) -> ParquetError {
-    let message = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message");
-    ParquetError::General(format!("encoding panicked: {message}"))
+    ParquetError::General(format!("encoding panicked: {}", panic_message(panic)))
 }

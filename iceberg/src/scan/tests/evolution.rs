@@ -263,3 +263,28 @@ fn damaged_files_are_errors() {
         .and_then(|reader| reader.collect::<Result<Vec<_>, _>>());
     assert!(outcome.is_err());
 }
+
+proptest::proptest! {
+    /// Footers, page headers and values are damaged byte by byte: the outcome is rows or an error.
+    #[test]
+    fn no_damage_panics(at in 0.0..1.0_f64, value: u8, tail: bool) {
+        let (schema, rows) = old();
+        let (file, _) = write(&schema, &[to_batch(&schema, &rows)], small_groups());
+        let mut bytes = file.bytes.clone();
+        let span = if tail { 4096.min(bytes.len()) } else { bytes.len() };
+        let index = bytes.len() - 1 - (at * (span - 1) as f64) as usize;
+        bytes[index] = value;
+        let options = ReadOptions {
+            projection: all_columns(&schema),
+            predicate: Some(Predicate::Compare {
+                field_id: 1,
+                op: CompareOp::Lt,
+                value: Literal::Int(50),
+            }),
+            ..ReadOptions::default()
+        };
+        let damaged = super::memory_io::MemoryFile::new(bytes);
+        let _ = DataFileReader::open(damaged as _, &schema, options)
+            .and_then(|reader| reader.collect::<Result<Vec<_>, _>>());
+    }
+}

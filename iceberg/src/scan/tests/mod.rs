@@ -3,6 +3,7 @@
 mod memory_io;
 mod values;
 
+mod deletes;
 mod evolution;
 mod filtering;
 mod foreign_files;

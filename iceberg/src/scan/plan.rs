@@ -1,0 +1,160 @@
+//! The files of a snapshot, each with the deletes that apply to it (specification, section "Scan
+//! Planning").
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::io::FileIo;
+use crate::manifest::{
+    DataContentType, DataFile, DataFileFormat, ManifestContent, ManifestEntry, read_manifest,
+    read_snapshot_manifests,
+};
+use crate::spec::{Snapshot, TableMetadata};
+
+/// The id of `file_path` in position delete files.
+pub(super) const DELETE_FILE_PATH: i32 = 2_147_483_546;
+/// The id of `pos` in position delete files.
+pub(super) const DELETE_POS: i32 = 2_147_483_545;
+
+/// A data file to read, and what is deleted of it.
+#[derive(Debug, Clone)]
+pub struct ScanFile {
+    /// The data file.
+    pub data_file: DataFile,
+    /// Its data sequence number.
+    pub data_sequence_number: i64,
+    /// The delete files and deletion vectors that apply to it.
+    pub deletes: Vec<Arc<DataFile>>,
+}
+
+/// The data files of `snapshot`, in the order of its manifests.
+pub fn plan_files(
+    metadata: &TableMetadata,
+    snapshot: &Snapshot,
+    io: &dyn FileIo,
+) -> Result<Vec<ScanFile>> {
+    let mut data = Vec::new();
+    let mut deletes = Vec::new();
+    for manifest in read_snapshot_manifests(io, snapshot)? {
+        if !manifest.may_have_live_files() {
+            continue;
+        }
+        let entries = read_manifest(io, &manifest)?;
+        let live = entries.into_iter().filter(ManifestEntry::is_live);
+        match manifest.content {
+            ManifestContent::Data => data.extend(live),
+            ManifestContent::Deletes => deletes.extend(live),
+        }
+    }
+    let index = DeleteIndex::new(metadata, deletes)?;
+    Ok(associate(data, &index))
+}
+
+/// Joins data files with the deletes that apply to them.
+fn associate(data: Vec<ManifestEntry>, index: &DeleteIndex) -> Vec<ScanFile> {
+    data.into_iter()
+        .map(|entry| {
+            let data_sequence_number = entry.sequence_number.unwrap_or(0);
+            let deletes = index.deletes_of(&entry.data_file, data_sequence_number);
+            ScanFile {
+                data_file: entry.data_file,
+                data_sequence_number,
+                deletes,
+            }
+        })
+        .collect()
+}
+
+struct Delete {
+    sequence_number: i64,
+    file: Arc<DataFile>,
+}
+
+/// Delete files by what they may apply to.
+#[derive(Default)]
+struct DeleteIndex {
+    /// Deletion vectors and position deletes of one data file, by its path.
+    by_path: HashMap<String, Vec<Delete>>,
+    /// Other deletes, by partition spec.
+    by_spec: HashMap<i32, Vec<Delete>>,
+    /// Equality deletes that apply whatever the partition.
+    global: Vec<Delete>,
+}
+
+impl DeleteIndex {
+    fn new(metadata: &TableMetadata, entries: Vec<ManifestEntry>) -> Result<Self> {
+        let mut index = Self::default();
+        for entry in entries {
+            let delete = Delete {
+                sequence_number: entry.sequence_number.unwrap_or(0),
+                file: Arc::new(entry.data_file),
+            };
+            let file = &delete.file;
+            let spec_id = file.partition_spec_id;
+            match (file.content, &file.referenced_data_file) {
+                (DataContentType::Data, _) => {
+                    return Err(Error::invalid_metadata(
+                        &*file.file_path,
+                        "content",
+                        "a manifest of deletes lists a data file",
+                    ));
+                }
+                (DataContentType::PositionDeletes, Some(path)) => {
+                    index.by_path.entry(path.clone()).or_default().push(delete);
+                }
+                (DataContentType::EqualityDeletes, _)
+                    if metadata
+                        .partition_spec(spec_id)
+                        .is_some_and(|s| s.is_unpartitioned()) =>
+                {
+                    index.global.push(delete);
+                }
+                _ => index.by_spec.entry(spec_id).or_default().push(delete),
+            }
+        }
+        Ok(index)
+    }
+
+    fn deletes_of(&self, data: &DataFile, sequence_number: i64) -> Vec<Arc<DataFile>> {
+        let of_path = self.by_path.get(&data.file_path);
+        let of_spec = self.by_spec.get(&data.partition_spec_id);
+        let in_partition = |delete: &&Delete| delete.file.partition == data.partition;
+        let mut deletes: Vec<_> = of_path
+            .into_iter()
+            .flatten()
+            .chain(of_spec.into_iter().flatten().filter(in_partition))
+            .chain(&self.global)
+            .filter(|delete| delete.applies_to(data, sequence_number))
+            .map(|delete| Arc::clone(&delete.file))
+            .collect();
+        // A deletion vector holds all that position delete files said before it.
+        let is_vector = |file: &DataFile| file.file_format == DataFileFormat::Puffin;
+        if deletes.iter().any(|file| is_vector(file)) {
+            deletes
+                .retain(|file| is_vector(file) || file.content != DataContentType::PositionDeletes);
+        }
+        deletes
+    }
+}
+
+impl Delete {
+    fn applies_to(&self, data: &DataFile, sequence_number: i64) -> bool {
+        match self.file.content {
+            DataContentType::EqualityDeletes => sequence_number < self.sequence_number,
+            _ => sequence_number <= self.sequence_number && self.may_name(&data.file_path),
+        }
+    }
+
+    /// Whether a position delete file may name the path, going by its bounds.
+    fn may_name(&self, path: &str) -> bool {
+        let path = path.as_bytes();
+        let lower = self.file.lower_bounds.get(&DELETE_FILE_PATH);
+        let upper = self.file.upper_bounds.get(&DELETE_FILE_PATH);
+        lower.is_none_or(|lower| &lower[..] <= path) && upper.is_none_or(|upper| &upper[..] >= path)
+    }
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

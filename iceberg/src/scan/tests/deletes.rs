@@ -1,0 +1,233 @@
+//! Rows removed by delete files and deletion vectors.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::memory_io::MemoryFile;
+use super::values::*;
+use crate::error::{Error, Result};
+use crate::io::{FileIo, InputFile, OutputFile};
+use crate::manifest::{DataContentType, DataFile, DataFileFormat};
+use crate::scan::{ReadOptions, ScanFile};
+use crate::spec::{Datum, NestedField, PartitionSpec, PrimitiveType as P, Schema, TableMetadata};
+use crate::write::WriteOptions;
+
+/// Files in memory by path.
+#[derive(Default)]
+struct MemoryIo(RefCell<BTreeMap<String, Arc<MemoryFile>>>);
+
+impl FileIo for MemoryIo {
+    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
+        match self.0.borrow().get(path) {
+            Some(file) => Ok(Arc::clone(file) as _),
+            None => Err(Error::io("open", path, std::io::ErrorKind::NotFound.into())),
+        }
+    }
+
+    fn create(&self, _: &str) -> Result<Box<dyn OutputFile>> {
+        unreachable!("nothing is created")
+    }
+
+    fn delete(&self, _: &str) -> Result<()> {
+        unreachable!("nothing is deleted")
+    }
+}
+
+fn long(value: i64) -> Option<Value> {
+    Some(Value::Primitive(Datum::Long(value)))
+}
+
+fn text(value: &str) -> Option<Value> {
+    Some(Value::Primitive(Datum::String(value.to_owned())))
+}
+
+/// Rows `(n, "word n % 5")`, where every seventh word is NULL.
+fn table() -> (Schema, Vec<Row>) {
+    let schema = Schema::new(
+        0,
+        vec![
+            NestedField::required(1, "n", P::Long),
+            NestedField::optional(2, "word", P::String),
+        ],
+    );
+    let row = |n: i64| {
+        vec![
+            long(n),
+            if n % 7 == 0 {
+                None
+            } else {
+                text(&format!("word {}", n % 5))
+            },
+        ]
+    };
+    (schema, (0..100).map(row).collect())
+}
+
+struct Fixture {
+    io: MemoryIo,
+    metadata: TableMetadata,
+    schema: Schema,
+    scan: ScanFile,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let (schema, rows) = table();
+        let (file, data_file) = write(&schema, &[to_batch(&schema, &rows)], small_groups());
+        let io = MemoryIo::default();
+        io.0.borrow_mut().insert("path".into(), file);
+        let metadata = TableMetadata::new_table(
+            schema.clone(),
+            PartitionSpec::unpartitioned(),
+            "/t",
+            Default::default(),
+            uuid::Uuid::nil(),
+            0,
+        );
+        let scan = ScanFile {
+            data_file,
+            data_sequence_number: 1,
+            deletes: Vec::new(),
+        };
+        Self {
+            io,
+            metadata,
+            schema,
+            scan,
+        }
+    }
+
+    fn add_delete(&mut self, name: &str, schema: &Schema, rows: &[Row], delete: DataFile) {
+        let (file, _) = write(schema, &[to_batch(schema, rows)], WriteOptions::default());
+        self.add_delete_file(name, file, delete);
+    }
+
+    fn add_delete_file(&mut self, name: &str, file: Arc<MemoryFile>, delete: DataFile) {
+        self.io.0.borrow_mut().insert(name.to_owned(), file);
+        let delete = DataFile {
+            file_path: name.to_owned(),
+            ..delete
+        };
+        self.scan.deletes.push(Arc::new(delete));
+    }
+
+    fn rows_left(&self) -> Vec<u64> {
+        let options = ReadOptions {
+            projection: vec![2, 1],
+            ..ReadOptions::default()
+        };
+        let reader = self
+            .scan
+            .open(&self.io, &self.metadata, &self.schema, options)
+            .unwrap();
+        positions(&reader.map(Result::unwrap).collect::<Vec<_>>())
+    }
+}
+
+fn content(content: DataContentType) -> DataFile {
+    DataFile {
+        content,
+        ..DataFile::default()
+    }
+}
+
+#[test]
+fn position_deletes_remove_rows_of_the_file_they_name() {
+    let mut fixture = Fixture::new();
+    let schema = Schema::new(
+        0,
+        vec![
+            NestedField::required(2_147_483_546, "file_path", P::String),
+            NestedField::required(2_147_483_545, "pos", P::Long),
+        ],
+    );
+    let rows: Vec<Row> = [
+        ("other", 1),
+        ("path", 0),
+        ("path", 41),
+        ("path", 42),
+        ("pathology", 5),
+    ]
+    .map(|(path, position)| vec![text(path), long(position)])
+    .to_vec();
+    fixture.add_delete(
+        "p",
+        &schema,
+        &rows,
+        content(DataContentType::PositionDeletes),
+    );
+    let expected: Vec<u64> = (0..100).filter(|row| ![0, 41, 42].contains(row)).collect();
+    assert_eq!(fixture.rows_left(), expected);
+}
+
+#[test]
+fn equality_deletes_remove_rows_with_equal_values_nulls_among_them() {
+    let mut fixture = Fixture::new();
+    let schema = Schema::new(0, vec![NestedField::optional(2, "renamed", P::String)]);
+    let delete = DataFile {
+        equality_ids: Some(vec![2]),
+        ..content(DataContentType::EqualityDeletes)
+    };
+    fixture.add_delete("e", &schema, &[vec![text("word 3")], vec![None]], delete);
+    let expected: Vec<u64> = (0..100).filter(|n| n % 7 != 0 && n % 5 != 3).collect();
+    assert_eq!(fixture.rows_left(), expected);
+
+    let both = DataFile {
+        equality_ids: Some(vec![2, 1]),
+        ..content(DataContentType::EqualityDeletes)
+    };
+    let schema = Schema::new(
+        0,
+        vec![
+            NestedField::optional(1, "n", P::Long),
+            NestedField::optional(2, "word", P::String),
+        ],
+    );
+    let rows = [vec![long(1), text("word 1")], vec![long(2), text("word 1")]];
+    fixture.add_delete("e2", &schema, &rows, both);
+    let expected: Vec<u64> = expected.into_iter().filter(|n| *n != 1).collect();
+    assert_eq!(fixture.rows_left(), expected);
+}
+
+#[test]
+fn deletion_vectors_remove_rows() {
+    let mut fixture = Fixture::new();
+    let mut vector = vec![0xd1, 0xd3, 0x39, 0x64];
+    vector.extend(1_u64.to_le_bytes());
+    vector.extend(0_u32.to_le_bytes());
+    vector.extend(12346_u32.to_le_bytes());
+    vector.extend(1_u32.to_le_bytes());
+    vector.extend([0, 0, 1, 0, 0, 0, 0, 0]);
+    vector.extend([3, 0, 99, 0]);
+    let mut crc = flate2::Crc::new();
+    crc.update(&vector);
+    let length = u32::try_from(vector.len()).unwrap();
+    let blob = [
+        &length.to_be_bytes()[..],
+        &vector,
+        &crc.sum().to_be_bytes()[..],
+    ]
+    .concat();
+    let delete = DataFile {
+        file_format: DataFileFormat::Puffin,
+        content_offset: Some(4),
+        content_size_in_bytes: i64::try_from(blob.len()).ok(),
+        ..content(DataContentType::PositionDeletes)
+    };
+    let file = MemoryFile::new([&b"PFA1"[..], &blob, b"footer"].concat());
+    fixture.add_delete_file("v", file, delete);
+    let expected: Vec<u64> = (0..99).filter(|row| *row != 3).collect();
+    assert_eq!(fixture.rows_left(), expected);
+}
+
+#[test]
+fn files_of_other_formats_are_refused() {
+    let mut fixture = Fixture::new();
+    fixture.scan.data_file.file_format = DataFileFormat::Orc;
+    let (io, metadata) = (&fixture.io, &fixture.metadata);
+    let error = fixture
+        .scan
+        .open(io, metadata, &fixture.schema, ReadOptions::default());
+    assert!(matches!(error.err(), Some(Error::Unsupported { .. })));
+}
