@@ -43,7 +43,7 @@ fn as_double(datum: &Datum) -> Option<f64> {
 }
 
 /// PostgreSQL's order of floating-point numbers: NaN last and equal to itself, one zero.
-pub(crate) fn compare_floats(a: f64, b: f64) -> Ordering {
+fn compare_floats(a: f64, b: f64) -> Ordering {
     a.partial_cmp(&b)
         .unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }

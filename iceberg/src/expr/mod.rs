@@ -12,5 +12,4 @@ mod predicate;
 /// builds a predicate folds that to [`Predicate::AlwaysFalse`].
 pub use crate::spec::Datum as Literal;
 pub use compare::compare;
-pub(crate) use compare::compare_floats;
 pub use predicate::{CompareOp, Predicate};

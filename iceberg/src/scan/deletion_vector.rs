@@ -207,6 +207,42 @@ mod tests {
         }
     }
 
+    /// Bitmaps as CRoaring serialises them, with runs, with and without an offset table.
+    #[test]
+    fn bitmaps_of_another_library_are_read() {
+        let with_offsets = "3b300400010000630001000000030001000400000005000000\
+            2d0000003300000035000000390000003b000000\
+            01000000630005000700090000000100";
+        let without = "3b30010001000009000100000001000a0009000500";
+        let rows = |low: std::ops::Range<u64>, others: &[u64]| {
+            RowRanges::from_positions(low.chain(others.iter().copied()))
+        };
+        let third = 3 << 16;
+        for (hex, expected) in [
+            (
+                with_offsets,
+                rows(
+                    0..100,
+                    &[65541, third + 7, third + 9, 4 << 16, (5 << 16) + 1],
+                ),
+            ),
+            (without, rows(10..20, &[65541])),
+        ] {
+            let digits: Vec<_> = hex
+                .bytes()
+                .map(|d| char::from(d).to_digit(16).unwrap())
+                .collect();
+            let bitmap = digits
+                .chunks(2)
+                .map(|pair| u8::try_from(pair[0] * 16 + pair[1]).unwrap());
+            let mut vector = MAGIC.to_vec();
+            vector.extend(1_u64.to_le_bytes());
+            vector.extend(0_u32.to_le_bytes());
+            vector.extend(bitmap);
+            assert_eq!(parse_deletion_vector(&blob(&vector)).unwrap(), expected);
+        }
+    }
+
     #[test]
     fn damage_is_noticed() {
         let (bytes, _) = vector(true);

@@ -26,7 +26,7 @@ pub(super) fn file_fields(
     fields: &Fields,
     mapping: Option<&NameMapping>,
 ) -> Option<Vec<FileField>> {
-    let mapping = if fields.iter().any(|field| has_ids(field)) {
+    let mapping = if fields.iter().any(has_ids) {
         None
     } else if fields.is_empty() {
         mapping

@@ -9,7 +9,7 @@ use arrow::datatypes::{ArrowPrimitiveType, DataType, Float32Type, Float64Type};
 use arrow::error::ArrowError;
 
 use super::literal_array::{Exactness, literal_array};
-use crate::expr::{CompareOp, Literal, Predicate, compare_floats};
+use crate::expr::{CompareOp, Literal, Predicate};
 
 /// Lists up to this long are compared value by value.
 const SHORT_LIST: usize = 16;
@@ -165,38 +165,26 @@ where
 {
     let array = array.as_primitive::<T>();
     let values = array.values();
-    let rows = |test: &dyn Fn(f64) -> bool| {
-        BooleanBuffer::collect_bool(values.len(), |row| test(values[row].into()))
-    };
     let outcome = match (op, value.is_nan()) {
-        (CompareOp::Lt, false) => BooleanBuffer::collect_bool(values.len(), |row| {
-            let v: f64 = values[row].into();
-            v < value
-        }),
-        (CompareOp::LtEq, false) => BooleanBuffer::collect_bool(values.len(), |row| {
-            let v: f64 = values[row].into();
-            v <= value
-        }),
-        // NaN is neither below nor equal.
-        (CompareOp::Gt, false) => BooleanBuffer::collect_bool(values.len(), |row| {
-            let v: f64 = values[row].into();
-            !(v <= value)
-        }),
-        (CompareOp::GtEq, false) => BooleanBuffer::collect_bool(values.len(), |row| {
-            let v: f64 = values[row].into();
-            !(v < value)
-        }),
-        (CompareOp::Eq, _) => rows(&|v| compare_floats(v, value).is_eq()),
-        (CompareOp::NotEq, _) => rows(&|v| compare_floats(v, value).is_ne()),
-        (CompareOp::Lt, true) => rows(&|v| !v.is_nan()),
+        (CompareOp::Lt, false) => test_floats(values, |v| v < value),
+        (CompareOp::LtEq, false) => test_floats(values, |v| v <= value),
+        (CompareOp::Gt, false) => test_floats(values, |v| v > value || v.is_nan()),
+        (CompareOp::GtEq, false) => test_floats(values, |v| v >= value || v.is_nan()),
+        (CompareOp::Eq, false) => test_floats(values, |v| v == value),
+        (CompareOp::NotEq, false) => test_floats(values, |v| v != value),
+        (CompareOp::Eq | CompareOp::GtEq, true) => test_floats(values, f64::is_nan),
+        (CompareOp::NotEq | CompareOp::Lt, true) => test_floats(values, |v| !v.is_nan()),
         (CompareOp::LtEq, true) => BooleanBuffer::new_set(values.len()),
         (CompareOp::Gt, true) => BooleanBuffer::new_unset(values.len()),
-        (CompareOp::GtEq, true) => rows(&f64::is_nan),
     };
     match array.nulls() {
         Some(nulls) => &outcome & nulls.inner(),
         None => outcome,
     }
+}
+
+fn test_floats<N: Copy + Into<f64>>(values: &[N], test: impl Fn(f64) -> bool) -> BooleanBuffer {
+    BooleanBuffer::collect_bool(values.len(), |row| test(values[row].into()))
 }
 
 /// Rows whose value is in the list; `None` where some value cannot be compared.
