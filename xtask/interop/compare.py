@@ -73,11 +73,23 @@ class Comparison:
         self.compare("after CREATE")
         for number, step in enumerate(self.table.steps, 1):
             postgres.run(step)
-            # Starting a job in Spark takes a second: of many commits it reads the last and some others.
             last = number == len(self.table.steps)
-            self.compare(f"after commit {number}", spark=last or len(self.table.steps) < 6)
+            if last or self.table.each_commit:
+                # Starting a job in Spark takes a second: of many commits it reads the last.
+                self.compare(f"after commit {number}", spark=last or len(self.table.steps) < 6)
+            else:
+                self.compare_totals(f"after commit {number}")
         self.check_filters()
-        return len(postgres.rows(self.table.qualified, self.table.columns))
+        return self.total()
+
+    def total(self) -> int:
+        return postgres.query(f"SELECT count(*) AS n FROM {self.table.qualified}")[0]["n"]
+
+    def compare_totals(self, when: str) -> None:
+        expected = self.total()
+        metadata = postgres.catalog(self.table.qualified)["metadata_location"]
+        for engine in self.engines:
+            self.report.check(f"{self.table.name} {when}: {engine.name}", _guarded(lambda e=engine: _equal(expected, e.total(metadata))))
 
     def compare(self, when: str, *, spark: bool = True) -> None:
         table = self.table
@@ -99,6 +111,8 @@ class Comparison:
         """Every snapshot that the metadata still names holds the rows that it held when it was current."""
         if current is not None:
             self.history[int(current)] = expected
+        if self.pyiceberg.name in self.table.without:
+            return
         snapshots = {snapshot.snapshot_id for snapshot in loaded.metadata.snapshots}
         if len(expected) > 10_000:
             snapshots = {current} if current is not None else set()

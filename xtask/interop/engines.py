@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, Protocol
 
-from values import Map, Struct, form
+from values import Map, Struct, former
 from values import List as ListType
 
 Columns = tuple[tuple[str, str, Any], ...]
@@ -28,14 +28,18 @@ class Engine(Protocol):
     def count(self, metadata: str, condition: tuple[str, str]) -> int | None:
         """How many rows a filter leaves, None if it cannot be said in this engine's terms."""
 
+    def total(self, metadata: str) -> int:
+        """How many rows there are."""
+
     def close(self) -> None: ...
 
 
 def by_key(columns: Columns, records: Any) -> Rows:
     """`records` are sequences in the order of `columns`."""
     result: Rows = {}
+    formers = [(name, former(of)) for name, _, of in columns]
     for record in records:
-        forms = {name: form(of, value) for (name, _, of), value in zip(columns, record, strict=True)}
+        forms = {name: form(value) for (name, form), value in zip(formers, record, strict=True)}
         key = forms[columns[0][0]]
         if key in result:
             raise ValueError(f"key {key} comes twice")
@@ -107,6 +111,9 @@ class PyIceberg:
             return None
         return self.table(metadata).scan(row_filter=condition[1]).to_arrow().num_rows
 
+    def total(self, metadata: str) -> int:
+        return self.table(metadata).scan().to_arrow().num_rows
+
     def close(self) -> None:
         pass
 
@@ -138,6 +145,9 @@ class DuckDb:
 
     def count(self, metadata: str, condition: tuple[str, str]) -> int | None:
         return self.connection.execute(f"SELECT count(*) FROM iceberg_scan(?) WHERE {condition[0]}", [metadata]).fetchone()[0]
+
+    def total(self, metadata: str) -> int:
+        return self.connection.execute("SELECT count(*) FROM iceberg_scan(?)", [metadata]).fetchone()[0]
 
     def close(self) -> None:
         self.connection.close()
@@ -212,6 +222,9 @@ class Spark:
 
     def count(self, metadata: str, condition: tuple[str, str]) -> int | None:
         return self.frame(metadata).where(condition[0]).count()
+
+    def total(self, metadata: str) -> int:
+        return self.frame(metadata).count()
 
     def close(self) -> None:
         self.session.stop()

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from values import form
+from values import former
 
 PSQL = str(Path(os.environ["PGBIN"]) / "psql") if "PGBIN" in os.environ else "psql"
 
@@ -53,8 +53,9 @@ def rows(table: str, columns: tuple[tuple[str, str, Any], ...]) -> dict[Any, dic
     """All rows of `table` by their first column."""
     expressions = ", ".join(f"{_expression(name, sql_type)} AS {quoted(name)}" for name, sql_type, _ in columns)
     result: dict[Any, dict[str, Any]] = {}
+    formers = [(name, former(of)) for name, _, of in columns]
     for row in query(f"SELECT {expressions} FROM {table}"):
-        forms = {name: form(of, row[name]) for name, _, of in columns}
+        forms = {name: form(row[name]) for name, form in formers}
         key = forms[columns[0][0]]
         if key in result:
             raise ValueError(f"{table} has key {key} twice")

@@ -69,7 +69,9 @@ def _check_file(schema: Any, file: DataFile) -> Iterator[str]:
         yield f"{name}: compressed with {compressions}"
     data = parquet.read()
     for field in schema.fields:
-        yield from _check_column(name, file, field, data.column(field.name))
+        index = _index_of(field.field_id, parquet.schema_arrow)
+        if index is not None:
+            yield from _check_column(name, file, field, data.column(index))
 
 
 def _row_group_start(group: Any) -> int:
@@ -79,14 +81,21 @@ def _row_group_start(group: Any) -> int:
     return column.data_page_offset
 
 
+def _index_of(field_id: int, arrow: Any) -> int | None:
+    """Fields are found by id: what they are called in a data file is up to its writer."""
+    for index in range(len(arrow)):
+        if (arrow.field(index).metadata or {}).get(b"PARQUET:field_id") == str(field_id).encode():
+            return index
+    return None
+
+
 def _check_field_ids(name: str, fields: Any, arrow: Any) -> Iterator[str]:
     for field in fields:
-        found = arrow.field(field.name)
-        field_id = (found.metadata or {}).get(b"PARQUET:field_id")
-        if field_id is None or int(field_id) != field.field_id:
-            yield f"{name}: field {field.name} has id {field_id} in Parquet, {field.field_id} in the schema"
-        if isinstance(field.field_type, StructType):
-            yield from _check_field_ids(name, field.field_type.fields, found.type)
+        index = _index_of(field.field_id, arrow)
+        if index is None:
+            yield f"{name}: no field has id {field.field_id}, which the schema gives to {field.name}"
+        elif isinstance(field.field_type, StructType):
+            yield from _check_field_ids(name, field.field_type.fields, pa.schema(list(arrow.field(index).type)))
 
 
 def _check_column(name: str, file: DataFile, field: NestedField, array: Any, present_parents: int | None = None) -> Iterator[str]:
@@ -102,7 +111,10 @@ def _check_column(name: str, file: DataFile, field: NestedField, array: Any, pre
         parent_valid = array.is_valid()
         valid = len(array) - array.null_count
         for child in field.field_type.fields:
-            values = array.field(array.type.get_field_index(child.name))
+            index = _index_of(child.field_id, pa.schema(list(array.type)))
+            if index is None:
+                continue
+            values = array.field(index)
             yield from _check_column(name, file, child, pa.compute.if_else(parent_valid, values, pa.scalar(None, values.type)), valid)
         return
     if not field.field_type.is_primitive:
