@@ -17,9 +17,11 @@
     reason = "this crate is the boundary to PostgreSQL's C interfaces"
 )]
 
+pub mod custom_scan;
 pub mod error;
 pub mod file;
 pub mod guc;
+pub mod hooks;
 pub mod interrupt;
 pub mod memory;
 pub mod pgstat;

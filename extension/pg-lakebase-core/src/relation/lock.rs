@@ -6,8 +6,8 @@ use pgrx::pg_sys;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum LockMode {
-    /// No lock: the caller holds one already.
-    NoLock = 0,
+    /// `NoLock`: the caller holds a lock already.
+    None = 0,
     AccessShare = 1,
     RowShare = 2,
     RowExclusive = 3,
@@ -26,7 +26,7 @@ impl LockMode {
 }
 
 const _: () = {
-    assert!(LockMode::NoLock.to_raw() == pg_sys::NoLock as pg_sys::LOCKMODE);
+    assert!(LockMode::None.to_raw() == pg_sys::NoLock as pg_sys::LOCKMODE);
     assert!(LockMode::AccessShare.to_raw() == pg_sys::AccessShareLock as pg_sys::LOCKMODE);
     assert!(LockMode::RowExclusive.to_raw() == pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
     assert!(LockMode::AccessExclusive.to_raw() == pg_sys::AccessExclusiveLock as pg_sys::LOCKMODE);

@@ -62,6 +62,6 @@ impl Drop for OpenRelation {
             return;
         }
         // SAFETY: opened in `open` or `try_open`, closed once.
-        unsafe { pg_sys::relation_close(self.relation.as_ptr(), LockMode::NoLock.to_raw()) }
+        unsafe { pg_sys::relation_close(self.relation.as_ptr(), LockMode::None.to_raw()) }
     }
 }

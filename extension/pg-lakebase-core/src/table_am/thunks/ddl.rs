@@ -49,7 +49,6 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn relation_copy_data<T: TableA
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "PostgreSQL's callback")]
 pub(in crate::table_am) unsafe extern "C-unwind" fn relation_copy_for_cluster<T: TableAm>(
     old: pg_sys::Relation,
     new: pg_sys::Relation,

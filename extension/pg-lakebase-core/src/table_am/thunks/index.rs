@@ -91,7 +91,6 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn index_delete_tuples<T: Table
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "PostgreSQL's callback")]
 pub(in crate::table_am) unsafe extern "C-unwind" fn index_build_range_scan<T: TableAm>(
     table: pg_sys::Relation,
     index: pg_sys::Relation,

@@ -169,7 +169,6 @@ fn store_failure(target: Option<&mut pg_sys::TM_FailureData>, failure: FailureDa
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "PostgreSQL's callback")]
 pub(in crate::table_am) unsafe extern "C-unwind" fn tuple_delete<T: TableAm>(
     rel: pg_sys::Relation,
     tid: pg_sys::ItemPointer,
@@ -207,7 +206,6 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn tuple_delete<T: TableAm>(
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "PostgreSQL's callback")]
 pub(in crate::table_am) unsafe extern "C-unwind" fn tuple_update<T: TableAm>(
     rel: pg_sys::Relation,
     otid: pg_sys::ItemPointer,
@@ -253,7 +251,6 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn tuple_update<T: TableAm>(
     })
 }
 
-#[expect(clippy::too_many_arguments, reason = "PostgreSQL's callback")]
 pub(in crate::table_am) unsafe extern "C-unwind" fn tuple_lock<T: TableAm>(
     rel: pg_sys::Relation,
     tid: pg_sys::ItemPointer,
@@ -300,11 +297,9 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn finish_bulk_insert<T: TableA
     rel: pg_sys::Relation,
     options: c_int,
 ) {
-    // SAFETY: PostgreSQL passes an open relation.
     guard(|| {
-        T::finish_bulk_insert(
-            unsafe { Relation::from_raw(rel) },
-            InsertOptions::from_bits(options),
-        )
+        // SAFETY: PostgreSQL passes an open relation.
+        let rel = unsafe { Relation::from_raw(rel) };
+        T::finish_bulk_insert(rel, InsertOptions::from_bits(options))
     })
 }

@@ -10,12 +10,10 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn relation_size<T: TableAm>(
     rel: pg_sys::Relation,
     fork: pg_sys::ForkNumber::Type,
 ) -> u64 {
-    // SAFETY: PostgreSQL passes an open relation.
     guard(|| {
-        T::relation_size(
-            unsafe { Relation::from_raw(rel) },
-            ForkNumber::from_raw(fork),
-        )
+        // SAFETY: PostgreSQL passes an open relation.
+        let rel = unsafe { Relation::from_raw(rel) };
+        T::relation_size(rel, ForkNumber::from_raw(fork))
     })
 }
 

@@ -1,78 +1,11 @@
-//! Tuple slots and tuple identifiers.
+//! Slots that PostgreSQL passes to callbacks.
 
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
 use pgrx::pg_sys;
 
-/// A tuple identifier: block number and offset within the block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tid {
-    /// The block number.
-    pub block: u32,
-    /// The offset number, from 1 for a valid identifier.
-    pub offset: u16,
-}
-
-impl Tid {
-    /// The identifier that names no tuple.
-    pub const INVALID: Self = Self {
-        block: pg_sys::InvalidBlockNumber,
-        offset: 0,
-    };
-
-    /// From the C struct.
-    #[inline]
-    pub const fn from_raw(raw: pg_sys::ItemPointerData) -> Self {
-        Self {
-            block: ((raw.ip_blkid.bi_hi as u32) << 16) | raw.ip_blkid.bi_lo as u32,
-            offset: raw.ip_posid,
-        }
-    }
-
-    /// To the C struct.
-    #[inline]
-    pub const fn to_raw(self) -> pg_sys::ItemPointerData {
-        pg_sys::ItemPointerData {
-            ip_blkid: pg_sys::BlockIdData {
-                bi_hi: (self.block >> 16) as u16,
-                bi_lo: (self.block & 0xffff) as u16,
-            },
-            ip_posid: self.offset,
-        }
-    }
-
-    /// Whether the identifier may name a tuple (`ItemPointerIsValid`).
-    #[inline]
-    pub const fn is_valid(self) -> bool {
-        self.offset != 0
-    }
-}
-
-/// Which kind of slot an access method's tuples are stored in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SlotKind {
-    /// Columns as datums; nothing behind them. The choice of most access methods.
-    Virtual,
-    /// A heap tuple.
-    Heap,
-    /// A minimal tuple.
-    Minimal,
-    /// A heap tuple in a shared buffer.
-    BufferHeap,
-}
-
-impl SlotKind {
-    /// The C callbacks of the kind.
-    pub fn as_ptr(self) -> *const pg_sys::TupleTableSlotOps {
-        match self {
-            Self::Virtual => &raw const pg_sys::TTSOpsVirtual,
-            Self::Heap => &raw const pg_sys::TTSOpsHeapTuple,
-            Self::Minimal => &raw const pg_sys::TTSOpsMinimalTuple,
-            Self::BufferHeap => &raw const pg_sys::TTSOpsBufferHeapTuple,
-        }
-    }
-}
+use super::{SlotKind, Tid};
 
 /// A slot that someone else owns, as PostgreSQL's callbacks receive it.
 pub struct Slot<'a> {
@@ -136,10 +69,12 @@ impl<'a> Slot<'a> {
         u32::from(self.data().tts_flags) & pg_sys::TTS_FLAG_EMPTY != 0
     }
 
-    /// Whether the slot is of the virtual kind.
+    /// Whether the slot is of a virtual kind.
     #[inline]
     pub fn is_virtual(&self) -> bool {
-        std::ptr::eq(self.data().tts_ops, SlotKind::Virtual.as_ptr())
+        let ops = self.data().tts_ops;
+        std::ptr::eq(ops, SlotKind::VirtualWithTid.as_ptr())
+            || std::ptr::eq(ops, SlotKind::Virtual.as_ptr())
     }
 
     /// Empties the slot (`ExecClearTuple`).

@@ -1,0 +1,49 @@
+//! A slot kind of our own: virtual, but its copies remember where the row is.
+
+use std::sync::OnceLock;
+
+use pgrx::pg_sys;
+
+use crate::guard::{call_c, guard_infallible};
+
+/// The callbacks, in static memory.
+struct Ops(pg_sys::TupleTableSlotOps);
+
+// SAFETY: function pointers and sizes, written once before they are shared.
+unsafe impl Sync for Ops {}
+// SAFETY: as above.
+unsafe impl Send for Ops {}
+
+/// `TTSOpsVirtual`, but for heap tuples copied out of the slot, which get the slot's TID.
+///
+/// ANALYZE sorts its sample by the TIDs of such copies (`compare_rows` in analyze.c), and a plain
+/// virtual slot leaves them invalid.
+pub(super) fn ops() -> *const pg_sys::TupleTableSlotOps {
+    static OPS: OnceLock<Ops> = OnceLock::new();
+    let ops = OPS.get_or_init(|| {
+        // SAFETY: a constant of PostgreSQL's.
+        let mut ops = unsafe { pg_sys::TTSOpsVirtual };
+        ops.copy_heap_tuple = Some(copy_heap_tuple);
+        Ops(ops)
+    });
+    &raw const ops.0
+}
+
+unsafe extern "C-unwind" fn copy_heap_tuple(
+    slot: *mut pg_sys::TupleTableSlot,
+) -> pg_sys::HeapTuple {
+    guard_infallible(|| {
+        // SAFETY: the slot is one of this kind, whose layout is a virtual slot's; the copy is a
+        // fresh heap tuple.
+        unsafe {
+            match pg_sys::TTSOpsVirtual.copy_heap_tuple {
+                Some(copy) => {
+                    let tuple = call_c!(copy, slot);
+                    (*tuple).t_self = (*slot).tts_tid;
+                    tuple
+                }
+                None => std::ptr::null_mut(),
+            }
+        }
+    })
+}
