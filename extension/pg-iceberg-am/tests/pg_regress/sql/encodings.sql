@@ -1,0 +1,17 @@
+-- Iceberg strings are UTF-8: in a database of another encoding columns of text are refused.
+SET client_min_messages = warning;
+DROP DATABASE IF EXISTS regress_iceberg_latin1;
+RESET client_min_messages;
+SELECT current_database() AS home \gset
+CREATE DATABASE regress_iceberg_latin1 TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';
+\c regress_iceberg_latin1
+CREATE EXTENSION pg_iceberg_am;
+CREATE TABLE texts (id int, t text) USING iceberg;
+CREATE TABLE nested (id int, t varchar(5)[]) USING iceberg;
+CREATE TABLE numbers (id int, n numeric(8, 2), b bytea, d date, u uuid) USING iceberg;
+INSERT INTO numbers VALUES (1, 1.5, '\xff', '2024-01-01', '00112233-4455-6677-8899-aabbccddeeff');
+SELECT id, n, b, u FROM numbers;
+SELECT count(*) FROM lakebase.iceberg_tables;
+SELECT count(*) FROM lakebase.iceberg_files('numbers');
+\c :home
+DROP DATABASE regress_iceberg_latin1;
