@@ -1,1 +1,130 @@
-fn main(){}
+//! The daemon: arguments and signals.
+
+use std::{io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use pg_lakebase_storage::{
+    backend::{Limits, StoreOpener, TestStores},
+    cache::{CacheConfig, DiskCache},
+    connection::{ConnectionLimits, serve},
+    service::StorageService,
+    transport::{PeerPolicy, SocketListener},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tracing_subscriber::filter::LevelFilter;
+
+/// Object storage cache service of pg-lakebase.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Unix domain socket to listen at.
+    #[arg(long)]
+    socket: PathBuf,
+
+    /// Permissions of the socket, octal: 0600, or 0660 to let the group connect.
+    #[arg(long, default_value = "0600", value_parser = socket_mode)]
+    socket_mode: u32,
+
+    /// Let this user connect, besides root and the user that the daemon runs as. May be repeated.
+    #[arg(long = "allow-uid", value_name = "UID")]
+    allowed_uids: Vec<u32>,
+
+    /// Directory of the disk cache.
+    #[arg(long)]
+    cache_dir: PathBuf,
+
+    /// Most bytes of cached objects, with a suffix K, M, G or T if need be.
+    #[arg(long, default_value = "10G", value_parser = byte_size)]
+    cache_size: u64,
+
+    /// Longest time for one attempt to have an answer from a store, in seconds.
+    #[arg(long, default_value_t = 30)]
+    store_timeout: u64,
+
+    /// Also open stores in directories and in memory. For tests: whoever may connect then reads
+    /// and writes with the daemon's permissions.
+    #[arg(long)]
+    allow_test_stores: bool,
+
+    /// What to log: off, error, warn, info, debug or trace.
+    #[arg(long, default_value = "info")]
+    log: LevelFilter,
+}
+
+fn socket_mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode @ (0o600 | 0o660)) => Ok(mode),
+        _ => Err("neither 0600 nor 0660".to_owned()),
+    }
+}
+
+fn byte_size(text: &str) -> Result<u64, String> {
+    let (number, shift) = match text.char_indices().next_back() {
+        Some((end, 'K')) => (&text[..end], 10),
+        Some((end, 'M')) => (&text[..end], 20),
+        Some((end, 'G')) => (&text[..end], 30),
+        Some((end, 'T')) => (&text[..end], 40),
+        _ => (text, 0),
+    };
+    number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| "not a number of bytes".to_owned())
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_max_level(arguments.log)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("could not start the runtime")?
+        .block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("could not await SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("could not await SIGINT")?;
+
+    let cache = DiskCache::open(CacheConfig::new(arguments.cache_dir, arguments.cache_size))
+        .context("could not open the cache")?;
+    let opener = StoreOpener {
+        test_stores: if arguments.allow_test_stores {
+            TestStores::Allowed
+        } else {
+            TestStores::Refused
+        },
+        limits: Limits {
+            attempt: Duration::from_secs(arguments.store_timeout),
+            ..Limits::default()
+        },
+    };
+    let service = Arc::new(StorageService::new(Arc::new(opener), cache));
+    let policy = PeerPolicy {
+        allowed_uids: arguments.allowed_uids,
+    };
+    let listener = SocketListener::bind(&arguments.socket, arguments.socket_mode, policy)?;
+    tracing::info!(socket = %arguments.socket.display(), "listening");
+
+    let (stop, stopping) = watch::channel(false);
+    let serving = serve(listener, service, ConnectionLimits::default(), stopping);
+    let signals = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stop.send_replace(true);
+    };
+    tokio::join!(serving, signals);
+    Ok(())
+}

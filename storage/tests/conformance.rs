@@ -1,0 +1,340 @@
+//! What every store must do, asked through the real daemon over its socket: stores in memory and in
+//! a directory. Any other store can be asked the same by adding its specification.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod harness;
+
+use std::{fs, io::Read, os::unix::fs::PermissionsExt};
+
+use harness::{
+    Daemon, TestClient, content, local_store, memory_store, object, path, put, store_id,
+};
+use pg_lakebase_storage::protocol::{ByteRange, FailureCode, ObjectMeta, StoreSpec};
+use tempfile::TempDir;
+
+const MIB: usize = 1024 * 1024;
+
+fn with_stores(check: impl Fn(&mut TestClient)) {
+    let directory = TempDir::new().unwrap();
+    let bucket = directory.path().join("bucket");
+    fs::create_dir(&bucket).unwrap();
+    let prefixed = |mut spec: StoreSpec| {
+        spec.options.insert("prefix".into(), "warehouse/a".into());
+        spec
+    };
+    let specs = [
+        memory_store(),
+        local_store(&bucket),
+        prefixed(memory_store()),
+        prefixed(local_store(&bucket)),
+    ];
+    let daemon = Daemon::start(directory.path(), "64M");
+    for spec in specs {
+        let mut client = daemon.client();
+        client.open_store(spec).unwrap();
+        check(&mut client);
+        client.close_store(&store_id()).unwrap();
+        fs::remove_dir_all(&bucket).unwrap();
+        fs::create_dir(&bucket).unwrap();
+    }
+}
+
+fn range(offset: u64, length: u64) -> ByteRange {
+    ByteRange { offset, length }
+}
+
+fn code<T: std::fmt::Debug>(
+    result: Result<T, pg_lakebase_storage::client::ClientError>,
+) -> FailureCode {
+    let error = result.unwrap_err();
+    let failure = error.failure().unwrap_or_else(|| panic!("{error:?}"));
+    assert!(!failure.is_transient(), "{failure:?}");
+    failure.code
+}
+
+#[test]
+fn an_object_comes_back_as_it_was_written_whatever_its_size() {
+    with_stores(|client| {
+        // Around a piece of the client, a block of the cache and a part of an upload.
+        for size in [0, 1, MIB, 4 * MIB - 1, 4 * MIB, 8 * MIB, 17 * MIB + 3] {
+            let name = format!("data/t=1/{size}.parquet");
+            let data = content(size);
+            put(client, &name, &data);
+            let meta = client.head(&object(&name)).unwrap();
+            assert_eq!(meta.version.size, size as u64);
+            for _ in 0..2 {
+                let read = client.get_range(&object(&name), None, range(0, size as u64));
+                assert!(read.unwrap() == data, "{size} bytes by range");
+            }
+            let (mut file, fetched) = client.fetch(&object(&name), Some(size as u64)).unwrap();
+            let mut whole = Vec::new();
+            file.read_to_end(&mut whole).unwrap();
+            assert!(whole == data, "{size} bytes by descriptor");
+            assert_eq!(fetched, meta);
+        }
+    });
+}
+
+#[test]
+fn ranges_are_exact_and_within_the_object() {
+    with_stores(|client| {
+        let data = content(9 * MIB);
+        put(client, "a", &data);
+        let size = Some(data.len() as u64);
+        let ranges = [
+            (0, 0),
+            (0, 1),
+            (4 * MIB - 1, 2),
+            (3 * MIB, 6 * MIB),
+            (9 * MIB - 1, 1),
+            (9 * MIB, 0),
+            (5, 9 * MIB - 5),
+        ];
+        let wanted = ranges.map(|(offset, length)| range(offset as u64, length as u64));
+        let read = client.get_ranges(&object("a"), size, &wanted).unwrap();
+        for ((offset, length), read) in ranges.into_iter().zip(read) {
+            assert!(read == data[offset..offset + length], "{offset} {length}");
+        }
+        for (offset, length) in [(9 * MIB as u64, 1), (0, 9 * MIB as u64 + 1), (u64::MAX, 1)] {
+            let read = client.get_range(&object("a"), size, range(offset, length));
+            assert_eq!(code(read), FailureCode::OutOfRange);
+        }
+    });
+}
+
+#[test]
+fn what_is_not_there_is_not_found_and_deleting_it_is_no_error() {
+    with_stores(|client| {
+        assert_eq!(code(client.head(&object("no"))), FailureCode::NotFound);
+        let read = client.get_range(&object("no"), None, range(0, 1));
+        assert_eq!(code(read), FailureCode::NotFound);
+        assert_eq!(
+            code(client.fetch(&object("no"), None)),
+            FailureCode::NotFound
+        );
+        client.delete(&object("no")).unwrap();
+        put(client, "yes", b"content");
+        assert_eq!(
+            client
+                .get_range(&object("yes"), Some(7), range(0, 7))
+                .unwrap(),
+            b"content"
+        );
+        client.delete(&object("yes")).unwrap();
+        assert_eq!(code(client.head(&object("yes"))), FailureCode::NotFound);
+        // Nor is it served from the cache.
+        let read = client.get_range(&object("yes"), Some(7), range(0, 7));
+        assert_eq!(code(read), FailureCode::NotFound);
+    });
+}
+
+#[test]
+fn an_object_written_again_is_read_as_it_is_now() {
+    with_stores(|client| {
+        put(client, "a", b"before");
+        assert_eq!(
+            client
+                .get_range(&object("a"), Some(6), range(0, 6))
+                .unwrap(),
+            b"before"
+        );
+        put(client, "a", b"after!");
+        assert_eq!(
+            client
+                .get_range(&object("a"), Some(6), range(0, 6))
+                .unwrap(),
+            b"after!"
+        );
+        put(client, "a", b"longer than before");
+        let stale = client.get_range(&object("a"), Some(6), range(0, 6));
+        assert_eq!(code(stale), FailureCode::Changed);
+    });
+}
+
+#[test]
+fn listings_are_ordered_paged_and_confined_to_their_directory() {
+    with_stores(|client| {
+        let mut names: Vec<_> = (0..25).map(|n| format!("t/data/{n}.parquet")).collect();
+        names.extend(["t-other/x", "t/metadata/v1.metadata.json", "é"].map(String::from));
+        for name in &names {
+            put(client, name, b"x");
+        }
+        names.sort();
+        let paths = |page: &[ObjectMeta]| -> Vec<String> {
+            page.iter().map(|meta| meta.path.to_string()).collect()
+        };
+        assert_eq!(paths(&client.list(&store_id(), None).unwrap()), names);
+        let within: Vec<_> = names
+            .iter()
+            .filter(|n| n.starts_with("t/"))
+            .cloned()
+            .collect();
+        let prefix = path("t");
+        assert_eq!(
+            paths(&client.list(&store_id(), Some(&prefix)).unwrap()),
+            within
+        );
+        let mut paged = Vec::new();
+        loop {
+            let after = paged.last().map(|name: &String| path(name));
+            let (page, more) = client
+                .list_page(&store_id(), Some(&prefix), after, 7)
+                .unwrap();
+            assert!(page.len() == 7 || !more);
+            paged.extend(paths(&page));
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(paged, within);
+        assert!(
+            client
+                .list(&store_id(), Some(&path("nothing")))
+                .unwrap()
+                .is_empty()
+        );
+    });
+}
+
+#[test]
+fn an_upload_not_finished_leaves_nothing() {
+    with_stores(|client| {
+        for size in [10, 20 * MIB] {
+            let mut upload = client.put(&object("half")).unwrap();
+            upload.write(&content(size)).unwrap();
+            drop(upload);
+            assert_eq!(code(client.head(&object("half"))), FailureCode::NotFound);
+        }
+        assert!(client.list(&store_id(), None).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_store_name_stands_for_one_bucket_until_it_is_closed() {
+    let directory = TempDir::new().unwrap();
+    let buckets = ["one", "two"].map(|name| directory.path().join(name));
+    for bucket in &buckets {
+        fs::create_dir(bucket).unwrap();
+        fs::write(
+            bucket.join("a"),
+            bucket.file_name().unwrap().as_encoded_bytes(),
+        )
+        .unwrap();
+    }
+    let daemon = Daemon::start(directory.path(), "1M");
+    let mut client = daemon.client();
+    let unknown = client.head(&object("a"));
+    assert_eq!(code(unknown), FailureCode::UnknownStore);
+    client.open_store(local_store(&buckets[0])).unwrap();
+    assert_eq!(
+        client
+            .get_range(&object("a"), Some(3), range(0, 3))
+            .unwrap(),
+        b"one"
+    );
+    let mut other = daemon.client();
+    let conflict = other.open_store(local_store(&buckets[1]));
+    assert_eq!(code(conflict), FailureCode::StoreConflict);
+    other.close_store(&store_id()).unwrap();
+    other.open_store(local_store(&buckets[1])).unwrap();
+    assert_eq!(
+        other.get_range(&object("a"), Some(3), range(0, 3)).unwrap(),
+        b"two"
+    );
+}
+
+#[test]
+fn unusable_stores_are_refused_with_the_reason() {
+    let directory = TempDir::new().unwrap();
+    let daemon = Daemon::start(directory.path(), "1M");
+    let mut client = daemon.client();
+    let mut spec = memory_store();
+    spec.options.insert("regoin".into(), "eu".into());
+    let error = client.open_store(spec).unwrap_err();
+    let failure = error.failure().unwrap();
+    assert_eq!(failure.code, FailureCode::InvalidStore);
+    assert!(failure.message.contains("regoin"), "{failure}");
+    let missing = local_store(&directory.path().join("missing"));
+    assert_eq!(code(client.open_store(missing)), FailureCode::InvalidStore);
+}
+
+#[test]
+#[cfg(feature = "cloud")]
+fn cloud_stores_take_their_options_and_refuse_others() {
+    use pg_lakebase_storage::protocol::StoreProtocol;
+    let directory = TempDir::new().unwrap();
+    let daemon = Daemon::start(directory.path(), "1M");
+    let mut client = daemon.client();
+    let options: [(StoreProtocol, &[(&str, &str)]); 3] = [
+        (
+            StoreProtocol::S3,
+            &[
+                ("region", "eu-central-1"),
+                ("endpoint", "https://s3.invalid"),
+            ],
+        ),
+        (StoreProtocol::Gcs, &[("google_skip_signature", "true")]),
+        (
+            StoreProtocol::Azure,
+            &[("account_name", "a"), ("skip_signature", "true")],
+        ),
+    ];
+    for (protocol, options) in options {
+        let mut spec = StoreSpec {
+            protocol,
+            ..memory_store()
+        };
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        spec.options = options.iter().map(own).collect();
+        client.open_store(spec.clone()).unwrap();
+        spec.options.insert("no_such_option".into(), "1".into());
+        assert_eq!(code(client.open_store(spec)), FailureCode::InvalidStore);
+        client.close_store(&store_id()).unwrap();
+    }
+}
+
+#[test]
+fn the_socket_is_private_and_a_second_daemon_leaves_it_alone() {
+    let directory = TempDir::new().unwrap();
+    let daemon = Daemon::start(directory.path(), "1M");
+    let mode = fs::metadata(daemon.socket()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let other = TempDir::new().unwrap();
+    for (socket, cache, reason) in [
+        (
+            daemon.socket(),
+            other.path().join("cache"),
+            "another process listens",
+        ),
+        (
+            other.path().join("socket"),
+            directory.path().join("cache"),
+            "another process uses",
+        ),
+    ] {
+        let second = Daemon::command(&socket, &cache, "1M").output().unwrap();
+        assert!(!second.status.success());
+        let message = String::from_utf8(second.stderr).unwrap();
+        assert!(message.contains(reason), "{message}");
+    }
+    let mut client = daemon.client();
+    client.open_store(memory_store()).unwrap();
+    put(&mut client, "a", b"x");
+    let socket = daemon.socket();
+    assert!(daemon.terminate().success());
+    assert!(!socket.exists());
+}
+
+#[test]
+fn without_permission_for_tests_their_stores_are_refused() {
+    let directory = TempDir::new().unwrap();
+    let opener = pg_lakebase_storage::backend::StoreOpener {
+        test_stores: pg_lakebase_storage::backend::TestStores::Refused,
+        limits: Default::default(),
+    };
+    let daemon = harness::InProcess::start(directory.path(), 1000, std::sync::Arc::new(opener));
+    for spec in [memory_store(), local_store(directory.path())] {
+        let refused = daemon.client().open_store(spec);
+        assert_eq!(code(refused), FailureCode::InvalidStore);
+    }
+}

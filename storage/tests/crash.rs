@@ -1,0 +1,202 @@
+//! The daemon is killed at any moment and started again. Nothing that was committed is lost, since
+//! the daemon holds nothing but a cache; what must hold is that the cache never lies afterwards.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod harness;
+
+use std::{
+    fs,
+    io::Read,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use harness::{Daemon, TestClient, content, local_store, object, put};
+use pg_lakebase_storage::{
+    client::{Client, ClientConfig, ClientError, Uninterrupted},
+    protocol::ByteRange,
+};
+use tempfile::TempDir;
+
+const OBJECTS: usize = 12;
+const LENGTH: usize = 3_000_000;
+
+fn name(number: usize) -> String {
+    format!("data/{number}.parquet")
+}
+
+fn data(number: usize) -> Vec<u8> {
+    content(LENGTH + number)
+}
+
+fn read(client: &mut TestClient, number: usize) -> Result<Vec<u8>, ClientError> {
+    let size = (LENGTH + number) as u64;
+    let range = ByteRange {
+        offset: 0,
+        length: size,
+    };
+    client.get_range(&object(&name(number)), Some(size), range)
+}
+
+fn bucket(directory: &Path) -> std::path::PathBuf {
+    let bucket = directory.join("bucket");
+    fs::create_dir_all(bucket.join("data")).unwrap();
+    for number in 0..OBJECTS {
+        fs::write(bucket.join(name(number)), data(number)).unwrap();
+    }
+    bucket
+}
+
+/// Every object is whole, by range and by descriptor.
+fn assert_consistent(client: &mut TestClient) {
+    for number in 0..OBJECTS {
+        assert!(
+            read(client, number).unwrap() == data(number),
+            "object {number}"
+        );
+        let (mut file, _) = client.fetch(&object(&name(number)), None).unwrap();
+        let mut whole = Vec::new();
+        file.read_to_end(&mut whole).unwrap();
+        assert!(whole == data(number), "object {number} by descriptor");
+    }
+}
+
+#[test]
+fn a_cache_filled_and_evicted_while_the_daemon_is_killed_never_lies() {
+    let directory = TempDir::new().unwrap();
+    let bucket = bucket(directory.path());
+    for round in 0..6u64 {
+        // Small enough that evictions happen all the time.
+        let daemon = Daemon::start(directory.path(), "20M");
+        let socket = daemon.socket();
+        let spec = local_store(&bucket);
+        let readers: Vec<_> = (0..2)
+            .map(|reader| {
+                let (socket, spec) = (socket.clone(), spec.clone());
+                thread::spawn(move || {
+                    let mut client = Client::new(ClientConfig::new(socket), Uninterrupted);
+                    if client.open_store(spec).is_err() {
+                        return;
+                    }
+                    for step in 0.. {
+                        let number = (step * 5 + reader * 3) % OBJECTS;
+                        let done = if step % 2 == 0 {
+                            read(&mut client, number).map(drop)
+                        } else {
+                            client.fetch(&object(&name(number)), None).map(drop)
+                        };
+                        if let Err(error) = done {
+                            assert!(error.is_transient(), "{error:?}");
+                            return;
+                        }
+                    }
+                })
+            })
+            .collect();
+        thread::sleep(Duration::from_millis(60 + 70 * round));
+        daemon.kill();
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    }
+    let daemon = Daemon::start(directory.path(), "20M");
+    let mut client = daemon.client();
+    client.open_store(local_store(&bucket)).unwrap();
+    assert_consistent(&mut client);
+    assert!(daemon.terminate().success());
+    let cached: u64 = fs::read_dir(directory.path().join("cache/data/lake"))
+        .unwrap()
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(cached <= 20 << 20);
+}
+
+#[test]
+fn what_was_cached_is_served_after_a_kill_without_the_store() {
+    let directory = TempDir::new().unwrap();
+    let bucket = bucket(directory.path());
+    let daemon = Daemon::start(directory.path(), "100M");
+    let mut client = daemon.client();
+    client.open_store(local_store(&bucket)).unwrap();
+    for number in 0..OBJECTS {
+        read(&mut client, number).unwrap();
+    }
+    daemon.kill();
+    fs::remove_dir_all(bucket.join("data")).unwrap();
+    let daemon = Daemon::start(directory.path(), "100M");
+    let mut client = daemon.client();
+    client.open_store(local_store(&bucket)).unwrap();
+    for number in 0..OBJECTS {
+        assert!(read(&mut client, number).unwrap() == data(number));
+    }
+}
+
+#[test]
+fn a_client_goes_on_with_a_daemon_that_was_restarted() {
+    let directory = TempDir::new().unwrap();
+    let bucket = bucket(directory.path());
+    let daemon = Daemon::start(directory.path(), "100M");
+    let mut client = daemon.client();
+    client.open_store(local_store(&bucket)).unwrap();
+    read(&mut client, 0).unwrap();
+    daemon.kill();
+    let start = Instant::now();
+    let error = read(&mut client, 0).unwrap_err();
+    assert!(
+        matches!(error, ClientError::Unreachable { .. }),
+        "{error:?}"
+    );
+    assert!(error.is_transient() && start.elapsed() < Duration::from_secs(1));
+    // The dead daemon's socket is in the way, its stores are forgotten.
+    let _daemon = Daemon::start(directory.path(), "100M");
+    assert!(read(&mut client, 0).unwrap() == data(0));
+    put(&mut client, "new", b"content");
+}
+
+#[test]
+fn an_upload_whose_daemon_is_killed_leaves_no_object() {
+    let directory = TempDir::new().unwrap();
+    let bucket = bucket(directory.path());
+    let daemon = Daemon::start(directory.path(), "100M");
+    let mut client = daemon.client();
+    client.open_store(local_store(&bucket)).unwrap();
+    let mut upload = client.put(&object("half")).unwrap();
+    upload.write(&content(20_000_000)).unwrap();
+    daemon.kill();
+    let error = upload
+        .write(&content(20_000_000))
+        .and_then(|()| upload.finish().map(drop))
+        .unwrap_err();
+    assert!(
+        matches!(error, ClientError::Disconnected { .. }),
+        "{error:?}"
+    );
+    let _daemon = Daemon::start(directory.path(), "100M");
+    assert!(client.head(&object("half")).is_err());
+    let size = 40_000_000;
+    put(&mut client, "half", &content(size));
+    assert_eq!(
+        client.head(&object("half")).unwrap().version.size,
+        size as u64
+    );
+}
+
+#[test]
+fn a_daemon_with_a_damaged_index_starts_with_an_empty_cache() {
+    let directory = TempDir::new().unwrap();
+    let bucket = bucket(directory.path());
+    let daemon = Daemon::start(directory.path(), "100M");
+    let mut client = daemon.client();
+    client.open_store(local_store(&bucket)).unwrap();
+    read(&mut client, 0).unwrap();
+    daemon.kill();
+    let index = directory.path().join("cache/index.redb");
+    let mut bytes = fs::read(&index).unwrap();
+    for byte in &mut bytes[..512] {
+        *byte ^= 0x5a;
+    }
+    fs::write(&index, bytes).unwrap();
+    let _daemon = Daemon::start(directory.path(), "100M");
+    assert_consistent(&mut client);
+}

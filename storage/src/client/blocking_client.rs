@@ -264,7 +264,11 @@ impl<I: Interrupts> Client<I> {
 
     /// Connects, unless connected, and makes `store` known if this connection has not yet.
     fn ready(&mut self, task: &Task<'_>, store: Option<&StoreId>) -> Result<()> {
-        if self.conversation.as_ref().is_some_and(Conversation::is_broken) {
+        if self
+            .conversation
+            .as_ref()
+            .is_some_and(Conversation::is_broken)
+        {
             self.conversation = None;
         }
         if self.conversation.is_none() {
@@ -300,7 +304,10 @@ impl<I: Interrupts> Client<I> {
         if replies.is_err() {
             self.conversation = None;
         }
-        replies?.into_iter().map(|reply| reply.success(task)).collect()
+        replies?
+            .into_iter()
+            .map(|reply| reply.success(task))
+            .collect()
     }
 
     fn exchange(
@@ -356,7 +363,11 @@ impl<I: Interrupts> Client<I> {
     }
 
     /// Ends an upload on the connection that it was begun on.
-    pub(super) fn finish_upload(&mut self, task: &Task<'_>, upload: UploadId) -> Result<ObjectMeta> {
+    pub(super) fn finish_upload(
+        &mut self,
+        task: &Task<'_>,
+        upload: UploadId,
+    ) -> Result<ObjectMeta> {
         let request = Request::PutFinish { upload };
         let replies = self.converse(task, std::slice::from_ref(&request))?;
         match replies.into_iter().next().map(|reply| reply.response) {

@@ -62,7 +62,9 @@ impl<'a, I: Interrupts> Upload<'a, I> {
             self.send_piece()?;
         }
         let limit = self.client.config().transfer_timeout;
-        let meta = self.client.finish_upload(&task(&self.name, limit), self.upload)?;
+        let meta = self
+            .client
+            .finish_upload(&task(&self.name, limit), self.upload)?;
         self.finished = true;
         Ok(meta)
     }

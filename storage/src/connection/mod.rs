@@ -1,0 +1,12 @@
+//! One conversation with a client: its states, its requests in flight, its uploads.
+//!
+//! A connection greets, then serves requests side by side; answers go out as they are ready, told
+//! apart by request id. When the client goes away, whatever it waits for is dropped and its uploads
+//! are aborted. When the daemon stops, requests under way may still end.
+
+mod accept;
+mod session;
+mod uploads;
+
+pub use accept::serve;
+pub use session::{ConnectionLimits, Session};

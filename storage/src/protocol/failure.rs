@@ -88,11 +88,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub fn permanent(
-        code: FailureCode,
-        object: impl ToString,
-        message: impl Into<String>,
-    ) -> Self {
+    pub fn permanent(code: FailureCode, object: impl ToString, message: impl Into<String>) -> Self {
         Self {
             code,
             persistence: Persistence::Permanent,
@@ -101,11 +97,7 @@ impl Failure {
         }
     }
 
-    pub fn transient(
-        code: FailureCode,
-        object: impl ToString,
-        message: impl Into<String>,
-    ) -> Self {
+    pub fn transient(code: FailureCode, object: impl ToString, message: impl Into<String>) -> Self {
         Self {
             persistence: Persistence::Transient,
             ..Self::permanent(code, object, message)

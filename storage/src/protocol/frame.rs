@@ -1,6 +1,6 @@
 //! Frames: a fixed header of 16 bytes, then a payload of bounded length.
 
-use super::{decode::Decoder, decode::DecodeError};
+use super::{decode::DecodeError, decode::Decoder};
 
 /// Version of the frame layout, the first field of every frame.
 pub const FRAME_VERSION: u16 = 1;

@@ -21,7 +21,10 @@ pub struct UploadId(pub u32);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// First on every connection: the protocol versions that the client speaks.
-    Hello { oldest: u16, newest: u16 },
+    Hello {
+        oldest: u16,
+        newest: u16,
+    },
     /// Makes a store known. Needed once in the daemon's life; registering the same store again
     /// replaces its credentials.
     OpenStore(StoreSpec),
@@ -43,10 +46,18 @@ pub enum Request {
     },
     /// Begins an upload. The object appears at `PutFinish`, whole or not at all; a connection that
     /// ends before drops the upload. Not answered: failures are told by `PutFinish`.
-    PutBegin { upload: UploadId, object: ObjectRef },
+    PutBegin {
+        upload: UploadId,
+        object: ObjectRef,
+    },
     /// The next piece. Not answered either.
-    PutData { upload: UploadId, data: Vec<u8> },
-    PutFinish { upload: UploadId },
+    PutData {
+        upload: UploadId,
+        data: Vec<u8>,
+    },
+    PutFinish {
+        upload: UploadId,
+    },
     /// Deletes an object; that there is none is no error.
     Delete(ObjectRef),
     /// Objects below a directory (all, without one) with paths after `after`, in byte order.

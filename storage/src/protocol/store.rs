@@ -134,8 +134,11 @@ impl StoreSpec {
     /// share cached objects; credentials and time limits are no part of it.
     pub fn identity(&self) -> String {
         let mut identity = format!("{}://{}", self.protocol.as_str(), self.bucket);
-        for name in ["endpoint", "account", "prefix"] {
-            if let Some(value) = self.options.get(name) {
+        for (name, value) in &self.options {
+            let decides = name.ends_with("endpoint")
+                || name.ends_with("account_name")
+                || matches!(name.as_str(), "account" | "prefix" | "base_url");
+            if decides {
                 identity.push_str(&format!(" {name}={value}"));
             }
         }

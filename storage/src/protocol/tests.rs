@@ -1,0 +1,270 @@
+//! Round trips, limits, and the entry of the fuzz target on arbitrary bytes.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use proptest::{collection::vec, option, prelude::*};
+
+use super::*;
+
+fn path() -> impl Strategy<Value = ObjectPath> {
+    "[a-zA-Z0-9=%é_-]{1,12}(/[a-z0-9.=]{3,9}){0,4}".prop_map(|path| ObjectPath::new(path).unwrap())
+}
+
+fn store() -> impl Strategy<Value = StoreId> {
+    "[a-zA-Z0-9 ./é_-]{1,20}".prop_map(|id| StoreId::new(id).unwrap())
+}
+
+fn object() -> impl Strategy<Value = ObjectRef> {
+    (store(), path()).prop_map(|(store, path)| ObjectRef { store, path })
+}
+
+fn meta() -> impl Strategy<Value = ObjectMeta> {
+    (path(), any::<u64>(), option::of("[a-f0-9\"-]{0,40}")).prop_map(|(path, size, etag)| {
+        ObjectMeta {
+            path,
+            version: ObjectVersion { etag, size },
+        }
+    })
+}
+
+fn spec() -> impl Strategy<Value = StoreSpec> {
+    let protocol = prop_oneof![
+        Just(StoreProtocol::S3),
+        Just(StoreProtocol::Gcs),
+        Just(StoreProtocol::Azure),
+        Just(StoreProtocol::Local),
+        Just(StoreProtocol::Memory),
+    ];
+    let options = proptest::collection::btree_map("[a-z_]{1,20}", ".{0,40}", 0..5);
+    (store(), protocol, ".{0,30}", options).prop_map(|(id, protocol, bucket, options)| StoreSpec {
+        id,
+        protocol,
+        bucket,
+        options,
+    })
+}
+
+fn request() -> impl Strategy<Value = Request> {
+    let upload = || any::<u32>().prop_map(UploadId);
+    prop_oneof![
+        any::<(u16, u16)>().prop_map(|(oldest, newest)| Request::Hello { oldest, newest }),
+        spec().prop_map(Request::OpenStore),
+        store().prop_map(Request::CloseStore),
+        object().prop_map(Request::Head),
+        (
+            object(),
+            any::<Option<u64>>(),
+            any::<u64>(),
+            0..=MAX_RANGE_BYTES
+        )
+            .prop_map(
+                |(object, expected_size, offset, length)| Request::GetRange {
+                    object,
+                    expected_size,
+                    range: ByteRange { offset, length },
+                }
+            ),
+        (object(), any::<Option<u64>>()).prop_map(|(object, expected_size)| Request::Fetch {
+            object,
+            expected_size,
+        }),
+        (upload(), object()).prop_map(|(upload, object)| Request::PutBegin { upload, object }),
+        (upload(), vec(any::<u8>(), 0..200))
+            .prop_map(|(upload, data)| Request::PutData { upload, data }),
+        upload().prop_map(|upload| Request::PutFinish { upload }),
+        object().prop_map(Request::Delete),
+        (
+            store(),
+            option::of(path()),
+            option::of(path()),
+            any::<u32>()
+        )
+            .prop_map(|(store, prefix, after, limit)| Request::List {
+                store,
+                prefix,
+                after,
+                limit,
+            }),
+    ]
+}
+
+fn failure() -> impl Strategy<Value = Failure> {
+    let code = prop_oneof![
+        Just(FailureCode::BadRequest),
+        Just(FailureCode::UnknownStore),
+        Just(FailureCode::NotFound),
+        Just(FailureCode::TimedOut),
+        Just(FailureCode::Internal),
+    ];
+    (code, any::<bool>(), ".{0,30}", ".{0,80}").prop_map(|(code, transient, object, message)| {
+        if transient {
+            Failure::transient(code, object, message)
+        } else {
+            Failure::permanent(code, object, message)
+        }
+    })
+}
+
+fn response() -> impl Strategy<Value = Response> {
+    prop_oneof![
+        any::<u16>().prop_map(|version| Response::Welcome { version }),
+        Just(Response::Done),
+        meta().prop_map(Response::Object),
+        vec(any::<u8>(), 0..200).prop_map(Response::Data),
+        meta().prop_map(Response::Fetched),
+        (vec(meta(), 0..5), any::<bool>())
+            .prop_map(|(objects, more)| Response::Page { objects, more }),
+        failure().prop_map(Response::Failed),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn requests_come_back_as_they_were(request in request(), id: u64) {
+        let frame = request.encode(RequestId(id));
+        let header = FrameHeader::decode(frame.as_bytes()).unwrap();
+        prop_assert_eq!(header, frame.header());
+        prop_assert_eq!(header.request_id, RequestId(id));
+        prop_assert_eq!(header.payload_bytes, frame.payload().len());
+        prop_assert_eq!(Request::decode(header.kind, frame.payload()).unwrap(), request);
+    }
+
+    #[test]
+    fn responses_come_back_as_they_were(response in response(), id: u64) {
+        let frame = response.encode(RequestId(id));
+        let header = FrameHeader::decode(frame.as_bytes()).unwrap();
+        let owned = Response::decode_owned(header.kind, frame.payload().to_vec()).unwrap();
+        prop_assert_eq!(&owned, &response);
+        prop_assert_eq!(Response::decode(header.kind, frame.payload()).unwrap(), response);
+    }
+
+    #[test]
+    fn a_truncated_request_is_an_error(request in request(), cut in any::<prop::sample::Index>()) {
+        let frame = request.encode(RequestId(1));
+        let payload = frame.payload();
+        prop_assume!(!payload.is_empty() && !matches!(request, Request::PutData { .. }));
+        let cut = cut.index(payload.len());
+        prop_assert!(Request::decode(frame.header().kind, &payload[..cut]).is_err());
+    }
+
+    #[test]
+    fn bytes_after_the_last_field_are_an_error(request in request()) {
+        prop_assume!(!matches!(request, Request::PutData { .. }));
+        let frame = request.encode(RequestId(1));
+        let mut payload = frame.payload().to_vec();
+        payload.push(0);
+        let excess = DecodeError::TrailingBytes { excess: 1 };
+        prop_assert_eq!(Request::decode(frame.header().kind, &payload), Err(excess));
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(
+        kind in prop_oneof![0u16..16, 127u16..137, Just(255u16)],
+        payload in vec(any::<u8>(), 0..300),
+    ) {
+        let mut bytes = Vec::new();
+        bytes.extend(FRAME_VERSION.to_le_bytes());
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(7u64.to_le_bytes());
+        bytes.extend((payload.len() as u32).to_le_bytes());
+        bytes.extend(payload);
+        fuzz_decode(&bytes);
+    }
+
+    #[test]
+    fn mutated_frames_never_panic(
+        request in request(),
+        at in any::<prop::sample::Index>(),
+        byte: u8,
+    ) {
+        let mut bytes = request.encode(RequestId(3)).as_bytes().to_vec();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        fuzz_decode(&bytes);
+    }
+
+    #[test]
+    fn stores_have_directories_of_their_own(a in ".{1,15}", b in ".{1,15}") {
+        if let (Ok(a), Ok(b)) = (StoreId::new(a), StoreId::new(b)) {
+            prop_assert_eq!(a == b, a.directory_name() == b.directory_name());
+            prop_assert!(!a.directory_name().contains(['/', '.']));
+        }
+    }
+}
+
+#[test]
+fn the_layout_is_what_the_readme_draws() {
+    let request = Request::GetRange {
+        object: ObjectRef {
+            store: StoreId::new("s").unwrap(),
+            path: ObjectPath::new("a/b").unwrap(),
+        },
+        expected_size: Some(9),
+        range: ByteRange {
+            offset: 2,
+            length: 3,
+        },
+    };
+    let expected = [
+        [1, 0, 5, 0].as_slice(),
+        &[0x2a, 0, 0, 0, 0, 0, 0, 0],
+        &[37, 0, 0, 0],
+        &[1, 0, 0, 0, b's', 3, 0, 0, 0, b'a', b'/', b'b'],
+        &[1, 9, 0, 0, 0, 0, 0, 0, 0],
+        &[2, 0, 0, 0, 0, 0, 0, 0],
+        &[3, 0, 0, 0, 0, 0, 0, 0],
+    ]
+    .concat();
+    assert_eq!(request.encode(RequestId(0x2a)).as_bytes(), expected);
+}
+
+#[test]
+fn lengths_are_refused_before_memory_is_taken() {
+    let mut header = [1u8, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    header[12..].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(matches!(
+        FrameHeader::decode(&header),
+        Err(DecodeError::TooLong { .. })
+    ));
+    let too_long_a_path = [&[1, 0, 0, 0, b's'][..], &u32::MAX.to_le_bytes()].concat();
+    assert!(matches!(
+        Request::decode(4, &too_long_a_path),
+        Err(DecodeError::TooLong {
+            field: "object path",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn paths_cannot_leave_their_store() {
+    for bad in [
+        "", "/a", "a/", "a//b", "../a", "a/../b", "./a", "a\0b", "a\nb",
+    ] {
+        assert!(ObjectPath::new(bad).is_err(), "{bad:?}");
+    }
+    assert!(ObjectPath::new("a".repeat(MAX_PATH_BYTES + 1)).is_err());
+    for good in ["a", "a.b/c..d/%2F", "ns/t=1/é.parquet"] {
+        assert!(ObjectPath::new(good).is_ok(), "{good:?}");
+    }
+}
+
+#[test]
+fn a_failure_as_long_as_a_document_is_shortened_to_one_that_decodes() {
+    let failure = Failure::permanent(FailureCode::Internal, "o", "é".repeat(20_000));
+    let frame = Response::Failed(failure).encode(RequestId(1));
+    assert!(Response::decode(frame.header().kind, frame.payload()).is_ok());
+}
+
+#[test]
+fn secrets_are_neither_shown_nor_part_of_the_identity() {
+    let mut spec = StoreSpec {
+        id: StoreId::new("lake").unwrap(),
+        protocol: StoreProtocol::S3,
+        bucket: "b".into(),
+        options: [("secret_access_key".to_owned(), "hunter2".to_owned())].into(),
+    };
+    let identity = spec.identity();
+    assert!(!format!("{spec:?} {identity}").contains("hunter2"));
+    spec.options.insert("endpoint".into(), "http://x".into());
+    assert_ne!(spec.identity(), identity);
+}

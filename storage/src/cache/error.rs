@@ -1,0 +1,44 @@
+//! Errors of the disk cache.
+
+use std::{io, path::PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    #[error("could not {operation} {}", path.display())]
+    File {
+        operation: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("could not {operation} the cache index {}", path.display())]
+    Index {
+        operation: &'static str,
+        path: PathBuf,
+        source: Box<redb::Error>,
+    },
+    #[error("another process uses the cache index {}", path.display())]
+    Busy { path: PathBuf },
+    #[error(
+        "{wanted} bytes do not fit a cache of {capacity} bytes, of which {reserved} are being written"
+    )]
+    Full {
+        wanted: u64,
+        capacity: u64,
+        reserved: u64,
+    },
+}
+
+impl CacheError {
+    /// Is the cache, or its disk, too full, as opposed to broken?
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::File { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+            ),
+            Self::Index { .. } | Self::Busy { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Connections as they come.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::session::{ConnectionLimits, Session};
+use crate::{backend::one_line, service::StorageService, transport::SocketListener};
+
+/// Pause after a connection could not be accepted: without descriptors, the next cannot either.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves connections until `stop` says so, then lets requests under way end, within the limit.
+pub async fn serve(
+    listener: SocketListener,
+    service: Arc<StorageService>,
+    limits: ConnectionLimits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut sessions = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|stop| *stop) => break,
+        };
+        match accepted {
+            Ok(stream) => {
+                let session = Session::new(Arc::clone(&service), limits, stop.clone());
+                sessions.spawn(async move {
+                    if let Err(error) = session.run(stream).await {
+                        tracing::info!(error = one_line(&error), "connection ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(error = one_line(&error), "connection refused");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        while sessions.try_join_next().is_some() {}
+    }
+    // Nobody finds the socket from here on.
+    drop(listener);
+    let ended = async { while sessions.join_next().await.is_some() {} };
+    if timeout(limits.stop, ended).await.is_err() {
+        tracing::warn!("requests are given up");
+    }
+    sessions.shutdown().await;
+    service.stop().await;
+}

@@ -1,0 +1,295 @@
+//! The state machine of a connection: greeting, then requests side by side.
+
+use std::{fs::File, sync::Arc, time::Duration};
+
+use tokio::{
+    io::AsyncRead,
+    net::UnixStream,
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+use super::uploads::Uploads;
+use crate::{
+    protocol::{
+        Failure, FailureCode, FrameHeader, PROTOCOL_VERSIONS, Request, RequestId, Response,
+    },
+    service::StorageService,
+    transport::{FrameReader, FrameWriter, OutgoingFrame, TransportError},
+};
+
+/// What a connection may use.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Longest time for the greeting, for the rest of a frame that has begun to come in, and for a
+    /// frame to go out.
+    pub frame: Duration,
+    /// Requests in flight; more are refused.
+    pub requests: usize,
+    /// Uploads under way; more are refused.
+    pub uploads: usize,
+    /// Longest time that requests under way get when the daemon stops.
+    pub stop: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self {
+            frame: Duration::from_secs(30),
+            requests: 32,
+            uploads: 8,
+            stop: Duration::from_secs(5),
+        }
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Session {
+    service: Arc<StorageService>,
+    limits: ConnectionLimits,
+    stop: watch::Receiver<bool>,
+}
+
+/// Where answers go. Waits while the client does not take them.
+#[derive(Debug, Clone)]
+pub(super) struct Answers {
+    outgoing: mpsc::Sender<OutgoingFrame>,
+}
+
+impl Answers {
+    pub(super) async fn send(&self, id: RequestId, response: &Response, descriptor: Option<File>) {
+        let frame = response.encode(id);
+        // The writer is gone when the client is; nobody wants the answer then.
+        let _ = self
+            .outgoing
+            .send(OutgoingFrame { frame, descriptor })
+            .await;
+    }
+
+    async fn refuse(&self, id: RequestId, message: &str) {
+        let failure = Failure::permanent(FailureCode::BadRequest, "connection", message);
+        self.send(id, &Response::Failed(failure), None).await;
+    }
+}
+
+impl Session {
+    pub fn new(
+        service: Arc<StorageService>,
+        limits: ConnectionLimits,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            service,
+            limits,
+            stop,
+        }
+    }
+
+    /// Serves a client until it goes away or the daemon stops.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the connection breaks or the client does not keep to the protocol.
+    pub async fn run(self, stream: UnixStream) -> Result<(), TransportError> {
+        let (read, write) = stream.into_split();
+        let mut reader = FrameReader::new(read, self.limits.frame);
+        let mut writer = FrameWriter::new(write, self.limits.frame);
+        let (outgoing, mut queue) = mpsc::channel::<OutgoingFrame>(1);
+        let writing = async move {
+            while let Some(frame) = queue.recv().await {
+                writer.write(&frame).await?;
+            }
+            Ok(())
+        };
+        let serving = async {
+            let answers = Answers { outgoing };
+            self.greet(&mut reader, &answers).await?;
+            self.serve(&mut reader, answers).await
+        };
+        // The writer ends after the last answer. When it ends early, the other side sees the queue
+        // closed, and has its uploads to abort before it ends.
+        let (served, written): (_, Result<(), TransportError>) = tokio::join!(serving, writing);
+        served.and(written)
+    }
+
+    /// The first frame must be a greeting with a version that is spoken here.
+    async fn greet<R: AsyncRead + Unpin>(
+        &self,
+        reader: &mut FrameReader<R>,
+        answers: &Answers,
+    ) -> Result<(), TransportError> {
+        let ended = |source| TransportError::Io {
+            operation: "greet",
+            source,
+        };
+        let frame = timeout(self.limits.frame, reader.next())
+            .await
+            .map_err(|_| TransportError::TimedOut {
+                operation: "greet",
+                limit: self.limits.frame,
+            })??;
+        // Connected and gone: somebody looked whether we listen.
+        let Some((header, payload)) = frame else {
+            return Ok(());
+        };
+        let refusal = match Request::decode(header.kind, &payload) {
+            Ok(Request::Hello { oldest, newest }) => {
+                let version = newest.min(*PROTOCOL_VERSIONS.end());
+                if version >= oldest && PROTOCOL_VERSIONS.contains(&version) {
+                    let welcome = Response::Welcome { version };
+                    answers.send(header.request_id, &welcome, None).await;
+                    return Ok(());
+                }
+                Failure::permanent(
+                    FailureCode::UnsupportedVersion,
+                    "connection",
+                    format!(
+                        "the client speaks protocol versions {oldest} to {newest}, the service {} to {}",
+                        PROTOCOL_VERSIONS.start(),
+                        PROTOCOL_VERSIONS.end()
+                    ),
+                )
+            }
+            _ => Failure::permanent(
+                FailureCode::BadRequest,
+                "connection",
+                "the first request is not a greeting",
+            ),
+        };
+        let message = refusal.message.clone();
+        let response = Response::Failed(refusal);
+        answers.send(header.request_id, &response, None).await;
+        Err(ended(std::io::Error::other(message)))
+    }
+
+    async fn serve<R: AsyncRead + Unpin>(
+        &self,
+        reader: &mut FrameReader<R>,
+        answers: Answers,
+    ) -> Result<(), TransportError> {
+        let mut stop = self.stop.clone();
+        // Dropped with this future: that cancels them.
+        let mut requests = JoinSet::new();
+        let mut uploads = Uploads::new(Arc::clone(&self.service), self.limits);
+        let ended = loop {
+            let frame = tokio::select! {
+                frame = reader.next() => frame,
+                _ = stop.wait_for(|stop| *stop) => break Ending::Stopping,
+                () = answers.outgoing.closed() => break Ending::ClientGone,
+            };
+            match frame {
+                Ok(Some((header, payload))) => {
+                    self.begin(header, &payload, &mut requests, &mut uploads, &answers)
+                        .await;
+                }
+                Ok(None) => break Ending::ClientGone,
+                Err(error) => break Ending::Broken(error),
+            }
+            while requests.try_join_next().is_some() {}
+        };
+        match ended {
+            Ending::Stopping => {
+                uploads.end().await;
+                while requests.join_next().await.is_some() {}
+                Ok(())
+            }
+            Ending::ClientGone => {
+                requests.shutdown().await;
+                uploads.end().await;
+                Ok(())
+            }
+            Ending::Broken(error) => {
+                requests.shutdown().await;
+                uploads.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(
+        &self,
+        header: FrameHeader,
+        payload: &[u8],
+        requests: &mut JoinSet<()>,
+        uploads: &mut Uploads,
+        answers: &Answers,
+    ) {
+        let id = header.request_id;
+        let request = match Request::decode(header.kind, payload) {
+            Ok(request) => request,
+            Err(error) => return answers.refuse(id, &error.to_string()).await,
+        };
+        match request {
+            Request::Hello { .. } => answers.refuse(id, "greeted already").await,
+            Request::PutBegin { upload, object } => uploads.begin(upload, object),
+            Request::PutData { upload, data } => uploads.data(upload, data.into()).await,
+            Request::PutFinish { upload } => uploads.finish(upload, id, answers.clone()).await,
+            request if requests.len() >= self.limits.requests => {
+                let message = format!(
+                    "a request of kind {} is one more than {} in flight",
+                    request.kind(),
+                    self.limits.requests
+                );
+                answers.refuse(id, &message).await;
+            }
+            request => {
+                let (service, answers) = (Arc::clone(&self.service), answers.clone());
+                requests.spawn(async move {
+                    let (response, descriptor) = answer(&service, request).await;
+                    answers.send(id, &response, descriptor).await;
+                });
+            }
+        }
+    }
+}
+
+enum Ending {
+    ClientGone,
+    Stopping,
+    Broken(TransportError),
+}
+
+/// Carries out a request that needs nothing of its connection.
+async fn answer(service: &StorageService, request: Request) -> (Response, Option<File>) {
+    let response = match request {
+        Request::OpenStore(spec) => service.open_store(spec).await.map(|()| Response::Done),
+        Request::CloseStore(store) => service.close_store(&store).await.map(|()| Response::Done),
+        Request::Head(object) => service.head(&object).await.map(Response::Object),
+        Request::GetRange {
+            object,
+            expected_size,
+            range,
+        } => service
+            .get_range(&object, expected_size, range)
+            .await
+            .map(Response::Data),
+        Request::Fetch {
+            object,
+            expected_size,
+        } => match service.fetch(&object, expected_size).await {
+            Ok((file, meta)) => return (Response::Fetched(meta), Some(file)),
+            Err(failure) => Err(failure),
+        },
+        Request::Delete(object) => service.delete(&object).await.map(|()| Response::Done),
+        Request::List {
+            store,
+            prefix,
+            after,
+            limit,
+        } => {
+            service
+                .list(&store, prefix.as_ref(), after.as_ref(), limit)
+                .await
+        }
+        Request::Hello { .. }
+        | Request::PutBegin { .. }
+        | Request::PutData { .. }
+        | Request::PutFinish { .. } => Err(Failure::permanent(
+            FailureCode::BadRequest,
+            "connection",
+            "the request belongs to the connection",
+        )),
+    };
+    (response.unwrap_or_else(Response::Failed), None)
+}

@@ -1,0 +1,49 @@
+//! The stores that clients have made known.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use crate::{
+    backend::Backend,
+    cache::StoreBinding,
+    protocol::{Failure, FailureCode, StoreId, StoreSpec},
+};
+
+/// A store in use. Requests under way keep theirs when it is replaced or closed.
+#[derive(Debug)]
+pub(super) struct OpenStore {
+    pub(super) spec: StoreSpec,
+    pub(super) binding: StoreBinding,
+    pub(super) backend: Arc<dyn Backend>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Stores {
+    open: RwLock<BTreeMap<StoreId, Arc<OpenStore>>>,
+}
+
+impl Stores {
+    pub(super) fn get(&self, id: &StoreId) -> Result<Arc<OpenStore>, Failure> {
+        self.find(id).ok_or_else(|| {
+            let message = "the store is not known to the service: open it first";
+            Failure::permanent(FailureCode::UnknownStore, id, message)
+        })
+    }
+
+    pub(super) fn find(&self, id: &StoreId) -> Option<Arc<OpenStore>> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.get(id).cloned()
+    }
+
+    pub(super) fn insert(&self, store: OpenStore) {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        open.insert(store.spec.id.clone(), Arc::new(store));
+    }
+
+    pub(super) fn remove(&self, id: &StoreId) {
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        open.remove(id);
+    }
+}
