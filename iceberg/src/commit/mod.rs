@@ -1,2 +1,41 @@
 //! Commits: a change of the file list becomes manifests, a manifest list and the next metadata
 //! file.
+//!
+//! A commit has two phases. [`prepare`] writes manifests for the files that the change adds; nobody
+//! waits for it. [`publish`], which callers run one at a time for a table, puts the change on top of
+//! whatever metadata is current by then: it gives the sequence number, takes removed files out of
+//! older manifests, merges small manifests, and writes manifest list and metadata file. What it
+//! returns is not part of the table until the caller points the table to it; a call that fails
+//! leaves no files behind as far as deleting works.
+//!
+//! Metadata themselves change by [`TableUpdate`]s, guarded by [`TableRequirement`]s, in the pure
+//! function [`apply`].
+
+mod delta;
+mod file_totals;
+
+mod requirement;
+mod update;
+
+mod apply;
+
+mod created_files;
+mod prepare;
+
+mod filter;
+mod merge;
+mod rolling_writer;
+mod summary;
+mod validate;
+
+mod publish;
+
+mod expire;
+
+pub use apply::apply;
+pub use delta::SnapshotDelta;
+pub use expire::{ExpireOptions, Expired, expire, snapshots_to_expire};
+pub use prepare::{PreparedSnapshot, prepare};
+pub use publish::{Published, publish, publish_updates};
+pub use requirement::TableRequirement;
+pub use update::TableUpdate;

@@ -11,7 +11,7 @@ use super::manifest_file::{ManifestContent, ManifestFile, UNASSIGNED_SEQUENCE_NU
 use super::partition_summary::PartitionFieldSummary;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
-use crate::spec::{PartitionSpec, PrimitiveType, Schema};
+use crate::spec::{Datum, PartitionSpec, PrimitiveType, Schema};
 
 /// Collects the entries of one manifest and writes it.
 pub struct ManifestWriter {
@@ -176,6 +176,7 @@ impl ManifestWriter {
         file: &DataFile,
     ) -> Result<()> {
         self.check(file)?;
+        let partition = self.partition_of(file)?;
         let code = status.code();
         self.files[code as usize] += 1;
         self.rows[code as usize] += file.record_count;
@@ -183,7 +184,7 @@ impl ManifestWriter {
             let least = self.min_sequence_number.unwrap_or(number);
             self.min_sequence_number = Some(least.min(number));
         }
-        for (summary, value) in self.summaries.iter_mut().zip(&file.partition) {
+        for (summary, value) in self.summaries.iter_mut().zip(&partition) {
             summary.add(value.as_ref());
         }
         self.record_bytes += estimated_bytes(file);
@@ -196,7 +197,7 @@ impl ManifestWriter {
                 "file_sequence_number".into(),
                 nullable_long(file_sequence_number),
             ),
-            ("data_file".into(), self.file_value(file)),
+            ("data_file".into(), self.file_value(file, &partition)),
         ]));
         Ok(())
     }
@@ -224,23 +225,33 @@ impl ManifestWriter {
             let expected = self.partition_types.len();
             return refuse(format!("must have {expected} partition values"));
         }
-        for (value, primitive) in file.partition.iter().zip(&self.partition_types) {
-            if let Some(value) = value
-                && value.primitive_type() != *primitive
-            {
-                let given = value.primitive_type();
-                return refuse(format!(
-                    "has a partition value of type {given}, not {primitive}"
-                ));
-            }
-        }
         Ok(())
     }
 
-    fn file_value(&self, file: &DataFile) -> Value {
+    /// The file's partition values, of the types that the spec has by now.
+    fn partition_of(&self, file: &DataFile) -> Result<Vec<Option<Datum>>> {
+        let convert = |(value, primitive): (&Option<Datum>, &PrimitiveType)| {
+            let Some(value) = value else { return Ok(None) };
+            value.promoted_to(primitive).map(Some).ok_or_else(|| {
+                let reason = format!(
+                    "file \"{}\" has a partition value of type {}, not {primitive}",
+                    file.file_path,
+                    value.primitive_type()
+                );
+                Error::invalid_argument("manifest entry", reason)
+            })
+        };
+        file.partition
+            .iter()
+            .zip(&self.partition_types)
+            .map(convert)
+            .collect()
+    }
+
+    fn file_value(&self, file: &DataFile, partition: &[Option<Datum>]) -> Value {
         let partition = self
             .avro_partition_names()
-            .zip(&file.partition)
+            .zip(partition)
             .map(|(name, value)| (name, nullable(value.as_ref().map(datum_value))))
             .collect();
         let long = |number: &i64| Value::Long(*number);

@@ -152,6 +152,29 @@ impl Datum {
         }))
     }
 
+    /// The same value as one of type `primitive`, which may be the same or one that schema evolution
+    /// can promote to; `None` for any other type.
+    pub fn promoted_to(&self, primitive: &PrimitiveType) -> Option<Self> {
+        let given = self.primitive_type();
+        let allowed = match (&given, primitive) {
+            (PrimitiveType::Int, PrimitiveType::Long)
+            | (PrimitiveType::Float, PrimitiveType::Double)
+            | (PrimitiveType::Date, PrimitiveType::Timestamp | PrimitiveType::TimestampNs) => true,
+            (
+                PrimitiveType::Decimal { precision, scale },
+                PrimitiveType::Decimal {
+                    precision: to_precision,
+                    scale: to_scale,
+                },
+            ) => precision <= to_precision && scale == to_scale,
+            _ => given == *primitive,
+        };
+        if !allowed {
+            return None;
+        }
+        Self::from_bytes(primitive, &self.to_bytes()).ok().flatten()
+    }
+
     /// Whether it is a floating-point NaN, which bounds must not be.
     pub fn is_nan(&self) -> bool {
         match self {

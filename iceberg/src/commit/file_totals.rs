@@ -1,0 +1,49 @@
+//! Counts of files and rows, for summaries.
+
+use std::collections::BTreeSet;
+
+use crate::manifest::{DataContentType, DataFile};
+use crate::spec::Datum;
+
+/// The partition of a file, comparable: spec and single values.
+pub type PartitionKey = (i32, Vec<Option<Vec<u8>>>);
+
+/// Counts of some files.
+#[derive(Debug, Clone, Default)]
+pub struct FileTotals {
+    pub data_files: i64,
+    pub position_delete_files: i64,
+    pub equality_delete_files: i64,
+    pub records: i64,
+    pub position_deletes: i64,
+    pub equality_deletes: i64,
+    pub bytes: i64,
+    pub partitions: BTreeSet<PartitionKey>,
+}
+
+impl FileTotals {
+    pub fn add(&mut self, file: &DataFile) {
+        let (files, rows) = match file.content {
+            DataContentType::Data => (&mut self.data_files, &mut self.records),
+            DataContentType::PositionDeletes => {
+                (&mut self.position_delete_files, &mut self.position_deletes)
+            }
+            DataContentType::EqualityDeletes => {
+                (&mut self.equality_delete_files, &mut self.equality_deletes)
+            }
+        };
+        *files += 1;
+        *rows = rows.saturating_add(file.record_count);
+        self.bytes = self.bytes.saturating_add(file.file_size_in_bytes);
+        let values = file
+            .partition
+            .iter()
+            .map(|value| value.as_ref().map(Datum::to_bytes));
+        self.partitions
+            .insert((file.partition_spec_id, values.collect()));
+    }
+
+    pub fn delete_files(&self) -> i64 {
+        self.position_delete_files + self.equality_delete_files
+    }
+}

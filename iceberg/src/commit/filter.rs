@@ -1,0 +1,154 @@
+//! Removing files from the manifests of the base.
+
+use std::collections::BTreeSet;
+
+use super::file_totals::FileTotals;
+use super::prepare::PreparedSnapshot;
+use super::publish::Context;
+use super::rolling_writer::RollingManifestWriter;
+use crate::error::{Error, Result};
+use crate::manifest::{ManifestContent, ManifestEntry, ManifestFile, read_manifest};
+
+/// The base's manifests without the removed files, and what was removed.
+pub struct Filtered {
+    pub manifests: Vec<ManifestFile>,
+    pub removed: FileTotals,
+}
+
+/// Marks removed files as deleted, in manifests written anew; other manifests stay as they are.
+///
+/// A file that must be removed, or is relied on, but is not in the base is a conflict.
+pub fn filter_manifests(
+    context: &mut Context<'_>,
+    prepared: &PreparedSnapshot,
+    manifests: Vec<ManifestFile>,
+) -> Result<Filtered> {
+    let mut filtered = Filtered {
+        manifests: Vec::new(),
+        removed: FileTotals::default(),
+    };
+    let mut missing = MissingFiles::new(prepared);
+    for manifest in manifests {
+        if !manifest.may_have_live_files() {
+            continue;
+        }
+        let paths = match manifest.content {
+            ManifestContent::Data => &prepared.removed_data_files,
+            ManifestContent::Deletes => &prepared.removed_delete_files,
+        };
+        let wanted = prepared.removes_everything || missing.concern(manifest.content);
+        if !wanted {
+            filtered.manifests.push(manifest);
+            continue;
+        }
+        let entries = read_manifest(context.io, &manifest)?;
+        let is_removed = |entry: &ManifestEntry| {
+            entry.is_live()
+                && (prepared.removes_everything || paths.contains(&entry.data_file.file_path))
+        };
+        missing.found(manifest.content, &entries);
+        if entries.iter().any(is_removed) {
+            for entry in entries.iter().filter(|entry| is_removed(entry)) {
+                filtered.removed.add(&entry.data_file);
+            }
+            filtered
+                .manifests
+                .extend(rewrite(context, prepared, &manifest, &entries, is_removed)?);
+        } else {
+            filtered.manifests.push(manifest);
+        }
+    }
+    missing.check()?;
+    Ok(filtered)
+}
+
+/// Writes a manifest's live entries again, the removed ones as deleted.
+fn rewrite(
+    context: &mut Context<'_>,
+    prepared: &PreparedSnapshot,
+    manifest: &ManifestFile,
+    entries: &[ManifestEntry],
+    is_removed: impl Fn(&ManifestEntry) -> bool,
+) -> Result<Vec<ManifestFile>> {
+    let (schema, spec) = context.schema_and_spec(manifest)?;
+    let mut writer = RollingManifestWriter::new(
+        context.io,
+        manifest.content,
+        &schema,
+        &spec,
+        prepared.snapshot_id,
+        // One manifest becomes one.
+        usize::MAX,
+    );
+    for entry in entries.iter().filter(|entry| entry.is_live()) {
+        writer.write(&mut context.names, |manifest| {
+            if is_removed(entry) {
+                manifest.delete(entry)
+            } else {
+                manifest.carry(entry)
+            }
+        })?;
+    }
+    writer.finish()
+}
+
+/// Files that the base must have and that were not seen yet.
+struct MissingFiles<'a> {
+    removed_data: BTreeSet<&'a str>,
+    removed_deletes: BTreeSet<&'a str>,
+    required_data: BTreeSet<&'a str>,
+}
+
+impl<'a> MissingFiles<'a> {
+    fn new(prepared: &'a PreparedSnapshot) -> Self {
+        let set = |paths: &'a BTreeSet<String>| paths.iter().map(String::as_str).collect();
+        Self {
+            removed_data: set(&prepared.removed_data_files),
+            removed_deletes: set(&prepared.removed_delete_files),
+            required_data: set(&prepared.required_data_files),
+        }
+    }
+
+    /// Whether manifests of this content can hold any of them.
+    fn concern(&self, content: ManifestContent) -> bool {
+        match content {
+            ManifestContent::Data => {
+                !self.removed_data.is_empty() || !self.required_data.is_empty()
+            }
+            ManifestContent::Deletes => !self.removed_deletes.is_empty(),
+        }
+    }
+
+    fn found(&mut self, content: ManifestContent, entries: &[ManifestEntry]) {
+        for entry in entries.iter().filter(|entry| entry.is_live()) {
+            let path = entry.data_file.file_path.as_str();
+            match content {
+                ManifestContent::Data => {
+                    self.removed_data.remove(path);
+                    self.required_data.remove(path);
+                }
+                ManifestContent::Deletes => {
+                    self.removed_deletes.remove(path);
+                }
+            }
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let removed = self.removed_data.iter().chain(&self.removed_deletes);
+        let conflict = |path: &&str, reason: &str| Error::CommitConflict {
+            path: (*path).to_owned(),
+            reason: reason.to_owned(),
+        };
+        if let Some(path) = removed.into_iter().next() {
+            return Err(conflict(
+                path,
+                "the commit removes it, but another one did already",
+            ));
+        }
+        match self.required_data.first() {
+            None => Ok(()),
+            Some(path) => Err(conflict(path, "the commit deletes rows of it")),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Merging small manifests, by the rules of the reference implementation's merge append.
+
+use std::collections::BTreeMap;
+
+use super::prepare::PreparedSnapshot;
+use super::publish::Context;
+use super::rolling_writer::{DEFAULT_MANIFEST_TARGET_BYTES, RollingManifestWriter};
+use crate::error::Result;
+use crate::manifest::{ManifestContent, ManifestFile, ManifestStatus, read_manifest};
+use crate::spec::TableMetadata;
+
+const MERGE_ENABLED: &str = "commit.manifest-merge.enabled";
+const MIN_COUNT_TO_MERGE: &str = "commit.manifest.min-count-to-merge";
+const TARGET_SIZE_BYTES: &str = "commit.manifest.target-size-bytes";
+
+/// The table's properties about merging.
+struct MergeRules {
+    min_count: usize,
+    target_bytes: i64,
+}
+
+impl MergeRules {
+    /// `None` if manifests are never merged.
+    fn of(base: &TableMetadata) -> Option<Self> {
+        let disabled = base
+            .properties
+            .get(MERGE_ENABLED)
+            .is_some_and(|text| text.eq_ignore_ascii_case("false"));
+        let target_bytes = base.property_number(TARGET_SIZE_BYTES, DEFAULT_MANIFEST_TARGET_BYTES);
+        let min_count = base.property_number(MIN_COUNT_TO_MERGE, 100).max(2) as usize;
+        (!disabled).then_some(Self {
+            min_count,
+            target_bytes: target_bytes.max(1),
+        })
+    }
+}
+
+/// Merges manifests of the same content and partition spec; new ones come first in `manifests`.
+/// A group that this commit adds nothing to stays as it is.
+pub fn merge_manifests(
+    context: &mut Context<'_>,
+    prepared: &PreparedSnapshot,
+    manifests: Vec<ManifestFile>,
+) -> Result<Vec<ManifestFile>> {
+    let Some(rules) = MergeRules::of(context.base) else {
+        return Ok(manifests);
+    };
+    let mut groups: BTreeMap<(i32, i32), Vec<ManifestFile>> = BTreeMap::new();
+    for manifest in manifests {
+        let group = (manifest.content.code(), manifest.partition_spec_id);
+        groups.entry(group).or_default().push(manifest);
+    }
+    let mut merged = Vec::new();
+    for (_, group) in groups {
+        let has_new = group.first().is_some_and(|first| is_new(first, prepared));
+        for (index, bin) in pack_end(group, rules.target_bytes).into_iter().enumerate() {
+            // The bin with the newest manifest waits until enough have come together.
+            let is_growing = index == 0 && has_new && bin.len() < rules.min_count;
+            if bin.len() < 2 || is_growing || !has_new {
+                merged.extend(bin);
+            } else {
+                merged.extend(merge_bin(context, prepared, &bin)?);
+            }
+        }
+    }
+    Ok(merged)
+}
+
+fn is_new(manifest: &ManifestFile, prepared: &PreparedSnapshot) -> bool {
+    manifest.added_snapshot_id == prepared.snapshot_id
+}
+
+/// Packs neighbours into bins of at most `target` bytes, beginning at the end, so that it is the
+/// first bin that has room left.
+fn pack_end(manifests: Vec<ManifestFile>, target: i64) -> Vec<Vec<ManifestFile>> {
+    let mut bins: Vec<Vec<ManifestFile>> = Vec::new();
+    let mut size = 0_i64;
+    for manifest in manifests.into_iter().rev() {
+        let length = manifest.manifest_length.max(0);
+        match bins.last_mut() {
+            Some(bin) if size.saturating_add(length) <= target => {
+                bin.push(manifest);
+                size += length;
+            }
+            _ => {
+                bins.push(vec![manifest]);
+                size = length;
+            }
+        }
+    }
+    for bin in &mut bins {
+        bin.reverse();
+    }
+    bins.reverse();
+    bins
+}
+
+/// Writes the entries of several manifests into one. What earlier snapshots deleted is left out.
+fn merge_bin(
+    context: &mut Context<'_>,
+    prepared: &PreparedSnapshot,
+    bin: &[ManifestFile],
+) -> Result<Vec<ManifestFile>> {
+    let Some(first) = bin.first() else {
+        return Ok(Vec::new());
+    };
+    let (schema, spec) = context.schema_and_spec(first)?;
+    let content: ManifestContent = first.content;
+    let mut writer = RollingManifestWriter::new(
+        context.io,
+        content,
+        &schema,
+        &spec,
+        prepared.snapshot_id,
+        usize::MAX,
+    );
+    for manifest in bin {
+        for entry in read_manifest(context.io, manifest)? {
+            let is_own = entry.snapshot_id == Some(prepared.snapshot_id);
+            if entry.status != ManifestStatus::Deleted || is_own {
+                writer.write(&mut context.names, |manifest| manifest.carry(&entry))?;
+            }
+        }
+    }
+    writer.finish()
+}

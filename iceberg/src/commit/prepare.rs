@@ -1,0 +1,122 @@
+//! The first phase of a commit: manifests for added files.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use uuid::Uuid;
+
+use super::created_files::CreatedFiles;
+use super::delta::SnapshotDelta;
+use super::file_totals::FileTotals;
+use super::rolling_writer::{DEFAULT_MANIFEST_TARGET_BYTES, ManifestNames, RollingManifestWriter};
+use crate::error::Result;
+use crate::io::FileIo;
+use crate::manifest::{DataFile, ManifestContent, ManifestFile};
+use crate::spec::{Operation, PartitionSpec, Schema};
+
+/// A change whose added files are in manifests that nothing refers to yet.
+///
+/// It can be published on any number of bases in turn, until the caller's swap of the pointer to
+/// the metadata succeeds.
+#[derive(Debug, Clone)]
+pub struct PreparedSnapshot {
+    pub(super) snapshot_id: i64,
+    pub(super) schema_id: i32,
+    /// Manifests of added data files, then of added delete files.
+    pub(super) manifests: Vec<ManifestFile>,
+    pub(super) added: FileTotals,
+    pub(super) removed_data_files: BTreeSet<String>,
+    pub(super) removed_delete_files: BTreeSet<String>,
+    pub(super) removes_everything: bool,
+    pub(super) required_data_files: BTreeSet<String>,
+    pub(super) read_sequence_number: Option<i64>,
+    pub(super) operation: Operation,
+    pub(super) summary_properties: BTreeMap<String, String>,
+    files_written: Vec<String>,
+}
+
+impl PreparedSnapshot {
+    /// The id that the snapshot will have.
+    pub fn snapshot_id(&self) -> i64 {
+        self.snapshot_id
+    }
+
+    /// The manifests written so far, to delete if the commit does not happen.
+    pub fn files_written(&self) -> &[String] {
+        &self.files_written
+    }
+}
+
+/// Writes the manifests of the files that `delta` adds, partitioned by `spec`, under `location`.
+///
+/// Nothing is read and no lock is needed. If it fails, it deletes what it wrote.
+pub fn prepare(
+    delta: &SnapshotDelta,
+    schema: &Schema,
+    spec: &PartitionSpec,
+    location: &str,
+    io: &dyn FileIo,
+) -> Result<PreparedSnapshot> {
+    let snapshot_id = new_snapshot_id();
+    let (manifests, files_written) = CreatedFiles::new(io).guard(|io| {
+        let mut names = ManifestNames::new(location);
+        let mut write = |content, files: &[DataFile]| {
+            let mut writer = RollingManifestWriter::new(
+                io,
+                content,
+                schema,
+                spec,
+                snapshot_id,
+                DEFAULT_MANIFEST_TARGET_BYTES as usize,
+            );
+            for file in files {
+                writer.write(&mut names, |manifest| manifest.add(file))?;
+            }
+            writer.finish()
+        };
+        let mut manifests = write(ManifestContent::Data, &delta.added_data_files)?;
+        manifests.extend(write(ManifestContent::Deletes, &delta.added_delete_files)?);
+        Ok(manifests)
+    })?;
+    let mut added = FileTotals::default();
+    for file in delta
+        .added_data_files
+        .iter()
+        .chain(&delta.added_delete_files)
+    {
+        added.add(&DataFile {
+            partition_spec_id: spec.spec_id,
+            ..partition_and_counts(file)
+        });
+    }
+    Ok(PreparedSnapshot {
+        snapshot_id,
+        schema_id: schema.schema_id,
+        manifests,
+        added,
+        removed_data_files: delta.removed_data_files.clone(),
+        removed_delete_files: delta.removed_delete_files.clone(),
+        removes_everything: delta.removes_everything,
+        required_data_files: delta.required_data_files.clone(),
+        read_sequence_number: delta.read_sequence_number,
+        operation: delta.operation(),
+        summary_properties: delta.summary_properties.clone(),
+        files_written,
+    })
+}
+
+/// What totals need of a file, without its statistics.
+fn partition_and_counts(file: &DataFile) -> DataFile {
+    DataFile {
+        content: file.content,
+        partition: file.partition.clone(),
+        record_count: file.record_count,
+        file_size_in_bytes: file.file_size_in_bytes,
+        ..DataFile::default()
+    }
+}
+
+/// A random positive number, as other engines choose ids.
+fn new_snapshot_id() -> i64 {
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    ((high ^ low) & (i64::MAX as u64)).max(1).cast_signed()
+}

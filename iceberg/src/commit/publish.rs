@@ -1,0 +1,298 @@
+//! The second phase of a commit: manifest list and metadata file, on top of the current metadata.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::apply::apply;
+use super::created_files::CreatedFiles;
+use super::filter::filter_manifests;
+use super::merge::merge_manifests;
+use super::prepare::PreparedSnapshot;
+use super::requirement::TableRequirement;
+use super::rolling_writer::ManifestNames;
+use super::summary::summarize;
+use super::update::TableUpdate;
+use super::validate::check_no_new_deletes;
+use crate::error::{Error, Result};
+use crate::io::FileIo;
+use crate::manifest::{
+    ManifestFile, ManifestListHeader, ManifestStatus, read_manifest, read_snapshot_manifests,
+    write_manifest_list,
+};
+use crate::spec::{
+    FormatVersion, MAIN_BRANCH, PartitionSpecRef, SchemaRef, Snapshot, SnapshotReference,
+    StoredSnapshot, TableMetadata, Type,
+};
+
+/// The property that lets old metadata files be deleted.
+const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
+
+/// New metadata, in a file that the caller may now point the table to.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// The new metadata.
+    pub metadata: TableMetadata,
+    /// The file that they are in.
+    pub metadata_location: String,
+    /// All files written, prepared manifests included: to delete if the commit does not happen.
+    pub files_written: Vec<String>,
+    /// Prepared manifests that were merged into others: to delete once the commit has happened.
+    pub superseded_manifests: Vec<String>,
+    /// Metadata files that the log forgot, if the table's properties let them be deleted: to delete
+    /// once the commit has happened.
+    pub expired_metadata_files: Vec<String>,
+}
+
+/// Publishes a prepared change on top of `base`, the current metadata, or, without a change, `base`
+/// itself: that is how a new table gets its first file.
+///
+/// `base_location` is the file of `base`, `None` if it was never in one. If this fails, it deletes
+/// what it wrote, though not what [`prepare`](super::prepare) wrote.
+pub fn publish(
+    base: &TableMetadata,
+    base_location: Option<&str>,
+    prepared: Option<&PreparedSnapshot>,
+    io: &dyn FileIo,
+    now_ms: i64,
+) -> Result<Published> {
+    let Some(prepared) = prepared else {
+        return publish_updates(base, base_location, &[], Vec::new(), io, now_ms);
+    };
+    check_writable(base)?;
+    let ((metadata, metadata_location, manifests), mut files_written) = CreatedFiles::new(io)
+        .guard(|io| {
+            let context = Context {
+                io,
+                base,
+                names: ManifestNames::new(&base.location),
+            };
+            let (snapshot, manifests) = write_snapshot(context, prepared, now_ms)?;
+            let updates = snapshot_updates(base, snapshot)?;
+            let requirements = snapshot_requirements(base);
+            let metadata = apply(base, base_location, &requirements, updates, now_ms)?;
+            let location = metadata.next_metadata_location(base_location);
+            metadata.write_to(io, &location)?;
+            Ok((metadata, location, manifests))
+        })?;
+    let listed: HashSet<&str> = manifests
+        .iter()
+        .map(|manifest| manifest.manifest_path.as_str())
+        .collect();
+    let superseded = prepared
+        .files_written()
+        .iter()
+        .filter(|path| !listed.contains(path.as_str()));
+    let superseded_manifests = superseded.cloned().collect();
+    files_written.extend_from_slice(prepared.files_written());
+    Ok(Published {
+        expired_metadata_files: expired_metadata_files(base, &metadata),
+        metadata,
+        metadata_location,
+        files_written,
+        superseded_manifests,
+    })
+}
+
+/// Publishes updates that add no snapshot with new files.
+pub fn publish_updates(
+    base: &TableMetadata,
+    base_location: Option<&str>,
+    requirements: &[TableRequirement],
+    updates: Vec<TableUpdate>,
+    io: &dyn FileIo,
+    now_ms: i64,
+) -> Result<Published> {
+    check_writable(base)?;
+    let mut all = upgrade_updates(base);
+    all.extend(updates);
+    let metadata = apply(base, base_location, requirements, all, now_ms)?;
+    let metadata_location = metadata.next_metadata_location(base_location);
+    let ((), files_written) =
+        CreatedFiles::new(io).guard(|io| metadata.write_to(io, &metadata_location))?;
+    Ok(Published {
+        expired_metadata_files: expired_metadata_files(base, &metadata),
+        metadata,
+        metadata_location,
+        files_written,
+        superseded_manifests: Vec::new(),
+    })
+}
+
+/// What the steps of publishing share.
+pub struct Context<'a> {
+    pub io: &'a dyn FileIo,
+    pub base: &'a TableMetadata,
+    pub names: ManifestNames,
+}
+
+impl Context<'_> {
+    /// The partition spec of a manifest's files, and a schema that has the columns it needs.
+    pub fn schema_and_spec(
+        &self,
+        manifest: &ManifestFile,
+    ) -> Result<(SchemaRef, PartitionSpecRef)> {
+        let spec_id = manifest.partition_spec_id;
+        let spec = self.base.partition_spec(spec_id).ok_or_else(|| {
+            let reason = format!("the table has no partition spec {spec_id}");
+            Error::invalid_metadata(&*manifest.manifest_path, "partition-spec-id", reason)
+        })?;
+        let has_sources = |schema: &&SchemaRef| {
+            let is_there = |id| matches!(schema.type_of(id), Some(Type::Primitive(_)));
+            spec.fields.iter().all(|field| is_there(field.source_id))
+        };
+        let current = self.base.current_schema();
+        let schema = current
+            .filter(has_sources)
+            .or_else(|| self.base.schemas.iter().rev().find(has_sources))
+            .or(current)
+            .ok_or_else(|| Error::invalid_argument("publish", "the table has no current schema"))?;
+        Ok((Arc::clone(schema), Arc::clone(spec)))
+    }
+}
+
+fn check_writable(base: &TableMetadata) -> Result<()> {
+    match base.format_version {
+        FormatVersion::V1 | FormatVersion::V2 => Ok(()),
+        FormatVersion::V3 => {
+            let version = base.format_version.number();
+            Err(Error::unsupported(format!(
+                "writing table format version {version}"
+            )))
+        }
+    }
+}
+
+/// Writes the new snapshot's manifests and their list.
+fn write_snapshot(
+    mut context: Context<'_>,
+    prepared: &PreparedSnapshot,
+    now_ms: i64,
+) -> Result<(Snapshot, Vec<ManifestFile>)> {
+    let base = context.base;
+    let parent = base.current_snapshot();
+    let inherited = match parent {
+        None => Vec::new(),
+        Some(parent) => read_snapshot_manifests(context.io, parent)?,
+    };
+    check_no_new_deletes(context.io, prepared, &inherited)?;
+    let filtered = filter_manifests(&mut context, prepared, inherited)?;
+    let mut manifests = prepared.manifests.clone();
+    manifests.extend(filtered.manifests);
+    let mut manifests = merge_manifests(&mut context, prepared, manifests)?;
+    manifests
+        .iter_mut()
+        .try_for_each(|manifest| count_entries(context.io, manifest))?;
+
+    let sequence_number = base
+        .last_sequence_number
+        .checked_add(1)
+        .ok_or_else(|| Error::invalid_argument("publish", "sequence numbers are used up"))?;
+    let snapshot_id = prepared.snapshot_id;
+    let parent_snapshot_id = parent.map(|parent| parent.snapshot_id);
+    let list = format!(
+        "{}/metadata/snap-{snapshot_id}-1-{}.avro",
+        base.location,
+        Uuid::new_v4()
+    );
+    let header = ManifestListHeader {
+        snapshot_id,
+        parent_snapshot_id,
+        sequence_number,
+    };
+    let manifests = write_manifest_list(context.io, &list, header, manifests)?;
+    let snapshot = Snapshot {
+        snapshot_id,
+        parent_snapshot_id,
+        sequence_number,
+        timestamp_ms: now_ms.max(base.last_updated_ms),
+        manifest_list: Some(list),
+        summary: summarize(prepared, &filtered.removed, parent.map(|parent| &***parent)),
+        schema_id: Some(prepared.schema_id).filter(|&id| base.schema(id).is_some()),
+        ..Snapshot::default()
+    };
+    Ok((snapshot, manifests))
+}
+
+/// Counts the entries of a manifest whose version 1 writer did not.
+fn count_entries(io: &dyn FileIo, manifest: &mut ManifestFile) -> Result<()> {
+    if manifest.has_all_counts() {
+        return Ok(());
+    }
+    let (mut files, mut rows) = ([0_i32; 3], [0_i64; 3]);
+    for entry in read_manifest(io, manifest)? {
+        let status = entry.status.code() as usize;
+        files[status] += 1;
+        rows[status] += entry.data_file.record_count;
+    }
+    let at = |status: ManifestStatus| status.code() as usize;
+    manifest.added_files_count = Some(files[at(ManifestStatus::Added)]);
+    manifest.existing_files_count = Some(files[at(ManifestStatus::Existing)]);
+    manifest.deleted_files_count = Some(files[at(ManifestStatus::Deleted)]);
+    manifest.added_rows_count = Some(rows[at(ManifestStatus::Added)]);
+    manifest.existing_rows_count = Some(rows[at(ManifestStatus::Existing)]);
+    manifest.deleted_rows_count = Some(rows[at(ManifestStatus::Deleted)]);
+    Ok(())
+}
+
+fn snapshot_requirements(base: &TableMetadata) -> Vec<TableRequirement> {
+    vec![
+        TableRequirement::TableUuid(base.table_uuid),
+        TableRequirement::RefSnapshotId {
+            name: MAIN_BRANCH.to_owned(),
+            snapshot_id: base.current_snapshot_id,
+        },
+    ]
+}
+
+fn snapshot_updates(base: &TableMetadata, snapshot: Snapshot) -> Result<Vec<TableUpdate>> {
+    let id = snapshot.snapshot_id;
+    let main = match base.reference(MAIN_BRANCH) {
+        Some(main) => SnapshotReference {
+            snapshot_id: id,
+            ..main.clone()
+        },
+        None => SnapshotReference::branch(id),
+    };
+    let mut updates = upgrade_updates(base);
+    updates.push(TableUpdate::AddSnapshot(Arc::new(StoredSnapshot::new(
+        snapshot,
+    )?)));
+    updates.push(TableUpdate::SetSnapshotRef {
+        name: MAIN_BRANCH.to_owned(),
+        reference: main,
+    });
+    Ok(updates)
+}
+
+/// What makes a version 1 table one of version 2.
+fn upgrade_updates(base: &TableMetadata) -> Vec<TableUpdate> {
+    let mut updates = Vec::new();
+    if base.table_uuid.is_nil() {
+        updates.push(TableUpdate::AssignUuid(Uuid::new_v4()));
+    }
+    if base.format_version < FormatVersion::V2 {
+        updates.push(TableUpdate::UpgradeFormatVersion(FormatVersion::V2));
+    }
+    updates
+}
+
+fn expired_metadata_files(base: &TableMetadata, metadata: &TableMetadata) -> Vec<String> {
+    let wanted = metadata
+        .properties
+        .get(DELETE_AFTER_COMMIT)
+        .is_some_and(|text| text.eq_ignore_ascii_case("true"));
+    if !wanted {
+        return Vec::new();
+    }
+    let kept: HashSet<&str> = metadata
+        .metadata_log
+        .iter()
+        .map(|entry| entry.metadata_file.as_str())
+        .collect();
+    let old = base.metadata_log.iter().map(|entry| &entry.metadata_file);
+    old.filter(|file| !kept.contains(file.as_str()))
+        .cloned()
+        .collect()
+}
