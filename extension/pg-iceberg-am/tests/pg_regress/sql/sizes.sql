@@ -38,6 +38,10 @@ CREATE MATERIALIZED VIEW m USING iceberg AS SELECT g FROM generate_series(1, 100
 SELECT pg_relation_size('of_session') > 0 AS temporary, pg_relation_size('m') > 0 AS matview;
 SELECT pg_relation_size(0) IS NULL AS gone;
 SELECT count(pg_total_relation_size(oid)) = count(*) AS all_answer FROM pg_class WHERE relkind IN ('r', 'm', 't') AND relnamespace = 'test_sizes'::regnamespace;
+-- Everything in pg_class answers: indexes, views, sequences and all that has no size.
+SELECT count(pg_relation_size(oid)) = count(*) AS relation, count(pg_table_size(oid)) = count(*) AS table_size,
+    count(pg_total_relation_size(oid)) = count(*) AS total, count(pg_relation_size(oid, 'fsm')) = count(*) AS fsm, count(pg_indexes_size(oid)) = count(*) AS indexes
+FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace;
 -- What psql shows with \dt+.
 SELECT pg_size_pretty(pg_table_size('same')) ~ '^\d+ (bytes|kB|MB)$' AS pretty;
 SELECT pg_relation_filenode('t') IS NOT NULL AS has_filenode, pg_relation_filepath('m') IS NOT NULL AS has_path;

@@ -63,6 +63,15 @@ SELECT put(10), put(11), (SELECT count(*) FROM t) AS of_statement;
 SELECT put(g) FROM generate_series(12, 14) g;
 SELECT count(*) FROM t WHERE put(15) > 0 AND id < 3;
 SELECT count(*) FROM t;
+-- Rows of an outer and of an inner statement come in turn.
+CREATE TABLE turns (n int, rows_then text) USING iceberg;
+CREATE FUNCTION inner_row(n int) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
+BEGIN
+    INSERT INTO turns VALUES (100 + n, (SELECT count(*) FROM turns));
+    RETURN (SELECT count(*) FROM turns);
+END $$;
+INSERT INTO turns SELECT g, inner_row(g) FROM generate_series(1, 6) g WHERE (SELECT count(*) FROM turns) = 0;
+SELECT string_agg(n || ': ' || rows_then, ', ' ORDER BY n) FROM turns;
 WITH a AS (INSERT INTO t VALUES (20, 'cte') RETURNING id), b AS (INSERT INTO u SELECT id FROM a RETURNING id)
 SELECT (SELECT count(*) FROM t WHERE id = 20) AS t, (SELECT count(*) FROM u WHERE id = 20) AS u, (SELECT id FROM b) AS b;
 SELECT (SELECT count(*) FROM t WHERE id = 20) AS t, (SELECT count(*) FROM u WHERE id = 20) AS u;
