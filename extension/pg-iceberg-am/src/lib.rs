@@ -1,1 +1,40 @@
-//! Under construction.
+//! pg_iceberg_am: Apache Iceberg tables as PostgreSQL tables.
+//!
+//! The crate is thin: PostgreSQL's side is pg-lakebase-core, values are pg-arrow-conv, the format is
+//! iceberg-lite. What lives here is what joins them: which storage a table has, what a transaction
+//! has done to it, and how that becomes an Iceberg commit. `ARCHITECTURE.md` draws the whole.
+
+#![allow(unsafe_code, reason = "this crate calls PostgreSQL; each block says why it may")]
+
+mod bindings;
+mod catalog;
+mod ddl;
+mod error;
+mod guc;
+mod handler;
+mod inspect;
+mod maintenance;
+mod modify;
+mod planner;
+mod scan;
+mod schema;
+mod storage;
+mod transaction;
+mod write;
+
+use pgrx::prelude::*;
+
+::pgrx::pg_module_magic!(name, version);
+
+extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
+extension_sql_file!("../sql/views.sql", name = "views", finalize);
+
+/// Called once in each process that loads the library.
+#[pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    guc::register();
+    transaction::register();
+    if let Err(error) = ddl::register().and_then(|()| planner::register()) {
+        error.raise();
+    }
+}

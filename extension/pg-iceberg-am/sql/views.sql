@@ -1,0 +1,29 @@
+-- What users look at. The functions are in src/inspect.rs.
+CREATE VIEW lakebase.iceberg_tables AS
+SELECT c.oid::regclass AS relation,
+       n.nspname::text AS table_namespace,
+       c.relname::text AS table_name,
+       lakebase.iceberg_location(c.oid::regclass) AS location,
+       lakebase.iceberg_location(c.oid::regclass) || '/' || p.metadata_location AS metadata_location,
+       p.snapshot_id,
+       coalesce(p.row_count, 0) AS row_count,
+       coalesce(p.file_count, 0) AS file_count,
+       coalesce(p.total_bytes, 0) AS total_bytes
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'iceberg'
+  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+  LEFT JOIN lakebase.iceberg_pointer p
+    ON p.relfilenumber = c.relfilenode
+   AND p.tablespace = CASE c.reltablespace WHEN 0 THEN d.dattablespace ELSE c.reltablespace END
+   AND p.backend = CASE c.relpersistence
+                        WHEN 't' THEN pg_catalog.substring(n.nspname::text, 'pg_temp_(\d+)')::int4
+                        ELSE -1
+                   END
+ WHERE c.relkind IN ('r', 'm');
+
+COMMENT ON VIEW lakebase.iceberg_tables IS
+    'Iceberg tables of this database, each with its current metadata file as this statement sees it';
+
+GRANT USAGE ON SCHEMA lakebase TO PUBLIC;
+GRANT SELECT ON lakebase.iceberg_tables TO PUBLIC;

@@ -1,0 +1,30 @@
+//! Functions of PostgreSQL that pgrx does not bind, guarded as pgrx guards its own: an ERROR comes
+//! back as an unwinding panic.
+
+use pgrx::pg_sys;
+use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
+
+mod raw {
+    use pgrx::pg_sys;
+
+    unsafe extern "C-unwind" {
+        pub fn find_all_inheritors(
+            parent: pg_sys::Oid,
+            lockmode: pg_sys::LOCKMODE,
+            numparents: *mut *mut pg_sys::List,
+        ) -> *mut pg_sys::List;
+        pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool;
+    }
+}
+
+/// The relation and all that inherit from it, as a list of oids (`catalog/pg_inherits.h`).
+pub fn find_all_inheritors(parent: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> *mut pg_sys::List {
+    // SAFETY: declared as in the header; a null pointer says that the counts are not wanted.
+    unsafe { pg_guard_ffi_boundary(|| raw::find_all_inheritors(parent, lockmode, std::ptr::null_mut())) }
+}
+
+/// Whether a collation sorts by bytes (`utils/pg_locale.h`).
+pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool {
+    // SAFETY: declared as in the header.
+    unsafe { pg_guard_ffi_boundary(|| raw::lc_collate_is_c(collation)) }
+}

@@ -1,0 +1,39 @@
+//! The extension's own catalog: one pointer row for each table's storage; and what is cached of the
+//! metadata they point to.
+
+pub mod cache;
+mod pointer;
+
+pub use pointer::{LockedPointer, Pointer, PointerCatalog};
+
+use pg_lakebase_core::relation::Relation;
+use pgrx::pg_sys;
+
+/// Whether a table or materialised view is kept by the access method `iceberg`.
+pub fn is_iceberg(rel: Relation<'_>) -> bool {
+    let am = rel.am_oid();
+    am != pg_sys::InvalidOid && am == access_method()
+}
+
+/// Whether `relid` is an Iceberg table or materialised view; false when there is no such relation.
+pub fn is_iceberg_relid(relid: pg_sys::Oid) -> bool {
+    // SAFETY: look-ups in the system cache; the tuple is read before it is released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, relid.into());
+        if tuple.is_null() {
+            return false;
+        }
+        let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+        let (am, kind) = ((*class).relam, (*class).relkind as u8);
+        pg_sys::ReleaseSysCache(tuple);
+        matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_MATVIEW)
+            && am != pg_sys::InvalidOid
+            && am == access_method()
+    }
+}
+
+/// Oid of the access method; `InvalidOid` where the extension is not created.
+fn access_method() -> pg_sys::Oid {
+    // SAFETY: a look-up in the system cache.
+    unsafe { pg_sys::get_am_oid(c"iceberg".as_ptr(), true) }
+}

@@ -1,0 +1,274 @@
+//! The pointer row: which metadata file is a table's current one.
+//!
+//! `lakebase.iceberg_pointer` is an ordinary heap table, so a pointer is MVCC data: a statement
+//! follows the pointer its snapshot sees, and PostgreSQL's commit record decides whether a new
+//! pointer counts. Rows are written here and nowhere else, by the same functions that write
+//! PostgreSQL's catalogs (`CatalogTupleInsert` and its siblings).
+
+use std::ffi::CStr;
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::snapshot::Snapshot;
+use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
+
+use crate::storage::StorageKey;
+
+const SCHEMA: &CStr = c"lakebase";
+const TABLE: &CStr = c"iceberg_pointer";
+
+/// Columns of `lakebase.iceberg_pointer`, in order; `sql/bootstrap.sql` creates it.
+const NATTS: usize = 8;
+
+/// What a pointer row says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pointer {
+    /// Current metadata file, relative to the table's directory; `None` for a table that is empty
+    /// and has no metadata file (a temporary table after ON COMMIT DELETE ROWS).
+    pub metadata_location: Option<String>,
+    /// The metadata's current snapshot.
+    pub snapshot_id: Option<i64>,
+    /// Rows in the current snapshot.
+    pub row_count: i64,
+    /// Data files in the current snapshot.
+    pub file_count: i64,
+    /// Bytes of the current snapshot's data files.
+    pub total_bytes: i64,
+}
+
+/// A pointer row that this transaction has locked and will replace.
+pub struct LockedPointer {
+    /// The row's latest committed version.
+    pub pointer: Pointer,
+    tid: pg_sys::ItemPointerData,
+}
+
+/// The open pointer table.
+pub struct PointerCatalog {
+    rel: pg_sys::Relation,
+    index: pg_sys::Oid,
+    lockmode: pg_sys::LOCKMODE,
+}
+
+impl PointerCatalog {
+    /// Opens the pointer table for reading; `None` while the extension is being created or dropped.
+    pub fn open() -> Option<Self> {
+        Self::open_with(pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+    }
+
+    /// Opens the pointer table for writing; `None` as for [`Self::open`].
+    pub fn open_for_update() -> Option<Self> {
+        Self::open_with(pg_sys::RowExclusiveLock as pg_sys::LOCKMODE)
+    }
+
+    fn open_with(lockmode: pg_sys::LOCKMODE) -> Option<Self> {
+        // SAFETY: name look-ups in the system caches with NUL-terminated names; the relation is
+        // opened under a lock and closed by `Drop`, or by the resource owner after an error.
+        unsafe {
+            let namespace = pg_sys::get_namespace_oid(SCHEMA.as_ptr(), true);
+            if namespace == pg_sys::InvalidOid {
+                return None;
+            }
+            let relid = pg_sys::get_relname_relid(TABLE.as_ptr(), namespace);
+            if relid == pg_sys::InvalidOid {
+                return None;
+            }
+            let rel = pg_sys::try_table_open(relid, lockmode);
+            if rel.is_null() {
+                return None;
+            }
+            let index = pg_sys::RelationGetPrimaryKeyIndex(rel);
+            Some(Self {
+                rel,
+                index,
+                lockmode,
+            })
+        }
+    }
+
+    /// The row of `key` that `snapshot` sees; without a snapshot, the latest committed one or this
+    /// transaction's own.
+    pub fn find(&self, key: &StorageKey, snapshot: Option<Snapshot>) -> PgResult<Option<Pointer>> {
+        self.scan(key, snapshot, |rel, tuple| read(rel, tuple))
+    }
+
+    /// Adds the row of a storage made by this transaction.
+    pub fn insert(&self, key: &StorageKey, pointer: &Pointer) -> PgResult<()> {
+        self.write(key, pointer, |rel, tuple| {
+            // SAFETY: `tuple` was formed for this relation's descriptor.
+            unsafe { pg_sys::CatalogTupleInsert(rel, tuple) }
+        });
+        Ok(())
+    }
+
+    /// Locks the latest version of the row of `key`, waiting for whoever is publishing now.
+    pub fn lock(&self, key: &StorageKey) -> PgResult<LockedPointer> {
+        loop {
+            pg_lakebase_core::interrupt::check();
+            let found = self.scan(key, None, |rel, tuple| {
+                // SAFETY: the scan's tuple is valid here; what is locked is its TID, in a copy of
+                // the header that `heap_lock_tuple` points at the buffer it pins.
+                unsafe {
+                    let mut target = pg_sys::HeapTupleData {
+                        t_self: (*tuple).t_self,
+                        ..Default::default()
+                    };
+                    let mut buffer = pg_sys::InvalidBuffer as pg_sys::Buffer;
+                    let mut failure = pg_sys::TM_FailureData::default();
+                    let result = pg_sys::heap_lock_tuple(
+                        rel,
+                        &mut target,
+                        pg_sys::GetCurrentCommandId(true),
+                        pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
+                        pg_sys::LockWaitPolicy::LockWaitBlock,
+                        false,
+                        &mut buffer,
+                        &mut failure,
+                    );
+                    let locked = (result == pg_sys::TM_Result::TM_Ok).then(|| {
+                        read(rel, &mut target).map(|pointer| LockedPointer {
+                            pointer,
+                            tid: target.t_self,
+                        })
+                    });
+                    if buffer != pg_sys::InvalidBuffer as pg_sys::Buffer {
+                        pg_sys::ReleaseBuffer(buffer);
+                    }
+                    locked.transpose()
+                }
+            })?;
+            match found {
+                Some(Some(locked)) => return Ok(locked),
+                // Replaced while we waited: the new version is committed now, look again.
+                Some(None) => continue,
+                None => {
+                    return Err(PgError::new(
+                        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+                        format!("Iceberg storage {} has no pointer row", key.rel_number),
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Replaces a locked row.
+    pub fn replace(&self, key: &StorageKey, locked: LockedPointer, pointer: &Pointer) -> PgResult<()> {
+        let mut tid = locked.tid;
+        self.write(key, pointer, |rel, tuple| {
+            // SAFETY: as for `insert`; `tid` is the row version that this transaction has locked.
+            unsafe { pg_sys::CatalogTupleUpdate(rel, &mut tid, tuple) }
+        });
+        Ok(())
+    }
+
+    /// Removes the row of `key`, if there is one.
+    pub fn delete(&self, key: &StorageKey) -> PgResult<()> {
+        let found = self.scan(key, None, |_, tuple| {
+            // SAFETY: the scan's tuple is valid here.
+            Ok(unsafe { (*tuple).t_self })
+        })?;
+        if let Some(mut tid) = found {
+            // SAFETY: the caller holds the lock that dropping or rewriting the table takes, so
+            // nobody else replaces the row between the scan and here.
+            unsafe {
+                pg_sys::CatalogTupleDelete(self.rel, &mut tid);
+                pg_sys::CommandCounterIncrement();
+            }
+        }
+        Ok(())
+    }
+
+    fn scan<T>(
+        &self,
+        key: &StorageKey,
+        snapshot: Option<Snapshot>,
+        on_row: impl FnOnce(pg_sys::Relation, pg_sys::HeapTuple) -> PgResult<T>,
+    ) -> PgResult<Option<T>> {
+        // SAFETY: the keys match the columns' types (oid, oid, int4) and their equality functions;
+        // the scan ends before the relation is closed. A null snapshot asks for a fresh catalog
+        // snapshot (`GetCatalogSnapshot`), which any transaction may take, also in parallel mode.
+        unsafe {
+            let mut keys: [pg_sys::ScanKeyData; 3] = Default::default();
+            let oid_eq = pg_sys::F_OIDEQ.into();
+            let int4_eq = pg_sys::F_INT4EQ.into();
+            let equal = pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber;
+            let values = [
+                (1, oid_eq, pg_sys::Oid::from(key.rel_number).into_datum()),
+                (2, oid_eq, pg_sys::Oid::from(key.tablespace).into_datum()),
+                (3, int4_eq, key.backend.into_datum()),
+            ];
+            for (entry, (attnum, procedure, value)) in keys.iter_mut().zip(values) {
+                let value = value.unwrap_or(pg_sys::Datum::null());
+                pg_sys::ScanKeyInit(entry, attnum, equal, procedure, value);
+            }
+            let snapshot = snapshot.map_or(std::ptr::null_mut(), |s| s.as_ptr());
+            let scan = pg_sys::systable_beginscan(self.rel, self.index, true, snapshot, 3, keys.as_mut_ptr());
+            let tuple = pg_sys::systable_getnext(scan);
+            let result = if tuple.is_null() {
+                Ok(None)
+            } else {
+                on_row(self.rel, tuple).map(Some)
+            };
+            pg_sys::systable_endscan(scan);
+            result
+        }
+    }
+
+    fn write(&self, key: &StorageKey, pointer: &Pointer, store: impl FnOnce(pg_sys::Relation, pg_sys::HeapTuple)) {
+        let columns: [Option<pg_sys::Datum>; NATTS] = [
+            pg_sys::Oid::from(key.rel_number).into_datum(),
+            pg_sys::Oid::from(key.tablespace).into_datum(),
+            key.backend.into_datum(),
+            pointer.metadata_location.as_deref().and_then(IntoDatum::into_datum),
+            pointer.snapshot_id.into_datum(),
+            pointer.row_count.into_datum(),
+            pointer.file_count.into_datum(),
+            pointer.total_bytes.into_datum(),
+        ];
+        let nulls = columns.map(|column| column.is_none());
+        let values = columns.map(|column| column.unwrap_or(pg_sys::Datum::null()));
+        // SAFETY: values and nulls have the descriptor's length. The command counter is advanced so
+        // that a later step of this transaction (ON COMMIT DROP, say) sees and may replace the row.
+        unsafe {
+            let tuple = pg_sys::heap_form_tuple((*self.rel).rd_att, values.as_ptr(), nulls.as_ptr());
+            store(self.rel, tuple);
+            pg_sys::heap_freetuple(tuple);
+            pg_sys::CommandCounterIncrement();
+        }
+    }
+}
+
+impl Drop for PointerCatalog {
+    fn drop(&mut self) {
+        // While an error unwinds, the resource owner closes the relation, and calling into
+        // PostgreSQL is not safe.
+        if !std::thread::panicking() {
+            // SAFETY: opened by `open_with` and not closed since; the lock stays to the end of the
+            // transaction, as for any table that was written.
+            let lock = if self.lockmode == pg_sys::AccessShareLock as pg_sys::LOCKMODE {
+                self.lockmode
+            } else {
+                pg_sys::NoLock as pg_sys::LOCKMODE
+            };
+            // SAFETY: as above.
+            unsafe { pg_sys::table_close(self.rel, lock) }
+        }
+    }
+}
+
+/// Takes a pointer out of a row of the pointer table.
+fn read(rel: pg_sys::Relation, tuple: pg_sys::HeapTuple) -> PgResult<Pointer> {
+    let mut values = [pg_sys::Datum::null(); NATTS];
+    let mut nulls = [true; NATTS];
+    // SAFETY: the tuple is one of `rel`, whose descriptor has NATTS columns of these types.
+    unsafe {
+        pg_sys::heap_deform_tuple(tuple, (*rel).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
+        let int8 = |i: usize| i64::from_datum(values[i], nulls[i]);
+        Ok(Pointer {
+            metadata_location: String::from_datum(values[3], nulls[3]),
+            snapshot_id: int8(4),
+            row_count: int8(5).unwrap_or(0),
+            file_count: int8(6).unwrap_or(0),
+            total_bytes: int8(7).unwrap_or(0),
+        })
+    }
+}

@@ -1,0 +1,13 @@
+//! Tables being made, rewritten, dropped, and statements that are refused.
+
+mod object_access;
+pub mod storage;
+mod utility;
+
+use pg_lakebase_core::error::PgResult;
+
+/// Registers the hooks; called once, from `_PG_init`.
+pub fn register() -> PgResult<()> {
+    object_access::register()?;
+    utility::register()
+}

@@ -1,0 +1,72 @@
+//! New storage for a table, and filling it from the old.
+
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::relation::{Persistence, RelFileLocator, Relation};
+use pg_lakebase_core::slot::OwnedSlot;
+use pg_lakebase_core::table_am::{CopyCounts, Horizons};
+use pg_lakebase_core::{interrupt, storage, xact};
+
+use crate::modify;
+use crate::scan::{Projection, RowReader, TableView};
+use crate::storage::StorageKey;
+use crate::transaction;
+
+/// Makes an empty storage at `new` for `rel`; an old one that it replaces is dropped.
+///
+/// As heap does, an empty main fork is created through the storage manager: it keeps the
+/// relfilenumber taken, and its removal is PostgreSQL's own business. Transaction ids are never
+/// stored in an Iceberg table, so there is nothing to freeze.
+pub fn set_new_filelocator(rel: Relation<'_>, new: RelFileLocator, persistence: Persistence) -> PgResult<Horizons> {
+    let key = StorageKey::with_locator(rel, new);
+    storage::create(new, persistence);
+    if StorageKey::of(rel) != key {
+        // TRUNCATE of a table that was there before.
+        transaction::drop_storage(rel)?;
+    }
+    transaction::create_storage(rel, key)?;
+    Ok(Horizons::default())
+}
+
+/// Copies the rows of `rel` to a storage at `new` (ALTER TABLE SET TABLESPACE).
+pub fn copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
+    storage::create(new, rel.persistence());
+    let key = StorageKey::with_locator(rel, new);
+    transaction::create_storage(rel, key)?;
+    copy_rows(rel, |slot| {
+        modify::append(rel, key, std::iter::once(slot), xact::current_command_id(true)).map(|_| ())
+    })?;
+    transaction::drop_storage(rel)?;
+    storage::drop_at_commit(rel);
+    Ok(())
+}
+
+/// Copies the rows of `old` to `new` (VACUUM FULL): many small files become few.
+pub fn copy_for_cluster(old: Relation<'_>, new: Relation<'_>) -> PgResult<CopyCounts> {
+    let rows = copy_rows(old, |slot| {
+        modify::insert(new, std::iter::once(slot), xact::current_command_id(true))
+    })?;
+    Ok(CopyCounts {
+        num_tuples: rows as f64,
+        tups_vacuumed: 0.0,
+        tups_recently_dead: 0.0,
+    })
+}
+
+fn copy_rows(
+    from: Relation<'_>,
+    mut append: impl FnMut(&mut pg_lakebase_core::slot::Slot<'_>) -> PgResult<()>,
+) -> PgResult<u64> {
+    let view = TableView::resolve(from, None)?;
+    let projection = Projection::new(&view, |_| true)?;
+    let mut reader = RowReader::new(view, projection, None)?;
+    let mut owned = OwnedSlot::virtual_for(from.tuple_desc());
+    let mut slot = owned.slot();
+    let mut rows = 0;
+    while reader.next(&mut slot)? {
+        interrupt::check();
+        append(&mut slot)?;
+        rows += 1;
+    }
+    slot.clear();
+    Ok(rows)
+}

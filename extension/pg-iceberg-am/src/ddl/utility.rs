@@ -1,0 +1,135 @@
+//! Utility statements that Iceberg tables do not have are refused before they begin.
+//!
+//! What cannot be caught here (an index made by ATTACH PARTITION, say) fails in the access method's
+//! own callbacks. Statements that commit half-way (CREATE INDEX CONCURRENTLY) must be caught here.
+
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::hooks;
+use pgrx::pg_sys;
+
+use crate::bindings;
+use crate::catalog::is_iceberg_relid;
+use crate::modify::{INDEX_HINT, cannot};
+
+/// What to do instead of changing a table's columns.
+const COLUMNS_HINT: &str =
+    "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
+/// What to do instead of CLUSTER.
+const CLUSTER_HINT: &str = "Create a sorted copy with CREATE TABLE ... USING iceberg AS SELECT ... ORDER BY.";
+
+pub fn register() -> PgResult<()> {
+    hooks::register_process_utility(|call| {
+        // SAFETY: the statement is PostgreSQL's own and is only read.
+        unsafe { check(call.statement())? };
+        call.proceed();
+        Ok(())
+    })
+}
+
+/// Refuses `statement` if it is one that an Iceberg table it names does not have.
+///
+/// # Safety
+///
+/// `statement` is the utility statement that PostgreSQL is about to execute.
+unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
+    // SAFETY: the node is cast to the type that its tag names.
+    unsafe {
+        match (*statement).type_ {
+            pg_sys::NodeTag::T_IndexStmt => {
+                let statement = statement.cast::<pg_sys::IndexStmt>();
+                refuse((*statement).relation, "create an index on", INDEX_HINT)
+            }
+            pg_sys::NodeTag::T_ClusterStmt => {
+                let statement = statement.cast::<pg_sys::ClusterStmt>();
+                refuse((*statement).relation, "cluster", CLUSTER_HINT)
+            }
+            pg_sys::NodeTag::T_RenameStmt => {
+                let statement = statement.cast::<pg_sys::RenameStmt>();
+                if (*statement).renameType == pg_sys::ObjectType::OBJECT_COLUMN {
+                    refuse((*statement).relation, "rename a column of", COLUMNS_HINT)?;
+                }
+                Ok(())
+            }
+            pg_sys::NodeTag::T_AlterTableStmt => check_alter_table(statement.cast()),
+            _ => Ok(()),
+        }
+    }
+}
+
+unsafe fn check_alter_table(statement: *mut pg_sys::AlterTableStmt) -> PgResult<()> {
+    // SAFETY: a list of AlterTableCmd, each with a constraint where its subtype says so.
+    unsafe {
+        let commands = (*statement).cmds;
+        let count = if commands.is_null() { 0 } else { (*commands).length };
+        for index in 0..count {
+            let command = pg_sys::list_nth(commands, index).cast::<pg_sys::AlterTableCmd>();
+            let refusal = match (*command).subtype {
+                pg_sys::AlterTableType::AT_AddColumn => Some(("add a column to", COLUMNS_HINT)),
+                pg_sys::AlterTableType::AT_DropColumn => Some(("drop a column of", COLUMNS_HINT)),
+                pg_sys::AlterTableType::AT_AlterColumnType => Some(("change the type of a column of", COLUMNS_HINT)),
+                pg_sys::AlterTableType::AT_AddConstraint if needs_index((*command).def) => {
+                    Some(("create an index on", INDEX_HINT))
+                }
+                pg_sys::AlterTableType::AT_AddIndexConstraint => Some(("create an index on", INDEX_HINT)),
+                pg_sys::AlterTableType::AT_ClusterOn => Some(("cluster", CLUSTER_HINT)),
+                _ => None,
+            };
+            if let Some((what, hint)) = refusal {
+                refuse((*statement).relation, what, hint)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+unsafe fn needs_index(definition: *mut pg_sys::Node) -> bool {
+    // SAFETY: the definition of AT_AddConstraint is a Constraint.
+    unsafe {
+        !definition.is_null()
+            && (*definition).type_ == pg_sys::NodeTag::T_Constraint
+            && matches!(
+                (*definition.cast::<pg_sys::Constraint>()).contype,
+                pg_sys::ConstrType::CONSTR_PRIMARY
+                    | pg_sys::ConstrType::CONSTR_UNIQUE
+                    | pg_sys::ConstrType::CONSTR_EXCLUSION
+            )
+    }
+}
+
+/// Refuses to do `what` if `name`, a partition of it or a table that inherits from it is Iceberg.
+unsafe fn refuse(name: *mut pg_sys::RangeVar, what: &str, hint: &str) -> PgResult<()> {
+    match unsafe { first_iceberg(name) } {
+        Some(table) => Err(cannot(what, &table, hint)),
+        None => Ok(()),
+    }
+}
+
+unsafe fn first_iceberg(name: *mut pg_sys::RangeVar) -> Option<String> {
+    if name.is_null() {
+        return None;
+    }
+    let none = pg_sys::NoLock as pg_sys::LOCKMODE;
+    // SAFETY: look-ups by name and in pg_inherits. Without a lock the answer may be outdated at once,
+    // and then the access method's callbacks refuse.
+    unsafe {
+        let relid = pg_sys::RangeVarGetRelidExtended(
+            name,
+            none,
+            pg_sys::RVROption::RVR_MISSING_OK,
+            None,
+            std::ptr::null_mut(),
+        );
+        if relid == pg_sys::InvalidOid {
+            return None;
+        }
+        let family = bindings::find_all_inheritors(relid, none);
+        let count = if family.is_null() { 0 } else { (*family).length };
+        (0..count)
+            .map(|index| pg_sys::list_nth_oid(family, index))
+            .find(|&member| is_iceberg_relid(member))
+            .and_then(|member| {
+                let name = pg_sys::get_rel_name(member);
+                (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
+            })
+    }
+}

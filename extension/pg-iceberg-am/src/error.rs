@@ -1,0 +1,56 @@
+//! The one place where errors become SQLSTATE, message, detail and hint.
+
+use iceberg_lite::error::Error;
+use pg_arrow_conv::ConvError;
+use pg_lakebase_core::error::PgError;
+use pgrx::PgSqlErrorCode;
+
+/// Turns an error of a library into PostgreSQL's.
+pub fn to_pg_error(error: impl IntoPgError) -> PgError {
+    error.into_pg_error()
+}
+
+/// Errors that PostgreSQL users may meet.
+pub trait IntoPgError {
+    /// The error as PostgreSQL reports it.
+    fn into_pg_error(self) -> PgError;
+}
+
+impl IntoPgError for Error {
+    fn into_pg_error(self) -> PgError {
+        let sqlstate = match &self {
+            Error::Io { source, .. } => match source.raw_os_error() {
+                Some(libc::ENOSPC | libc::EDQUOT) => PgSqlErrorCode::ERRCODE_DISK_FULL,
+                Some(libc::ENOENT) => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
+                Some(libc::EACCES | libc::EPERM) => PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                Some(libc::ENFILE | libc::EMFILE) => PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+                _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
+            },
+            Error::Unsupported { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            Error::RequirementFailed { .. } | Error::CommitConflict { .. } => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            _ => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+        };
+        // The message says it all: what failed, and what each layer below said.
+        let mut message = self.to_string();
+        let mut source = std::error::Error::source(&self);
+        while let Some(cause) = source {
+            message.push_str(": ");
+            message.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        PgError::new(sqlstate, message)
+    }
+}
+
+impl IntoPgError for ConvError {
+    fn into_pg_error(self) -> PgError {
+        let mut error = PgError::new(self.sqlstate(), self.to_string());
+        if let Some(detail) = self.detail() {
+            error = error.with_detail(detail);
+        }
+        if let Some(hint) = self.hint() {
+            error = error.with_hint(hint);
+        }
+        error
+    }
+}

@@ -1,0 +1,81 @@
+//! The settings `pg_iceberg_am.*`.
+
+use std::ffi::CStr;
+
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+
+/// Size, in kilobytes, at which a data file is closed and the next one begun.
+static TARGET_FILE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
+/// Threads that encode a large data file.
+static ENCODER_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
+/// Level of zstd compression.
+static COMPRESSION_LEVEL: GucSetting<i32> = GucSetting::<i32>::new(3);
+/// Whether the planner may use the Iceberg scan node.
+static ENABLE_CUSTOM_SCAN: GucSetting<bool> = GucSetting::<bool>::new(true);
+
+/// Registers the settings; called once, from `_PG_init`.
+pub fn register() {
+    int(
+        c"pg_iceberg_am.target_file_size",
+        c"Size at which a data file is closed and the next one begun.",
+        &TARGET_FILE_SIZE,
+        1024,
+        16 * 1024 * 1024,
+        GucFlags::UNIT_KB,
+    );
+    int(
+        c"pg_iceberg_am.encoder_threads",
+        c"Worker threads that encode a large data file; 0 encodes in the backend itself.",
+        &ENCODER_THREADS,
+        0,
+        16,
+        GucFlags::default(),
+    );
+    int(
+        c"pg_iceberg_am.compression_level",
+        c"Level of zstd compression of data files.",
+        &COMPRESSION_LEVEL,
+        1,
+        22,
+        GucFlags::default(),
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_iceberg_am.enable_custom_scan",
+        c"Enables the planner's use of Iceberg scan nodes, which read only the columns needed.",
+        c"",
+        &ENABLE_CUSTOM_SCAN,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+}
+
+fn int(
+    name: &'static CStr,
+    description: &'static CStr,
+    setting: &'static GucSetting<i32>,
+    min: i32,
+    max: i32,
+    flags: GucFlags,
+) {
+    GucRegistry::define_int_guc(name, description, c"", setting, min, max, GucContext::Userset, flags);
+}
+
+/// Size in bytes at which a data file is closed.
+pub fn target_file_size() -> u64 {
+    u64::from(TARGET_FILE_SIZE.get().unsigned_abs()) * 1024
+}
+
+/// Number of threads that encode a large data file.
+pub fn encoder_threads() -> usize {
+    ENCODER_THREADS.get().unsigned_abs() as usize
+}
+
+/// Level of zstd compression.
+pub fn compression_level() -> i32 {
+    COMPRESSION_LEVEL.get()
+}
+
+/// Whether the planner may use the Iceberg scan node.
+pub fn enable_custom_scan() -> bool {
+    ENABLE_CUSTOM_SCAN.get()
+}

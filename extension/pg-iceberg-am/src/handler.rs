@@ -1,0 +1,185 @@
+//! The table access method: only wiring, in the order of `tableam.h`.
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::relation::{ForkNumber, Persistence, RelFileLocator, Relation};
+use pg_lakebase_core::slot::{Slot, SlotKind, Tid};
+use pg_lakebase_core::snapshot::Snapshot;
+use pg_lakebase_core::table_am::{
+    BlockStream, CopyCounts, DdlMethods, Horizons, IndexFetchMethods, InsertOptions, ModifyMethods, Operation,
+    ParallelScan, RelationMethods, RescanParams, SampleScan, ScanDirection, ScanFlags, ScanMethods, SizeEstimate,
+    SlotBatch, TableAm, VacuumParams,
+};
+use pg_lakebase_core::pg_table_am;
+use pgrx::pg_sys;
+
+use crate::scan::{RowAddress, TableScan};
+use crate::{ddl, maintenance, modify, scan};
+
+/// The access method `iceberg`.
+#[pg_table_am(handler = "iceberg_tableam_handler")]
+pub struct IcebergAm;
+
+impl TableAm for IcebergAm {
+    const NAME: &'static str = "iceberg";
+
+    fn slot_callbacks(_rel: Relation<'_>) -> SlotKind {
+        SlotKind::VirtualWithTid
+    }
+}
+
+impl ScanMethods for IcebergAm {
+    type Scan = TableScan;
+
+    fn scan_begin(
+        rel: Relation<'_>,
+        snapshot: Option<Snapshot<'_>>,
+        parallel: Option<ParallelScan>,
+        _flags: ScanFlags,
+    ) -> PgResult<TableScan> {
+        match parallel {
+            None => TableScan::begin(rel, snapshot),
+            Some(_) => Err(PgError::internal("Iceberg tables have no parallel sequential scan")),
+        }
+    }
+
+    fn scan_rescan(scan: &mut TableScan, _rel: Relation<'_>, _params: Option<RescanParams>) -> PgResult<()> {
+        scan.rescan();
+        Ok(())
+    }
+
+    fn scan_getnextslot(
+        scan: &mut TableScan,
+        _rel: Relation<'_>,
+        direction: ScanDirection,
+        slot: &mut Slot<'_>,
+    ) -> PgResult<bool> {
+        scan.next(direction, slot)
+    }
+
+    fn scan_analyze_next_block(scan: &mut TableScan, _rel: Relation<'_>, stream: BlockStream<'_>) -> PgResult<bool> {
+        scan.next_analyze_block(stream)
+    }
+
+    fn scan_analyze_next_tuple(
+        scan: &mut TableScan,
+        _rel: Relation<'_>,
+        live: &mut f64,
+        _dead: &mut f64,
+        slot: &mut Slot<'_>,
+    ) -> PgResult<bool> {
+        let found = scan.next_analyze_row(slot)?;
+        if found {
+            *live += 1.0;
+        }
+        Ok(found)
+    }
+
+    fn scan_sample_next_block(
+        scan: &mut TableScan,
+        _rel: Relation<'_>,
+        sampler: &mut SampleScan<'_>,
+    ) -> PgResult<bool> {
+        scan.next_sample_block(sampler)
+    }
+
+    fn scan_sample_next_tuple(
+        scan: &mut TableScan,
+        _rel: Relation<'_>,
+        sampler: &mut SampleScan<'_>,
+        slot: &mut Slot<'_>,
+    ) -> PgResult<bool> {
+        scan.next_sample_row(sampler, slot)
+    }
+}
+
+impl IndexFetchMethods for IcebergAm {}
+
+impl ModifyMethods for IcebergAm {
+    fn unsupported(operation: Operation, rel: Relation<'_>) -> PgError {
+        modify::unsupported(operation, &rel.name())
+    }
+
+    fn tuple_insert(
+        rel: Relation<'_>,
+        slot: &mut Slot<'_>,
+        cid: pg_sys::CommandId,
+        _options: InsertOptions,
+    ) -> PgResult<()> {
+        modify::insert(rel, std::iter::once(slot), cid)
+    }
+
+    fn multi_insert(
+        rel: Relation<'_>,
+        slots: &mut SlotBatch<'_>,
+        cid: pg_sys::CommandId,
+        _options: InsertOptions,
+    ) -> PgResult<()> {
+        modify::insert(rel, slots.iter_mut(), cid)
+    }
+
+    fn tuple_fetch_row_version(
+        rel: Relation<'_>,
+        tid: Tid,
+        snapshot: Snapshot<'_>,
+        slot: &mut Slot<'_>,
+    ) -> PgResult<bool> {
+        scan::fetch::fetch(rel, tid, snapshot, slot)
+    }
+
+    fn tuple_tid_valid(scan: &mut TableScan, _rel: Relation<'_>, tid: Tid) -> PgResult<bool> {
+        Ok(RowAddress::from_tid(tid).is_some_and(|address| scan.view().row_at(address).is_some()))
+    }
+
+    fn tuple_get_latest_tid(_scan: &mut TableScan, _rel: Relation<'_>, tid: Tid) -> PgResult<Tid> {
+        // Rows have no later versions yet.
+        Ok(tid)
+    }
+
+    fn tuple_satisfies_snapshot(_rel: Relation<'_>, _slot: &mut Slot<'_>, _snapshot: Snapshot<'_>) -> PgResult<bool> {
+        // Asked by foreign key triggers of rows just inserted; no row is ever deleted yet.
+        Ok(true)
+    }
+}
+
+impl DdlMethods for IcebergAm {
+    fn relation_set_new_filelocator(
+        rel: Relation<'_>,
+        new: RelFileLocator,
+        persistence: Persistence,
+    ) -> PgResult<Horizons> {
+        ddl::storage::set_new_filelocator(rel, new, persistence)
+    }
+
+    fn relation_nontransactional_truncate(rel: Relation<'_>) -> PgResult<()> {
+        crate::transaction::empty_storage(rel)
+    }
+
+    fn relation_copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
+        ddl::storage::copy_data(rel, new)
+    }
+
+    fn relation_copy_for_cluster(
+        old: Relation<'_>,
+        new: Relation<'_>,
+        _old_index: Option<Relation<'_>>,
+        _use_sort: bool,
+        _oldest_xmin: pg_sys::TransactionId,
+        _cutoffs: &mut Horizons,
+    ) -> PgResult<CopyCounts> {
+        ddl::storage::copy_for_cluster(old, new)
+    }
+
+    fn relation_vacuum(rel: Relation<'_>, _params: VacuumParams) -> PgResult<()> {
+        maintenance::vacuum::vacuum(rel)
+    }
+}
+
+impl RelationMethods for IcebergAm {
+    fn relation_size(rel: Relation<'_>, fork: ForkNumber) -> PgResult<u64> {
+        maintenance::size::relation_size(rel, fork)
+    }
+
+    fn relation_estimate_size(rel: Relation<'_>, _attr_widths: Option<&mut [i32]>) -> PgResult<SizeEstimate> {
+        maintenance::size::estimate(rel)
+    }
+}

@@ -1,0 +1,4 @@
+//! SQL functions of schema `lakebase`.
+
+mod metadata;
+mod sizes;

@@ -1,0 +1,4 @@
+//! Sizes, statistics and VACUUM.
+
+pub mod size;
+pub mod vacuum;

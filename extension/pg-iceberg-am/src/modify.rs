@@ -1,0 +1,87 @@
+//! Rows going in, and what cannot be done to them.
+
+use std::borrow::BorrowMut;
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::pgstat;
+use pg_lakebase_core::relation::Relation;
+use pg_lakebase_core::slot::Slot;
+use pg_lakebase_core::table_am::Operation;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use crate::scan::RowAddress;
+use crate::storage::StorageKey;
+use crate::transaction;
+
+/// Appends the rows in `slots` and gives each slot its TID.
+pub fn insert<'s, S>(rel: Relation<'_>, slots: impl Iterator<Item = S>, cid: pg_sys::CommandId) -> PgResult<()>
+where
+    S: BorrowMut<Slot<'s>>,
+{
+    let inserted = append(rel, StorageKey::of(rel), slots, cid)?;
+    pgstat::count_inserts(rel, inserted);
+    Ok(())
+}
+
+/// Appends the rows in `slots` to the storage `key` of `rel`, gives each slot its TID, and returns
+/// how many they were.
+pub fn append<'s, S>(
+    rel: Relation<'_>,
+    key: StorageKey,
+    slots: impl Iterator<Item = S>,
+    cid: pg_sys::CommandId,
+) -> PgResult<i64>
+where
+    S: BorrowMut<Slot<'s>>,
+{
+    transaction::with_writable_storage(rel, key, |storage, marks| {
+        let mut appended = 0;
+        for mut slot in slots {
+            let slot = slot.borrow_mut();
+            let row = {
+                let (values, nulls) = slot.load_all();
+                storage.rows.append(values, nulls, cid, marks)?
+            };
+            let address = RowAddress::pending(row).ok_or_else(|| {
+                PgError::new(
+                    PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                    "too many rows inserted into an Iceberg table in one transaction",
+                )
+            })?;
+            slot.set_tid(address.to_tid());
+            slot.set_table_oid(rel.oid());
+            appended += 1;
+        }
+        Ok(appended)
+    })
+}
+
+/// The error for an operation that Iceberg tables do not have.
+pub fn unsupported(operation: Operation, table: &str) -> PgError {
+    match operation {
+        Operation::TupleUpdate => cannot("update rows of", table, REWRITE_HINT),
+        Operation::TupleDelete => cannot("delete rows of", table, REWRITE_HINT),
+        Operation::TupleLock => cannot("lock rows of", table, LOCK_HINT),
+        Operation::TupleInsertSpeculative => cannot("use ON CONFLICT with", table, CONFLICT_HINT),
+        Operation::IndexFetch | Operation::IndexBuild | Operation::IndexValidate | Operation::IndexDelete => {
+            cannot("create an index on", table, INDEX_HINT)
+        }
+        _ => cannot("do this with", table, REWRITE_HINT),
+    }
+}
+
+/// "cannot <do something to> Iceberg table", with what to do instead.
+pub fn cannot(what: &str, table: &str, hint: &str) -> PgError {
+    PgError::feature_not_supported(format!("cannot {what} Iceberg table \"{table}\"")).with_hint(hint)
+}
+
+/// What to do instead of UPDATE, DELETE and MERGE.
+pub const REWRITE_HINT: &str =
+    "Write the rows to keep into a new table with CREATE TABLE ... USING iceberg AS SELECT, or TRUNCATE the table.";
+/// What to do instead of row locks.
+pub const LOCK_HINT: &str = "Use LOCK TABLE to keep others from writing.";
+/// What to do instead of ON CONFLICT.
+pub const CONFLICT_HINT: &str = "Select the rows to insert with WHERE NOT EXISTS (SELECT ...).";
+/// What to do instead of indexes and the constraints that need them.
+pub const INDEX_HINT: &str =
+    "Iceberg tables are searched by the column statistics of their files; leave the index, or the PRIMARY KEY, UNIQUE or EXCLUDE constraint, out.";

@@ -1,0 +1,130 @@
+//! The Iceberg scan node: a sequential scan that reads only the columns it needs, and of those only
+//! files, row groups and pages that may hold a row that the filters let through.
+
+use std::ffi::CStr;
+
+use iceberg_lite::expr::Predicate;
+use pg_lakebase_core::custom_scan::{
+    self, BeginContext, CustomScanProvider, Explainer, PathSpec, PrivateValue, ScanContext, offer_path,
+};
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::hooks::{self, RelPathlist};
+use pg_lakebase_core::slot::Slot;
+use pgrx::pg_sys;
+
+use super::predicate::Clauses;
+use crate::catalog::is_iceberg_relid;
+use crate::guc;
+use crate::scan::{Projection, RowReader, TableView};
+
+/// What reading fewer columns is taken to save of a sequential scan's cost.
+const COST_FACTOR: f64 = 0.9;
+
+struct IcebergScan;
+
+/// A running scan. Nothing is opened for a plain EXPLAIN.
+struct State {
+    reader: Option<RowReader>,
+    files: usize,
+    columns: usize,
+    filtered: bool,
+}
+
+pub fn register() -> PgResult<()> {
+    custom_scan::register::<IcebergScan>();
+    hooks::register_set_rel_pathlist(offer)
+}
+
+/// Offers the node wherever the planner considers a sequential scan of an Iceberg table.
+fn offer(call: &RelPathlist<'_>) -> PgResult<()> {
+    // SAFETY: the planner's own structures, valid during the hook; paths are read as their tags say.
+    unsafe {
+        let rte = call.rte;
+        if !guc::enable_custom_scan()
+            || (*rte).rtekind != pg_sys::RTEKind::RTE_RELATION
+            || !(*rte).tablesample.is_null()
+            || !is_iceberg_relid((*rte).relid)
+        {
+            return Ok(());
+        }
+        let paths = (*call.rel).pathlist;
+        let count = if paths.is_null() { 0 } else { (*paths).length };
+        let sequential = (0..count)
+            .map(|index| pg_sys::list_nth(paths, index).cast::<pg_sys::Path>())
+            .find(|&path| (*path).pathtype == pg_sys::NodeTag::T_SeqScan && (*path).param_info.is_null());
+        let Some(sequential) = sequential else {
+            return Ok(());
+        };
+        offer_path::<IcebergScan>(
+            call,
+            &PathSpec {
+                rows: (*sequential).rows,
+                startup_cost: (*sequential).startup_cost,
+                total_cost: (*sequential).total_cost * COST_FACTOR,
+                parallel_safe: true,
+                ..PathSpec::default()
+            },
+        )
+    }
+}
+
+impl CustomScanProvider for IcebergScan {
+    const NAME: &'static CStr = c"IcebergScan";
+
+    type State = State;
+
+    fn begin(context: &BeginContext<'_>, _private: Vec<PrivateValue>) -> PgResult<State> {
+        let scan = context.scan();
+        let view = TableView::resolve(scan.relation()?, scan.snapshot())?;
+        let needed = context.needed_columns()?;
+        let projection = Projection::new(&view, |attribute| needed.contains(attribute))?;
+        let predicate = predicate(context, &view);
+        let mut state = State {
+            reader: None,
+            files: view.segments.len(),
+            columns: projection.live_columns.len(),
+            filtered: predicate.is_some(),
+        };
+        if !context.explain_only() {
+            state.reader = Some(RowReader::new(view, projection, predicate)?);
+        }
+        Ok(state)
+    }
+
+    fn next(state: &mut State, _context: &ScanContext<'_>, slot: &mut Slot<'_>) -> PgResult<bool> {
+        match &mut state.reader {
+            Some(reader) => reader.next(slot),
+            None => Ok(false),
+        }
+    }
+
+    fn rescan(state: &mut State, _context: &ScanContext<'_>) -> PgResult<()> {
+        if let Some(reader) = &mut state.reader {
+            reader.rewind();
+        }
+        Ok(())
+    }
+
+    fn explain(state: &mut State, _context: &ScanContext<'_>, out: &mut Explainer<'_>) -> PgResult<()> {
+        if out.is_verbose() {
+            out.integer("Iceberg Columns", None, state.columns as i64);
+            out.integer("Iceberg Segments", None, state.files as i64);
+            out.boolean("Iceberg Filter", state.filtered);
+        }
+        Ok(())
+    }
+}
+
+/// What of the node's filters can be checked while reading.
+fn predicate(context: &BeginContext<'_>, view: &TableView) -> Option<Predicate> {
+    // SAFETY: the node's plan and execution state are valid while it begins.
+    unsafe {
+        let plan = context.plan();
+        let clauses = Clauses {
+            scanrelid: (*plan).scan.scanrelid as i32,
+            view,
+            params: (*context.scan().estate()).es_param_list_info,
+        };
+        clauses.conjunction((*plan).scan.plan.qual)
+    }
+}

@@ -1,0 +1,19 @@
+//! Reading Iceberg tables.
+//!
+//! [`TableView`] is what one snapshot sees of a table: committed data files and this transaction's
+//! own pending rows, as a list of segments. [`RowReader`] moves over the rows of a view in either
+//! direction and decodes them a batch at a time; everything that reads goes through it: the table
+//! access method's scans ([`TableScan`]), fetches by TID ([`fetch`]) and the planner's Iceberg scan
+//! node.
+
+mod address;
+pub mod fetch;
+mod reader;
+mod segment_reader;
+mod table_scan;
+mod view;
+
+pub use address::RowAddress;
+pub use reader::{Projection, RowReader};
+pub use table_scan::TableScan;
+pub use view::{Segment, SegmentSource, TableView, committed_segments, latest_pointer};

@@ -1,0 +1,346 @@
+//! Moving over the rows of a view.
+
+use iceberg_lite::expr::Predicate;
+use iceberg_lite::scan::{RowPositions, file_may_match};
+use pg_arrow_conv::from_arrow::BatchDecoder;
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::memory::{AllocSetSizes, MemoryContext, OwnedContext};
+use pg_lakebase_core::slot::Slot;
+
+use super::RowAddress;
+use super::segment_reader::{BATCH_ROWS, SegmentBatch, SegmentReader};
+use super::view::{SegmentSource, TableView};
+use crate::error::to_pg_error;
+use crate::schema::TableColumns;
+
+/// The columns that a reader decodes; the others read as NULL.
+#[derive(Clone, Debug)]
+pub struct Projection {
+    /// Positions among the live columns, ascending.
+    pub live_columns: Vec<usize>,
+    /// Their field ids.
+    pub field_ids: Vec<i32>,
+}
+
+impl Projection {
+    /// The live columns for whose attribute (from 0) `needed` says yes.
+    pub fn new(view: &TableView, needed: impl Fn(usize) -> bool) -> PgResult<Self> {
+        let ids = view.columns.field_ids(&view.schema)?;
+        let (live_columns, field_ids) = view
+            .columns
+            .columns
+            .iter()
+            .zip(ids)
+            .enumerate()
+            .filter(|(_, (column, _))| needed(column.attribute))
+            .map(|(live, (_, id))| (live, id))
+            .unzip();
+        Ok(Self {
+            live_columns,
+            field_ids,
+        })
+    }
+
+    /// For each attribute, the batch's column that holds it.
+    fn mapping(&self, columns: &TableColumns) -> Vec<Option<usize>> {
+        let mut mapping = vec![None; columns.natts];
+        for (position, &live) in self.live_columns.iter().enumerate() {
+            mapping[columns.columns[live].attribute] = Some(position);
+        }
+        mapping
+    }
+}
+
+/// Where the reader stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    /// Before the first row.
+    Start,
+    /// On a row of the loaded batch.
+    Row(usize),
+    /// Behind the last row of the loaded batch, or of the segment if none is loaded.
+    After,
+    /// Behind the last row of all.
+    End,
+}
+
+/// Reads the rows of a view, forward and backward.
+pub struct RowReader {
+    view: TableView,
+    projection: Projection,
+    mapping: Vec<Option<usize>>,
+    predicate: Option<Predicate>,
+    decoder: BatchDecoder,
+    context: OwnedContext,
+    /// The segment that `stream` and `loaded` belong to.
+    segment: usize,
+    /// Reads on behind `loaded`; none after a move that was not forward.
+    stream: Option<SegmentReader>,
+    loaded: Option<RowPositions>,
+    position: Position,
+}
+
+impl RowReader {
+    /// A reader that stands before the view's first row. With a predicate, rows that do not satisfy
+    /// it may be left out, and only forward moves are allowed.
+    pub fn new(view: TableView, projection: Projection, predicate: Option<Predicate>) -> PgResult<Self> {
+        let mapping = projection.mapping(&view.columns);
+        let mut types = vec![None; view.columns.natts];
+        for &live in &projection.live_columns {
+            let column = &view.columns.columns[live];
+            types[column.attribute] = Some(column.column_type.clone());
+        }
+        Ok(Self {
+            decoder: BatchDecoder::new(&types),
+            context: OwnedContext::create(MemoryContext::top(), "Iceberg batch", AllocSetSizes::Default),
+            view,
+            projection,
+            mapping,
+            predicate,
+            segment: 0,
+            stream: None,
+            loaded: None,
+            position: Position::Start,
+        })
+    }
+
+    /// The view being read.
+    pub fn view(&self) -> &TableView {
+        &self.view
+    }
+
+    /// Moves before the first row.
+    pub fn rewind(&mut self) {
+        self.segment = 0;
+        self.stream = None;
+        self.loaded = None;
+        self.position = Position::Start;
+    }
+
+    /// Moves to the next row and stores it; false behind the last one.
+    pub fn next(&mut self, slot: &mut Slot<'_>) -> PgResult<bool> {
+        loop {
+            match self.position {
+                Position::End => return Ok(false),
+                Position::Row(row) if row + 1 < self.loaded_rows() => {
+                    self.position = Position::Row(row + 1);
+                    self.store(row + 1, slot);
+                    return Ok(true);
+                }
+                Position::Start | Position::Row(_) | Position::After => {
+                    if !self.load_next()? {
+                        self.position = Position::End;
+                        return Ok(false);
+                    }
+                    self.position = Position::Row(0);
+                    self.store(0, slot);
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// Moves to the previous row and stores it; false before the first one.
+    pub fn previous(&mut self, slot: &mut Slot<'_>) -> PgResult<bool> {
+        debug_assert!(self.predicate.is_none(), "a filtered reader moves forward only");
+        let row = match self.position {
+            Position::Start => return Ok(false),
+            Position::Row(row) if row > 0 => row - 1,
+            Position::After if self.loaded.is_some() => self.loaded_rows() - 1,
+            Position::Row(_) | Position::After | Position::End => {
+                if !self.load_previous()? {
+                    self.rewind();
+                    return Ok(false);
+                }
+                self.loaded_rows() - 1
+            }
+        };
+        self.position = Position::Row(row);
+        self.store(row, slot);
+        Ok(true)
+    }
+
+    /// Stands so that [`Self::next`] gives the first row not before number `row` of the view.
+    pub fn seek(&mut self, row: u64) -> PgResult<()> {
+        debug_assert!(self.predicate.is_none(), "a filtered reader moves forward only");
+        let Some(segment) = self.view.segment_of(row) else {
+            self.position = Position::End;
+            self.stream = None;
+            self.loaded = None;
+            return Ok(());
+        };
+        let target = row - self.view.segments[segment].start;
+        // Reading on is cheaper than opening the file again when the row is near.
+        while segment == self.segment
+            && let Some(positions) = &self.loaded
+        {
+            let (first, last) = bounds(positions);
+            if (first..=last).contains(&target) {
+                let index = positions.iter().position(|position| position >= target).unwrap_or(0);
+                self.position = match index {
+                    0 => Position::Start,
+                    index => Position::Row(index - 1),
+                };
+                if index == 0 {
+                    // `next` must give the batch's first row again.
+                    self.open_stream(segment, target)?;
+                }
+                return Ok(());
+            }
+            let near = target > last && target - last <= 4 * BATCH_ROWS as u64 && self.stream.is_some();
+            if !near || !self.load_in_segment()? {
+                break;
+            }
+        }
+        self.open_stream(segment, target)?;
+        self.position = Position::After;
+        Ok(())
+    }
+
+    /// The address of the row the reader stands on.
+    fn address(&self, row: usize) -> Option<RowAddress> {
+        let position = self.loaded.as_ref()?.get(row)?;
+        Some(self.view.segments[self.segment].address.advance(position))
+    }
+
+    fn loaded_rows(&self) -> usize {
+        self.loaded.as_ref().map_or(0, |positions| positions.len())
+    }
+
+    fn store(&self, row: usize, slot: &mut Slot<'_>) {
+        slot.clear();
+        let (values, nulls) = slot.columns_mut();
+        self.decoder.fill(row, values, nulls);
+        slot.store_virtual();
+        if let Some(address) = self.address(row) {
+            slot.set_tid(address.to_tid());
+        }
+    }
+
+    /// Opens the stream of `segment` from position `from`, with nothing loaded.
+    fn open_stream(&mut self, segment: usize, from: u64) -> PgResult<()> {
+        self.loaded = None;
+        self.stream = None;
+        let rows = self.view.segments[segment].rows;
+        self.stream = Some(self.open(segment, from.min(rows)..rows)?);
+        self.segment = segment;
+        Ok(())
+    }
+
+    fn open(&self, segment: usize, range: std::ops::Range<u64>) -> PgResult<SegmentReader> {
+        SegmentReader::open(
+            &self.view,
+            &self.view.segments[segment],
+            range,
+            &self.projection,
+            self.predicate.as_ref(),
+        )
+    }
+
+    /// Loads the batch behind the present one, in this segment or a later one.
+    fn load_next(&mut self) -> PgResult<bool> {
+        if self.stream.is_none() {
+            // After a backward move, or at the start.
+            let from = match &self.loaded {
+                Some(positions) => bounds(positions).1 + 1,
+                None => 0,
+            };
+            let segment = match &self.loaded {
+                Some(_) => Some(self.segment),
+                None => (self.segment..self.view.segments.len()).find(|&segment| self.may_match(segment)),
+            };
+            let Some(segment) = segment else {
+                return Ok(false);
+            };
+            self.open_stream(segment, from)?;
+        }
+        loop {
+            if self.load_in_segment()? {
+                return Ok(true);
+            }
+            self.stream = None;
+            let Some(next) = (self.segment + 1..self.view.segments.len()).find(|&next| self.may_match(next)) else {
+                return Ok(false);
+            };
+            self.open_stream(next, 0)?;
+        }
+    }
+
+    /// Whether a segment may hold a row that satisfies the predicate, going by its file's statistics.
+    fn may_match(&self, segment: usize) -> bool {
+        match (&self.predicate, &self.view.segments[segment].source) {
+            (Some(predicate), SegmentSource::File(file)) => {
+                file_may_match(predicate, &self.view.schema, &file.data_file)
+            }
+            _ => true,
+        }
+    }
+
+    /// Loads the stream's next batch; false at its end.
+    fn load_in_segment(&mut self) -> PgResult<bool> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(false);
+        };
+        match stream.next()? {
+            Some(batch) => {
+                self.load(batch)?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Loads the batch before the present one, in this segment or an earlier one.
+    fn load_previous(&mut self) -> PgResult<bool> {
+        self.stream = None;
+        let mut before = match (&self.loaded, self.position) {
+            (Some(positions), Position::Row(_)) => bounds(positions).0,
+            _ => {
+                // Behind everything.
+                self.segment = self.view.segments.len();
+                0
+            }
+        };
+        loop {
+            while before == 0 {
+                let Some(segment) = self.segment.checked_sub(1) else {
+                    return Ok(false);
+                };
+                self.segment = segment;
+                before = self.view.segments[segment].rows;
+            }
+            let from = before.saturating_sub(BATCH_ROWS as u64);
+            let mut stream = self.open(self.segment, from..before)?;
+            // The range may come in several pieces; the last one borders on the present batch.
+            let mut last = None;
+            while let Some(batch) = stream.next()? {
+                last = Some(batch);
+            }
+            if let Some(batch) = last {
+                self.load(batch)?;
+                return Ok(true);
+            }
+            before = from;
+        }
+    }
+
+    fn load(&mut self, batch: SegmentBatch) -> PgResult<()> {
+        self.loaded = None;
+        // SAFETY: the slot that holds the previous batch's datums is filled anew or cleared before
+        // anyone looks at it: PostgreSQL's scan contract.
+        unsafe {
+            self.context.reset();
+            self.decoder
+                .load(&batch.batch, &self.mapping, self.context.context().as_ptr())
+                .map_err(to_pg_error)?;
+        }
+        self.loaded = Some(batch.positions);
+        Ok(())
+    }
+}
+
+/// The first and the last of the positions of a batch, which is never empty.
+fn bounds(positions: &RowPositions) -> (u64, u64) {
+    let first = positions.get(0).unwrap_or(0);
+    (first, positions.get(positions.len().saturating_sub(1)).unwrap_or(first))
+}

@@ -1,0 +1,135 @@
+//! The scans of the table access method.
+
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::relation::Relation;
+use pg_lakebase_core::slot::Slot;
+use pg_lakebase_core::snapshot::Snapshot;
+use pg_lakebase_core::table_am::{BlockStream, SampleScan, ScanDirection};
+
+use super::{Projection, RowReader, TableView};
+use crate::maintenance::size;
+
+/// Rows that TABLESAMPLE may take for one block: offsets are 16 bits, from 1.
+const MAX_SAMPLE_OFFSET: u64 = u16::MAX as u64 - 1;
+
+/// A scan over all columns: sequential, for TABLESAMPLE or for ANALYZE.
+///
+/// Sampling works on blocks. A table's virtual blocks divide its rows evenly: block `b` of `n` holds
+/// rows `b * rows / n` up to `(b + 1) * rows / n`, where `n` is what `relation_size` implies.
+pub struct TableScan {
+    reader: RowReader,
+    blocks: u32,
+    block: Option<Block>,
+}
+
+/// The virtual block being read.
+struct Block {
+    number: u32,
+    first: u64,
+    rows: u64,
+    next: u64,
+}
+
+impl TableScan {
+    /// Begins a scan of what `snapshot` sees.
+    pub fn begin(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
+        let view = TableView::resolve(rel, snapshot)?;
+        let projection = Projection::new(&view, |_| true)?;
+        Ok(Self {
+            blocks: size::blocks(rel)?,
+            reader: RowReader::new(view, projection, None)?,
+            block: None,
+        })
+    }
+
+    /// Begins again.
+    pub fn rescan(&mut self) {
+        self.reader.rewind();
+        self.block = None;
+    }
+
+    /// The view being scanned.
+    pub fn view(&self) -> &TableView {
+        self.reader.view()
+    }
+
+    /// Stores the next row in `direction`.
+    pub fn next(&mut self, direction: ScanDirection, slot: &mut Slot<'_>) -> PgResult<bool> {
+        match direction {
+            ScanDirection::Forward => self.reader.next(slot),
+            ScanDirection::Backward => self.reader.previous(slot),
+            ScanDirection::NoMovement => Ok(false),
+        }
+    }
+
+    /// Turns to the next block that ANALYZE has chosen.
+    pub fn next_analyze_block(&mut self, mut stream: BlockStream<'_>) -> PgResult<bool> {
+        match stream.next_block() {
+            Some(number) => {
+                self.enter(number)?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Stores the next row of the block.
+    pub fn next_analyze_row(&mut self, slot: &mut Slot<'_>) -> PgResult<bool> {
+        let Some(block) = &mut self.block else {
+            return Ok(false);
+        };
+        if block.next >= block.rows {
+            return Ok(false);
+        }
+        block.next += 1;
+        self.reader.next(slot)
+    }
+
+    /// Turns to the next block that the sampling method chooses.
+    pub fn next_sample_block(&mut self, sampler: &mut SampleScan<'_>) -> PgResult<bool> {
+        match sampler.next_block(self.blocks) {
+            Some(number) => {
+                self.enter(number)?;
+                Ok(true)
+            }
+            None => {
+                self.block = None;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Stores the next row of the block that the sampling method chooses.
+    pub fn next_sample_row(&mut self, sampler: &mut SampleScan<'_>, slot: &mut Slot<'_>) -> PgResult<bool> {
+        let Some(block) = &mut self.block else {
+            return Ok(false);
+        };
+        let rows = block.rows.min(MAX_SAMPLE_OFFSET) as u16;
+        let Some(offset) = sampler.next_tuple(block.number, rows) else {
+            return Ok(false);
+        };
+        let row = u64::from(offset) - 1;
+        if row != block.next {
+            self.reader.seek(block.first + row)?;
+        }
+        block.next = row + 1;
+        self.reader.next(slot)
+    }
+
+    fn enter(&mut self, number: u32) -> PgResult<()> {
+        let rows = u128::from(self.reader.view().rows());
+        let blocks = u128::from(self.blocks.max(1));
+        let bound = |number: u128| (number * rows / blocks) as u64;
+        let (first, end) = (bound(u128::from(number)), bound(u128::from(number) + 1));
+        if end > first {
+            self.reader.seek(first)?;
+        }
+        self.block = Some(Block {
+            number,
+            first,
+            rows: end - first,
+            next: 0,
+        });
+        Ok(())
+    }
+}

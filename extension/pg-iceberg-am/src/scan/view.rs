@@ -1,0 +1,211 @@
+//! What a snapshot sees of a table.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use iceberg_lite::scan::ScanFile;
+use iceberg_lite::spec::{Schema, TableMetadata};
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::relation::Relation;
+use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
+use pgrx::PgSqlErrorCode;
+
+use super::RowAddress;
+use crate::catalog::{Pointer, PointerCatalog, cache};
+use crate::schema::TableColumns;
+use crate::storage::{StorageKey, TableDirectory, VfdFileIo};
+use crate::transaction;
+
+/// Rows that lie together: a data file, or a batch in memory.
+#[derive(Clone)]
+pub struct Segment {
+    /// Number of rows in the view before this segment, counting deleted ones.
+    pub start: u64,
+    /// Number of rows, counting deleted ones.
+    pub rows: u64,
+    /// Address of the first row.
+    pub address: RowAddress,
+    /// Where the rows are.
+    pub source: SegmentSource,
+}
+
+/// Where the rows of a segment are.
+#[derive(Clone)]
+pub enum SegmentSource {
+    /// A data file.
+    File(Arc<ScanFile>),
+    /// Rows in memory, of all the table's live columns.
+    Batch(RecordBatch),
+}
+
+/// The rows of a table that one snapshot sees.
+#[derive(Clone)]
+pub struct TableView {
+    /// The table's columns.
+    pub columns: Arc<TableColumns>,
+    /// The Iceberg schema of the snapshot.
+    pub schema: Arc<Schema>,
+    /// The metadata of the snapshot; none if nothing is committed.
+    pub metadata: Option<Arc<TableMetadata>>,
+    /// Files of the storage.
+    pub io: VfdFileIo,
+    /// The rows, in order of their addresses.
+    pub segments: Arc<Vec<Segment>>,
+}
+
+impl TableView {
+    /// What `snapshot` sees of `rel`.
+    ///
+    /// An MVCC snapshot sees the pointer row it sees, and the transaction's own rows of earlier
+    /// commands. Any other snapshot, and none, sees the latest committed state and all own rows.
+    pub fn resolve(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
+        let key = StorageKey::of(rel);
+        let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
+        let curcid = snapshot.map(|snapshot| snapshot.cur_cid());
+        let own = transaction::with_storage(&key, |storage, marks| {
+            Ok::<_, PgError>(Own {
+                columns: Arc::clone(&storage.columns),
+                schema: Arc::clone(&storage.schema),
+                io: storage.io.clone(),
+                hides_committed: storage.created || storage.emptied,
+                pending: storage.rows.view(curcid, marks)?,
+            })
+        })
+        .transpose()?;
+        let pointer = match &own {
+            Some(own) if own.hides_committed => None,
+            _ => find_pointer(&key, snapshot)?,
+        };
+        let io = match &own {
+            Some(own) => own.io.clone(),
+            None => VfdFileIo::new(TableDirectory::of(&key), false),
+        };
+        let metadata = pointer
+            .and_then(|pointer| pointer.metadata_location)
+            .map(|location| cache::metadata(&io, &location).map(|metadata| (location, metadata)))
+            .transpose()?;
+        let columns = match &own {
+            Some(own) => Arc::clone(&own.columns),
+            None => Arc::new(TableColumns::resolve(rel.tuple_desc())?),
+        };
+        let schema = match (&metadata, &own) {
+            (Some((_, metadata)), _) => cache::current_schema(metadata)?,
+            (None, Some(own)) => Arc::clone(&own.schema),
+            (None, None) => Arc::new(columns.iceberg_schema()?),
+        };
+        let committed = match &metadata {
+            Some((location, metadata)) => cache::segments(&io, location, metadata)?,
+            None => Arc::default(),
+        };
+        let segments = match own {
+            Some(own) if own.pending.rows > 0 => append_pending(&committed, own.pending)?,
+            _ => committed,
+        };
+        Ok(Self {
+            columns,
+            schema,
+            metadata: metadata.map(|(_, metadata)| metadata),
+            io,
+            segments,
+        })
+    }
+
+    /// Number of rows, counting deleted ones.
+    pub fn rows(&self) -> u64 {
+        self.segments.last().map_or(0, |segment| segment.start + segment.rows)
+    }
+
+    /// Index of the segment that holds row number `row` of the view.
+    pub fn segment_of(&self, row: u64) -> Option<usize> {
+        let index = self.segments.partition_point(|segment| segment.start + segment.rows <= row);
+        (index < self.segments.len()).then_some(index)
+    }
+
+    /// Number, in the view, of the row at `address`.
+    pub fn row_at(&self, address: RowAddress) -> Option<u64> {
+        let index = self.segments.partition_point(|segment| segment.address <= address);
+        let segment = self.segments.get(index.checked_sub(1)?)?;
+        let row = address.rows_from(segment.address)?;
+        (row < segment.rows).then_some(segment.start + row)
+    }
+}
+
+/// What the transaction itself knows of a storage.
+struct Own {
+    columns: Arc<TableColumns>,
+    schema: Arc<Schema>,
+    io: VfdFileIo,
+    hides_committed: bool,
+    pending: transaction::PendingView,
+}
+
+/// The latest pointer of `rel`, committed or this transaction's own.
+pub fn latest_pointer(rel: Relation<'_>) -> PgResult<Option<Pointer>> {
+    find_pointer(&StorageKey::of(rel), None)
+}
+
+fn find_pointer(key: &StorageKey, snapshot: Option<Snapshot<'_>>) -> PgResult<Option<Pointer>> {
+    match PointerCatalog::open() {
+        Some(catalog) => catalog.find(key, snapshot),
+        None => Ok(None),
+    }
+}
+
+/// The segments of committed data files, in the order given.
+pub fn committed_segments(files: Vec<ScanFile>) -> PgResult<Vec<Segment>> {
+    let mut start = 0;
+    files
+        .into_iter()
+        .map(|file| {
+            let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
+            let segment = Segment {
+                start,
+                rows,
+                address: RowAddress::committed(start + rows)
+                    .and(RowAddress::committed(start))
+                    .ok_or_else(too_many_rows)?,
+                source: SegmentSource::File(Arc::new(file)),
+            };
+            start += rows;
+            Ok(segment)
+        })
+        .collect()
+}
+
+fn append_pending(committed: &[Segment], pending: transaction::PendingView) -> PgResult<Arc<Vec<Segment>>> {
+    let base = committed.last().map_or(0, |segment| segment.start + segment.rows);
+    let mut segments = committed.to_vec();
+    let mut add = |first: u64, rows: u64, source: SegmentSource| {
+        let rows = rows.min(pending.rows - first);
+        segments.push(Segment {
+            start: base + first,
+            rows,
+            address: RowAddress::pending(first + rows)
+                .and(RowAddress::pending(first))
+                .ok_or_else(too_many_rows)?,
+            source,
+        });
+        Ok::<_, PgError>(())
+    };
+    for file in &pending.files {
+        let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
+        let source = SegmentSource::File(Arc::new(ScanFile {
+            data_file: (*file.data_file).clone(),
+            data_sequence_number: i64::MAX,
+            deletes: Vec::new(),
+        }));
+        add(file.start, rows, source)?;
+    }
+    for batch in &pending.batches {
+        let rows = batch.batch.num_rows() as u64;
+        add(batch.start, rows, SegmentSource::Batch(batch.batch.clone()))?;
+    }
+    Ok(Arc::new(segments))
+}
+
+fn too_many_rows() -> PgError {
+    PgError::new(
+        PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+        "an Iceberg table cannot have more than 2^46 rows",
+    )
+}

@@ -1,0 +1,43 @@
+//! The identity of a table's storage.
+
+use pg_lakebase_core::relation::{RelFileLocator, Relation};
+use pgrx::pg_sys;
+
+/// Names one table's storage within the cluster: PostgreSQL's `RelFileLocatorBackend`.
+///
+/// It changes whenever PostgreSQL gives the table a new relfilenumber (TRUNCATE, a rewrite), and is
+/// the key of the pointer row. The derived order is the order in which pointer rows are locked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StorageKey {
+    /// Tablespace; never zero, also for the database's default tablespace.
+    pub tablespace: u32,
+    /// Database that owns the table.
+    pub database: u32,
+    /// `pg_class.relfilenode`.
+    pub rel_number: u32,
+    /// The backend that owns a temporary table; -1 (`INVALID_PROC_NUMBER`) for all others.
+    pub backend: i32,
+}
+
+impl StorageKey {
+    /// The storage that `rel` has now.
+    pub fn of(rel: Relation<'_>) -> Self {
+        Self::with_locator(rel, rel.locator())
+    }
+
+    /// The storage at `locator` that `rel` is about to have.
+    pub fn with_locator(rel: Relation<'_>, locator: RelFileLocator) -> Self {
+        Self {
+            tablespace: locator.spc_oid.to_u32(),
+            database: locator.db_oid.to_u32(),
+            rel_number: locator.rel_number.to_u32(),
+            // SAFETY: the relation is open; the field is set when the entry is built.
+            backend: unsafe { (*rel.as_ptr()).rd_backend },
+        }
+    }
+
+    /// Whether the storage belongs to a temporary table.
+    pub fn is_temporary(&self) -> bool {
+        self.backend != pg_sys::INVALID_PROC_NUMBER
+    }
+}

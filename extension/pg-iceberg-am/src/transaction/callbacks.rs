@@ -1,0 +1,50 @@
+//! Where PostgreSQL's transaction manager calls.
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::xact::{self, TransactionCallbacks};
+use pgrx::pg_sys;
+
+use super::publish::publish;
+use super::state::{TransactionState, end_transaction, has_changes, with_transaction};
+
+struct IcebergTransaction;
+
+/// Registers the callbacks; called once, from `_PG_init`.
+pub fn register() {
+    xact::register::<IcebergTransaction>();
+}
+
+impl TransactionCallbacks for IcebergTransaction {
+    fn pre_commit() -> PgResult<()> {
+        if has_changes() {
+            publish()?;
+        }
+        Ok(())
+    }
+
+    fn commit() {
+        end_transaction(TransactionState::commit);
+    }
+
+    fn abort() {
+        end_transaction(TransactionState::abort);
+    }
+
+    fn pre_prepare() -> PgResult<()> {
+        if has_changes() {
+            return Err(
+                PgError::feature_not_supported("cannot PREPARE a transaction that has changed Iceberg tables")
+                    .with_hint("Use COMMIT: it is atomic over heap and Iceberg tables of this server."),
+            );
+        }
+        Ok(())
+    }
+
+    fn sub_commit(subid: pg_sys::SubTransactionId, parent: pg_sys::SubTransactionId) {
+        with_transaction(|state| state.sub_commit(subid, parent));
+    }
+
+    fn sub_abort(subid: pg_sys::SubTransactionId, _parent: pg_sys::SubTransactionId) {
+        end_transaction(|state| state.sub_abort(subid));
+    }
+}

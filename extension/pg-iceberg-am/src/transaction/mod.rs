@@ -1,0 +1,19 @@
+//! What this transaction has done to Iceberg tables and not yet committed.
+//!
+//! Nothing here touches a table's metadata before commit. [`state`] holds, per storage, the rows
+//! appended ([`PendingRows`]), whether the storage was created or dropped here, and one level per
+//! subtransaction to undo from. [`publish`] turns all of it into Iceberg commits at pre-commit;
+//! [`callbacks`] is where PostgreSQL calls.
+
+mod callbacks;
+mod level;
+mod pending;
+mod publish;
+mod state;
+
+pub use callbacks::register;
+pub use pending::PendingView;
+pub use state::{
+    StorageState, create_storage, drop_storage, empty_storage, has_changes, pending_row_count, with_storage,
+    with_writable_storage,
+};

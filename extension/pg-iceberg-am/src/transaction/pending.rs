@@ -1,0 +1,319 @@
+//! Rows appended by this transaction, until they are published.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use iceberg_lite::io::FileIo;
+use iceberg_lite::manifest::DataFile;
+use iceberg_lite::spec::Schema;
+use iceberg_lite::write::DataFileWriter;
+use pg_arrow_conv::to_arrow::RowAppender;
+use pg_lakebase_core::error::PgResult;
+use pgrx::pg_sys;
+
+use crate::error::to_pg_error;
+use crate::schema::TableColumns;
+use crate::storage::VfdFileIo;
+use crate::write::open_data_file;
+
+/// Rows in one batch.
+const BATCH_ROWS: usize = 8192;
+/// Rows kept in memory, readable at once, before they go to a file.
+const TAIL_ROWS: u64 = 8 * BATCH_ROWS as u64;
+/// Bytes kept in memory before they go to a file.
+const TAIL_BYTES: usize = 32 << 20;
+/// Most batches in the tail; beyond, small neighbours are joined.
+const TAIL_BATCHES: usize = 64;
+
+/// The rows that one transaction has appended to one storage.
+///
+/// Rows are numbered from 0 in the order of their arrival. The order is that of the command counter
+/// too, and subtransactions nest, so both questions that visibility asks have a row number for an
+/// answer: what a snapshot sees is a prefix, and what a rolled-back subtransaction takes with it is
+/// a suffix. Rows pass from `builder` to `tail` to a data file; a file never holds rows of both an
+/// open subtransaction and its parent, so a rollback removes whole files.
+pub struct PendingRows {
+    schema: Arc<Schema>,
+    io: VfdFileIo,
+    location: String,
+    builder: RowAppender,
+    tail: Vec<PendingBatch>,
+    open: Option<OpenFile>,
+    files: Vec<PendingFile>,
+    /// For each command that appended, the number of its first row.
+    commands: Vec<(pg_sys::CommandId, u64)>,
+}
+
+/// Rows in memory.
+#[derive(Clone)]
+pub struct PendingBatch {
+    /// Number of the first row.
+    pub start: u64,
+    /// The rows.
+    pub batch: RecordBatch,
+}
+
+/// Rows in a closed data file that no metadata names yet.
+#[derive(Clone)]
+pub struct PendingFile {
+    /// Number of the first row.
+    pub start: u64,
+    /// The file.
+    pub data_file: Arc<DataFile>,
+}
+
+/// A data file being written.
+struct OpenFile {
+    path: String,
+    start: u64,
+    rows: u64,
+    writer: DataFileWriter,
+}
+
+/// The rows that a snapshot sees of [`PendingRows`].
+#[derive(Clone, Default)]
+pub struct PendingView {
+    /// How many rows, from the first, are visible.
+    pub rows: u64,
+    /// Files that hold visible rows; the last may reach beyond `rows`.
+    pub files: Vec<PendingFile>,
+    /// Batches that hold visible rows after the files; the last may reach beyond `rows`.
+    pub batches: Vec<PendingBatch>,
+}
+
+impl PendingRows {
+    /// No rows yet, for a table with these columns and this Iceberg schema.
+    ///
+    /// A column that no longer has the type it had when the Iceberg schema was made is an error.
+    pub fn new(columns: &TableColumns, schema: Arc<Schema>, io: VfdFileIo) -> PgResult<Self> {
+        let sources: Vec<_> = columns
+            .columns
+            .iter()
+            .map(|column| (column.attribute, column.column_type.clone()))
+            .collect();
+        let arrow = iceberg_lite::write::arrow_schema(&schema).map_err(to_pg_error)?;
+        Ok(Self {
+            builder: RowAppender::with_schema(&sources, arrow).map_err(to_pg_error)?,
+            schema,
+            location: io.directory().location(),
+            io,
+            tail: Vec::new(),
+            open: None,
+            files: Vec::new(),
+            commands: Vec::new(),
+        })
+    }
+
+    /// Number of rows appended and not rolled back.
+    pub fn len(&self) -> u64 {
+        self.tail_end() + self.builder.len() as u64
+    }
+
+    /// Appends a row and returns its number.
+    ///
+    /// `values` and `nulls` have one entry for each attribute, dropped ones counted. `marks` are the
+    /// row numbers at which open subtransactions began, ascending.
+    pub fn append(
+        &mut self,
+        values: &[pg_sys::Datum],
+        nulls: &[bool],
+        cid: pg_sys::CommandId,
+        marks: impl Fn() -> Vec<u64>,
+    ) -> PgResult<u64> {
+        let row = self.len();
+        // SAFETY: the datums are a slot's, of the types the appender was made for; the slot keeps
+        // them valid during the call.
+        unsafe { self.builder.append(values, nulls) }.map_err(to_pg_error)?;
+        if self.commands.last().is_none_or(|&(last, _)| last != cid) {
+            self.commands.push((cid, row));
+        }
+        if self.builder.len() >= BATCH_ROWS || self.builder.is_full() {
+            self.seal()?;
+            let rows = self.tail.iter().map(|pending| pending.batch.num_rows() as u64).sum::<u64>();
+            let bytes = self.tail.iter().map(|pending| pending.batch.get_array_memory_size()).sum::<usize>();
+            if rows >= TAIL_ROWS || bytes >= TAIL_BYTES {
+                self.spill(&marks())?;
+            }
+        }
+        Ok(row)
+    }
+
+    /// The rows that are visible to a snapshot with this command counter; `None` sees all.
+    pub fn view(&mut self, curcid: Option<pg_sys::CommandId>, marks: &[u64]) -> PgResult<PendingView> {
+        let rows = self.visible_rows(curcid);
+        if rows == 0 {
+            return Ok(PendingView::default());
+        }
+        if self.open.as_ref().is_some_and(|open| open.start < rows) {
+            // Only a closed file can be read. What lies behind it stays in order by following it.
+            self.close_file()?;
+        }
+        if rows > self.tail_end() {
+            self.seal()?;
+        }
+        if self.tail.len() > TAIL_BATCHES {
+            self.spill(marks)?;
+            self.close_file()?;
+        }
+        let starts_visible = |start: u64| start < rows;
+        Ok(PendingView {
+            rows,
+            files: self.files.iter().filter(|file| starts_visible(file.start)).cloned().collect(),
+            batches: self.tail.iter().filter(|batch| starts_visible(batch.start)).cloned().collect(),
+        })
+    }
+
+    /// Number of rows, from the first, that a snapshot with this command counter sees.
+    pub fn visible_rows(&self, curcid: Option<pg_sys::CommandId>) -> u64 {
+        let Some(curcid) = curcid else {
+            return self.len();
+        };
+        let seen = self.commands.partition_point(|&(cid, _)| cid < curcid);
+        self.commands.get(seen).map_or_else(|| self.len(), |&(_, first_row)| first_row)
+    }
+
+    /// Forgets all rows from number `rows` on: the subtransaction that appended them is gone.
+    pub fn truncate(&mut self, rows: u64) {
+        let kept = rows.saturating_sub(self.tail_end()).min(self.builder.len() as u64);
+        self.builder.truncate(kept as usize);
+        self.tail.retain_mut(|pending| {
+            if pending.start >= rows {
+                return false;
+            }
+            let keep = (rows - pending.start).min(pending.batch.num_rows() as u64) as usize;
+            pending.batch = pending.batch.slice(0, keep);
+            true
+        });
+        // A file that cannot be removed is an orphan, which no metadata names.
+        if let Some(open) = self.open.take_if(|open| open.start >= rows) {
+            drop(open.writer);
+            let _ = self.io.delete(&open.path);
+        }
+        for file in self.files.extract_if(.., |file| file.start >= rows) {
+            let _ = self.io.delete(&file.data_file.file_path);
+        }
+        while self.commands.last().is_some_and(|&(_, first_row)| first_row >= rows) {
+            self.commands.pop();
+        }
+    }
+
+    /// Writes everything to files and hands them over; no rows remain.
+    pub fn finish(&mut self) -> PgResult<Vec<DataFile>> {
+        self.seal()?;
+        self.spill(&[])?;
+        self.close_file()?;
+        self.commands.clear();
+        Ok(self
+            .files
+            .drain(..)
+            .map(|file| Arc::unwrap_or_clone(file.data_file))
+            .collect())
+    }
+
+    /// Number of the row after the last one in the tail.
+    fn tail_end(&self) -> u64 {
+        match self.tail.last() {
+            Some(pending) => pending.start + pending.batch.num_rows() as u64,
+            None => self.files_end(),
+        }
+    }
+
+    /// Number of the row after the last one given to a file.
+    fn files_end(&self) -> u64 {
+        match (&self.open, self.files.last()) {
+            (Some(open), _) => open.start + open.rows,
+            (None, Some(file)) => file.start + file.data_file.record_count as u64,
+            (None, None) => 0,
+        }
+    }
+
+    /// Moves the builder's rows to the tail.
+    fn seal(&mut self) -> PgResult<()> {
+        if self.builder.len() > 0 {
+            let start = self.tail_end();
+            let batch = self.builder.finish().map_err(to_pg_error)?;
+            self.tail.push(PendingBatch { start, batch });
+            self.join_small_batches()?;
+        }
+        Ok(())
+    }
+
+    /// Joins the newest batches while each is no larger than its successor, as a binary counter
+    /// does, so that n rows sealed one by one make about log n batches at a cost of n log n.
+    fn join_small_batches(&mut self) -> PgResult<()> {
+        while let [.., before, last] = self.tail.as_slice() {
+            let rows = before.batch.num_rows() + last.batch.num_rows();
+            if before.batch.num_rows() > last.batch.num_rows() || rows > BATCH_ROWS {
+                break;
+            }
+            let start = before.start;
+            let joined = arrow::compute::concat_batches(before.batch.schema_ref(), [&before.batch, &last.batch])
+                .map_err(|source| {
+                    to_pg_error(iceberg_lite::error::Error::Arrow {
+                        operation: "join pending rows",
+                        source,
+                    })
+                })?;
+            self.tail.truncate(self.tail.len() - 2);
+            self.tail.push(PendingBatch { start, batch: joined });
+        }
+        Ok(())
+    }
+
+    /// Moves the tail to data files, none of which crosses one of `marks`.
+    fn spill(&mut self, marks: &[u64]) -> PgResult<()> {
+        for PendingBatch { start, batch } in std::mem::take(&mut self.tail) {
+            let rows = batch.num_rows() as u64;
+            let mut done = 0;
+            while done < rows {
+                let position = start + done;
+                if let Some(open) = &self.open
+                    && marks.iter().any(|&mark| open.start < mark && mark <= position)
+                {
+                    self.close_file()?;
+                }
+                let limit = marks
+                    .iter()
+                    .find(|&&mark| mark > position)
+                    .map_or(rows - done, |&mark| (mark - position).min(rows - done));
+                self.write(position, &batch.slice(done as usize, limit as usize))?;
+                done += limit;
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, start: u64, batch: &RecordBatch) -> PgResult<()> {
+        let mut open = match self.open.take() {
+            Some(open) => open,
+            None => {
+                let (path, writer) = open_data_file(&self.schema, &self.io, &self.location)?;
+                OpenFile {
+                    path,
+                    start,
+                    rows: 0,
+                    writer,
+                }
+            }
+        };
+        open.writer.write(batch).map_err(to_pg_error)?;
+        open.rows += batch.num_rows() as u64;
+        let full = open.writer.bytes() >= crate::guc::target_file_size();
+        self.open = Some(open);
+        if full {
+            self.close_file()?;
+        }
+        Ok(())
+    }
+
+    fn close_file(&mut self) -> PgResult<()> {
+        if let Some(open) = self.open.take() {
+            let data_file = open.writer.finish().map_err(to_pg_error)?;
+            self.files.push(PendingFile {
+                start: open.start,
+                data_file: Arc::new(data_file),
+            });
+        }
+        Ok(())
+    }
+}

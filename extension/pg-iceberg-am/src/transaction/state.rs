@@ -1,0 +1,280 @@
+//! The state of the current transaction, one per backend.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use iceberg_lite::spec::{Schema, TableMetadata};
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::relation::{Persistence, Relation};
+use pg_lakebase_core::xact;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::level::Levels;
+use super::pending::PendingRows;
+use crate::catalog::{Pointer, PointerCatalog, cache};
+use crate::schema::TableColumns;
+use crate::storage::{StorageKey, TableDirectory, VfdFileIo};
+
+thread_local! {
+    static TRANSACTION: RefCell<TransactionState> = RefCell::default();
+}
+
+/// Everything that this transaction has changed.
+#[derive(Default)]
+pub struct TransactionState {
+    pub(super) storages: BTreeMap<StorageKey, StorageState>,
+    /// Storages whose drop the commit will make final, with what to remove.
+    pub(super) dropped: BTreeMap<StorageKey, TableDirectory>,
+    pub(super) levels: Levels,
+    /// Whether pre-commit has published: what comes now must change pointer rows itself.
+    pub(super) published: bool,
+    /// The storage appended to last and the subtransaction that did: its mark is set already.
+    marked: Option<(StorageKey, pg_sys::SubTransactionId)>,
+}
+
+/// What this transaction has done to one storage.
+pub struct StorageState {
+    /// The table's name, for messages.
+    pub name: String,
+    /// The table's columns.
+    pub columns: Arc<TableColumns>,
+    /// The Iceberg schema that rows are written with.
+    pub schema: Arc<Schema>,
+    /// Files of the storage.
+    pub io: VfdFileIo,
+    /// Rows appended and not rolled back.
+    pub rows: PendingRows,
+    /// Whether this transaction made the storage.
+    pub created: bool,
+    /// Whether the rows committed before are gone (`relation_nontransactional_truncate`).
+    pub emptied: bool,
+}
+
+impl StorageState {
+    fn new(rel: Relation<'_>, key: &StorageKey, metadata: Option<&TableMetadata>) -> PgResult<Self> {
+        let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
+        let schema = match metadata {
+            Some(metadata) => cache::current_schema(metadata)?,
+            None => Arc::new(columns.iceberg_schema()?),
+        };
+        let durable = rel.persistence() == Persistence::Permanent;
+        let io = VfdFileIo::new(TableDirectory::of(key), durable);
+        Ok(Self {
+            name: rel.name(),
+            rows: PendingRows::new(&columns, Arc::clone(&schema), io.clone())?,
+            columns,
+            schema,
+            io,
+            created: metadata.is_none(),
+            emptied: false,
+        })
+    }
+
+    /// Whether publishing has anything to do.
+    pub fn is_changed(&self) -> bool {
+        self.created || self.emptied || self.rows.len() > 0
+    }
+}
+
+impl TransactionState {
+    /// Row numbers at which open subtransactions began to append to `key`.
+    pub fn marks(&self, key: &StorageKey) -> Vec<u64> {
+        self.levels.marks(key)
+    }
+
+    pub(super) fn sub_commit(&mut self, subid: pg_sys::SubTransactionId, parent: pg_sys::SubTransactionId) {
+        self.marked = None;
+        self.levels.commit(subid, parent);
+    }
+
+    /// Undoes what `subid` and its released children did.
+    pub(super) fn sub_abort(&mut self, subid: pg_sys::SubTransactionId) {
+        self.marked = None;
+        let Some(level) = self.levels.abort(subid) else {
+            return;
+        };
+        for key in &level.dropped {
+            self.dropped.remove(key);
+        }
+        for (key, mark) in &level.marks {
+            if let Some(storage) = self.storages.get_mut(key) {
+                storage.rows.truncate(*mark);
+            }
+        }
+        for key in &level.created {
+            if let Some(storage) = self.storages.remove(key) {
+                let _ = storage.io.directory().remove();
+            }
+        }
+    }
+
+    /// Removes every file this transaction made.
+    pub(super) fn abort(&mut self) {
+        for storage in std::mem::take(self).storages.into_values() {
+            let StorageState { io, rows, created, .. } = storage;
+            drop(rows);
+            if created {
+                let _ = io.directory().remove();
+            } else {
+                io.remove_created();
+            }
+        }
+    }
+
+    /// Makes the removals that commit has decided; everything else is in place already.
+    pub(super) fn commit(&mut self) {
+        let Self { storages, dropped, .. } = std::mem::take(self);
+        for storage in storages.into_values().filter(|storage| storage.emptied) {
+            let _ = storage.io.directory().create();
+        }
+        for directory in dropped.into_values() {
+            let _ = directory.remove();
+        }
+    }
+}
+
+/// Runs `work` on the transaction's state.
+pub(super) fn with_transaction<T>(work: impl FnOnce(&mut TransactionState) -> T) -> T {
+    TRANSACTION.with_borrow_mut(work)
+}
+
+/// As [`with_transaction`], for the end of the transaction.
+///
+/// A backend that is told to terminate aborts on top of whatever it was doing. Should that have been
+/// a change of this state, nothing can be done with it: its files are orphans.
+pub(super) fn end_transaction(work: impl FnOnce(&mut TransactionState)) {
+    TRANSACTION.with(|state| {
+        if let Ok(mut state) = state.try_borrow_mut() {
+            work(&mut state);
+        }
+    });
+    crate::scan::fetch::forget();
+}
+
+/// Runs `work` on what this transaction has done to `key`, if anything.
+pub fn with_storage<T>(key: &StorageKey, work: impl FnOnce(&mut StorageState, &[u64]) -> T) -> Option<T> {
+    with_transaction(|state| {
+        let marks = state.levels.marks(key);
+        state.storages.get_mut(key).map(|storage| work(storage, &marks))
+    })
+}
+
+/// Whether this transaction has changed any Iceberg table.
+pub fn has_changes() -> bool {
+    with_transaction(|state| !state.storages.is_empty() || !state.dropped.is_empty())
+}
+
+/// Number of rows this transaction has appended to `key`; for estimates.
+pub fn pending_row_count(key: &StorageKey) -> u64 {
+    with_storage(key, |storage, _| storage.rows.len()).unwrap_or(0)
+}
+
+/// Runs `work` on `key`, a storage of `rel`, to which the current subtransaction is about to append.
+pub fn with_writable_storage<T>(
+    rel: Relation<'_>,
+    key: StorageKey,
+    work: impl FnOnce(&mut StorageState, &dyn Fn() -> Vec<u64>) -> PgResult<T>,
+) -> PgResult<T> {
+    let subid = xact::current_subxact_id();
+    let known = with_transaction(|state| state.storages.contains_key(&key));
+    if !known {
+        let storage = existing_storage(rel, &key)?;
+        with_transaction(|state| state.storages.insert(key, storage));
+    }
+    with_transaction(|state| {
+        let TransactionState {
+            storages,
+            levels,
+            marked,
+            ..
+        } = state;
+        let Some(storage) = storages.get_mut(&key) else {
+            return Err(missing(rel));
+        };
+        if *marked != Some((key, subid)) {
+            let rows = storage.rows.len();
+            levels.current(subid).marks.entry(key).or_insert(rows);
+            *marked = Some((key, subid));
+        }
+        work(storage, &|| levels.marks(&key))
+    })
+}
+
+/// State for a storage that was there before this transaction.
+fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageState> {
+    let pointer = PointerCatalog::open()
+        .map(|catalog| catalog.find(key, None))
+        .transpose()?
+        .flatten()
+        .ok_or_else(|| missing(rel))?;
+    let directory = TableDirectory::of(key);
+    match pointer.metadata_location {
+        Some(location) => {
+            let metadata = cache::metadata(&VfdFileIo::new(directory, false), &location)?;
+            StorageState::new(rel, key, Some(&metadata))
+        }
+        None => {
+            let mut storage = StorageState::new(rel, key, None)?;
+            storage.created = false;
+            Ok(storage)
+        }
+    }
+}
+
+fn missing(rel: Relation<'_>) -> PgError {
+    PgError::new(
+        PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+        format!("Iceberg table \"{}\" has no pointer row", rel.name()),
+    )
+}
+
+/// Makes an empty storage `key` for `rel`, which becomes part of the database if the current
+/// subtransaction commits.
+pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
+    let storage = StorageState::new(rel, &key, None)?;
+    storage.io.directory().create()?;
+    with_transaction(|state| {
+        state.levels.current(xact::current_subxact_id()).created.push(key);
+        state.storages.insert(key, storage);
+    });
+    Ok(())
+}
+
+/// Drops the storage of `rel` if the current subtransaction commits.
+///
+/// The pointer row goes at once, as any row that a transaction deletes; files stay until commit.
+pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
+    let key = StorageKey::of(rel);
+    if let Some(catalog) = PointerCatalog::open_for_update() {
+        catalog.delete(&key)?;
+    }
+    let directory = TableDirectory::of(&key);
+    with_transaction(|state| {
+        if state.dropped.insert(key, directory).is_none() {
+            state.levels.current(xact::current_subxact_id()).dropped.push(key);
+        }
+    });
+    Ok(())
+}
+
+/// Removes all rows of `rel`, not to be undone other than by dropping the storage.
+///
+/// ON COMMIT DELETE ROWS comes after pre-commit has published (`PreCommit_on_commit_actions`), so
+/// the pointer row is emptied then and there.
+pub fn empty_storage(rel: Relation<'_>) -> PgResult<()> {
+    let published = with_transaction(|state| state.published);
+    with_writable_storage(rel, StorageKey::of(rel), |storage, _| {
+        storage.rows.truncate(0);
+        storage.emptied = published || !storage.created;
+        Ok(())
+    })?;
+    if published {
+        let key = StorageKey::of(rel);
+        if let Some(catalog) = PointerCatalog::open_for_update() {
+            let locked = catalog.lock(&key)?;
+            catalog.replace(&key, locked, &Pointer::default())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,36 @@
+//! Opening data files to write.
+
+use iceberg_lite::io::FileIo;
+use iceberg_lite::spec::Schema;
+use iceberg_lite::write::{Compression, DataFileWriter, Encoder, WriteOptions};
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::thread;
+
+use crate::error::to_pg_error;
+use crate::guc;
+use crate::storage::VfdFileIo;
+
+/// Begins a data file below `location` and returns its path with its writer.
+///
+/// A large file is encoded by worker threads, which run with all signals blocked and never call
+/// PostgreSQL; bytes reach the file from the backend's thread alone.
+pub fn open_data_file(schema: &Schema, io: &VfdFileIo, location: &str) -> PgResult<(String, DataFileWriter)> {
+    let path = format!("{location}/data/{}.parquet", uuid::Uuid::now_v7());
+    let output = io.create(&path).map_err(to_pg_error)?;
+    let encoder = match guc::encoder_threads() {
+        0 => Encoder::Inline,
+        count => Encoder::Threads {
+            count,
+            spawn: |work| thread::spawn_with_signals_blocked("iceberg encoder", work),
+        },
+    };
+    let options = WriteOptions {
+        compression: Compression::Zstd {
+            level: guc::compression_level(),
+        },
+        encoder,
+        ..WriteOptions::default()
+    };
+    let writer = DataFileWriter::new(schema, path.clone(), output, options).map_err(to_pg_error)?;
+    Ok((path, writer))
+}
