@@ -20,6 +20,23 @@ static RUN: Registry<RawRun, fn(&mut ExecutorRunCall<'_>) -> PgResult<()>> = Reg
 static FINISH: Registry<RawDone, fn(&mut ExecutorFinishCall<'_>) -> PgResult<()>> = Registry::new();
 static END: Registry<RawDone, fn(&mut ExecutorEndCall<'_>) -> PgResult<()>> = Registry::new();
 
+unsafe extern "C-unwind" {
+    // Past pgrx's guard, which would strip errors of what it does not know.
+    #[link_name = "standard_ExecutorStart"]
+    fn standard_start(query_desc: *mut pg_sys::QueryDesc, eflags: c_int);
+    #[link_name = "standard_ExecutorRun"]
+    fn standard_run(
+        query_desc: *mut pg_sys::QueryDesc,
+        direction: pg_sys::ScanDirection::Type,
+        count: u64,
+        execute_once: bool,
+    );
+    #[link_name = "standard_ExecutorFinish"]
+    fn standard_finish(query_desc: *mut pg_sys::QueryDesc);
+    #[link_name = "standard_ExecutorEnd"]
+    fn standard_end(query_desc: *mut pg_sys::QueryDesc);
+}
+
 /// A plan about to be made ready.
 pub struct ExecutorStartCall<'a> {
     /// The query.
@@ -62,7 +79,7 @@ impl ExecutorStartCall<'_> {
         unsafe {
             match START.previous() {
                 Some(previous) => call_c!(previous, query_desc, eflags),
-                None => pg_sys::standard_ExecutorStart(query_desc, eflags),
+                None => call_c!(standard_start, query_desc, eflags),
             }
         }
     }
@@ -82,7 +99,7 @@ impl ExecutorRunCall<'_> {
         unsafe {
             match RUN.previous() {
                 Some(previous) => call_c!(previous, query_desc, direction, count, execute_once),
-                None => pg_sys::standard_ExecutorRun(query_desc, direction, count, execute_once),
+                None => call_c!(standard_run, query_desc, direction, count, execute_once),
             }
         }
     }
@@ -96,7 +113,7 @@ impl ExecutorFinishCall<'_> {
         unsafe {
             match FINISH.previous() {
                 Some(previous) => call_c!(previous, query_desc),
-                None => pg_sys::standard_ExecutorFinish(query_desc),
+                None => call_c!(standard_finish, query_desc),
             }
         }
     }
@@ -110,7 +127,7 @@ impl ExecutorEndCall<'_> {
         unsafe {
             match END.previous() {
                 Some(previous) => call_c!(previous, query_desc),
-                None => pg_sys::standard_ExecutorEnd(query_desc),
+                None => call_c!(standard_end, query_desc),
             }
         }
     }

@@ -37,6 +37,16 @@ static PLANNER: Registry<RawPlanner, PlannerHandler> = Registry::new();
 static REL_PATHLIST: Registry<RawRelPathlist, RelPathlistHandler> = Registry::new();
 static RELATION_INFO: Registry<RawRelationInfo, RelationInfoHandler> = Registry::new();
 
+unsafe extern "C-unwind" {
+    /// Past pgrx's guard, which would strip errors of what it does not know.
+    fn standard_planner(
+        query: *mut pg_sys::Query,
+        query_string: *const c_char,
+        cursor_options: c_int,
+        params: pg_sys::ParamListInfo,
+    ) -> *mut pg_sys::PlannedStmt;
+}
+
 /// A query about to be planned.
 pub struct PlannerCall<'a> {
     query: *mut pg_sys::Query,
@@ -69,7 +79,13 @@ impl PlannerCall<'_> {
         unsafe {
             match PLANNER.previous() {
                 Some(previous) => call_c!(previous, query, query_string, cursor_options, params),
-                None => pg_sys::standard_planner(query, query_string, cursor_options, params),
+                None => call_c!(
+                    standard_planner,
+                    query,
+                    query_string,
+                    cursor_options,
+                    params
+                ),
             }
         }
     }

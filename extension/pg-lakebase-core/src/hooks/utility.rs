@@ -23,6 +23,21 @@ type Handler = fn(&mut UtilityCall<'_>) -> PgResult<()>;
 
 static REGISTRY: Registry<Raw, Handler> = Registry::new();
 
+unsafe extern "C-unwind" {
+    /// Past pgrx's guard, which would strip errors of what it does not know.
+    #[link_name = "standard_ProcessUtility"]
+    fn standard_process_utility(
+        pstmt: *mut pg_sys::PlannedStmt,
+        query_string: *const c_char,
+        read_only_tree: bool,
+        context: pg_sys::ProcessUtilityContext::Type,
+        params: pg_sys::ParamListInfo,
+        query_env: *mut pg_sys::QueryEnvironment,
+        dest: *mut pg_sys::DestReceiver,
+        completion: *mut pg_sys::QueryCompletion,
+    );
+}
+
 /// Where a utility statement comes from (`ProcessUtilityContext`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UtilityContext {
@@ -121,7 +136,8 @@ impl UtilityCall<'_> {
                     dest,
                     completion,
                 ),
-                None => pg_sys::standard_ProcessUtility(
+                None => call_c!(
+                    standard_process_utility,
                     pstmt,
                     query_string,
                     read_only_tree,

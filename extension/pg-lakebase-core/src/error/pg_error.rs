@@ -1,21 +1,18 @@
-//! Errors as PostgreSQL knows them, and the ways in and out of `ereport`.
-//!
-//! A [`PgError`] carries SQLSTATE, message, detail and hint as values through ordinary `Result`s.
-//! It becomes an `ereport(ERROR)` in one place only, the guard of the callback that PostgreSQL
-//! called; [`catch`] is the way back, for code that must not raise.
+//! The error type.
 
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 
+use pgrx::PgLogLevel;
 use pgrx::PgSqlErrorCode;
-use pgrx::pg_sys::panic::{CaughtError, ErrorReport, ErrorReportWithLevel};
-use pgrx::{PgLogLevel, PgTryBuilder};
+use pgrx::pg_sys::panic::ErrorReport;
+
+use super::Origin;
 
 /// What a fallible operation of the framework returns.
 pub type PgResult<T> = Result<T, PgError>;
 
 /// An error with everything that PostgreSQL shows of one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct PgError {
     /// The SQLSTATE.
     pub sqlstate: PgSqlErrorCode,
@@ -25,6 +22,8 @@ pub struct PgError {
     pub detail: Option<String>,
     /// The hint: whole sentences that say what to do.
     pub hint: Option<String>,
+    /// What else PostgreSQL knew of the error, if it raised it.
+    pub(crate) origin: Option<Box<Origin>>,
 }
 
 impl PgError {
@@ -35,6 +34,7 @@ impl PgError {
             message: message.into(),
             detail: None,
             hint: None,
+            origin: None,
         }
     }
 
@@ -71,8 +71,17 @@ impl PgError {
         self
     }
 
+    /// The constraint that was violated, if PostgreSQL named one.
+    pub fn constraint_name(&self) -> Option<&str> {
+        self.origin
+            .as_ref()
+            .and_then(|origin| origin.constraint_name())
+    }
+
     /// Raises the error. Destructors of the calling frames run; the guard of the callback that
     /// PostgreSQL called reports it.
+    ///
+    /// Return the error instead where that is possible: it keeps all that PostgreSQL knew of it.
     #[track_caller]
     pub fn raise(self) -> ! {
         self.into_report().report(PgLogLevel::ERROR);
@@ -88,7 +97,7 @@ impl PgError {
     /// Writes the error to the server log, without sending it to the client.
     #[track_caller]
     pub fn log(self) {
-        self.into_report().report(PgLogLevel::LOG);
+        self.into_report().report(PgLogLevel::LOG_SERVER_ONLY);
     }
 
     #[track_caller]
@@ -102,16 +111,19 @@ impl PgError {
         }
         report
     }
+}
 
-    fn from_report(report: &ErrorReportWithLevel) -> Self {
-        Self {
-            sqlstate: report.sql_error_code(),
-            message: report.message().to_owned(),
-            detail: report.detail().map(str::to_owned),
-            hint: report.hint().map(str::to_owned),
-        }
+impl PartialEq for PgError {
+    /// Equal in what users see first; where the error came from does not count.
+    fn eq(&self, other: &Self) -> bool {
+        self.sqlstate == other.sqlstate
+            && self.message == other.message
+            && self.detail == other.detail
+            && self.hint == other.hint
     }
 }
+
+impl Eq for PgError {}
 
 impl fmt::Display for PgError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -124,44 +136,6 @@ impl fmt::Display for PgError {
 }
 
 impl std::error::Error for PgError {}
-
-impl From<CaughtError> for PgError {
-    fn from(caught: CaughtError) -> Self {
-        match &caught {
-            CaughtError::PostgresError(report)
-            | CaughtError::ErrorReport(report)
-            | CaughtError::RustPanic {
-                ereport: report, ..
-            } => Self::from_report(report),
-        }
-    }
-}
-
-/// Runs `body` and returns a raised PostgreSQL error or a Rust panic as a value.
-///
-/// PostgreSQL's own state is not rolled back: this is for code that must not raise (commit and
-/// abort callbacks, memory context callbacks), or that raises the error again. Recovering from an
-/// error and going on takes a subtransaction.
-pub fn catch<T>(body: impl FnOnce() -> T) -> PgResult<T> {
-    // `PgTryBuilder` wants a handler that can be called again; the closure is called once.
-    PgTryBuilder::new(AssertUnwindSafe(|| Ok(body())))
-        .catch_others(|caught| Err(PgError::from(caught)))
-        .execute()
-}
-
-/// Runs `body`; an error that it returns, or anything that is raised in it, becomes a WARNING.
-///
-/// Returns whether all went well.
-pub fn catch_and_warn(body: impl FnOnce() -> PgResult<()>) -> bool {
-    match catch(body).and_then(|result| result) {
-        Ok(()) => true,
-        Err(error) => {
-            // Reporting a WARNING can itself fail, for want of memory: nothing more can be done.
-            let _ = catch(|| error.warn());
-            false
-        }
-    }
-}
 
 /// PostgreSQL's `errcode_for_file_access`.
 fn sqlstate_for_file_access(source: &std::io::Error) -> PgSqlErrorCode {
