@@ -17,6 +17,24 @@
 
 #[cfg(any(test, feature = "pg_test"))]
 mod conv;
+#[cfg(any(test, feature = "pg_test"))]
+mod core_custom_scan;
+#[cfg(any(test, feature = "pg_test"))]
+mod core_error;
+#[cfg(any(test, feature = "pg_test"))]
+mod core_file;
+#[cfg(any(test, feature = "pg_test"))]
+mod core_hooks;
+#[cfg(any(test, feature = "pg_test"))]
+mod core_init;
+#[cfg(any(test, feature = "pg_test"))]
+mod core_memory;
+#[cfg(any(test, feature = "pg_test"))]
+mod core_rows_am;
+#[cfg(any(test, feature = "pg_test"))]
+mod core_table_am;
+#[cfg(any(test, feature = "pg_test"))]
+mod core_xact;
 
 /// Called by the test framework before the server starts.
 #[cfg(test)]
