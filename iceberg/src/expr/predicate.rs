@@ -7,11 +7,17 @@ use super::Literal;
 /// A comparison between a column and a constant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompareOp {
+    /// `<`
     Lt,
+    /// `<=`
     LtEq,
+    /// `>`
     Gt,
+    /// `>=`
     GtEq,
+    /// `=`
     Eq,
+    /// `<>`
     NotEq,
 }
 
@@ -43,28 +49,47 @@ impl CompareOp {
 /// A condition on a row, in SQL's three-valued logic.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Predicate {
+    /// True of every row.
     AlwaysTrue,
+    /// True of no row.
     AlwaysFalse,
+    /// True if all parts are; of no parts, true.
     And(Vec<Predicate>),
+    /// True if any part is; of no parts, false.
     Or(Vec<Predicate>),
+    /// True where the other is false.
     Not(Box<Predicate>),
+    /// The column, on the left, compared with a constant.
     Compare {
+        /// A top-level column.
         field_id: i32,
+        /// The comparison.
         op: CompareOp,
+        /// The right side.
         value: Literal,
     },
+    /// The column is equal to one of the constants.
     In {
+        /// A top-level column.
         field_id: i32,
+        /// The constants.
         values: Vec<Literal>,
     },
+    /// The column is not NULL and equal to none of the constants; of no constants, true.
     NotIn {
+        /// A top-level column.
         field_id: i32,
+        /// The constants.
         values: Vec<Literal>,
     },
+    /// The column is NULL.
     IsNull {
+        /// A top-level column.
         field_id: i32,
     },
+    /// The column is not NULL.
     NotNull {
+        /// A top-level column.
         field_id: i32,
     },
 }

@@ -6,10 +6,15 @@ use std::thread::JoinHandle;
 /// Compression of Parquet pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
+    /// None.
     Uncompressed,
+    /// Snappy.
     Snappy,
+    /// LZ4 without frames (`LZ4_RAW`).
     Lz4,
+    /// Gzip.
     Gzip,
+    /// Zstandard.
     Zstd {
         /// 1 to 22.
         level: i32,
