@@ -5,7 +5,8 @@ CREATE TABLE lakebase.iceberg_pointer (
     relfilenumber     oid  NOT NULL,
     tablespace        oid  NOT NULL,
     backend           int4 NOT NULL,
-    metadata_location text,
+    -- Never toasted: rows are written at pre-commit, where no snapshot may be at hand to do so.
+    metadata_location text STORAGE PLAIN,
     snapshot_id       int8,
     row_count         int8 NOT NULL,
     file_count        int8 NOT NULL,

@@ -20,7 +20,9 @@ mod raw {
 /// The relation and all that inherit from it, as a list of oids (`catalog/pg_inherits.h`).
 pub fn find_all_inheritors(parent: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> *mut pg_sys::List {
     // SAFETY: declared as in the header; a null pointer says that the counts are not wanted.
-    unsafe { pg_guard_ffi_boundary(|| raw::find_all_inheritors(parent, lockmode, std::ptr::null_mut())) }
+    unsafe {
+        pg_guard_ffi_boundary(|| raw::find_all_inheritors(parent, lockmode, std::ptr::null_mut()))
+    }
 }
 
 /// Whether a collation sorts by bytes (`utils/pg_locale.h`).

@@ -27,7 +27,9 @@ impl IntoPgError for Error {
                 _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
             },
             Error::Unsupported { .. } => PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-            Error::RequirementFailed { .. } | Error::CommitConflict { .. } => PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            Error::RequirementFailed { .. } | Error::CommitConflict { .. } => {
+                PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE
+            }
             _ => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
         };
         // The message says it all: what failed, and what each layer below said.

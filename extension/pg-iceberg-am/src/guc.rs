@@ -57,7 +57,16 @@ fn int(
     max: i32,
     flags: GucFlags,
 ) {
-    GucRegistry::define_int_guc(name, description, c"", setting, min, max, GucContext::Userset, flags);
+    GucRegistry::define_int_guc(
+        name,
+        description,
+        c"",
+        setting,
+        min,
+        max,
+        GucContext::Userset,
+        flags,
+    );
 }
 
 /// Size in bytes at which a data file is closed.

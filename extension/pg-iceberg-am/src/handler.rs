@@ -1,15 +1,15 @@
 //! The table access method: only wiring, in the order of `tableam.h`.
 
 use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::pg_table_am;
 use pg_lakebase_core::relation::{ForkNumber, Persistence, RelFileLocator, Relation};
 use pg_lakebase_core::slot::{Slot, SlotKind, Tid};
 use pg_lakebase_core::snapshot::Snapshot;
 use pg_lakebase_core::table_am::{
-    BlockStream, CopyCounts, DdlMethods, Horizons, IndexFetchMethods, InsertOptions, ModifyMethods, Operation,
-    ParallelScan, RelationMethods, RescanParams, SampleScan, ScanDirection, ScanFlags, ScanMethods, SizeEstimate,
-    SlotBatch, TableAm, VacuumParams,
+    BlockStream, CopyCounts, DdlMethods, Horizons, IndexFetchMethods, InsertOptions, ModifyMethods,
+    Operation, ParallelScan, RelationMethods, RescanParams, SampleScan, ScanDirection, ScanFlags,
+    ScanMethods, SizeEstimate, SlotBatch, TableAm, VacuumParams,
 };
-use pg_lakebase_core::pg_table_am;
 use pgrx::pg_sys;
 
 use crate::scan::{RowAddress, TableScan};
@@ -38,11 +38,17 @@ impl ScanMethods for IcebergAm {
     ) -> PgResult<TableScan> {
         match parallel {
             None => TableScan::begin(rel, snapshot),
-            Some(_) => Err(PgError::internal("Iceberg tables have no parallel sequential scan")),
+            Some(_) => Err(PgError::internal(
+                "Iceberg tables have no parallel sequential scan",
+            )),
         }
     }
 
-    fn scan_rescan(scan: &mut TableScan, _rel: Relation<'_>, _params: Option<RescanParams>) -> PgResult<()> {
+    fn scan_rescan(
+        scan: &mut TableScan,
+        _rel: Relation<'_>,
+        _params: Option<RescanParams>,
+    ) -> PgResult<()> {
         scan.rescan();
         Ok(())
     }
@@ -56,7 +62,11 @@ impl ScanMethods for IcebergAm {
         scan.next(direction, slot)
     }
 
-    fn scan_analyze_next_block(scan: &mut TableScan, _rel: Relation<'_>, stream: BlockStream<'_>) -> PgResult<bool> {
+    fn scan_analyze_next_block(
+        scan: &mut TableScan,
+        _rel: Relation<'_>,
+        stream: BlockStream<'_>,
+    ) -> PgResult<bool> {
         scan.next_analyze_block(stream)
     }
 
@@ -135,7 +145,11 @@ impl ModifyMethods for IcebergAm {
         Ok(tid)
     }
 
-    fn tuple_satisfies_snapshot(_rel: Relation<'_>, _slot: &mut Slot<'_>, _snapshot: Snapshot<'_>) -> PgResult<bool> {
+    fn tuple_satisfies_snapshot(
+        _rel: Relation<'_>,
+        _slot: &mut Slot<'_>,
+        _snapshot: Snapshot<'_>,
+    ) -> PgResult<bool> {
         // Asked by foreign key triggers of rows just inserted; no row is ever deleted yet.
         Ok(true)
     }
@@ -179,7 +193,10 @@ impl RelationMethods for IcebergAm {
         maintenance::size::relation_size(rel, fork)
     }
 
-    fn relation_estimate_size(rel: Relation<'_>, _attr_widths: Option<&mut [i32]>) -> PgResult<SizeEstimate> {
+    fn relation_estimate_size(
+        rel: Relation<'_>,
+        _attr_widths: Option<&mut [i32]>,
+    ) -> PgResult<SizeEstimate> {
         maintenance::size::estimate(rel)
     }
 }

@@ -4,7 +4,10 @@
 //! iceberg-lite. What lives here is what joins them: which storage a table has, what a transaction
 //! has done to it, and how that becomes an Iceberg commit. `ARCHITECTURE.md` draws the whole.
 
-#![allow(unsafe_code, reason = "this crate calls PostgreSQL; each block says why it may")]
+#![allow(
+    unsafe_code,
+    reason = "this crate calls PostgreSQL; each block says why it may"
+)]
 
 mod bindings;
 mod catalog;

@@ -66,8 +66,13 @@ impl TableColumns {
         let mut next_id = self.columns.len() as i32;
         let mut fields = Vec::with_capacity(self.columns.len());
         for (index, column) in self.columns.iter().enumerate() {
-            let field_type = iceberg_type(&column.column_type.arrow_type(), &column.name, &mut next_id)?;
-            fields.push(NestedField::optional(index as i32 + 1, &column.name, field_type));
+            let field_type =
+                iceberg_type(&column.column_type.arrow_type(), &column.name, &mut next_id)?;
+            fields.push(NestedField::optional(
+                index as i32 + 1,
+                &column.name,
+                field_type,
+            ));
         }
         Ok(Schema::new(INITIAL_SCHEMA_ID, fields))
     }
@@ -80,7 +85,10 @@ impl TableColumns {
                 Some(field) => Ok(field.id),
                 None => Err(PgError::new(
                     PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-                    format!("the Iceberg schema has no field for column \"{}\"", column.name),
+                    format!(
+                        "the Iceberg schema has no field for column \"{}\"",
+                        column.name
+                    ),
                 )),
             })
             .collect()

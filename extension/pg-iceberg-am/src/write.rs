@@ -14,7 +14,11 @@ use crate::storage::VfdFileIo;
 ///
 /// A large file is encoded by worker threads, which run with all signals blocked and never call
 /// PostgreSQL; bytes reach the file from the backend's thread alone.
-pub fn open_data_file(schema: &Schema, io: &VfdFileIo, location: &str) -> PgResult<(String, DataFileWriter)> {
+pub fn open_data_file(
+    schema: &Schema,
+    io: &VfdFileIo,
+    location: &str,
+) -> PgResult<(String, DataFileWriter)> {
     let path = format!("{location}/data/{}.parquet", uuid::Uuid::now_v7());
     let output = io.create(&path).map_err(to_pg_error)?;
     let encoder = match guc::encoder_threads() {

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
-use iceberg_lite::scan::{FileMetadata, plan_files};
 use iceberg_lite::error::Error;
+use iceberg_lite::scan::{FileMetadata, plan_files};
 use iceberg_lite::spec::{Schema, TableMetadata};
 use pg_lakebase_core::error::PgResult;
 
@@ -53,7 +53,11 @@ pub fn current_schema(metadata: &TableMetadata) -> PgResult<Arc<Schema>> {
 }
 
 /// The data files of the current snapshot of `metadata`, which is the file `relative`, as segments.
-pub fn segments(io: &VfdFileIo, relative: &str, metadata: &TableMetadata) -> PgResult<Arc<Vec<Segment>>> {
+pub fn segments(
+    io: &VfdFileIo,
+    relative: &str,
+    metadata: &TableMetadata,
+) -> PgResult<Arc<Vec<Segment>>> {
     let Some(snapshot) = metadata.current_snapshot() else {
         return Ok(Arc::default());
     };
@@ -77,7 +81,10 @@ pub fn remember(io: &VfdFileIo, relative: &str, metadata: Arc<TableMetadata>) {
 }
 
 /// The footer of the data file at `path`, read by `read` unless known.
-pub fn file_metadata(path: &str, read: impl FnOnce() -> PgResult<FileMetadata>) -> PgResult<FileMetadata> {
+pub fn file_metadata(
+    path: &str,
+    read: impl FnOnce() -> PgResult<FileMetadata>,
+) -> PgResult<FileMetadata> {
     if let Some(known) = FILES.with_borrow_mut(|cache| cache.get(path)) {
         return Ok(known);
     }
@@ -125,7 +132,14 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
         self.clock += 1;
         let used = self.clock;
         self.weight += weight;
-        if let Some(old) = self.entries.insert(key, Entry { value, weight, used }) {
+        if let Some(old) = self.entries.insert(
+            key,
+            Entry {
+                value,
+                weight,
+                used,
+            },
+        ) {
             self.weight -= old.weight;
         }
         if self.weight > self.capacity {
@@ -134,7 +148,11 @@ impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
     }
 
     fn shrink(&mut self) {
-        let mut by_use: Vec<(u64, K)> = self.entries.iter().map(|(key, entry)| (entry.used, key.clone())).collect();
+        let mut by_use: Vec<(u64, K)> = self
+            .entries
+            .iter()
+            .map(|(key, entry)| (entry.used, key.clone()))
+            .collect();
         by_use.sort_unstable_by_key(|&(used, _)| used);
         for (_, key) in by_use {
             if self.weight <= self.capacity / 2 || self.entries.len() == 1 {

@@ -19,7 +19,8 @@ pub fn is_iceberg(rel: Relation<'_>) -> bool {
 pub fn is_iceberg_relid(relid: pg_sys::Oid) -> bool {
     // SAFETY: look-ups in the system cache; the tuple is read before it is released.
     unsafe {
-        let tuple = pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, relid.into());
+        let tuple =
+            pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, relid.into());
         if tuple.is_null() {
             return false;
         }

@@ -151,7 +151,12 @@ impl PointerCatalog {
     }
 
     /// Replaces a locked row.
-    pub fn replace(&self, key: &StorageKey, locked: LockedPointer, pointer: &Pointer) -> PgResult<()> {
+    pub fn replace(
+        &self,
+        key: &StorageKey,
+        locked: LockedPointer,
+        pointer: &Pointer,
+    ) -> PgResult<()> {
         let mut tid = locked.tid;
         self.write(key, pointer, |rel, tuple| {
             // SAFETY: as for `insert`; `tid` is the row version that this transaction has locked.
@@ -201,7 +206,14 @@ impl PointerCatalog {
                 pg_sys::ScanKeyInit(entry, attnum, equal, procedure, value);
             }
             let snapshot = snapshot.map_or(std::ptr::null_mut(), |s| s.as_ptr());
-            let scan = pg_sys::systable_beginscan(self.rel, self.index, true, snapshot, 3, keys.as_mut_ptr());
+            let scan = pg_sys::systable_beginscan(
+                self.rel,
+                self.index,
+                true,
+                snapshot,
+                3,
+                keys.as_mut_ptr(),
+            );
             let tuple = pg_sys::systable_getnext(scan);
             let result = if tuple.is_null() {
                 Ok(None)
@@ -213,12 +225,20 @@ impl PointerCatalog {
         }
     }
 
-    fn write(&self, key: &StorageKey, pointer: &Pointer, store: impl FnOnce(pg_sys::Relation, pg_sys::HeapTuple)) {
+    fn write(
+        &self,
+        key: &StorageKey,
+        pointer: &Pointer,
+        store: impl FnOnce(pg_sys::Relation, pg_sys::HeapTuple),
+    ) {
         let columns: [Option<pg_sys::Datum>; NATTS] = [
             pg_sys::Oid::from(key.rel_number).into_datum(),
             pg_sys::Oid::from(key.tablespace).into_datum(),
             key.backend.into_datum(),
-            pointer.metadata_location.as_deref().and_then(IntoDatum::into_datum),
+            pointer
+                .metadata_location
+                .as_deref()
+                .and_then(IntoDatum::into_datum),
             pointer.snapshot_id.into_datum(),
             pointer.row_count.into_datum(),
             pointer.file_count.into_datum(),
@@ -229,7 +249,8 @@ impl PointerCatalog {
         // SAFETY: values and nulls have the descriptor's length. The command counter is advanced so
         // that a later step of this transaction (ON COMMIT DROP, say) sees and may replace the row.
         unsafe {
-            let tuple = pg_sys::heap_form_tuple((*self.rel).rd_att, values.as_ptr(), nulls.as_ptr());
+            let tuple =
+                pg_sys::heap_form_tuple((*self.rel).rd_att, values.as_ptr(), nulls.as_ptr());
             store(self.rel, tuple);
             pg_sys::heap_freetuple(tuple);
             pg_sys::CommandCounterIncrement();
@@ -261,7 +282,12 @@ fn read(rel: pg_sys::Relation, tuple: pg_sys::HeapTuple) -> PgResult<Pointer> {
     let mut nulls = [true; NATTS];
     // SAFETY: the tuple is one of `rel`, whose descriptor has NATTS columns of these types.
     unsafe {
-        pg_sys::heap_deform_tuple(tuple, (*rel).rd_att, values.as_mut_ptr(), nulls.as_mut_ptr());
+        pg_sys::heap_deform_tuple(
+            tuple,
+            (*rel).rd_att,
+            values.as_mut_ptr(),
+            nulls.as_mut_ptr(),
+        );
         let int8 = |i: usize| i64::from_datum(values[i], nulls[i]);
         Ok(Pointer {
             metadata_location: String::from_datum(values[3], nulls[3]),

@@ -10,7 +10,9 @@ use crate::transaction;
 
 pub fn register() -> PgResult<()> {
     hooks::register_object_access(|event| match event.access {
-        ObjectAccess::Drop { .. } if event.class_id == pg_sys::RelationRelationId && event.sub_id == 0 => {
+        ObjectAccess::Drop { .. }
+            if event.class_id == pg_sys::RelationRelationId && event.sub_id == 0 =>
+        {
             relation_dropped(event.object_id)
         }
         _ => Ok(()),

@@ -16,7 +16,11 @@ use crate::transaction;
 /// As heap does, an empty main fork is created through the storage manager: it keeps the
 /// relfilenumber taken, and its removal is PostgreSQL's own business. Transaction ids are never
 /// stored in an Iceberg table, so there is nothing to freeze.
-pub fn set_new_filelocator(rel: Relation<'_>, new: RelFileLocator, persistence: Persistence) -> PgResult<Horizons> {
+pub fn set_new_filelocator(
+    rel: Relation<'_>,
+    new: RelFileLocator,
+    persistence: Persistence,
+) -> PgResult<Horizons> {
     let key = StorageKey::with_locator(rel, new);
     storage::create(new, persistence);
     if StorageKey::of(rel) != key {
@@ -33,7 +37,13 @@ pub fn copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
     let key = StorageKey::with_locator(rel, new);
     transaction::create_storage(rel, key)?;
     copy_rows(rel, |slot| {
-        modify::append(rel, key, std::iter::once(slot), xact::current_command_id(true)).map(|_| ())
+        modify::append(
+            rel,
+            key,
+            std::iter::once(slot),
+            xact::current_command_id(true),
+        )
+        .map(|_| ())
     })?;
     transaction::drop_storage(rel)?;
     storage::drop_at_commit(rel);

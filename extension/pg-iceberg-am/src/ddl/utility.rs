@@ -12,10 +12,10 @@ use crate::catalog::is_iceberg_relid;
 use crate::modify::{INDEX_HINT, cannot};
 
 /// What to do instead of changing a table's columns.
-const COLUMNS_HINT: &str =
-    "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
+const COLUMNS_HINT: &str = "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
 /// What to do instead of CLUSTER.
-const CLUSTER_HINT: &str = "Create a sorted copy with CREATE TABLE ... USING iceberg AS SELECT ... ORDER BY.";
+const CLUSTER_HINT: &str =
+    "Create a sorted copy with CREATE TABLE ... USING iceberg AS SELECT ... ORDER BY.";
 
 pub fn register() -> PgResult<()> {
     hooks::register_process_utility(|call| {
@@ -60,17 +60,25 @@ unsafe fn check_alter_table(statement: *mut pg_sys::AlterTableStmt) -> PgResult<
     // SAFETY: a list of AlterTableCmd, each with a constraint where its subtype says so.
     unsafe {
         let commands = (*statement).cmds;
-        let count = if commands.is_null() { 0 } else { (*commands).length };
+        let count = if commands.is_null() {
+            0
+        } else {
+            (*commands).length
+        };
         for index in 0..count {
             let command = pg_sys::list_nth(commands, index).cast::<pg_sys::AlterTableCmd>();
             let refusal = match (*command).subtype {
                 pg_sys::AlterTableType::AT_AddColumn => Some(("add a column to", COLUMNS_HINT)),
                 pg_sys::AlterTableType::AT_DropColumn => Some(("drop a column of", COLUMNS_HINT)),
-                pg_sys::AlterTableType::AT_AlterColumnType => Some(("change the type of a column of", COLUMNS_HINT)),
+                pg_sys::AlterTableType::AT_AlterColumnType => {
+                    Some(("change the type of a column of", COLUMNS_HINT))
+                }
                 pg_sys::AlterTableType::AT_AddConstraint if needs_index((*command).def) => {
                     Some(("create an index on", INDEX_HINT))
                 }
-                pg_sys::AlterTableType::AT_AddIndexConstraint => Some(("create an index on", INDEX_HINT)),
+                pg_sys::AlterTableType::AT_AddIndexConstraint => {
+                    Some(("create an index on", INDEX_HINT))
+                }
                 pg_sys::AlterTableType::AT_ClusterOn => Some(("cluster", CLUSTER_HINT)),
                 _ => None,
             };
@@ -123,13 +131,21 @@ unsafe fn first_iceberg(name: *mut pg_sys::RangeVar) -> Option<String> {
             return None;
         }
         let family = bindings::find_all_inheritors(relid, none);
-        let count = if family.is_null() { 0 } else { (*family).length };
+        let count = if family.is_null() {
+            0
+        } else {
+            (*family).length
+        };
         (0..count)
             .map(|index| pg_sys::list_nth_oid(family, index))
             .find(|&member| is_iceberg_relid(member))
             .and_then(|member| {
                 let name = pg_sys::get_rel_name(member);
-                (!name.is_null()).then(|| std::ffi::CStr::from_ptr(name).to_string_lossy().into_owned())
+                (!name.is_null()).then(|| {
+                    std::ffi::CStr::from_ptr(name)
+                        .to_string_lossy()
+                        .into_owned()
+                })
             })
     }
 }

@@ -20,7 +20,8 @@ fn open(relid: pg_sys::Oid) -> PgResult<OpenRelation> {
     }
     // SAFETY: a look-up in the system caches; the error is raised with the relation's name.
     unsafe {
-        let result = pg_sys::pg_class_aclcheck(relid, pg_sys::GetUserId(), pg_sys::ACL_SELECT.into());
+        let result =
+            pg_sys::pg_class_aclcheck(relid, pg_sys::GetUserId(), pg_sys::ACL_SELECT.into());
         if result != pg_sys::AclResult::ACLCHECK_OK {
             return Err(PgError::new(
                 PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
@@ -43,14 +44,15 @@ mod lakebase {
     #[pg_extern(stable, parallel_safe, strict)]
     fn iceberg_location(relation: PgRelation) -> Option<String> {
         let rel = OpenRelation::try_open(relation.oid(), LockMode::AccessShare)?;
-        is_iceberg(rel.relation()).then(|| TableDirectory::of(&StorageKey::of(rel.relation())).location())
+        is_iceberg(rel.relation())
+            .then(|| TableDirectory::of(&StorageKey::of(rel.relation())).location())
     }
 
     /// The snapshots of a table, oldest first.
     #[pg_extern(stable, strict)]
     #[expect(clippy::type_complexity, reason = "the columns of a SQL function")]
     fn iceberg_snapshots(
-        relation: pg_sys::Oid,
+        relation: PgRelation,
     ) -> TableIterator<
         'static,
         (
@@ -63,13 +65,13 @@ mod lakebase {
             name!(summary, pgrx::JsonB),
         ),
     > {
-        TableIterator::new(or_raise(snapshots(relation)))
+        TableIterator::new(or_raise(snapshots(relation.oid())))
     }
 
     /// The data files that the current snapshot of a table consists of.
     #[pg_extern(stable, strict)]
     fn iceberg_files(
-        relation: pg_sys::Oid,
+        relation: PgRelation,
     ) -> TableIterator<
         'static,
         (
@@ -80,7 +82,7 @@ mod lakebase {
             name!(sequence_number, i64),
         ),
     > {
-        TableIterator::new(or_raise(files(relation)))
+        TableIterator::new(or_raise(files(relation.oid())))
     }
 }
 
@@ -97,7 +99,9 @@ type SnapshotRow = (
 fn snapshots(relid: pg_sys::Oid) -> PgResult<Vec<SnapshotRow>> {
     let rel = open(relid)?;
     let io = VfdFileIo::new(TableDirectory::of(&StorageKey::of(rel.relation())), false);
-    let Some(location) = latest_pointer(rel.relation())?.and_then(|pointer| pointer.metadata_location) else {
+    let Some(location) =
+        latest_pointer(rel.relation())?.and_then(|pointer| pointer.metadata_location)
+    else {
         return Ok(Vec::new());
     };
     let metadata = cache::metadata(&io, &location)?;
@@ -126,7 +130,10 @@ fn snapshots(relid: pg_sys::Oid) -> PgResult<Vec<SnapshotRow>> {
 
 fn files(relid: pg_sys::Oid) -> PgResult<Vec<(String, String, i64, i64, i64)>> {
     let rel = open(relid)?;
-    let view = TableView::resolve(rel.relation(), pg_lakebase_core::snapshot::Snapshot::active())?;
+    let view = TableView::resolve(
+        rel.relation(),
+        pg_lakebase_core::snapshot::Snapshot::active(),
+    )?;
     Ok(view
         .segments
         .iter()

@@ -14,31 +14,50 @@ mod lakebase {
     use super::*;
 
     /// `pg_relation_size(regclass)`: the data files of the current snapshot.
-    #[pg_extern(volatile, strict, name = "relation_size")]
+    #[pg_extern(sql = r#"
+CREATE FUNCTION lakebase.relation_size(regclass) RETURNS bigint STRICT VOLATILE
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
     fn relation_size(relation: pg_sys::Oid) -> Option<i64> {
         relation_fork_size(relation, "main")
     }
 
     /// `pg_relation_size(regclass, text)`; an Iceberg table has nothing in the other forks.
-    #[pg_extern(volatile, strict, name = "relation_size")]
+    #[pg_extern(sql = r#"
+CREATE FUNCTION lakebase.relation_size(regclass, text) RETURNS bigint STRICT VOLATILE
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
     fn relation_fork_size(relation: pg_sys::Oid, fork: &str) -> Option<i64> {
         iceberg(relation, |rel| match fork {
             "main" => Ok(latest_pointer(rel)?.map_or(0, |pointer| pointer.total_bytes)),
             _ => Ok(0),
         })
-        .or_else(|| builtin(pg_sys::pg_relation_size, &[relation.into_datum(), fork.into_datum()]))
+        .or_else(|| {
+            builtin(
+                pg_sys::pg_relation_size,
+                &[relation.into_datum(), fork.into_datum()],
+            )
+        })
     }
 
     /// `pg_table_size(regclass)`: every file of the table.
-    #[pg_extern(volatile, strict)]
+    #[pg_extern(sql = r#"
+CREATE FUNCTION lakebase.table_size(regclass) RETURNS bigint STRICT VOLATILE
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
     fn table_size(relation: pg_sys::Oid) -> Option<i64> {
-        iceberg(relation, files_size).or_else(|| builtin(pg_sys::pg_table_size, &[relation.into_datum()]))
+        iceberg(relation, files_size)
+            .or_else(|| builtin(pg_sys::pg_table_size, &[relation.into_datum()]))
     }
 
     /// `pg_total_relation_size(regclass)`: every file of the table, which has no indexes.
-    #[pg_extern(volatile, strict)]
+    #[pg_extern(sql = r#"
+CREATE FUNCTION lakebase.total_relation_size(regclass) RETURNS bigint STRICT VOLATILE
+    LANGUAGE c AS 'MODULE_PATHNAME', '@FUNCTION_NAME@';
+"#)]
     fn total_relation_size(relation: pg_sys::Oid) -> Option<i64> {
-        iceberg(relation, files_size).or_else(|| builtin(pg_sys::pg_total_relation_size, &[relation.into_datum()]))
+        iceberg(relation, files_size)
+            .or_else(|| builtin(pg_sys::pg_total_relation_size, &[relation.into_datum()]))
     }
 }
 
@@ -51,9 +70,13 @@ fn builtin(function: Builtin, arguments: &[Option<pg_sys::Datum>]) -> Option<i64
 }
 
 /// `measure` of `relation` if it is an Iceberg table.
-fn iceberg(relation: pg_sys::Oid, measure: impl FnOnce(Relation<'_>) -> PgResult<i64>) -> Option<i64> {
+fn iceberg(
+    relation: pg_sys::Oid,
+    measure: impl FnOnce(Relation<'_>) -> PgResult<i64>,
+) -> Option<i64> {
     let rel = OpenRelation::try_open(relation, LockMode::AccessShare)?;
-    is_iceberg(rel.relation()).then(|| measure(rel.relation()).unwrap_or_else(|error| error.raise()))
+    is_iceberg(rel.relation())
+        .then(|| measure(rel.relation()).unwrap_or_else(|error| error.raise()))
 }
 
 fn files_size(rel: Relation<'_>) -> PgResult<i64> {

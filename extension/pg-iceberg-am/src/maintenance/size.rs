@@ -36,7 +36,9 @@ fn extent(rel: Relation<'_>) -> PgResult<Extent> {
 /// Number of virtual blocks: as many as the data files' bytes make, and no fewer than the rows need.
 pub fn blocks(rel: Relation<'_>) -> PgResult<u32> {
     let Extent { rows, bytes } = extent(rel)?;
-    let blocks = bytes.div_ceil(u64::from(pg_sys::BLCKSZ)).max(rows.div_ceil(ROWS_PER_BLOCK));
+    let blocks = bytes
+        .div_ceil(u64::from(pg_sys::BLCKSZ))
+        .max(rows.div_ceil(ROWS_PER_BLOCK));
     Ok(u32::try_from(blocks).unwrap_or(MAX_BLOCK_NUMBER))
 }
 
@@ -51,7 +53,9 @@ pub fn relation_size(rel: Relation<'_>, fork: ForkNumber) -> PgResult<u64> {
 /// What the planner starts from: pages are what the files take, rows are exact.
 pub fn estimate(rel: Relation<'_>) -> PgResult<SizeEstimate> {
     let Extent { rows, bytes } = extent(rel)?;
-    let pages = bytes.div_ceil(u64::from(pg_sys::BLCKSZ)).max(u64::from(rows > 0));
+    let pages = bytes
+        .div_ceil(u64::from(pg_sys::BLCKSZ))
+        .max(u64::from(rows > 0));
     Ok(SizeEstimate {
         pages: u32::try_from(pages).unwrap_or(MAX_BLOCK_NUMBER),
         tuples: rows as f64,

@@ -5,7 +5,8 @@ use std::ffi::CStr;
 
 use iceberg_lite::expr::Predicate;
 use pg_lakebase_core::custom_scan::{
-    self, BeginContext, CustomScanProvider, Explainer, PathSpec, PrivateValue, ScanContext, offer_path,
+    self, BeginContext, CustomScanProvider, Explainer, PathSpec, PrivateValue, ScanContext,
+    offer_path,
 };
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks::{self, RelPathlist};
@@ -51,7 +52,9 @@ fn offer(call: &RelPathlist<'_>) -> PgResult<()> {
         let count = if paths.is_null() { 0 } else { (*paths).length };
         let sequential = (0..count)
             .map(|index| pg_sys::list_nth(paths, index).cast::<pg_sys::Path>())
-            .find(|&path| (*path).pathtype == pg_sys::NodeTag::T_SeqScan && (*path).param_info.is_null());
+            .find(|&path| {
+                (*path).pathtype == pg_sys::NodeTag::T_SeqScan && (*path).param_info.is_null()
+            });
         let Some(sequential) = sequential else {
             return Ok(());
         };
@@ -105,7 +108,11 @@ impl CustomScanProvider for IcebergScan {
         Ok(())
     }
 
-    fn explain(state: &mut State, _context: &ScanContext<'_>, out: &mut Explainer<'_>) -> PgResult<()> {
+    fn explain(
+        state: &mut State,
+        _context: &ScanContext<'_>,
+        out: &mut Explainer<'_>,
+    ) -> PgResult<()> {
         if out.is_verbose() {
             out.integer("Iceberg Columns", None, state.columns as i64);
             out.integer("Iceberg Segments", None, state.files as i64);

@@ -66,11 +66,13 @@ impl Clauses<'_> {
                 }
                 pg_sys::NodeTag::T_Var => {
                     let column = self.column(node)?;
-                    matches!(column.field_type, PrimitiveType::Boolean).then_some(Predicate::Compare {
-                        field_id: column.field_id,
-                        op: CompareOp::Eq,
-                        value: Literal::Boolean(true),
-                    })
+                    matches!(column.field_type, PrimitiveType::Boolean).then_some(
+                        Predicate::Compare {
+                            field_id: column.field_id,
+                            op: CompareOp::Eq,
+                            value: Literal::Boolean(true),
+                        },
+                    )
                 }
                 _ => None,
             }
@@ -141,7 +143,8 @@ impl Clauses<'_> {
             }
             let (mut length, mut by_value, mut align) = (0, false, 0);
             pg_sys::get_typlenbyvalalign(element_type, &mut length, &mut by_value, &mut align);
-            let (mut elements, mut nulls, mut count) = (std::ptr::null_mut(), std::ptr::null_mut(), 0);
+            let (mut elements, mut nulls, mut count) =
+                (std::ptr::null_mut(), std::ptr::null_mut(), 0);
             pg_sys::deconstruct_array(
                 pg_sys::pg_detoast_datum(array.cast_mut_ptr()).cast(),
                 element_type,
@@ -179,7 +182,12 @@ impl Clauses<'_> {
                 return None;
             }
             let attribute = (*var).varattno as usize - 1;
-            let column = self.view.columns.columns.iter().find(|column| column.attribute == attribute)?;
+            let column = self
+                .view
+                .columns
+                .columns
+                .iter()
+                .find(|column| column.attribute == attribute)?;
             let field = self.view.schema.fields.field_by_name(&column.name)?;
             let Type::Primitive(field_type) = &field.field_type else {
                 return None;
@@ -198,10 +206,13 @@ impl Clauses<'_> {
         // entries, and one with a fetch hook is left alone.
         unsafe {
             match (*node).type_ {
-                pg_sys::NodeTag::T_RelabelType => self.constant((*node.cast::<pg_sys::RelabelType>()).arg.cast()),
+                pg_sys::NodeTag::T_RelabelType => {
+                    self.constant((*node.cast::<pg_sys::RelabelType>()).arg.cast())
+                }
                 pg_sys::NodeTag::T_Const => {
                     let constant = node.cast::<pg_sys::Const>();
-                    (!(*constant).constisnull).then_some(((*constant).constvalue, (*constant).consttype))
+                    (!(*constant).constisnull)
+                        .then_some(((*constant).constvalue, (*constant).consttype))
                 }
                 pg_sys::NodeTag::T_Param => {
                     let param = node.cast::<pg_sys::Param>();
@@ -223,11 +234,20 @@ impl Clauses<'_> {
     }
 
     /// The comparison that an operator makes on the column, in the order that Iceberg has too.
-    unsafe fn operator(&self, opno: pg_sys::Oid, collation: pg_sys::Oid, column: &ColumnRef<'_>) -> Option<CompareOp> {
+    unsafe fn operator(
+        &self,
+        opno: pg_sys::Oid,
+        collation: pg_sys::Oid,
+        column: &ColumnRef<'_>,
+    ) -> Option<CompareOp> {
         // SAFETY: look-ups in the system caches; the list holds OpBtreeInterpretation.
         unsafe {
             let base = pg_sys::getBaseType(column.type_oid);
-            let compared = if base == pg_sys::VARCHAROID { pg_sys::TEXTOID } else { base };
+            let compared = if base == pg_sys::VARCHAROID {
+                pg_sys::TEXTOID
+            } else {
+                base
+            };
             let class = pg_sys::GetDefaultOpClass(compared, pg_sys::BTREE_AM_OID);
             if class == pg_sys::InvalidOid {
                 return None;
@@ -250,7 +270,9 @@ impl Clauses<'_> {
             };
             let by_bytes = match compared {
                 pg_sys::TEXTOID => match op {
-                    CompareOp::Eq | CompareOp::NotEq => pg_sys::get_collation_isdeterministic(collation),
+                    CompareOp::Eq | CompareOp::NotEq => {
+                        pg_sys::get_collation_isdeterministic(collation)
+                    }
                     _ => bindings::lc_collate_is_c(collation),
                 },
                 // Trailing blanks do not count, a name's rest is padding, and jsonb has its own order.
@@ -263,7 +285,11 @@ impl Clauses<'_> {
 }
 
 /// A constant as a value of the column's Iceberg type; `None` unless it is exactly one.
-unsafe fn literal(column: &ColumnRef<'_>, value: pg_sys::Datum, type_oid: pg_sys::Oid) -> Option<Literal> {
+unsafe fn literal(
+    column: &ColumnRef<'_>,
+    value: pg_sys::Datum,
+    type_oid: pg_sys::Oid,
+) -> Option<Literal> {
     // SAFETY: the datum is a value of `type_oid` and not NULL, so each conversion reads what is there.
     unsafe {
         let integer = || match type_oid {
@@ -273,17 +299,25 @@ unsafe fn literal(column: &ColumnRef<'_>, value: pg_sys::Datum, type_oid: pg_sys
             _ => None,
         };
         match column.field_type {
-            PrimitiveType::Boolean if type_oid == pg_sys::BOOLOID => bool::from_datum(value, false).map(Literal::Boolean),
+            PrimitiveType::Boolean if type_oid == pg_sys::BOOLOID => {
+                bool::from_datum(value, false).map(Literal::Boolean)
+            }
             PrimitiveType::Int => i32::try_from(integer()?).ok().map(Literal::Int),
             PrimitiveType::Long => integer().map(Literal::Long),
-            PrimitiveType::Float if type_oid == pg_sys::FLOAT4OID => f32::from_datum(value, false).map(Literal::Float),
-            PrimitiveType::Double if type_oid == pg_sys::FLOAT8OID => f64::from_datum(value, false).map(Literal::Double),
+            PrimitiveType::Float if type_oid == pg_sys::FLOAT4OID => {
+                f32::from_datum(value, false).map(Literal::Float)
+            }
+            PrimitiveType::Double if type_oid == pg_sys::FLOAT8OID => {
+                f64::from_datum(value, false).map(Literal::Double)
+            }
             PrimitiveType::Decimal { precision, scale } if type_oid == pg_sys::NUMERICOID => {
                 let text = pgrx::AnyNumeric::from_datum(value, false)?.to_string();
                 decimal(&text, *precision, *scale)
             }
             PrimitiveType::Date => match type_oid {
-                pg_sys::DATEOID => (value.value() as i32).checked_add(EPOCH_DIFFERENCE_DAYS).map(Literal::Date),
+                pg_sys::DATEOID => (value.value() as i32)
+                    .checked_add(EPOCH_DIFFERENCE_DAYS)
+                    .map(Literal::Date),
                 pg_sys::TIMESTAMPOID => {
                     let us = unix_us(value)?;
                     let days = i32::try_from(us / US_PER_DAY).ok()?;
@@ -291,8 +325,12 @@ unsafe fn literal(column: &ColumnRef<'_>, value: pg_sys::Datum, type_oid: pg_sys
                 }
                 _ => None,
             },
-            PrimitiveType::Time if type_oid == pg_sys::TIMEOID => Some(Literal::Time(value.value() as i64)),
-            PrimitiveType::Timestamp if type_oid == pg_sys::TIMESTAMPOID => unix_us(value).map(Literal::Timestamp),
+            PrimitiveType::Time if type_oid == pg_sys::TIMEOID => {
+                Some(Literal::Time(value.value() as i64))
+            }
+            PrimitiveType::Timestamp if type_oid == pg_sys::TIMESTAMPOID => {
+                unix_us(value).map(Literal::Timestamp)
+            }
             PrimitiveType::Timestamptz if type_oid == pg_sys::TIMESTAMPTZOID => {
                 unix_us(value).map(Literal::Timestamptz)
             }
@@ -302,8 +340,10 @@ unsafe fn literal(column: &ColumnRef<'_>, value: pg_sys::Datum, type_oid: pg_sys
             PrimitiveType::Binary if type_oid == pg_sys::BYTEAOID => {
                 Vec::<u8>::from_datum(value, false).map(Literal::Binary)
             }
-            PrimitiveType::Uuid if type_oid == pg_sys::UUIDOID => pgrx::Uuid::from_datum(value, false)
-                .map(|uuid| Literal::Uuid(uuid::Uuid::from_bytes(*uuid.as_bytes()))),
+            PrimitiveType::Uuid if type_oid == pg_sys::UUIDOID => {
+                pgrx::Uuid::from_datum(value, false)
+                    .map(|uuid| Literal::Uuid(uuid::Uuid::from_bytes(*uuid.as_bytes())))
+            }
             _ => None,
         }
     }
@@ -342,7 +382,9 @@ unsafe fn nodes(list: *mut pg_sys::List) -> Vec<*mut pg_sys::Node> {
     // SAFETY: the caller passes a list of nodes, or NIL, which is null.
     unsafe {
         let length = if list.is_null() { 0 } else { (*list).length };
-        (0..length).map(|index| pg_sys::list_nth(list, index).cast()).collect()
+        (0..length)
+            .map(|index| pg_sys::list_nth(list, index).cast())
+            .collect()
     }
 }
 

@@ -12,7 +12,11 @@ use pgrx::{pg_guard, pg_sys};
 /// The functions, and what stands in for each.
 const FUNCTIONS: [(u32, &CStr, usize); 4] = [
     (pg_sys::F_PG_RELATION_SIZE_REGCLASS, c"relation_size", 1),
-    (pg_sys::F_PG_RELATION_SIZE_REGCLASS_TEXT, c"relation_size", 2),
+    (
+        pg_sys::F_PG_RELATION_SIZE_REGCLASS_TEXT,
+        c"relation_size",
+        2,
+    ),
     (pg_sys::F_PG_TABLE_SIZE, c"table_size", 1),
     (pg_sys::F_PG_TOTAL_RELATION_SIZE, c"total_relation_size", 1),
 ];
@@ -53,7 +57,9 @@ unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) 
 
 /// The function of schema `lakebase` that stands in for `function`, if one does and is there.
 unsafe fn substitute(function: pg_sys::Oid) -> Option<pg_sys::Oid> {
-    let &(_, name, arguments) = FUNCTIONS.iter().find(|(oid, ..)| pg_sys::Oid::from(*oid) == function)?;
+    let &(_, name, arguments) = FUNCTIONS
+        .iter()
+        .find(|(oid, ..)| pg_sys::Oid::from(*oid) == function)?;
     // SAFETY: a look-up in the system caches with the functions' argument types.
     unsafe {
         let namespace = pg_sys::get_namespace_oid(c"lakebase".as_ptr(), true);

@@ -28,12 +28,21 @@ struct Fetcher {
 /// Under which circumstances a view can be used again: nothing that it shows can have changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Scope {
-    snapshot: Option<(pg_sys::TransactionId, pg_sys::TransactionId, pg_sys::CommandId)>,
+    snapshot: Option<(
+        pg_sys::TransactionId,
+        pg_sys::TransactionId,
+        pg_sys::CommandId,
+    )>,
     pending_rows: u64,
 }
 
 /// Stores the row at `tid`, if `snapshot` sees one there.
-pub fn fetch(rel: Relation<'_>, tid: Tid, snapshot: Snapshot<'_>, slot: &mut Slot<'_>) -> PgResult<bool> {
+pub fn fetch(
+    rel: Relation<'_>,
+    tid: Tid,
+    snapshot: Snapshot<'_>,
+    slot: &mut Slot<'_>,
+) -> PgResult<bool> {
     let Some(address) = RowAddress::from_tid(tid) else {
         return Ok(false);
     };

@@ -83,7 +83,11 @@ pub struct RowReader {
 impl RowReader {
     /// A reader that stands before the view's first row. With a predicate, rows that do not satisfy
     /// it may be left out, and only forward moves are allowed.
-    pub fn new(view: TableView, projection: Projection, predicate: Option<Predicate>) -> PgResult<Self> {
+    pub fn new(
+        view: TableView,
+        projection: Projection,
+        predicate: Option<Predicate>,
+    ) -> PgResult<Self> {
         let mapping = projection.mapping(&view.columns);
         let mut types = vec![None; view.columns.natts];
         for &live in &projection.live_columns {
@@ -92,7 +96,11 @@ impl RowReader {
         }
         Ok(Self {
             decoder: BatchDecoder::new(&types),
-            context: OwnedContext::create(MemoryContext::top(), "Iceberg batch", AllocSetSizes::Default),
+            context: OwnedContext::create(
+                MemoryContext::top(),
+                "Iceberg batch",
+                AllocSetSizes::Default,
+            ),
             view,
             projection,
             mapping,
@@ -142,7 +150,10 @@ impl RowReader {
 
     /// Moves to the previous row and stores it; false before the first one.
     pub fn previous(&mut self, slot: &mut Slot<'_>) -> PgResult<bool> {
-        debug_assert!(self.predicate.is_none(), "a filtered reader moves forward only");
+        debug_assert!(
+            self.predicate.is_none(),
+            "a filtered reader moves forward only"
+        );
         let row = match self.position {
             Position::Start => return Ok(false),
             Position::Row(row) if row > 0 => row - 1,
@@ -162,7 +173,10 @@ impl RowReader {
 
     /// Stands so that [`Self::next`] gives the first row not before number `row` of the view.
     pub fn seek(&mut self, row: u64) -> PgResult<()> {
-        debug_assert!(self.predicate.is_none(), "a filtered reader moves forward only");
+        debug_assert!(
+            self.predicate.is_none(),
+            "a filtered reader moves forward only"
+        );
         let Some(segment) = self.view.segment_of(row) else {
             self.position = Position::End;
             self.stream = None;
@@ -176,7 +190,10 @@ impl RowReader {
         {
             let (first, last) = bounds(positions);
             if (first..=last).contains(&target) {
-                let index = positions.iter().position(|position| position >= target).unwrap_or(0);
+                let index = positions
+                    .iter()
+                    .position(|position| position >= target)
+                    .unwrap_or(0);
                 self.position = match index {
                     0 => Position::Start,
                     index => Position::Row(index - 1),
@@ -187,7 +204,8 @@ impl RowReader {
                 }
                 return Ok(());
             }
-            let near = target > last && target - last <= 4 * BATCH_ROWS as u64 && self.stream.is_some();
+            let near =
+                target > last && target - last <= 4 * BATCH_ROWS as u64 && self.stream.is_some();
             if !near || !self.load_in_segment()? {
                 break;
             }
@@ -247,7 +265,8 @@ impl RowReader {
             };
             let segment = match &self.loaded {
                 Some(_) => Some(self.segment),
-                None => (self.segment..self.view.segments.len()).find(|&segment| self.may_match(segment)),
+                None => (self.segment..self.view.segments.len())
+                    .find(|&segment| self.may_match(segment)),
             };
             let Some(segment) = segment else {
                 return Ok(false);
@@ -259,7 +278,9 @@ impl RowReader {
                 return Ok(true);
             }
             self.stream = None;
-            let Some(next) = (self.segment + 1..self.view.segments.len()).find(|&next| self.may_match(next)) else {
+            let Some(next) =
+                (self.segment + 1..self.view.segments.len()).find(|&next| self.may_match(next))
+            else {
                 return Ok(false);
             };
             self.open_stream(next, 0)?;
@@ -342,5 +363,10 @@ impl RowReader {
 /// The first and the last of the positions of a batch, which is never empty.
 fn bounds(positions: &RowPositions) -> (u64, u64) {
     let first = positions.get(0).unwrap_or(0);
-    (first, positions.get(positions.len().saturating_sub(1)).unwrap_or(first))
+    (
+        first,
+        positions
+            .get(positions.len().saturating_sub(1))
+            .unwrap_or(first),
+    )
 }

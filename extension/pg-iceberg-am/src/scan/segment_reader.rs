@@ -65,7 +65,9 @@ impl SegmentReader {
                     ..ReadOptions::default()
                 };
                 let reader = match &view.metadata {
-                    Some(table) => file.open_with(&view.io, &input, &metadata, table, &view.schema, options),
+                    Some(table) => {
+                        file.open_with(&view.io, &input, &metadata, table, &view.schema, options)
+                    }
                     None => DataFileReader::with_metadata(input, &metadata, &view.schema, options),
                 }
                 .map_err(to_pg_error)?;

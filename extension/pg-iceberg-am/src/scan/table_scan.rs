@@ -100,7 +100,11 @@ impl TableScan {
     }
 
     /// Stores the next row of the block that the sampling method chooses.
-    pub fn next_sample_row(&mut self, sampler: &mut SampleScan<'_>, slot: &mut Slot<'_>) -> PgResult<bool> {
+    pub fn next_sample_row(
+        &mut self,
+        sampler: &mut SampleScan<'_>,
+        slot: &mut Slot<'_>,
+    ) -> PgResult<bool> {
         let Some(block) = &mut self.block else {
             return Ok(false);
         };

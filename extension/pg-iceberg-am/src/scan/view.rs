@@ -112,18 +112,24 @@ impl TableView {
 
     /// Number of rows, counting deleted ones.
     pub fn rows(&self) -> u64 {
-        self.segments.last().map_or(0, |segment| segment.start + segment.rows)
+        self.segments
+            .last()
+            .map_or(0, |segment| segment.start + segment.rows)
     }
 
     /// Index of the segment that holds row number `row` of the view.
     pub fn segment_of(&self, row: u64) -> Option<usize> {
-        let index = self.segments.partition_point(|segment| segment.start + segment.rows <= row);
+        let index = self
+            .segments
+            .partition_point(|segment| segment.start + segment.rows <= row);
         (index < self.segments.len()).then_some(index)
     }
 
     /// Number, in the view, of the row at `address`.
     pub fn row_at(&self, address: RowAddress) -> Option<u64> {
-        let index = self.segments.partition_point(|segment| segment.address <= address);
+        let index = self
+            .segments
+            .partition_point(|segment| segment.address <= address);
         let segment = self.segments.get(index.checked_sub(1)?)?;
         let row = address.rows_from(segment.address)?;
         (row < segment.rows).then_some(segment.start + row)
@@ -172,8 +178,13 @@ pub fn committed_segments(files: Vec<ScanFile>) -> PgResult<Vec<Segment>> {
         .collect()
 }
 
-fn append_pending(committed: &[Segment], pending: transaction::PendingView) -> PgResult<Arc<Vec<Segment>>> {
-    let base = committed.last().map_or(0, |segment| segment.start + segment.rows);
+fn append_pending(
+    committed: &[Segment],
+    pending: transaction::PendingView,
+) -> PgResult<Arc<Vec<Segment>>> {
+    let base = committed
+        .last()
+        .map_or(0, |segment| segment.start + segment.rows);
     let mut segments = committed.to_vec();
     let mut add = |first: u64, rows: u64, source: SegmentSource| {
         let rows = rows.min(pending.rows - first);

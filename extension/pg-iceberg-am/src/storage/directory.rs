@@ -65,7 +65,10 @@ impl TableDirectory {
             PgError::file_access("create directory", &self.relative, &source)
         };
         self.remove().map_err(failed)?;
-        let parent = self.relative.rsplit_once('/').map_or(".", |(parent, _)| parent);
+        let parent = self
+            .relative
+            .rsplit_once('/')
+            .map_or(".", |(parent, _)| parent);
         if !std::path::Path::new(parent).is_dir() {
             file::make_directory(parent).map_err(failed)?;
         }
@@ -80,7 +83,8 @@ impl TableDirectory {
     pub fn sync(&self) -> PgResult<()> {
         for sub in [DATA, METADATA] {
             let path = format!("{}/{sub}", self.relative);
-            file::fsync_directory(&path).map_err(|source| PgError::file_access("sync directory", &path, &source))?;
+            file::fsync_directory(&path)
+                .map_err(|source| PgError::file_access("sync directory", &path, &source))?;
         }
         Ok(())
     }
@@ -118,7 +122,9 @@ impl TableDirectory {
 /// The cluster's data directory, as an absolute path.
 fn data_directory() -> String {
     // SAFETY: set when the server starts, NUL-terminated, never changed afterwards.
-    unsafe { CStr::from_ptr(pg_sys::DataDir) }.to_string_lossy().into_owned()
+    unsafe { CStr::from_ptr(pg_sys::DataDir) }
+        .to_string_lossy()
+        .into_owned()
 }
 
 impl fmt::Display for TableDirectory {

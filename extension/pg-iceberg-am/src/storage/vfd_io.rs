@@ -71,7 +71,10 @@ impl VfdFileIo {
             path: path.to_owned(),
             source: std::io::Error::new(
                 std::io::ErrorKind::InvalidInput,
-                format!("the file does not lie in the table's directory \"{}\"", self.directory),
+                format!(
+                    "the file does not lie in the table's directory \"{}\"",
+                    self.directory
+                ),
             ),
         })
     }
@@ -137,11 +140,13 @@ impl InputFile for PreadFile {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
-        self.fd.read_exact_at(buf, offset).map_err(|source| Error::Io {
-            operation: "read",
-            path: self.path.clone(),
-            source,
-        })
+        self.fd
+            .read_exact_at(buf, offset)
+            .map_err(|source| Error::Io {
+                operation: "read",
+                path: self.path.clone(),
+                source,
+            })
     }
 }
 

@@ -32,10 +32,10 @@ impl TransactionCallbacks for IcebergTransaction {
 
     fn pre_prepare() -> PgResult<()> {
         if has_changes() {
-            return Err(
-                PgError::feature_not_supported("cannot PREPARE a transaction that has changed Iceberg tables")
-                    .with_hint("Use COMMIT: it is atomic over heap and Iceberg tables of this server."),
-            );
+            return Err(PgError::feature_not_supported(
+                "cannot PREPARE a transaction that has changed Iceberg tables",
+            )
+            .with_hint("Use COMMIT: it is atomic over heap and Iceberg tables of this server."));
         }
         Ok(())
     }

@@ -114,14 +114,23 @@ mod tests {
         levels.current(3).marks.insert(KEY, 5);
         levels.commit(3, 2);
         assert!(levels.abort(3).is_none());
-        assert_eq!(levels.abort(2).and_then(|level| level.marks.get(&KEY).copied()), Some(5));
+        assert_eq!(
+            levels
+                .abort(2)
+                .and_then(|level| level.marks.get(&KEY).copied()),
+            Some(5)
+        );
     }
 
     #[test]
     fn releasing_many_subtransactions_leaves_one_level() {
         let mut levels = Levels::default();
         for subid in 2..1000 {
-            levels.current(subid).marks.entry(KEY).or_insert(u64::from(subid));
+            levels
+                .current(subid)
+                .marks
+                .entry(KEY)
+                .or_insert(u64::from(subid));
             levels.commit(subid, 1);
         }
         assert_eq!(levels.0.len(), 1);

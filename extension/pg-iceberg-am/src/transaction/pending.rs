@@ -129,8 +129,16 @@ impl PendingRows {
         }
         if self.builder.len() >= BATCH_ROWS || self.builder.is_full() {
             self.seal()?;
-            let rows = self.tail.iter().map(|pending| pending.batch.num_rows() as u64).sum::<u64>();
-            let bytes = self.tail.iter().map(|pending| pending.batch.get_array_memory_size()).sum::<usize>();
+            let rows = self
+                .tail
+                .iter()
+                .map(|pending| pending.batch.num_rows() as u64)
+                .sum::<u64>();
+            let bytes = self
+                .tail
+                .iter()
+                .map(|pending| pending.batch.get_array_memory_size())
+                .sum::<usize>();
             if rows >= TAIL_ROWS || bytes >= TAIL_BYTES {
                 self.spill(&marks())?;
             }
@@ -139,7 +147,11 @@ impl PendingRows {
     }
 
     /// The rows that are visible to a snapshot with this command counter; `None` sees all.
-    pub fn view(&mut self, curcid: Option<pg_sys::CommandId>, marks: &[u64]) -> PgResult<PendingView> {
+    pub fn view(
+        &mut self,
+        curcid: Option<pg_sys::CommandId>,
+        marks: &[u64],
+    ) -> PgResult<PendingView> {
         let rows = self.visible_rows(curcid);
         if rows == 0 {
             return Ok(PendingView::default());
@@ -158,8 +170,18 @@ impl PendingRows {
         let starts_visible = |start: u64| start < rows;
         Ok(PendingView {
             rows,
-            files: self.files.iter().filter(|file| starts_visible(file.start)).cloned().collect(),
-            batches: self.tail.iter().filter(|batch| starts_visible(batch.start)).cloned().collect(),
+            files: self
+                .files
+                .iter()
+                .filter(|file| starts_visible(file.start))
+                .cloned()
+                .collect(),
+            batches: self
+                .tail
+                .iter()
+                .filter(|batch| starts_visible(batch.start))
+                .cloned()
+                .collect(),
         })
     }
 
@@ -169,12 +191,16 @@ impl PendingRows {
             return self.len();
         };
         let seen = self.commands.partition_point(|&(cid, _)| cid < curcid);
-        self.commands.get(seen).map_or_else(|| self.len(), |&(_, first_row)| first_row)
+        self.commands
+            .get(seen)
+            .map_or_else(|| self.len(), |&(_, first_row)| first_row)
     }
 
     /// Forgets all rows from number `rows` on: the subtransaction that appended them is gone.
     pub fn truncate(&mut self, rows: u64) {
-        let kept = rows.saturating_sub(self.tail_end()).min(self.builder.len() as u64);
+        let kept = rows
+            .saturating_sub(self.tail_end())
+            .min(self.builder.len() as u64);
         self.builder.truncate(kept as usize);
         self.tail.retain_mut(|pending| {
             if pending.start >= rows {
@@ -192,7 +218,11 @@ impl PendingRows {
         for file in self.files.extract_if(.., |file| file.start >= rows) {
             let _ = self.io.delete(&file.data_file.file_path);
         }
-        while self.commands.last().is_some_and(|&(_, first_row)| first_row >= rows) {
+        while self
+            .commands
+            .last()
+            .is_some_and(|&(_, first_row)| first_row >= rows)
+        {
             self.commands.pop();
         }
     }
@@ -247,15 +277,21 @@ impl PendingRows {
                 break;
             }
             let start = before.start;
-            let joined = arrow::compute::concat_batches(before.batch.schema_ref(), [&before.batch, &last.batch])
-                .map_err(|source| {
-                    to_pg_error(iceberg_lite::error::Error::Arrow {
-                        operation: "join pending rows",
-                        source,
-                    })
-                })?;
+            let joined = arrow::compute::concat_batches(
+                before.batch.schema_ref(),
+                [&before.batch, &last.batch],
+            )
+            .map_err(|source| {
+                to_pg_error(iceberg_lite::error::Error::Arrow {
+                    operation: "join pending rows",
+                    source,
+                })
+            })?;
             self.tail.truncate(self.tail.len() - 2);
-            self.tail.push(PendingBatch { start, batch: joined });
+            self.tail.push(PendingBatch {
+                start,
+                batch: joined,
+            });
         }
         Ok(())
     }
@@ -268,7 +304,9 @@ impl PendingRows {
             while done < rows {
                 let position = start + done;
                 if let Some(open) = &self.open
-                    && marks.iter().any(|&mark| open.start < mark && mark <= position)
+                    && marks
+                        .iter()
+                        .any(|&mark| open.start < mark && mark <= position)
                 {
                     self.close_file()?;
                 }

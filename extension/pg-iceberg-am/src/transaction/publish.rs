@@ -61,22 +61,41 @@ fn prepare(storage: &mut StorageState) -> PgResult<Option<PreparedSnapshot>> {
         ..SnapshotDelta::default()
     };
     let location = storage.io.directory().location();
-    commit::prepare(&delta, &storage.schema, &PartitionSpec::unpartitioned(), &location, &storage.io)
-        .map(Some)
-        .map_err(to_pg_error)
+    commit::prepare(
+        &delta,
+        &storage.schema,
+        &PartitionSpec::unpartitioned(),
+        &location,
+        &storage.io,
+    )
+    .map(Some)
+    .map_err(to_pg_error)
 }
 
-fn publish_storage(catalog: &PointerCatalog, key: &StorageKey, prepared: Option<PreparedSnapshot>) -> PgResult<VfdFileIo> {
+fn publish_storage(
+    catalog: &PointerCatalog,
+    key: &StorageKey,
+    prepared: Option<PreparedSnapshot>,
+) -> PgResult<VfdFileIo> {
     let (io, schema, created) = with_transaction(|state| match state.storages.get(key) {
         Some(storage) => Ok((storage.io.clone(), storage.schema.clone(), storage.created)),
         None => Err(PgError::new(
             PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-            format!("Iceberg storage {} vanished while it was published", key.rel_number),
+            format!(
+                "Iceberg storage {} vanished while it was published",
+                key.rel_number
+            ),
         )),
     })?;
     let location = io.directory().location();
-    let locked: Option<LockedPointer> = if created { None } else { Some(catalog.lock(key)?) };
-    let base_location = locked.as_ref().and_then(|locked| locked.pointer.metadata_location.clone());
+    let locked: Option<LockedPointer> = if created {
+        None
+    } else {
+        Some(catalog.lock(key)?)
+    };
+    let base_location = locked
+        .as_ref()
+        .and_then(|locked| locked.pointer.metadata_location.clone());
     let base = match &base_location {
         Some(relative) => cache::metadata(&io, relative)?,
         None => TableMetadata::new_table(
@@ -89,8 +108,17 @@ fn publish_storage(catalog: &PointerCatalog, key: &StorageKey, prepared: Option<
         )
         .into(),
     };
-    let base_path = base_location.as_deref().map(|relative| format!("{location}/{relative}"));
-    let published = commit::publish(&base, base_path.as_deref(), prepared.as_ref(), &io, now_ms()).map_err(to_pg_error)?;
+    let base_path = base_location
+        .as_deref()
+        .map(|relative| format!("{location}/{relative}"));
+    let published = commit::publish(
+        &base,
+        base_path.as_deref(),
+        prepared.as_ref(),
+        &io,
+        now_ms(),
+    )
+    .map_err(to_pg_error)?;
     let relative = published
         .metadata_location
         .strip_prefix(&format!("{location}/"))

@@ -52,7 +52,11 @@ pub struct StorageState {
 }
 
 impl StorageState {
-    fn new(rel: Relation<'_>, key: &StorageKey, metadata: Option<&TableMetadata>) -> PgResult<Self> {
+    fn new(
+        rel: Relation<'_>,
+        key: &StorageKey,
+        metadata: Option<&TableMetadata>,
+    ) -> PgResult<Self> {
         let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
         let schema = match metadata {
             Some(metadata) => cache::current_schema(metadata)?,
@@ -83,7 +87,11 @@ impl TransactionState {
         self.levels.marks(key)
     }
 
-    pub(super) fn sub_commit(&mut self, subid: pg_sys::SubTransactionId, parent: pg_sys::SubTransactionId) {
+    pub(super) fn sub_commit(
+        &mut self,
+        subid: pg_sys::SubTransactionId,
+        parent: pg_sys::SubTransactionId,
+    ) {
         self.marked = None;
         self.levels.commit(subid, parent);
     }
@@ -112,7 +120,9 @@ impl TransactionState {
     /// Removes every file this transaction made.
     pub(super) fn abort(&mut self) {
         for storage in std::mem::take(self).storages.into_values() {
-            let StorageState { io, rows, created, .. } = storage;
+            let StorageState {
+                io, rows, created, ..
+            } = storage;
             drop(rows);
             if created {
                 let _ = io.directory().remove();
@@ -124,7 +134,9 @@ impl TransactionState {
 
     /// Makes the removals that commit has decided; everything else is in place already.
     pub(super) fn commit(&mut self) {
-        let Self { storages, dropped, .. } = std::mem::take(self);
+        let Self {
+            storages, dropped, ..
+        } = std::mem::take(self);
         for storage in storages.into_values().filter(|storage| storage.emptied) {
             let _ = storage.io.directory().create();
         }
@@ -153,10 +165,16 @@ pub(super) fn end_transaction(work: impl FnOnce(&mut TransactionState)) {
 }
 
 /// Runs `work` on what this transaction has done to `key`, if anything.
-pub fn with_storage<T>(key: &StorageKey, work: impl FnOnce(&mut StorageState, &[u64]) -> T) -> Option<T> {
+pub fn with_storage<T>(
+    key: &StorageKey,
+    work: impl FnOnce(&mut StorageState, &[u64]) -> T,
+) -> Option<T> {
     with_transaction(|state| {
         let marks = state.levels.marks(key);
-        state.storages.get_mut(key).map(|storage| work(storage, &marks))
+        state
+            .storages
+            .get_mut(key)
+            .map(|storage| work(storage, &marks))
     })
 }
 
@@ -235,7 +253,11 @@ pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
     let storage = StorageState::new(rel, &key, None)?;
     storage.io.directory().create()?;
     with_transaction(|state| {
-        state.levels.current(xact::current_subxact_id()).created.push(key);
+        state
+            .levels
+            .current(xact::current_subxact_id())
+            .created
+            .push(key);
         state.storages.insert(key, storage);
     });
     Ok(())
@@ -252,7 +274,11 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     let directory = TableDirectory::of(&key);
     with_transaction(|state| {
         if state.dropped.insert(key, directory).is_none() {
-            state.levels.current(xact::current_subxact_id()).dropped.push(key);
+            state
+                .levels
+                .current(xact::current_subxact_id())
+                .dropped
+                .push(key);
         }
     });
     Ok(())
