@@ -62,6 +62,17 @@ impl PlannerCall<'_> {
         self.query
     }
 
+    /// The source text, as far as it is UTF-8.
+    pub fn query_string(&self) -> &str {
+        if self.query_string.is_null() {
+            return "";
+        }
+        // SAFETY: a query string is terminated and lives as long as the call.
+        unsafe { std::ffi::CStr::from_ptr(self.query_string) }
+            .to_str()
+            .unwrap_or_default()
+    }
+
     /// PostgreSQL's `CURSOR_OPT_*` bits.
     pub fn cursor_options(&self) -> i32 {
         self.cursor_options
