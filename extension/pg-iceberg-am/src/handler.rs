@@ -6,9 +6,10 @@ use pg_lakebase_core::relation::{ForkNumber, Persistence, RelFileLocator, Relati
 use pg_lakebase_core::slot::{Slot, SlotKind, Tid};
 use pg_lakebase_core::snapshot::Snapshot;
 use pg_lakebase_core::table_am::{
-    BlockStream, CopyCounts, DdlMethods, Horizons, IndexFetchMethods, InsertOptions, ModifyMethods,
-    Operation, ParallelScan, RelationMethods, RescanParams, SampleScan, ScanDirection, ScanFlags,
-    ScanMethods, SizeEstimate, SlotBatch, TableAm, VacuumParams,
+    BlockStream, CopyCounts, DdlMethods, FailureData, Horizons, IndexFetchMethods, InsertOptions,
+    LockTupleMode, LockWaitPolicy, ModifyMethods, Operation, ParallelScan, RelationMethods,
+    RescanParams, SampleScan, ScanDirection, ScanFlags, ScanMethods, SizeEstimate, SlotBatch,
+    TableAm, TmResult, TupleLockFlags, VacuumParams,
 };
 use pgrx::pg_sys;
 
@@ -143,6 +144,32 @@ impl ModifyMethods for IcebergAm {
     fn tuple_get_latest_tid(_scan: &mut TableScan, _rel: Relation<'_>, tid: Tid) -> PgResult<Tid> {
         // Rows have no later versions yet.
         Ok(tid)
+    }
+
+    fn tuple_lock(
+        rel: Relation<'_>,
+        tid: Tid,
+        snapshot: Option<Snapshot<'_>>,
+        slot: &mut Slot<'_>,
+        _cid: pg_sys::CommandId,
+        mode: LockTupleMode,
+        _wait_policy: LockWaitPolicy,
+        _flags: TupleLockFlags,
+        _failure: &mut FailureData,
+    ) -> PgResult<TmResult> {
+        match (mode, snapshot) {
+            // No row's key ever changes and no row goes away while its table is locked for reading,
+            // so there is nothing to wait for; foreign key triggers ask this.
+            (LockTupleMode::KeyShare, Some(snapshot)) => {
+                let found = scan::fetch::fetch(rel, tid, snapshot, slot)?;
+                Ok(if found {
+                    TmResult::Ok
+                } else {
+                    TmResult::Invisible
+                })
+            }
+            _ => Err(modify::unsupported(Operation::TupleLock, &rel.name())),
+        }
     }
 
     fn tuple_satisfies_snapshot(

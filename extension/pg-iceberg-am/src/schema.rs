@@ -5,7 +5,7 @@ use iceberg_lite::spec::{ListType, NestedField, PrimitiveType, Schema, StructTyp
 use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::TupleDesc;
-use pgrx::PgSqlErrorCode;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::error::to_pg_error;
 
@@ -41,6 +41,7 @@ impl TableColumns {
             if att.is_dropped {
                 continue;
             }
+            refuse_vector(att.type_oid, &att.name)?;
             let column_type =
                 ColumnType::resolve(att.type_oid, att.typmod, &att.name).map_err(to_pg_error)?;
             columns.push(Column {
@@ -50,11 +51,6 @@ impl TableColumns {
             });
         }
         Ok(Self { natts, columns })
-    }
-
-    /// Whether every attribute is live, so that positions agree.
-    pub fn is_dense(&self) -> bool {
-        self.columns.len() == self.natts
     }
 
     /// The Iceberg schema of a new table with these columns.
@@ -93,6 +89,17 @@ impl TableColumns {
             })
             .collect()
     }
+}
+
+/// Refuses `int2vector` and `oidvector`, which look like arrays but count from 0.
+fn refuse_vector(type_oid: pg_sys::Oid, column: &str) -> PgResult<()> {
+    let (name, instead) = match type_oid {
+        pg_sys::INT2VECTOROID => ("int2vector", "int2[]"),
+        pg_sys::OIDVECTOROID => ("oidvector", "bigint[]"),
+        _ => return Ok(()),
+    };
+    let message = format!("column \"{column}\" has type {name}, which is not supported");
+    Err(PgError::feature_not_supported(message).with_hint(format!("Use {instead}.")))
 }
 
 /// The Iceberg type that holds what an Arrow type holds; nested fields take ids after `last_id`.

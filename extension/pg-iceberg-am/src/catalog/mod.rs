@@ -9,6 +9,8 @@ pub use pointer::{LockedPointer, Pointer, PointerCatalog};
 use pg_lakebase_core::relation::Relation;
 use pgrx::pg_sys;
 
+use crate::bindings;
+
 /// Whether a table or materialised view is kept by the access method `iceberg`.
 pub fn is_iceberg(rel: Relation<'_>) -> bool {
     let am = rel.am_oid();
@@ -30,6 +32,32 @@ pub fn is_iceberg_relid(relid: pg_sys::Oid) -> bool {
         matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_MATVIEW)
             && am != pg_sys::InvalidOid
             && am == access_method()
+    }
+}
+
+/// The name of the first Iceberg table among `relid` and what inherits from it, partitions included.
+///
+/// No lock is taken, so the answer may be outdated at once; the access method's callbacks refuse then.
+pub fn iceberg_descendant(relid: pg_sys::Oid) -> Option<String> {
+    let family = bindings::find_all_inheritors(relid, pg_sys::NoLock as pg_sys::LOCKMODE);
+    // SAFETY: a list of oids, or NIL; names come palloc'd from the system cache.
+    unsafe {
+        let count = if family.is_null() {
+            0
+        } else {
+            (*family).length
+        };
+        (0..count)
+            .map(|index| pg_sys::list_nth_oid(family, index))
+            .find(|&member| is_iceberg_relid(member))
+            .and_then(|member| {
+                let name = pg_sys::get_rel_name(member);
+                (!name.is_null()).then(|| {
+                    std::ffi::CStr::from_ptr(name)
+                        .to_string_lossy()
+                        .into_owned()
+                })
+            })
     }
 }
 

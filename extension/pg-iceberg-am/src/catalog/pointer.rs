@@ -88,7 +88,7 @@ impl PointerCatalog {
     /// The row of `key` that `snapshot` sees; without a snapshot, the latest committed one or this
     /// transaction's own.
     pub fn find(&self, key: &StorageKey, snapshot: Option<Snapshot>) -> PgResult<Option<Pointer>> {
-        self.scan(key, snapshot, |rel, tuple| read(rel, tuple))
+        self.scan(key, snapshot, read)
     }
 
     /// Adds the row of a storage made by this transaction.

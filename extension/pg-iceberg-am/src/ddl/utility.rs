@@ -3,13 +3,15 @@
 //! What cannot be caught here (an index made by ATTACH PARTITION, say) fails in the access method's
 //! own callbacks. Statements that commit half-way (CREATE INDEX CONCURRENTLY) must be caught here.
 
-use pg_lakebase_core::error::PgResult;
+use std::ffi::{CStr, c_char};
+
+use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::hooks;
 use pgrx::pg_sys;
 
-use crate::bindings;
-use crate::catalog::is_iceberg_relid;
+use crate::catalog::iceberg_descendant;
 use crate::modify::{INDEX_HINT, cannot};
+use crate::storage::TableDirectory;
 
 /// What to do instead of changing a table's columns.
 const COLUMNS_HINT: &str = "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
@@ -49,6 +51,19 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
                     refuse((*statement).relation, "rename a column of", COLUMNS_HINT)?;
                 }
                 Ok(())
+            }
+            pg_sys::NodeTag::T_CreatedbStmt => {
+                let statement = statement.cast::<pg_sys::CreatedbStmt>();
+                let template =
+                    option((*statement).options, c"template").unwrap_or(c"template1".as_ptr());
+                refuse_database(template, "copy")
+            }
+            pg_sys::NodeTag::T_AlterDatabaseStmt => {
+                let statement = statement.cast::<pg_sys::AlterDatabaseStmt>();
+                match option((*statement).options, c"tablespace") {
+                    Some(_) => refuse_database((*statement).dbname, "move"),
+                    None => Ok(()),
+                }
             }
             pg_sys::NodeTag::T_AlterTableStmt => check_alter_table(statement.cast()),
             _ => Ok(()),
@@ -106,46 +121,56 @@ unsafe fn needs_index(definition: *mut pg_sys::Node) -> bool {
 
 /// Refuses to do `what` if `name`, a partition of it or a table that inherits from it is Iceberg.
 unsafe fn refuse(name: *mut pg_sys::RangeVar, what: &str, hint: &str) -> PgResult<()> {
-    match unsafe { first_iceberg(name) } {
+    if name.is_null() {
+        return Ok(());
+    }
+    // SAFETY: a look-up by a name of the statement's; a missing relation is PostgreSQL's to report.
+    let relid = unsafe {
+        pg_sys::RangeVarGetRelidExtended(
+            name,
+            pg_sys::NoLock as pg_sys::LOCKMODE,
+            pg_sys::RVROption::RVR_MISSING_OK,
+            None,
+            std::ptr::null_mut(),
+        )
+    };
+    if relid == pg_sys::InvalidOid {
+        return Ok(());
+    }
+    match iceberg_descendant(relid) {
         Some(table) => Err(cannot(what, &table, hint)),
         None => Ok(()),
     }
 }
 
-unsafe fn first_iceberg(name: *mut pg_sys::RangeVar) -> Option<String> {
-    if name.is_null() {
-        return None;
+/// Refuses to copy or move the files of a database with Iceberg tables: PostgreSQL would take its own
+/// files along and leave theirs (`copydir` does not descend into directories).
+fn refuse_database(name: *const c_char, what: &str) -> PgResult<()> {
+    // SAFETY: a look-up by name; a missing database is PostgreSQL's to report.
+    let database = unsafe { pg_sys::get_database_oid(name, true) };
+    if database != pg_sys::InvalidOid && TableDirectory::exist_in(database.to_u32()) {
+        return Err(PgError::feature_not_supported(format!(
+            "cannot {what} a database with Iceberg tables"
+        ))
+        .with_hint("Create a database from template0 and copy with pg_dump and pg_restore."));
     }
-    let none = pg_sys::NoLock as pg_sys::LOCKMODE;
-    // SAFETY: look-ups by name and in pg_inherits. Without a lock the answer may be outdated at once,
-    // and then the access method's callbacks refuse.
+    Ok(())
+}
+
+/// The value of a DDL option such as `template = name`, if it is given.
+unsafe fn option(options: *mut pg_sys::List, wanted: &CStr) -> Option<*const c_char> {
+    // SAFETY: a list of DefElem with terminated names, or NIL.
     unsafe {
-        let relid = pg_sys::RangeVarGetRelidExtended(
-            name,
-            none,
-            pg_sys::RVROption::RVR_MISSING_OK,
-            None,
-            std::ptr::null_mut(),
-        );
-        if relid == pg_sys::InvalidOid {
-            return None;
-        }
-        let family = bindings::find_all_inheritors(relid, none);
-        let count = if family.is_null() {
+        let count = if options.is_null() {
             0
         } else {
-            (*family).length
+            (*options).length
         };
         (0..count)
-            .map(|index| pg_sys::list_nth_oid(family, index))
-            .find(|&member| is_iceberg_relid(member))
-            .and_then(|member| {
-                let name = pg_sys::get_rel_name(member);
-                (!name.is_null()).then(|| {
-                    std::ffi::CStr::from_ptr(name)
-                        .to_string_lossy()
-                        .into_owned()
-                })
+            .map(|index| pg_sys::list_nth(options, index).cast::<pg_sys::DefElem>())
+            .find(|&element| {
+                CStr::from_ptr((*element).defname) == wanted && !(*element).arg.is_null()
             })
+            .map(|element| pg_sys::defGetString(element).cast_const())
     }
 }

@@ -128,7 +128,9 @@ fn snapshots(relid: pg_sys::Oid) -> PgResult<Vec<SnapshotRow>> {
         .collect()
 }
 
-fn files(relid: pg_sys::Oid) -> PgResult<Vec<(String, String, i64, i64, i64)>> {
+type FileRow = (String, String, i64, i64, i64);
+
+fn files(relid: pg_sys::Oid) -> PgResult<Vec<FileRow>> {
     let rel = open(relid)?;
     let view = TableView::resolve(
         rel.relation(),

@@ -4,15 +4,41 @@
 use pg_lakebase_core::error::PgResult;
 use pgrx::pg_sys;
 
-use crate::catalog::is_iceberg_relid;
+use crate::catalog::{iceberg_descendant, is_iceberg_relid};
 use crate::modify::{CONFLICT_HINT, LOCK_HINT, REWRITE_HINT, cannot};
+
+/// Refuses a query that would change Iceberg tables in ways whose errors of PostgreSQL's own, raised
+/// while planning, would mislead, or that plan to nothing.
+///
+/// # Safety
+///
+/// `query` is a query about to be planned.
+pub unsafe fn check_query(query: *mut pg_sys::Query) -> PgResult<()> {
+    // SAFETY: the caller's promise; the result relation is a range table index, or 0.
+    unsafe {
+        let (what, hint) = match (*query).commandType {
+            pg_sys::CmdType::CMD_MERGE => ("merge into", REWRITE_HINT),
+            _ if !(*query).onConflict.is_null() => ("use ON CONFLICT with", CONFLICT_HINT),
+            _ => return Ok(()),
+        };
+        let target = (*query).resultRelation;
+        if target > 0 {
+            let entry =
+                pg_sys::list_nth((*query).rtable, target - 1).cast::<pg_sys::RangeTblEntry>();
+            if let Some(table) = iceberg_descendant((*entry).relid) {
+                return Err(cannot(what, &table, hint));
+            }
+        }
+    }
+    Ok(())
+}
 
 /// Refuses a plan that would change or lock rows of an Iceberg table.
 ///
 /// # Safety
 ///
 /// `plan` is a plan that `standard_planner` has just made.
-pub unsafe fn check(plan: *mut pg_sys::PlannedStmt) -> PgResult<()> {
+pub unsafe fn check_plan(plan: *mut pg_sys::PlannedStmt, key_share_allowed: bool) -> PgResult<()> {
     // SAFETY: the caller's promise; plan trees and lists are read as their node tags say.
     unsafe {
         let rtable = (*plan).rtable;
@@ -23,7 +49,10 @@ pub unsafe fn check(plan: *mut pg_sys::PlannedStmt) -> PgResult<()> {
         }
         for mark in cells::<pg_sys::PlanRowMark>((*plan).rowMarks) {
             let locks = (*mark).markType <= pg_sys::RowMarkType::ROW_MARK_KEYSHARE;
+            let allowed =
+                key_share_allowed && (*mark).markType == pg_sys::RowMarkType::ROW_MARK_KEYSHARE;
             if locks
+                && !allowed
                 && !(*mark).isParent
                 && let Some(table) = iceberg_table((*mark).rti, rtable)
             {

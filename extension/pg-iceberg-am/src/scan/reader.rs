@@ -127,25 +127,20 @@ impl RowReader {
 
     /// Moves to the next row and stores it; false behind the last one.
     pub fn next(&mut self, slot: &mut Slot<'_>) -> PgResult<bool> {
-        loop {
-            match self.position {
-                Position::End => return Ok(false),
-                Position::Row(row) if row + 1 < self.loaded_rows() => {
-                    self.position = Position::Row(row + 1);
-                    self.store(row + 1, slot);
-                    return Ok(true);
+        let row = match self.position {
+            Position::End => return Ok(false),
+            Position::Row(row) if row + 1 < self.loaded_rows() => row + 1,
+            Position::Start | Position::Row(_) | Position::After => {
+                if !self.load_next()? {
+                    self.position = Position::End;
+                    return Ok(false);
                 }
-                Position::Start | Position::Row(_) | Position::After => {
-                    if !self.load_next()? {
-                        self.position = Position::End;
-                        return Ok(false);
-                    }
-                    self.position = Position::Row(0);
-                    self.store(0, slot);
-                    return Ok(true);
-                }
+                0
             }
-        }
+        };
+        self.position = Position::Row(row);
+        self.store(row, slot);
+        Ok(true)
     }
 
     /// Moves to the previous row and stores it; false before the first one.
@@ -230,6 +225,7 @@ impl RowReader {
         let (values, nulls) = slot.columns_mut();
         self.decoder.fill(row, values, nulls);
         slot.store_virtual();
+        slot.set_table_oid(self.view.relid);
         if let Some(address) = self.address(row) {
             slot.set_tid(address.to_tid());
         }

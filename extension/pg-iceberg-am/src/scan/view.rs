@@ -8,7 +8,7 @@ use iceberg_lite::spec::{Schema, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
-use pgrx::PgSqlErrorCode;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::RowAddress;
 use crate::catalog::{Pointer, PointerCatalog, cache};
@@ -41,6 +41,8 @@ pub enum SegmentSource {
 /// The rows of a table that one snapshot sees.
 #[derive(Clone)]
 pub struct TableView {
+    /// The table.
+    pub relid: pg_sys::Oid,
     /// The table's columns.
     pub columns: Arc<TableColumns>,
     /// The Iceberg schema of the snapshot.
@@ -102,6 +104,7 @@ impl TableView {
             _ => committed,
         };
         Ok(Self {
+            relid: rel.oid(),
             columns,
             schema,
             metadata: metadata.map(|(_, metadata)| metadata),

@@ -46,9 +46,18 @@ impl TableDirectory {
         }
     }
 
-    /// The path below the data directory, which is every backend's working directory.
-    pub fn relative(&self) -> &str {
-        &self.relative
+    /// Whether a database has any such directory, in any tablespace.
+    pub fn exist_in(database: u32) -> bool {
+        let below = |path: String| std::fs::read_dir(path).into_iter().flatten().flatten();
+        let holds_tables = |path: String| {
+            below(path).any(|entry| entry.file_name().to_string_lossy().starts_with("iceberg_"))
+        };
+        holds_tables(format!("base/{database}"))
+            || below("pg_tblspc".to_owned())
+                .flat_map(|tablespace| below(tablespace.path().to_string_lossy().into_owned()))
+                .any(|version| {
+                    holds_tables(format!("{}/{database}", version.path().to_string_lossy()))
+                })
     }
 
     /// The absolute path, which is what Iceberg metadata records.

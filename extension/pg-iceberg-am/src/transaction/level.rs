@@ -80,11 +80,6 @@ impl Levels {
     pub fn abort(&mut self, subid: pg_sys::SubTransactionId) -> Option<Level> {
         self.0.pop_if(|level| level.subid == subid)
     }
-
-    /// Forgets all levels: the transaction is over.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,6 @@ mod state;
 pub use callbacks::register;
 pub use pending::PendingView;
 pub use state::{
-    StorageState, create_storage, drop_storage, empty_storage, has_changes, pending_row_count,
-    with_storage, with_writable_storage,
+    create_storage, drop_storage, empty_storage, has_changes, pending_row_count, with_storage,
+    with_writable_storage,
 };

@@ -259,7 +259,7 @@ impl PendingRows {
 
     /// Moves the builder's rows to the tail.
     fn seal(&mut self) -> PgResult<()> {
-        if self.builder.len() > 0 {
+        if !self.builder.is_empty() {
             let start = self.tail_end();
             let batch = self.builder.finish().map_err(to_pg_error)?;
             self.tail.push(PendingBatch { start, batch });

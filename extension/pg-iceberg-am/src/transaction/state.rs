@@ -35,8 +35,6 @@ pub struct TransactionState {
 
 /// What this transaction has done to one storage.
 pub struct StorageState {
-    /// The table's name, for messages.
-    pub name: String,
     /// The table's columns.
     pub columns: Arc<TableColumns>,
     /// The Iceberg schema that rows are written with.
@@ -65,7 +63,6 @@ impl StorageState {
         let durable = rel.persistence() == Persistence::Permanent;
         let io = VfdFileIo::new(TableDirectory::of(key), durable);
         Ok(Self {
-            name: rel.name(),
             rows: PendingRows::new(&columns, Arc::clone(&schema), io.clone())?,
             columns,
             schema,
@@ -82,11 +79,6 @@ impl StorageState {
 }
 
 impl TransactionState {
-    /// Row numbers at which open subtransactions began to append to `key`.
-    pub fn marks(&self, key: &StorageKey) -> Vec<u64> {
-        self.levels.marks(key)
-    }
-
     pub(super) fn sub_commit(
         &mut self,
         subid: pg_sys::SubTransactionId,
