@@ -224,7 +224,7 @@ fn count_entries(io: &dyn FileIo, manifest: &mut ManifestFile) -> Result<()> {
     for entry in read_manifest(io, manifest)? {
         let status = entry.status.code() as usize;
         files[status] += 1;
-        rows[status] += entry.data_file.record_count;
+        rows[status] = rows[status].saturating_add(entry.data_file.record_count);
     }
     let at = |status: ManifestStatus| status.code() as usize;
     manifest.added_files_count = Some(files[at(ManifestStatus::Added)]);

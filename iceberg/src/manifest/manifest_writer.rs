@@ -179,7 +179,8 @@ impl ManifestWriter {
         let partition = self.partition_of(file)?;
         let code = status.code();
         self.files[code as usize] += 1;
-        self.rows[code as usize] += file.record_count;
+        let rows = &mut self.rows[code as usize];
+        *rows = rows.saturating_add(file.record_count);
         if let (Some(number), true) = (sequence_number, status != ManifestStatus::Deleted) {
             let least = self.min_sequence_number.unwrap_or(number);
             self.min_sequence_number = Some(least.min(number));

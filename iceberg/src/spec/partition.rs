@@ -153,9 +153,15 @@ impl PartitionSpec {
 /// A field as read: v1 metadata may lack the id.
 fn read_field(file: &str, place: String, value: Value) -> Result<(Option<i32>, PartitionField)> {
     let mut object = ObjectReader::new(file, place, value)?;
-    let source_ids: Option<Vec<i32>> = object.optional("source-ids")?;
+    let source_ids = object
+        .optional("source-ids")?
+        .filter(|ids: &Vec<i32>| !ids.is_empty());
     let source_id = match source_ids.as_ref().and_then(|ids| ids.first()) {
-        Some(&first) => object.optional("source-id")?.unwrap_or(first),
+        Some(&first) => {
+            // One of the two is enough, and the list says more.
+            object.take("source-id");
+            first
+        }
         None => object.required("source-id")?,
     };
     let field_id = object.optional("field-id")?;

@@ -1,0 +1,23 @@
+//! The format as other engines write and read it, and commits end to end.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+mod support;
+
+mod broken_manifests;
+mod broken_metadata;
+mod commit;
+mod commit_conflicts;
+mod commit_faults;
+mod expire;
+mod fuzz;
+mod manifest_merge;
+mod manifest_round_trip;
+mod manifests;
+mod metadata;
+mod metadata_round_trip;
