@@ -35,22 +35,10 @@ CREATE TABLE t (id int, name text) USING iceberg;
 SELECT count(*) FROM t;
 INSERT INTO t VALUES (1, 'second life');
 
--- A copy of the database has the rows, and lives its own life.
+-- A copy of the database would not have the files: it is refused, and so is moving the database.
 \c :home
 CREATE DATABASE regress_iceberg_copy TEMPLATE regress_iceberg_db STRATEGY file_copy;
-\c regress_iceberg_copy
-SELECT * FROM t;
-INSERT INTO t VALUES (2, 'in the copy');
-SELECT count(*) FROM t;
-\c regress_iceberg_db
-SELECT * FROM t;
-INSERT INTO t VALUES (3, 'in the original');
-\c :home
-DROP DATABASE regress_iceberg_copy;
 CREATE DATABASE regress_iceberg_copy TEMPLATE regress_iceberg_db STRATEGY wal_log;
-\c regress_iceberg_copy
-SELECT * FROM t ORDER BY id;
-\c :home
-DROP DATABASE regress_iceberg_copy;
+ALTER DATABASE regress_iceberg_db SET TABLESPACE pg_global;
 DROP DATABASE regress_iceberg_db;
 SELECT count(*) FROM pg_database WHERE datname LIKE 'regress\_iceberg\_%';

@@ -3,7 +3,7 @@ SET client_min_messages = warning;
 DROP DATABASE IF EXISTS regress_iceberg_latin1;
 RESET client_min_messages;
 SELECT current_database() AS home \gset
-CREATE DATABASE regress_iceberg_latin1 TEMPLATE template0 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C';
+CREATE DATABASE regress_iceberg_latin1 TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LC_COLLATE 'C' LC_CTYPE 'C';
 \c regress_iceberg_latin1
 CREATE EXTENSION pg_iceberg_am;
 CREATE TABLE texts (id int, t text) USING iceberg;
