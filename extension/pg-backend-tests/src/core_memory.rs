@@ -110,6 +110,38 @@ mod tests {
         assert_eq!(DROPS.get(), 2);
     }
 
+    /// A scan's state held a batch context of the same parent. When an error deleted the parent, the
+    /// batch context went first, and the state's destructor deleted it again.
+    #[pg_test]
+    fn owned_contexts_may_be_taken_along_by_their_parent() {
+        struct State {
+            batch: OwnedContext,
+            _counted: Counted,
+        }
+        let parent = context();
+        let state_context = OwnedContext::create(parent.context(), "state", AllocSetSizes::Small);
+        let mut batch = OwnedContext::create(parent.context(), "batch", AllocSetSizes::Small);
+        batch.context().alloc_zeroed(100);
+        // SAFETY: nothing of it is used.
+        unsafe { batch.reset() };
+        batch.context().alloc_zeroed(100);
+        let state = ContextOwned::new(
+            state_context.context(),
+            State {
+                batch,
+                _counted: Counted,
+            },
+        );
+        // SAFETY: the context lives, and nobody else refers to the value.
+        assert!(
+            unsafe { state.get_mut() }
+                .is_some_and(|state| state.batch.context().mem_allocated() > 0)
+        );
+        drop(parent);
+        assert_eq!(DROPS.get(), 1);
+        drop(state_context);
+    }
+
     #[pg_test]
     fn remembered_values_can_be_forgotten() {
         let remembered = ResourceOwner::current().unwrap().remember(Counted);

@@ -20,6 +20,8 @@ pub(crate) struct Origin {
     pub(super) file: Option<CString>,
     pub(super) line: c_int,
     pub(super) function: Option<CString>,
+    /// Message, detail and hint in the server's encoding, which may not be UTF-8.
+    pub(super) shown: [Option<CString>; 3],
     pub(super) texts: [Option<CString>; TEXTS],
     pub(super) cursor_position: c_int,
     pub(super) internal_position: c_int,
@@ -65,6 +67,14 @@ impl Origin {
     }
 }
 
+/// The original bytes of a text, unless it was replaced meanwhile.
+pub(super) fn original<'a>(raw: Option<&'a CString>, text: Option<&'a str>) -> Option<&'a [u8]> {
+    match (raw, text) {
+        (Some(raw), Some(text)) if raw.to_string_lossy() == text => Some(raw.to_bytes()),
+        _ => text.map(str::as_bytes),
+    }
+}
+
 impl PgError {
     /// From a report of pgrx's.
     pub(super) fn from_report(report: &ErrorReportWithLevel) -> Self {
@@ -105,6 +115,7 @@ impl PgError {
                 cursor_position: data.cursorpos,
                 internal_position: data.internalpos,
                 saved_errno: data.saved_errno,
+                shown: [data.message, data.detail, data.hint].map(|text| copy(text)),
                 texts: text_fields(data).map(|field| copy(*field)),
             })),
         }

@@ -8,7 +8,7 @@ use std::ptr::null_mut;
 use pgrx::pg_sys;
 
 use super::PgError;
-use super::origin::text_fields;
+use super::origin::{original, text_fields};
 
 unsafe extern "C-unwind" {
     /// Past pgrx's guard: these are meant to leave by `longjmp`.
@@ -48,12 +48,17 @@ pub(crate) unsafe fn throw(error: PgError) -> ! {
 }
 
 fn to_error_data(error: PgError) -> (pg_sys::ErrorData, bool) {
+    let shown = error.origin.as_ref().map(|origin| &origin.shown);
+    let text = |index: usize, text: Option<&str>| {
+        let raw = shown.and_then(|shown: &[_; 3]| shown[index].as_ref());
+        to_palloced(original(raw, text))
+    };
     let mut data = pg_sys::ErrorData {
         elevel: pg_sys::elog::PgLogLevel::ERROR as i32,
         sqlerrcode: error.sqlstate as i32,
-        message: to_palloced(Some(error.message.as_bytes())),
-        detail: to_palloced(error.detail.as_deref().map(str::as_bytes)),
-        hint: to_palloced(error.hint.as_deref().map(str::as_bytes)),
+        message: text(0, Some(&error.message)),
+        detail: text(1, error.detail.as_deref()),
+        hint: text(2, error.hint.as_deref()),
         ..Default::default()
     };
     if data.message.is_null() {
