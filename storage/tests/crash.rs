@@ -1,6 +1,6 @@
 //! The daemon is killed at any moment and started again. Nothing that was committed is lost, since
 //! the daemon holds nothing but a cache; what must hold is that the cache never lies afterwards.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 

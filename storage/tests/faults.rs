@@ -1,5 +1,5 @@
 //! Stores that fail, hang and change; clients that leave, dawdle and talk nonsense.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod harness;
 

@@ -8,7 +8,11 @@ use object_store::{
     MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, PutResult, path::Path,
 };
 
-use super::{Result, Upload, error::BackendError, object_store_backend::version};
+use super::{
+    Result, Upload,
+    error::{BackendError, one_line},
+    object_store_backend::version,
+};
 use crate::protocol::{ObjectMeta, ObjectPath};
 
 /// Bytes of a part; stores want at least 5 MiB. 10,000 parts make objects of up to 80 GiB.
@@ -94,7 +98,10 @@ impl Upload for BufferedUpload {
             Err(error) => {
                 // The first error is the one to tell.
                 if let Err(error) = self.abort().await {
-                    tracing::warn!(%error, "parts of a failed upload are left in the store");
+                    tracing::warn!(
+                        error = one_line(&error),
+                        "parts of a failed upload are left"
+                    );
                 }
                 Err(error)
             }

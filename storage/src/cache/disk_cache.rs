@@ -374,7 +374,10 @@ impl DiskCache {
 
     fn report(&self, result: Result<(), CacheError>) {
         if let Err(error) = result {
-            tracing::warn!(%error, "cache could not be tidied; the next start will do it");
+            tracing::warn!(
+                error = crate::backend::one_line(&error),
+                "cache could not be tidied; the next start will do it"
+            );
         }
     }
 }

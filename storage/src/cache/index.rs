@@ -28,8 +28,10 @@ const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 const STORES: TableDefinition<'_, &str, (u64, &str)> = TableDefinition::new("stores");
 /// Number of the store, path, entity tag (empty for none, else `=` and the tag), size, part ->
 /// file, length, last use.
-const ENTRIES: TableDefinition<'_, (u64, &str, &str, u64, u64), (u64, u64, u64)> =
-    TableDefinition::new("entries");
+const ENTRIES: TableDefinition<'_, EntryRowKey<'_>, EntryRow> = TableDefinition::new("entries");
+
+type EntryRowKey<'a> = (u64, &'a str, &'a str, u64, u64);
+type EntryRow = (u64, u64, u64);
 
 /// The open index.
 #[derive(Debug)]
@@ -279,7 +281,7 @@ fn etag_text(version: &ObjectVersion) -> String {
         .unwrap_or_default()
 }
 
-fn row_key<'a>(key: &'a EntryKey, etag: &'a str) -> (u64, &'a str, &'a str, u64, u64) {
+fn row_key<'a>(key: &'a EntryKey, etag: &'a str) -> EntryRowKey<'a> {
     (
         key.binding.number,
         key.path.as_str(),

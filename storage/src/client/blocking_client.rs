@@ -1,6 +1,6 @@
 //! The operations, one method each, over one connection.
 
-use std::{collections::BTreeMap, fs::File, time::Duration};
+use std::{collections::BTreeMap, fs::File, iter::once, time::Duration};
 
 use super::{
     config::ClientConfig,
@@ -47,7 +47,7 @@ impl<I: Interrupts> Client<I> {
         let before = self.stores.insert(id.clone(), spec.clone());
         let task = task("open store", id.as_str(), self.config.timeout);
         let opened = self
-            .exchange_one(&task, None, &Request::OpenStore(spec))
+            .exchange_one(&task, None, Request::OpenStore(spec))
             .and_then(|reply| done(reply, &task));
         match &opened {
             Ok(()) => {
@@ -76,7 +76,7 @@ impl<I: Interrupts> Client<I> {
         self.stores.remove(store);
         let request = Request::CloseStore(store.clone());
         let task = task("close store", store.as_str(), self.config.timeout);
-        let reply = self.exchange_one(&task, None, &request)?;
+        let reply = self.exchange_one(&task, None, request)?;
         done(reply, &task)
     }
 
@@ -88,7 +88,7 @@ impl<I: Interrupts> Client<I> {
         let name = object.to_string();
         let request = Request::Head(object.clone());
         let task = task("look up", &name, self.config.timeout);
-        let reply = self.exchange_one(&task, Some(&object.store), &request)?;
+        let reply = self.exchange_one(&task, Some(&object.store), request)?;
         match reply.response {
             Response::Object(meta) => Ok(meta),
             other => Err(task.unexpected(describe(&other))),
@@ -110,22 +110,23 @@ impl<I: Interrupts> Client<I> {
         ranges: &[ByteRange],
     ) -> Result<Vec<Vec<u8>>> {
         let name = object.to_string();
-        let mut requests = Vec::new();
-        let mut lengths = Vec::new();
-        for range in ranges {
-            for piece in pieces(*range) {
-                lengths.push(piece.length);
-                requests.push(Request::GetRange {
-                    object: object.clone(),
-                    expected_size,
-                    range: piece,
-                });
-            }
-        }
+        let all_pieces = ranges.iter().flat_map(|range| pieces(*range));
+        // Several answers must be of one version of the object.
+        let expected_size = match expected_size {
+            None if all_pieces.clone().nth(1).is_some() => Some(self.head(object)?.version.size),
+            expected_size => expected_size,
+        };
+        // Made one by one as they are sent: a range from damaged metadata may have any length, and
+        // is refused with the first of its pieces.
+        let requests = all_pieces.clone().map(|range| Request::GetRange {
+            object: object.clone(),
+            expected_size,
+            range,
+        });
         let task = task("read", &name, self.config.timeout);
-        let replies = self.exchange(&task, Some(&object.store), &requests)?;
+        let replies = self.exchange(&task, Some(&object.store), requests)?;
         let mut data = Vec::with_capacity(replies.len());
-        for (reply, length) in replies.into_iter().zip(lengths) {
+        for (reply, ByteRange { length, .. }) in replies.into_iter().zip(all_pieces) {
             match reply.response {
                 Response::Data(bytes) if bytes.len() as u64 == length => data.push(bytes),
                 Response::Data(bytes) => {
@@ -179,7 +180,7 @@ impl<I: Interrupts> Client<I> {
             object: object.clone(),
             expected_size,
         };
-        let reply = self.exchange_one(&task, Some(&object.store), &request)?;
+        let reply = self.exchange_one(&task, Some(&object.store), request)?;
         match (reply.response, reply.descriptor) {
             (Response::Fetched(meta), Some(descriptor)) => Ok((File::from(descriptor), meta)),
             (other, _) => Err(task.unexpected(describe(&other))),
@@ -212,7 +213,7 @@ impl<I: Interrupts> Client<I> {
         let name = object.to_string();
         let request = Request::Delete(object.clone());
         let task = task("delete", &name, self.config.timeout);
-        let reply = self.exchange_one(&task, Some(&object.store), &request)?;
+        let reply = self.exchange_one(&task, Some(&object.store), request)?;
         done(reply, &task)
     }
 
@@ -255,7 +256,7 @@ impl<I: Interrupts> Client<I> {
             limit,
         };
         let task = task("list", store.as_str(), self.config.timeout);
-        let reply = self.exchange_one(&task, Some(store), &request)?;
+        let reply = self.exchange_one(&task, Some(store), request)?;
         match reply.response {
             Response::Page { objects, more } => Ok((objects, more)),
             other => Err(task.unexpected(describe(&other))),
@@ -284,7 +285,7 @@ impl<I: Interrupts> Client<I> {
         }
         let id = spec.id.clone();
         let request = Request::OpenStore(spec.clone());
-        let replies = self.converse(task, std::slice::from_ref(&request))?;
+        let replies = self.converse(task, once(request))?;
         for reply in replies {
             done(reply, task)?;
         }
@@ -296,7 +297,11 @@ impl<I: Interrupts> Client<I> {
 
     /// Sends requests and receives their replies on the present connection, which is closed when
     /// that does not come to an end.
-    fn converse(&mut self, task: &Task<'_>, requests: &[Request]) -> Result<Vec<Reply>> {
+    fn converse(
+        &mut self,
+        task: &Task<'_>,
+        requests: impl Iterator<Item = Request>,
+    ) -> Result<Vec<Reply>> {
         let Some(conversation) = &mut self.conversation else {
             return Err(task.disconnected(std::io::ErrorKind::NotConnected.into()));
         };
@@ -310,19 +315,21 @@ impl<I: Interrupts> Client<I> {
             .collect()
     }
 
+    /// Exchanges idempotent requests, a second time when the first connection broke or the daemon
+    /// does not know the store any more.
     fn exchange(
         &mut self,
         task: &Task<'_>,
         store: Option<&StoreId>,
-        requests: &[Request],
+        requests: impl Iterator<Item = Request> + Clone,
     ) -> Result<Vec<Reply>> {
         let attempt = |client: &mut Self| {
             client.ready(task, store)?;
-            client.converse(task, requests)
+            client.converse(task, requests.clone())
         };
         let first = attempt(self);
         let again = match &first {
-            Err(ClientError::Disconnected { .. }) => requests.iter().all(Request::is_idempotent),
+            Err(ClientError::Disconnected { .. }) => true,
             Err(ClientError::Failed { source, .. }) => {
                 // Another client closed the store since this connection opened it.
                 source.code == FailureCode::UnknownStore && self.forget_opened(store)
@@ -336,9 +343,9 @@ impl<I: Interrupts> Client<I> {
         &mut self,
         task: &Task<'_>,
         store: Option<&StoreId>,
-        request: &Request,
+        request: Request,
     ) -> Result<Reply> {
-        self.exchange(task, store, std::slice::from_ref(request))?
+        self.exchange(task, store, once(request))?
             .pop()
             .ok_or_else(|| task.unexpected("no answer"))
     }
@@ -369,7 +376,7 @@ impl<I: Interrupts> Client<I> {
         upload: UploadId,
     ) -> Result<ObjectMeta> {
         let request = Request::PutFinish { upload };
-        let replies = self.converse(task, std::slice::from_ref(&request))?;
+        let replies = self.converse(task, once(request))?;
         match replies.into_iter().next().map(|reply| reply.response) {
             Some(Response::Object(meta)) => Ok(meta),
             Some(other) => Err(task.unexpected(describe(&other))),
@@ -407,7 +414,7 @@ fn describe(response: &Response) -> String {
 }
 
 /// Cuts a range into pieces that one request may ask for; at least one, of length 0 if need be.
-fn pieces(range: ByteRange) -> impl Iterator<Item = ByteRange> {
+fn pieces(range: ByteRange) -> impl Iterator<Item = ByteRange> + Clone {
     let count = range.length.div_ceil(MAX_RANGE_BYTES).max(1);
     (0..count).map(move |piece| {
         let skipped = piece * MAX_RANGE_BYTES;

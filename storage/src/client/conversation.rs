@@ -53,7 +53,7 @@ impl Conversation {
             oldest: *PROTOCOL_VERSIONS.start(),
             newest: *PROTOCOL_VERSIONS.end(),
         };
-        let replies = conversation.exchange(task, &[hello], interrupts)?;
+        let replies = conversation.exchange(task, std::iter::once(hello), interrupts)?;
         for reply in replies {
             match reply.success(task)?.response {
                 Response::Welcome { version } if PROTOCOL_VERSIONS.contains(&version) => {}
@@ -86,18 +86,18 @@ impl Conversation {
     pub(super) fn exchange(
         &mut self,
         task: &Task<'_>,
-        requests: &[Request],
+        requests: impl Iterator<Item = Request>,
         interrupts: &mut impl Interrupts,
     ) -> Result<Vec<Reply>> {
         let first = self.next_request;
         let mut replies: Vec<Option<Reply>> = Vec::new();
-        let mut unsent = requests.iter();
+        let mut unsent = Some(requests);
         let mut in_flight = 0;
         loop {
             while in_flight < WINDOW
-                && let Some(request) = unsent.next()
+                && let Some(request) = unsent.as_mut().and_then(Iterator::next)
             {
-                self.send(task, request, interrupts)?;
+                self.send(task, &request, interrupts)?;
                 replies.push(None);
                 in_flight += 1;
             }
@@ -108,7 +108,7 @@ impl Conversation {
             let response = Response::decode_owned(header.kind, payload)
                 .map_err(|source| task.malformed(source))?;
             if matches!(response, Response::Failed(_)) {
-                unsent = [].iter();
+                unsent = None;
             }
             let descriptor = match response {
                 Response::Fetched(_) => self.socket.take_descriptor(),

@@ -178,6 +178,8 @@ impl Session {
                 _ = stop.wait_for(|stop| *stop) => break Ending::Stopping,
                 () = answers.outgoing.closed() => break Ending::ClientGone,
             };
+            // Before requests in flight are counted.
+            while requests.try_join_next().is_some() {}
             match frame {
                 Ok(Some((header, payload))) => {
                     self.begin(header, &payload, &mut requests, &mut uploads, &answers)
@@ -186,7 +188,6 @@ impl Session {
                 Ok(None) => break Ending::ClientGone,
                 Err(error) => break Ending::Broken(error),
             }
-            while requests.try_join_next().is_some() {}
         };
         match ended {
             Ending::Stopping => {

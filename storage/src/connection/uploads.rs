@@ -8,7 +8,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 
 use super::session::{Answers, ConnectionLimits};
 use crate::{
-    backend::Upload,
+    backend::{Upload, one_line},
     protocol::{Failure, FailureCode, ObjectMeta, ObjectRef, RequestId, Response, UploadId},
     service::StorageService,
 };
@@ -129,6 +129,9 @@ async fn finish(
 
 async fn abort(upload: Box<dyn Upload>) {
     if let Err(error) = upload.abort().await {
-        tracing::warn!(%error, "parts of an upload are left in the store");
+        tracing::warn!(
+            error = one_line(&error),
+            "parts of an upload are left in the store"
+        );
     }
 }

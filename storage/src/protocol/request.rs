@@ -87,14 +87,6 @@ impl Request {
         }
     }
 
-    /// May it be sent a second time when it is not known whether the first was carried out?
-    pub fn is_idempotent(&self) -> bool {
-        !matches!(
-            self,
-            Self::PutBegin { .. } | Self::PutData { .. } | Self::PutFinish { .. }
-        )
-    }
-
     pub fn encode(&self, request_id: RequestId) -> Frame {
         let mut to = Encoder::with_reserved(HEADER_BYTES);
         match self {

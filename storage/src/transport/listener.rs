@@ -20,6 +20,12 @@ pub struct PeerPolicy {
     pub allowed_uids: Vec<u32>,
 }
 
+impl PeerPolicy {
+    fn permits(&self, own_uid: u32, uid: u32) -> bool {
+        uid == own_uid || uid == 0 || self.allowed_uids.contains(&uid)
+    }
+}
+
 /// A listening socket that removes its file when dropped.
 #[derive(Debug)]
 pub struct SocketListener {
@@ -95,7 +101,7 @@ impl SocketListener {
             .peer_cred()
             .map_err(failed("learn who connects"))?
             .uid();
-        if uid == self.own_uid || uid == 0 || self.policy.allowed_uids.contains(&uid) {
+        if self.policy.permits(self.own_uid, uid) {
             Ok(stream)
         } else {
             Err(TransportError::PeerRefused { uid })
@@ -141,4 +147,47 @@ fn beside(path: &Path, extension: &str) -> PathBuf {
     name.push(".");
     name.push(extension);
     PathBuf::from(name)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_users_are_permitted() {
+        let policy = PeerPolicy {
+            allowed_uids: vec![7],
+        };
+        for (uid, permitted) in [(101, true), (0, true), (7, true), (8, false)] {
+            assert_eq!(policy.permits(101, uid), permitted, "{uid}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dead_socket_is_replaced_a_live_one_and_a_file_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let bind = || SocketListener::bind(&path, 0o660, PeerPolicy::default());
+
+        // Left by a process that was killed: a socket file, and nobody who holds the lock.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert!(path.exists());
+        let listener = bind().unwrap();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o660);
+        assert!(matches!(bind(), Err(TransportError::InUse { .. })));
+        drop(listener);
+        assert!(!path.exists());
+
+        // Listening, but not one of ours.
+        let foreign = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(matches!(bind(), Err(TransportError::InUse { .. })));
+        drop(foreign);
+
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, b"precious").unwrap();
+        assert!(matches!(bind(), Err(TransportError::NotASocket { .. })));
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+    }
 }
