@@ -133,10 +133,8 @@ mod tests {
             },
         );
         // SAFETY: the context lives, and nobody else refers to the value.
-        assert!(
-            unsafe { state.get_mut() }
-                .is_some_and(|state| state.batch.context().mem_allocated() > 0)
-        );
+        let held = unsafe { state.get_mut() }.unwrap();
+        assert!(held.batch.context().mem_allocated() > 0);
         drop(parent);
         assert_eq!(DROPS.get(), 1);
         drop(state_context);
