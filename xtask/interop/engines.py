@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import tempfile
@@ -162,9 +163,11 @@ class Spark:
     """
 
     name = "spark"
-    CATALOG = "lake"
+    # A session keeps the catalogs it has opened: each instance has one of its own.
+    _instances = itertools.count(1)
 
     def __init__(self, warehouse: Path | None = None) -> None:
+        self.CATALOG = f"lake_{next(self._instances)}"
         from pyspark.sql import SparkSession
 
         jar = os.environ.get("ICEBERG_SPARK_JAR")

@@ -41,7 +41,7 @@ def write_with_spark(spark: Spark) -> Iterator[tuple[str, str]]:
     for name, steps in statements.items():
         table = f"{spark.CATALOG}.written.{name}"
         for statement in steps:
-            spark.session.sql(statement.replace("{t}", table).replace("{name}", f"written.{name}"))
+            spark.session.sql(statement.replace("{t}", table).replace("{catalog}", spark.CATALOG).replace("{name}", f"written.{name}"))
         yield name, _current_metadata(spark.warehouse / "written" / name / "metadata")
 
 
@@ -147,8 +147,8 @@ def _rewritten() -> list[str]:
         f"CREATE TABLE {{t}} ({COLUMNS}) USING iceberg TBLPROPERTIES ('write.delete.mode' = 'merge-on-read', 'write.parquet.row-group-size-bytes' = '1024', 'write.parquet.compression-codec' = 'gzip')",
         *inserts,
         "DELETE FROM {t} WHERE id % 9 = 4",
-        f"CALL {Spark.CATALOG}.system.rewrite_data_files(table => '{{name}}', options => map('rewrite-all', 'true'))",
-        f"CALL {Spark.CATALOG}.system.rewrite_manifests('{{name}}')",
+        f"CALL {{catalog}}.system.rewrite_data_files(table => '{{name}}', options => map('rewrite-all', 'true'))",
+        f"CALL {{catalog}}.system.rewrite_manifests('{{name}}')",
         "DELETE FROM {t} WHERE id % 9 = 5",
-        f"CALL {Spark.CATALOG}.system.expire_snapshots(table => '{{name}}', older_than => TIMESTAMP '2099-01-01 00:00:00', retain_last => 1)",
+        f"CALL {{catalog}}.system.expire_snapshots(table => '{{name}}', older_than => TIMESTAMP '2099-01-01 00:00:00', retain_last => 1)",
     ]
