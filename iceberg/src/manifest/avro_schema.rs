@@ -3,6 +3,7 @@
 //! Each schema is built twice: as text for readers, and stripped of logical types for encoding.
 
 use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
@@ -89,25 +90,44 @@ pub struct AvroSchema {
 }
 
 impl AvroSchema {
-    fn new(build: impl Fn(Attributes) -> Value) -> Result<Self, apache_avro::Error> {
-        Ok(Self {
+    fn new(build: impl Fn(Attributes) -> Value) -> Result<Arc<Self>, apache_avro::Error> {
+        Ok(Arc::new(Self {
             text: build(Attributes::All).to_string(),
             encoding: apache_avro::Schema::parse(&build(Attributes::None))?,
-        })
+        }))
     }
 
     /// The schema of manifests whose files are partitioned by `spec`.
     pub fn manifest_entry(
         spec: &PartitionSpec,
         schema: &Schema,
-    ) -> Result<Self, apache_avro::Error> {
-        Self::new(|attributes| manifest_entry(attributes, spec, schema))
+    ) -> Result<Arc<Self>, apache_avro::Error> {
+        static UNPARTITIONED: OnceLock<Arc<AvroSchema>> = OnceLock::new();
+        let build = || Self::new(|attributes| manifest_entry(attributes, spec, schema));
+        if spec.fields.is_empty() {
+            get_or_build(&UNPARTITIONED, build)
+        } else {
+            build()
+        }
     }
 
     /// The schema of manifest lists.
-    pub fn manifest_file() -> Result<Self, apache_avro::Error> {
-        Self::new(manifest_file)
+    pub fn manifest_file() -> Result<Arc<Self>, apache_avro::Error> {
+        static LIST: OnceLock<Arc<AvroSchema>> = OnceLock::new();
+        get_or_build(&LIST, || Self::new(manifest_file))
     }
+}
+
+/// Schemas are costly to parse, and small commits write little else.
+fn get_or_build(
+    known: &OnceLock<Arc<AvroSchema>>,
+    build: impl FnOnce() -> Result<Arc<AvroSchema>, apache_avro::Error>,
+) -> Result<Arc<AvroSchema>, apache_avro::Error> {
+    if let Some(schema) = known.get() {
+        return Ok(Arc::clone(schema));
+    }
+    let schema = build()?;
+    Ok(Arc::clone(known.get_or_init(|| schema)))
 }
 
 /// Whether logical types and ids are given.

@@ -1,7 +1,5 @@
 //! Writing manifest lists, in version 2 of the format.
 
-use std::sync::OnceLock;
-
 use apache_avro::types::Value;
 
 use super::avro_container::{AvroWriter, write_file};
@@ -30,7 +28,6 @@ pub fn write_manifest_list(
     header: ManifestListHeader,
     manifests: Vec<ManifestFile>,
 ) -> Result<Vec<ManifestFile>> {
-    let schema = list_schema(path)?;
     let parent = header
         .parent_snapshot_id
         .map_or("null".to_owned(), |id| id.to_string());
@@ -41,6 +38,7 @@ pub fn write_manifest_list(
         ("format-version", "2"),
     ];
     let avro_error = |e| Error::avro(path, e);
+    let schema = AvroSchema::manifest_file().map_err(avro_error)?;
     let mut writer = AvroWriter::new(&schema.encoding, &schema.text, &texts).map_err(avro_error)?;
     let mut written = Vec::with_capacity(manifests.len());
     for mut manifest in manifests {
@@ -53,15 +51,6 @@ pub fn write_manifest_list(
     let bytes = writer.into_bytes().map_err(avro_error)?;
     write_file(io, path, &bytes)?;
     Ok(written)
-}
-
-fn list_schema(path: &str) -> Result<&'static AvroSchema> {
-    static SCHEMA: OnceLock<AvroSchema> = OnceLock::new();
-    if let Some(schema) = SCHEMA.get() {
-        return Ok(schema);
-    }
-    let schema = AvroSchema::manifest_file().map_err(|e| Error::avro(path, e))?;
-    Ok(SCHEMA.get_or_init(|| schema))
 }
 
 fn assign_sequence_number(manifest: &mut ManifestFile, sequence_number: i64) {

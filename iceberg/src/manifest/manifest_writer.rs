@@ -1,5 +1,7 @@
 //! Writing manifests, in version 2 of the format.
 
+use std::sync::Arc;
+
 use apache_avro::types::Value;
 
 use super::avro_container::{AvroWriter, write_file};
@@ -22,7 +24,7 @@ pub struct ManifestWriter {
     partition_types: Vec<PrimitiveType>,
     schema_text: String,
     schema_id: i32,
-    avro: AvroSchema,
+    avro: Arc<AvroSchema>,
     records: Vec<Value>,
     record_bytes: usize,
     summaries: Vec<PartitionFieldSummary>,
