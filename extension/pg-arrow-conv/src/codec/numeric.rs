@@ -67,12 +67,12 @@ pub(crate) fn decode(body: &[u8], precision: u8, scale: u8) -> Result<i128, Valu
         return Ok(0);
     }
 
-    let overflow = ValueError::NumericOverflow { precision, scale };
+    let overflow = || ValueError::NumericOverflow { precision, scale };
     let count = digits.len() / 2;
     // Power of ten that the last digit is multiplied by.
     let exponent = DEC_DIGITS * (weight - (count as i32 - 1)) + i32::from(scale);
     if exponent <= -DEC_DIGITS || DEC_DIGITS * weight + i32::from(scale) >= i32::from(precision) {
-        return Err(overflow);
+        return Err(overflow());
     }
 
     let magnitude = if exponent >= 0 {
@@ -84,8 +84,8 @@ pub(crate) fn decode(body: &[u8], precision: u8, scale: u8) -> Result<i128, Valu
         let last = u128::from(digit(last)?);
         let kept = (DEC_DIGITS + exponent) as usize;
         let dropped = POW10[-exponent as usize] as u64;
-        if last as u64 % dropped != 0 {
-            return Err(overflow);
+        if !(last as u64).is_multiple_of(dropped) {
+            return Err(overflow());
         }
         accumulate(upper)?
             .and_then(|sum| sum.checked_mul(POW10[kept]))
@@ -96,7 +96,7 @@ pub(crate) fn decode(body: &[u8], precision: u8, scale: u8) -> Result<i128, Valu
             let value = magnitude as i128;
             Ok(if negative { -value } else { value })
         }
-        _ => Err(overflow),
+        _ => Err(overflow()),
     }
 }
 

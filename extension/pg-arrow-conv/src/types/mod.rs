@@ -17,109 +17,15 @@
 //! | arrays | List of a nullable "element" |
 //! | composite types | Struct |
 //!
-//! Domains are their base type; whoever writes through them has checked their constraints.
+//! Domains are their base type; whoever writes through them has checked their constraints. `json`
+//! is kept to the letter, and read as it is found: text that is no JSON, which only another writer
+//! can have put there, raises where it is used. `jsonb` is parsed when it is read.
 
 mod arrow_type;
+mod column_type;
 mod resolve;
 mod unsupported;
 
+pub use column_type::ColumnType;
+pub(crate) use column_type::{ArrayKind, Attribute, CompositeKind, Storage, TypeKind};
 pub(crate) use resolve::RowType;
-
-use pgrx::pg_sys::Oid;
-
-/// A column's PostgreSQL type, resolved to what conversion needs to know.
-///
-/// Owns everything: it stays valid across transactions, but does not follow later changes of a
-/// composite type. Reading such a value then fails with an error.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ColumnType {
-    name: String,
-    kind: TypeKind,
-}
-
-/// The family that decides how a datum is read and made.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum TypeKind {
-    Bool,
-    Int2,
-    Int4,
-    Int8,
-    Float4,
-    Float8,
-    Numeric {
-        precision: u8,
-        scale: u8,
-    },
-    /// `text` and `json`: any length.
-    Text,
-    /// `varchar`, with its limit in characters.
-    Varchar(Option<usize>),
-    /// `char(n)`, blank-padded to that many characters.
-    Bpchar(Option<usize>),
-    Name,
-    Jsonb,
-    Bytea,
-    Date,
-    Time,
-    Timestamp,
-    Timestamptz,
-    Uuid,
-    Array(Box<ArrayKind>),
-    Composite(Box<CompositeKind>),
-}
-
-/// An array type.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ArrayKind {
-    /// Element type as the array declares it, a domain included.
-    pub(crate) element_oid: Oid,
-    pub(crate) storage: Storage,
-    pub(crate) element: ColumnType,
-}
-
-/// A composite type.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct CompositeKind {
-    pub(crate) type_oid: Oid,
-    /// In attribute order.
-    pub(crate) attributes: Vec<Attribute>,
-}
-
-impl CompositeKind {
-    /// Attributes that are not dropped, with their position.
-    pub(crate) fn live(&self) -> impl Iterator<Item = (usize, &ColumnType)> {
-        self.attributes
-            .iter()
-            .enumerate()
-            .filter_map(|(position, attribute)| Some((position, attribute.column.as_ref()?)))
-    }
-}
-
-/// An attribute of a composite type.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Attribute {
-    pub(crate) storage: Storage,
-    /// `None` for a dropped attribute.
-    pub(crate) column: Option<ColumnType>,
-}
-
-/// How a value lies inside of an array or a row (`typlen`, `typbyval`, `typalign`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Storage {
-    /// Bytes, or -1 for a varlena.
-    pub(crate) length: i16,
-    pub(crate) by_value: bool,
-    /// In bytes, a power of two.
-    pub(crate) alignment: usize,
-}
-
-impl ColumnType {
-    /// The column's name, as given to [`resolve`](Self::resolve).
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(crate) fn kind(&self) -> &TypeKind {
-        &self.kind
-    }
-}

@@ -57,6 +57,12 @@ fn resolve_at(type_oid: Oid, typmod: i32, name: &str, path: &str) -> Result<Colu
         pg_sys::TIMESTAMPOID => TypeKind::Timestamp,
         pg_sys::TIMESTAMPTZOID => TypeKind::Timestamptz,
         pg_sys::UUIDOID => TypeKind::Uuid,
+        // Arrays to the catalogs, but their subscripts begin at 0.
+        pg_sys::INT2VECTOROID | pg_sys::OIDVECTOROID => {
+            return Err(unsupported(
+                unsupported::hint(base_oid, pg_sys::TYPTYPE_BASE).to_owned(),
+            ));
+        }
         _ => {
             // SAFETY: catalog lookups through the guard.
             let (element_oid, typtype) = unsafe {

@@ -145,8 +145,8 @@ mod tests {
     #[pg_test]
     fn short_rows_are_refused() {
         let mut appender = RowAppender::new(&[resolve("integer").unwrap()]);
-        // SAFETY: no datum is read.
         assert!(matches!(
+            // SAFETY: no datum is passed, so none is read.
             unsafe { appender.append(&[], &[]) },
             Err(ConvError::Mapping(_))
         ));

@@ -14,7 +14,7 @@ mod tests {
     #[pg_test]
     fn arrays_of_scalars_round_trip() {
         let batch = assert_round_trip(
-            "SELECT * FROM (VALUES
+            "SELECT i, t, n::numeric(5,2)[] FROM (VALUES
                 (ARRAY[1, 2, 3], ARRAY['a', '', 'größer'], ARRAY[1.5, -2]::numeric(5,2)[]),
                 ('{}', '{}', '{}'),
                 (ARRAY[NULL, 1, NULL]::int[], ARRAY[NULL]::text[], ARRAY[NULL, 0]::numeric(5,2)[]),
@@ -54,9 +54,9 @@ mod tests {
         let batch = assert_round_trip(
             "SELECT * FROM (VALUES
                 (ROW(1.5, 'one', 1.25, true)::point3, ROW(1, ROW(2, 'in', 3, NULL), '{a,NULL}')::outer_t),
-                (ROW(NULL, NULL, NULL, NULL), ROW(NULL, NULL, NULL)),
-                (NULL, ROW(3, ROW(NULL, '', NULL, false), '{}')),
-                (ROW('NaN', repeat('long', 100), -0.001, NULL), NULL)) AS v(p, o)",
+                (ROW(NULL, NULL, NULL, NULL)::point3, ROW(NULL, NULL, NULL)::outer_t),
+                (NULL, ROW(3, ROW(NULL, '', NULL, false), '{}')::outer_t),
+                (ROW('NaN', repeat('long', 100), -0.001, NULL)::point3, NULL)) AS v(p, o)",
         );
         assert_eq!(batch.column(0).null_count(), 1);
         assert_eq!(
@@ -74,7 +74,7 @@ mod tests {
     fn arrays_of_composites_with_arrays_round_trip() {
         run(
             "CREATE TYPE item AS (name text, sizes int[], at timestamptz);
-             CREATE TYPE box AS (items item[], flag boolean);",
+             CREATE TYPE carton AS (items item[], flag boolean);",
         );
         assert_round_trip(
             "SELECT ARRAY[ROW('a', '{1,2}', '2020-01-01 00:00+00')::item, NULL,
@@ -82,8 +82,8 @@ mod tests {
              UNION ALL SELECT '{}' UNION ALL SELECT NULL",
         );
         assert_round_trip(
-            "SELECT ROW(ARRAY[ROW('a', ARRAY[1, NULL], now())::item], true)::box AS b
-             UNION ALL SELECT ROW(NULL, NULL)::box",
+            "SELECT ROW(ARRAY[ROW('a', ARRAY[1, NULL], now())::item], true)::carton AS b
+             UNION ALL SELECT ROW(NULL, NULL)::carton",
         );
     }
 

@@ -89,7 +89,7 @@ mod tests {
         for (precision, scale) in [(38, 0), (38, 37), (38, 38), (1, 0), (1, 1), (5, 3), (19, 4)] {
             let nines = "9".repeat(precision);
             assert_round_trip(&format!(
-                "SELECT (sign * x * 10::numeric ^ -{scale})::numeric({precision},{scale}) AS c
+                "SELECT (sign * x * '1e-{scale}'::numeric)::numeric({precision},{scale}) AS c
                  FROM unnest(ARRAY[0, 1, 7, {nines}, {nines} - 1]) AS x,
                       unnest(ARRAY[1, -1]) AS sign"
             ));
@@ -100,7 +100,7 @@ mod tests {
     fn numerics_of_every_scale_and_length_round_trip() {
         for scale in (0..=38).step_by(3) {
             assert_round_trip(&format!(
-                "SELECT (sign * digits::numeric / ('1' || repeat('0', {scale}))::numeric)::numeric(38,{scale}) AS c
+                "SELECT (sign * digits::numeric * '1e-{scale}'::numeric)::numeric(38,{scale}) AS c
                  FROM (SELECT left(repeat('1230405000067', 3), n) AS digits
                        FROM generate_series(1, 38) AS n) AS d, unnest(ARRAY[1, -1]) AS sign"
             ));
@@ -194,7 +194,9 @@ mod tests {
             resolve("cheap").unwrap().arrow_type(),
             DataType::Decimal128(10, 2)
         );
-        assert_round_trip("SELECT 9.99::cheap AS p, 'ab'::code AS c UNION ALL SELECT NULL, NULL");
+        assert_round_trip(
+            "SELECT 9.99::cheap AS p, 'ab'::code AS c UNION ALL SELECT NULL::cheap, NULL::code",
+        );
     }
 
     #[pg_test]
