@@ -22,6 +22,10 @@ use crate::io::OutputFile;
 use crate::manifest::DataFile;
 use crate::spec::Schema;
 
+/// The most bytes in a dictionary before a column chunk does without: to fetch a single row its
+/// whole dictionary has to be decoded, and columns that need a larger one gain little by it.
+const DICTIONARY_BYTES: usize = 128 * 1024;
+
 /// Writes Arrow batches to a Parquet data file.
 ///
 /// Dropping it before [`finish`](Self::finish) stops its threads and leaves the incomplete output
@@ -274,6 +278,7 @@ fn properties(options: &WriteOptions) -> Result<WriterProperties, ParquetError> 
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(64))
         .set_column_index_truncate_length(Some(64))
+        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
         .set_data_page_size_limit(options.page_bytes)
         .set_data_page_row_count_limit(options.page_rows)
         .set_created_by(concat!("pg-lakebase iceberg-lite ", env!("CARGO_PKG_VERSION")).to_owned())

@@ -1,14 +1,16 @@
 //! Filters against a plain evaluation in three-valued logic.
 
-use arrow::array::UInt64Array;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::compute::take_record_batch;
 use proptest::prelude::*;
 
 use super::values::*;
 use crate::expr::{CompareOp, Predicate, compare};
-use crate::scan::{ReadOptions, file_may_match};
+use crate::scan::{ReadOptions, RowRanges, file_may_match};
 use crate::spec::{Datum, NestedField, PrimitiveType, Schema, Type};
-use crate::write::WriteOptions;
+use crate::write::{WriteOptions, arrow_schema};
 
 /// The primitive columns of all types.
 fn schema() -> Schema {
@@ -187,6 +189,70 @@ proptest! {
                 let projected = batch.project(&places).unwrap();
                 let wanted = take_record_batch(&projected, &UInt64Array::from(found)).unwrap();
                 prop_assert_eq!(joined(&projected.schema(), &batches), wanted);
+            }
+        }
+    }
+}
+
+/// Filter columns are decoded first once a sample showed that few rows pass.
+#[test]
+fn few_scattered_rows_are_found_whatever_is_projected() {
+    let schema = Schema::new(
+        0,
+        vec![
+            NestedField::required(1, "scattered", PrimitiveType::Int),
+            NestedField::optional(2, "text", PrimitiveType::String),
+            NestedField::optional(3, "number", PrimitiveType::Long),
+        ],
+    );
+    let count = 200_000_i32;
+    let scattered = |n: i32| (i64::from(n) * 7919 % 200_003) as i32;
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(Int32Array::from_iter_values((0..count).map(scattered))),
+        Arc::new(StringArray::from_iter(
+            (0..count).map(|n| (n % 3 != 0).then(|| format!("t{n}"))),
+        )),
+        Arc::new(Int64Array::from_iter(
+            (0..count).map(|n| (n % 4 != 0).then_some(i64::from(n))),
+        )),
+    ];
+    let batch = RecordBatch::try_new(arrow_schema(&schema).unwrap(), columns).unwrap();
+    let options = WriteOptions {
+        row_group_rows: 90_000,
+        ..WriteOptions::default()
+    };
+    let (file, _) = write(&schema, std::slice::from_ref(&batch), options);
+    let wanted = RowRanges::from_ranges([10..70_000, 70_001..150_000, 150_500..199_999]);
+    for rows in [None, Some(wanted)] {
+        for projection in [&[2, 1, 3][..], &[3], &[1], &[]] {
+            let predicate = Predicate::And(vec![
+                Predicate::Compare {
+                    field_id: 1,
+                    op: CompareOp::Lt,
+                    value: Datum::Int(900),
+                },
+                Predicate::NotNull { field_id: 3 },
+            ]);
+            let options = ReadOptions {
+                projection: projection.to_vec(),
+                rows: rows.clone(),
+                predicate: Some(predicate),
+                ..ReadOptions::default()
+            };
+            let batches = read(&file, &schema, options);
+            let in_rows = |n: &i32| rows.as_ref().is_none_or(|rows| rows.contains(*n as u64));
+            let expected: Vec<u64> = (0..count)
+                .filter(|n| scattered(*n) < 900 && n % 4 != 0)
+                .filter(in_rows)
+                .map(|n| n as u64)
+                .collect();
+            assert!(expected.len() > 500);
+            assert_eq!(positions(&batches), expected);
+            if !projection.is_empty() {
+                let places: Vec<_> = projection.iter().map(|id| *id as usize - 1).collect();
+                let projected = batch.project(&places).unwrap();
+                let wanted = take_record_batch(&projected, &UInt64Array::from(expected)).unwrap();
+                assert_eq!(joined(&projected.schema(), &batches), wanted);
             }
         }
     }
