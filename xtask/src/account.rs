@@ -103,6 +103,8 @@ impl Account {
         self.check_reachable(directory)?;
         fs::create_dir_all(directory)
             .with_context(|| format!("cannot create directory {}", directory.display()))?;
+        // Directories just made above it are as closed as the umask says.
+        self.check_reachable(directory)?;
         self.give(directory)?;
         fs::set_permissions(directory, fs::Permissions::from_mode(0o700))
             .with_context(|| format!("cannot set permissions of {}", directory.display()))
@@ -148,14 +150,18 @@ impl Account {
         Ok(())
     }
 
-    /// Fails when a directory above `path` bars the way to this account.
+    /// Fails when a directory above `path`, as far as they exist, bars the way to this account.
     fn check_reachable(&self, path: &Path) -> Result<()> {
         let Self::StepDown(user) = self else {
             return Ok(());
         };
         for ancestor in path.ancestors().skip(1) {
-            let meta = fs::metadata(ancestor)
-                .with_context(|| format!("cannot look at {}", ancestor.display()))?;
+            let meta = match fs::metadata(ancestor) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                meta => {
+                    meta.with_context(|| format!("cannot look at {}", ancestor.display()))?
+                }
+            };
             if !may_enter(user, meta.uid(), meta.gid(), meta.mode()) {
                 bail!(
                     "{} is closed to user {}, who runs PostgreSQL: choose another directory",
@@ -227,6 +233,24 @@ mod tests {
         assert!(may_enter(&user, 0, 0, 0o711));
         assert!(may_enter(&user, 0, 6, 0o710));
         assert!(!may_enter(&user, 5, 0, 0o077));
+    }
+
+    #[test]
+    fn directories_that_are_missing_bar_no_way() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let nobody = Account::StepDown(User {
+            name: "nobody".to_owned(),
+            uid: 65534,
+            gid: 65534,
+        });
+        nobody
+            .check_reachable(&dir.path().join("not/yet/there"))
+            .unwrap();
+        let closed = dir.path().join("closed");
+        fs::create_dir(&closed).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(nobody.check_reachable(&closed.join("inside")).is_err());
     }
 
     #[test]
