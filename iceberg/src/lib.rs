@@ -8,6 +8,8 @@
 pub mod error;
 pub mod io;
 
+mod bounded_cache;
+
 pub mod spec;
 
 pub mod manifest;
@@ -18,4 +20,5 @@ pub mod scan;
 pub mod commit;
 pub mod write;
 
+pub use bounded_cache::BoundedCache;
 pub use error::{Error, Result};

@@ -158,9 +158,7 @@ impl Account {
         for ancestor in path.ancestors().skip(1) {
             let meta = match fs::metadata(ancestor) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-                meta => {
-                    meta.with_context(|| format!("cannot look at {}", ancestor.display()))?
-                }
+                meta => meta.with_context(|| format!("cannot look at {}", ancestor.display()))?,
             };
             if !may_enter(user, meta.uid(), meta.gid(), meta.mode()) {
                 bail!(

@@ -10,7 +10,12 @@ use crate::error::to_pg_error;
 use crate::guc;
 use crate::storage::VfdFileIo;
 
-/// Begins a data file below `location` and returns its path with its writer.
+/// Data files of fewer bytes are not compressed: setting up a compressor for each column takes longer
+/// than everything else, and the file takes a block of the file system all the same.
+const COMPRESSED_FROM_BYTES: usize = 16 << 10;
+
+/// Begins a data file below `location`, to hold at least `expected_bytes` of values, and returns its
+/// path with its writer.
 ///
 /// A large file is encoded by worker threads, which run with all signals blocked and never call
 /// PostgreSQL; bytes reach the file from the backend's thread alone.
@@ -18,6 +23,7 @@ pub fn open_data_file(
     schema: &Schema,
     io: &VfdFileIo,
     location: &str,
+    expected_bytes: usize,
 ) -> PgResult<(String, DataFileWriter)> {
     let path = format!("{location}/data/{}.parquet", uuid::Uuid::now_v7());
     let output = io.create(&path).map_err(to_pg_error)?;
@@ -29,8 +35,12 @@ pub fn open_data_file(
         },
     };
     let options = WriteOptions {
-        compression: Compression::Zstd {
-            level: guc::compression_level(),
+        compression: if expected_bytes < COMPRESSED_FROM_BYTES {
+            Compression::Uncompressed
+        } else {
+            Compression::Zstd {
+                level: guc::compression_level(),
+            }
         },
         encoder,
         ..WriteOptions::default()

@@ -1,10 +1,12 @@
 //! File IO that remembers what it created, so that a failed call can take it back.
 
 use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::Result;
 use crate::io::{FileIo, InputFile, OutputFile};
+use crate::manifest::ManifestCache;
 
 /// A decorator that notes every created file.
 pub struct CreatedFiles<'a> {
@@ -51,5 +53,9 @@ impl FileIo for CreatedFiles<'_> {
     fn delete(&self, path: &str) -> Result<()> {
         self.paths.borrow_mut().retain(|created| created != path);
         self.io.delete(path)
+    }
+
+    fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
+        self.io.manifest_cache()
     }
 }

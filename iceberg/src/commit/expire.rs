@@ -219,5 +219,7 @@ fn live_files(io: &dyn FileIo, manifest: &ManifestFile) -> Result<Vec<String>> {
     let live = read_manifest(io, manifest)?
         .into_iter()
         .filter(|entry| entry.is_live());
-    Ok(live.map(|entry| entry.data_file.file_path).collect())
+    Ok(live
+        .map(|entry| entry.data_file.file_path.clone())
+        .collect())
 }

@@ -7,7 +7,7 @@ use super::prepare::PreparedSnapshot;
 use super::publish::Context;
 use super::rolling_writer::RollingManifestWriter;
 use crate::error::{Error, Result};
-use crate::manifest::{ManifestContent, ManifestEntry, ManifestFile, read_manifest};
+use crate::manifest::{ManifestContent, ManifestEntry, ManifestFile, manifest_entries};
 
 /// The base's manifests without the removed files, and what was removed.
 pub struct Filtered {
@@ -21,7 +21,7 @@ pub struct Filtered {
 pub fn filter_manifests(
     context: &mut Context<'_>,
     prepared: &PreparedSnapshot,
-    manifests: Vec<ManifestFile>,
+    manifests: &[ManifestFile],
 ) -> Result<Filtered> {
     let mut filtered = Filtered {
         manifests: Vec::new(),
@@ -38,10 +38,10 @@ pub fn filter_manifests(
         };
         let wanted = prepared.removes_everything || missing.concern(manifest.content);
         if !wanted {
-            filtered.manifests.push(manifest);
+            filtered.manifests.push(manifest.clone());
             continue;
         }
-        let entries = read_manifest(context.io, &manifest)?;
+        let entries = manifest_entries(context.io, manifest)?;
         let is_removed = |entry: &ManifestEntry| {
             entry.is_live()
                 && (prepared.removes_everything || paths.contains(&entry.data_file.file_path))
@@ -53,9 +53,9 @@ pub fn filter_manifests(
             }
             filtered
                 .manifests
-                .extend(rewrite(context, prepared, &manifest, &entries, is_removed)?);
+                .extend(rewrite(context, prepared, manifest, &entries, is_removed)?);
         } else {
-            filtered.manifests.push(manifest);
+            filtered.manifests.push(manifest.clone());
         }
     }
     missing.check()?;

@@ -6,7 +6,7 @@ use super::prepare::PreparedSnapshot;
 use super::publish::Context;
 use super::rolling_writer::{DEFAULT_MANIFEST_TARGET_BYTES, RollingManifestWriter};
 use crate::error::Result;
-use crate::manifest::{ManifestContent, ManifestFile, ManifestStatus, read_manifest};
+use crate::manifest::{ManifestContent, ManifestFile, ManifestStatus, manifest_entries};
 use crate::spec::TableMetadata;
 
 const MERGE_ENABLED: &str = "commit.manifest-merge.enabled";
@@ -115,10 +115,10 @@ fn merge_bin(
         usize::MAX,
     );
     for manifest in bin {
-        for entry in read_manifest(context.io, manifest)? {
+        for entry in manifest_entries(context.io, manifest)?.iter() {
             let is_own = entry.snapshot_id == Some(prepared.snapshot_id);
             if entry.status != ManifestStatus::Deleted || is_own {
-                writer.write(&mut context.names, |manifest| manifest.carry(&entry))?;
+                writer.write(&mut context.names, |manifest| manifest.carry(entry))?;
             }
         }
     }

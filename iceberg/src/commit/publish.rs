@@ -18,7 +18,7 @@ use super::validate::check_no_new_deletes;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{
-    ManifestFile, ManifestListHeader, ManifestStatus, read_manifest, read_snapshot_manifests,
+    ManifestFile, ManifestListHeader, ManifestStatus, manifest_entries, snapshot_manifests,
     write_manifest_list,
 };
 use crate::spec::{
@@ -169,15 +169,15 @@ fn write_snapshot(
     mut context: Context<'_>,
     prepared: &PreparedSnapshot,
     now_ms: i64,
-) -> Result<(Snapshot, Vec<ManifestFile>)> {
+) -> Result<(Snapshot, Arc<[ManifestFile]>)> {
     let base = context.base;
     let parent = base.current_snapshot();
     let inherited = match parent {
-        None => Vec::new(),
-        Some(parent) => read_snapshot_manifests(context.io, parent)?,
+        None => Arc::default(),
+        Some(parent) => snapshot_manifests(context.io, parent)?,
     };
     check_no_new_deletes(context.io, prepared, &inherited)?;
-    let filtered = filter_manifests(&mut context, prepared, inherited)?;
+    let filtered = filter_manifests(&mut context, prepared, &inherited)?;
     let mut manifests = prepared.manifests.clone();
     manifests.extend(filtered.manifests);
     let mut manifests = merge_manifests(&mut context, prepared, manifests)?;
@@ -201,7 +201,11 @@ fn write_snapshot(
         parent_snapshot_id,
         sequence_number,
     };
-    let manifests = write_manifest_list(context.io, &list, header, manifests)?;
+    let manifests: Arc<[ManifestFile]> =
+        write_manifest_list(context.io, &list, header, manifests)?.into();
+    if let Some(cache) = context.io.manifest_cache() {
+        cache.put_list(&list, &manifests);
+    }
     let snapshot = Snapshot {
         snapshot_id,
         parent_snapshot_id,
@@ -221,7 +225,7 @@ fn count_entries(io: &dyn FileIo, manifest: &mut ManifestFile) -> Result<()> {
         return Ok(());
     }
     let (mut files, mut rows) = ([0_i32; 3], [0_i64; 3]);
-    for entry in read_manifest(io, manifest)? {
+    for entry in manifest_entries(io, manifest)?.iter() {
         let status = entry.status.code() as usize;
         files[status] += 1;
         rows[status] = rows[status].saturating_add(entry.data_file.record_count);

@@ -4,7 +4,7 @@ use super::prepare::PreparedSnapshot;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{
-    DataContentType, DataFile, ManifestContent, ManifestFile, ManifestStatus, read_manifest,
+    DataContentType, DataFile, ManifestContent, ManifestFile, ManifestStatus, manifest_entries,
 };
 
 /// The field id that the specification reserves for a position delete file's column `file_path`.
@@ -27,7 +27,7 @@ pub fn check_no_new_deletes(
         manifest.content == ManifestContent::Deletes && manifest.sequence_number > read
     };
     for manifest in manifests.iter().filter(newer) {
-        for entry in read_manifest(io, manifest)? {
+        for entry in manifest_entries(io, manifest)?.iter() {
             let is_new = entry.status == ManifestStatus::Added
                 || (entry.is_live() && entry.sequence_number > Some(read));
             if is_new && let Some(path) = concerned_file(&entry.data_file, prepared) {

@@ -1,8 +1,10 @@
 //! The traits through which every byte is read and written.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::manifest::ManifestCache;
 
 /// Opens, creates and deletes files by the absolute path or URI that metadata stores.
 ///
@@ -16,6 +18,11 @@ pub trait FileIo {
 
     /// Deletes a file; a file that is not there is an error of kind `NotFound`.
     fn delete(&self, path: &str) -> Result<()>;
+
+    /// Where what was parsed of manifest lists and manifests is kept, if anywhere.
+    fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
+        None
+    }
 }
 
 /// An immutable file, open for reading from any thread.

@@ -22,6 +22,10 @@ const MAX_ALLOCATION_BYTES: usize = 256 << 20;
 /// Uncompressed bytes in a block.
 const BLOCK_BYTES: usize = 64 << 10;
 
+/// Files expected to be shorter are not compressed: they take a block of the file system all the
+/// same, and setting up the compressor takes longer than everything else.
+const COMPRESSED_FROM_BYTES: usize = 8 << 10;
+
 /// An Avro file whose records are read one after the other.
 pub struct AvroFile<'a> {
     path: &'a str,
@@ -124,16 +128,22 @@ impl<'a> AvroWriter<'a> {
     /// Starts a file.
     ///
     /// `encoding` lays out the bytes; `schema_text` is the schema for readers, equal but for
-    /// attributes that do not change the bytes.
+    /// attributes that do not change the bytes. `expected_bytes` is about what the records take.
     pub fn new(
         encoding: &'a Schema,
         schema_text: &str,
         header: &[(&str, &str)],
+        expected_bytes: usize,
     ) -> std::result::Result<Self, apache_avro::Error> {
         let marker = Uuid::new_v4().into_bytes();
         let mut bytes = b"Obj\x01".to_vec();
         write_long(&mut bytes, header.len() as i64 + 2);
-        let standard = [("avro.schema", schema_text), ("avro.codec", "deflate")];
+        let codec = if expected_bytes < COMPRESSED_FROM_BYTES {
+            Codec::Null
+        } else {
+            Codec::Deflate(Default::default())
+        };
+        let standard = [("avro.schema", schema_text), ("avro.codec", codec.into())];
         for (key, value) in standard.iter().chain(header) {
             write_text(&mut bytes, key);
             write_text(&mut bytes, value);
@@ -143,7 +153,7 @@ impl<'a> AvroWriter<'a> {
         let writer = Writer::builder()
             .schema(encoding)
             .writer(bytes)
-            .codec(Codec::Deflate(Default::default()))
+            .codec(codec)
             .block_size(BLOCK_BYTES)
             .marker(marker)
             .has_header(true)

@@ -1,5 +1,7 @@
 //! Manifest entries: a data file and what became of it.
 
+use std::sync::Arc;
+
 use super::data_file::DataFile;
 
 /// What a snapshot did with a file.
@@ -49,7 +51,7 @@ pub struct ManifestEntry {
     /// committed.
     pub file_sequence_number: Option<i64>,
     /// The file.
-    pub data_file: DataFile,
+    pub data_file: Arc<DataFile>,
 }
 
 impl ManifestEntry {

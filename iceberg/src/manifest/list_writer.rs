@@ -9,6 +9,9 @@ use super::manifest_file::{FieldSummary, ManifestFile, UNASSIGNED_SEQUENCE_NUMBE
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 
+/// About what an entry of a manifest list takes beside the manifest's path.
+const MANIFEST_NUMBER_BYTES: usize = 40;
+
 /// What a manifest list says about its snapshot.
 #[derive(Debug, Clone, Copy)]
 pub struct ManifestListHeader {
@@ -39,7 +42,12 @@ pub fn write_manifest_list(
     ];
     let avro_error = |e| Error::avro(path, e);
     let schema = AvroSchema::manifest_file().map_err(avro_error)?;
-    let mut writer = AvroWriter::new(&schema.encoding, &schema.text, &texts).map_err(avro_error)?;
+    let expected_bytes = manifests
+        .iter()
+        .map(|manifest| manifest.manifest_path.len() + MANIFEST_NUMBER_BYTES)
+        .sum();
+    let mut writer = AvroWriter::new(&schema.encoding, &schema.text, &texts, expected_bytes)
+        .map_err(avro_error)?;
     let mut written = Vec::with_capacity(manifests.len());
     for mut manifest in manifests {
         assign_sequence_number(&mut manifest, header.sequence_number);

@@ -1,5 +1,7 @@
 //! Reading manifests of every version.
 
+use std::sync::Arc;
+
 use apache_avro::types::Value;
 
 use super::avro_container::{AvroFile, MAX_AVRO_BYTES};
@@ -147,7 +149,9 @@ impl<'a> Layout<'a> {
                     .ok_or_else(|| self.missing("sequence_number"))?,
             ),
             file_sequence_number: file_sequence_number.or(inherited),
-            data_file: data_file.ok_or_else(|| self.missing("data_file"))?,
+            data_file: data_file
+                .map(Arc::new)
+                .ok_or_else(|| self.missing("data_file"))?,
         })
     }
 

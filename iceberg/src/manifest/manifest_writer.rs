@@ -133,8 +133,13 @@ impl ManifestWriter {
             ("format-version", "2"),
             ("content", self.content.name()),
         ];
-        let mut writer =
-            AvroWriter::new(&self.avro.encoding, &self.avro.text, &header).map_err(avro_error)?;
+        let mut writer = AvroWriter::new(
+            &self.avro.encoding,
+            &self.avro.text,
+            &header,
+            self.record_bytes,
+        )
+        .map_err(avro_error)?;
         for record in &self.records {
             writer.append(record).map_err(avro_error)?;
         }

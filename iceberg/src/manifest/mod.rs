@@ -19,6 +19,9 @@ mod manifest_reader;
 mod manifest_writer;
 mod partition_summary;
 
+mod cache;
+
+pub use cache::{ManifestCache, manifest_entries, snapshot_manifests};
 pub use data_file::{DataContentType, DataFile, DataFileFormat};
 pub use entry::{ManifestEntry, ManifestStatus};
 pub use list_reader::{parse_manifest_list, read_manifest_list, read_snapshot_manifests};

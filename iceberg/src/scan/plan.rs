@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{
-    DataContentType, DataFile, DataFileFormat, ManifestContent, ManifestEntry, read_manifest,
-    read_snapshot_manifests,
+    DataContentType, DataFile, DataFileFormat, ManifestContent, ManifestEntry, manifest_entries,
+    snapshot_manifests,
 };
 use crate::spec::{Snapshot, TableMetadata};
 
@@ -21,7 +21,7 @@ pub(super) const DELETE_POS: i32 = 2_147_483_545;
 #[derive(Debug, Clone)]
 pub struct ScanFile {
     /// The data file.
-    pub data_file: DataFile,
+    pub data_file: Arc<DataFile>,
     /// Its data sequence number.
     pub data_sequence_number: i64,
     /// The delete files and deletion vectors that apply to it.
@@ -36,12 +36,12 @@ pub fn plan_files(
 ) -> Result<Vec<ScanFile>> {
     let mut data = Vec::new();
     let mut deletes = Vec::new();
-    for manifest in read_snapshot_manifests(io, snapshot)? {
+    for manifest in snapshot_manifests(io, snapshot)?.iter() {
         if !manifest.may_have_live_files() {
             continue;
         }
-        let entries = read_manifest(io, &manifest)?;
-        let live = entries.into_iter().filter(ManifestEntry::is_live);
+        let entries = manifest_entries(io, manifest)?;
+        let live = entries.iter().filter(|entry| entry.is_live()).cloned();
         match manifest.content {
             ManifestContent::Data => data.extend(live),
             ManifestContent::Deletes => deletes.extend(live),
@@ -88,7 +88,7 @@ impl DeleteIndex {
         for entry in entries {
             let delete = Delete {
                 sequence_number: entry.sequence_number.unwrap_or(0),
-                file: Arc::new(entry.data_file),
+                file: entry.data_file,
             };
             let file = &delete.file;
             let spec_id = file.partition_spec_id;

@@ -41,7 +41,7 @@ fn entry(sequence_number: i64, data_file: DataFile) -> ManifestEntry {
         snapshot_id: Some(1),
         sequence_number: Some(sequence_number),
         file_sequence_number: Some(sequence_number),
-        data_file,
+        data_file: Arc::new(data_file),
     }
 }
 

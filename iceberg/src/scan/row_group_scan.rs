@@ -131,10 +131,11 @@ impl Decoder {
         batch_size: usize,
     ) -> Result<Self> {
         let metadata = &file.metadata;
-        let input = ParquetInput::new(
-            Arc::clone(&file.file),
-            Some(metadata.metadata().row_group(row_group)),
-        );
+        // The Parquet library panics at offsets that make no sense.
+        let input = catch_panic(&file.path, || {
+            let row_group = metadata.metadata().row_group(row_group);
+            Ok(ParquetInput::new(Arc::clone(&file.file), Some(row_group)))
+        })?;
         let leaves = plans.iter().flat_map(|plan| plan.leaves.iter().copied());
         let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaves);
         let mut builder =

@@ -32,7 +32,17 @@ impl TableMetadata {
 
     /// The JSON text.
     pub fn to_json(&self) -> Result<Vec<u8>> {
-        serde_json::to_vec(self).map_err(|e| Error::invalid_argument("metadata", e.to_string()))
+        let snapshots: usize = self
+            .snapshots
+            .iter()
+            .map(|s| s.json().get().len() + 1)
+            .sum();
+        // What is allotted for the rest is a guess that spares most tables a second allocation.
+        let rest = 4096 + 64 * self.snapshot_log.len() + 256 * self.metadata_log.len();
+        let mut text = Vec::with_capacity(snapshots + rest);
+        serde_json::to_writer(&mut text, self)
+            .map_err(|e| Error::invalid_argument("metadata", e.to_string()))?;
+        Ok(text)
     }
 }
 

@@ -211,7 +211,9 @@ impl ColumnEncoders {
                 column.tasks.push_back(task);
             }
         }
-        self.shared.work.notify_all();
+        if !self.workers.is_empty() {
+            self.shared.work.notify_all();
+        }
         while state.open_tasks > 0 && (limit == 0 || state.queued_bytes > limit) {
             state = self.shared.help(state);
             state.check()?;

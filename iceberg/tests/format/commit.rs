@@ -63,7 +63,7 @@ fn an_append_makes_a_snapshot_with_its_files() {
     assert_eq!(written, table.io.paths());
     assert_eq!(written.len(), 3);
     let entry = &table.entries()[0];
-    assert_eq!(entry.data_file, data_file("a", 10), "statistics survive");
+    assert_eq!(*entry.data_file, data_file("a", 10), "statistics survive");
     assert_eq!(
         (entry.status, entry.sequence_number),
         (ManifestStatus::Added, Some(1))

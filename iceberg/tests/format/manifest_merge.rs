@@ -95,7 +95,7 @@ fn deleted_entries_survive_the_merge_of_their_own_snapshot_only() {
         let mut all: Vec<_> = table
             .entries()
             .into_iter()
-            .map(|entry| (entry.data_file.file_path, entry.status))
+            .map(|entry| (entry.data_file.file_path.clone(), entry.status))
             .collect();
         all.sort_by(|a, b| a.0.cmp(&b.0));
         all

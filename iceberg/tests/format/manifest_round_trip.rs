@@ -209,7 +209,7 @@ proptest! {
                 snapshot_id: Some(77),
                 sequence_number: Some(9),
                 file_sequence_number: Some(9),
-                data_file,
+                data_file: data_file.into(),
             })
             .collect();
         prop_assert_eq!(read_manifest(&io, &listed).unwrap(), expected);

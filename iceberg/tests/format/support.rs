@@ -373,7 +373,7 @@ impl Table {
     pub fn live(&self) -> Vec<String> {
         let entries = self.entries().into_iter().filter(ManifestEntry::is_live);
         let name = |entry: ManifestEntry| {
-            let path = entry.data_file.file_path;
+            let path = entry.data_file.file_path.clone();
             let name = path.strip_prefix("/lake/t/data/").unwrap();
             name.strip_suffix(".parquet").unwrap().to_owned()
         };

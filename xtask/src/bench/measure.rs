@@ -126,7 +126,7 @@ pub fn all(connection: &Connection, csv: &Path, repeats: u32) -> Result<Measurem
             measured.push(Step::SelectAll, method, seconds);
         }
         for method in order {
-            measured.push(Step::Inserts, method, inserts(connection, method)?);
+            measured.push(Step::Inserts, method, inserts(connection, method, repeat)?);
         }
         note(format!("repeat {} of {repeats} is done", repeat + 1));
     }
@@ -239,10 +239,12 @@ fn timed_query(connection: &Connection, sql: &str) -> Result<f64> {
 }
 
 /// Seconds for [`INSERTS`] transactions of one row each into an empty table.
-fn inserts(connection: &Connection, method: Method) -> Result<f64> {
-    let table = format!("inserts_{}", method.name());
+///
+/// The table stays until the cluster goes: some file systems make new files slowly for minutes after
+/// many were removed, which would be measured with the next repeat.
+fn inserts(connection: &Connection, method: Method, repeat: u32) -> Result<f64> {
+    let table = format!("inserts_{}_{repeat}", method.name());
     let mut session = Session::open(connection)?;
-    session.query(&format!("DROP TABLE IF EXISTS {table}"))?;
     session.query(&format!(
         "CREATE TABLE {table} ({}) USING {}",
         Table::LineItem.columns(),

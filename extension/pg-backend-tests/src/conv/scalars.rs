@@ -58,10 +58,10 @@ mod tests {
         assert_round_trip(
             "SELECT * FROM (VALUES
                 (true, 32767::int2, 2147483647, 9223372036854775807),
-                (false, -32768::int2, -2147483648, -9223372036854775808),
+                (false, (-32768)::int2, -2147483648, -9223372036854775808),
                 (true, 0::int2, 0, 0::int8),
                 (NULL, NULL, NULL, NULL),
-                (false, -1::int2, -1, -1::int8)) AS v(b, i2, i4, i8)",
+                (false, (-1)::int2, -1, (-1)::int8)) AS v(b, i2, i4, i8)",
         );
     }
 

@@ -4,11 +4,12 @@
 //! used again, so what is cached by path is right for ever; the bound is on memory alone.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::hash::Hash;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use iceberg_lite::BoundedCache;
 use iceberg_lite::error::Error;
+use iceberg_lite::manifest::ManifestCache;
 use iceberg_lite::scan::{FileMetadata, plan_files};
 use iceberg_lite::spec::{Schema, TableMetadata};
 use pg_lakebase_core::error::PgResult;
@@ -19,15 +20,21 @@ use crate::storage::VfdFileIo;
 
 /// Metadata files kept.
 const METADATA_FILES: usize = 64;
+/// Entries of manifest lists, and entries of manifests, kept.
+const MANIFEST_ENTRIES: usize = 100_000;
 /// Segments kept, over all snapshots.
 const SEGMENT_COUNT: usize = 200_000;
 /// Parquet footers kept.
 const FOOTERS: usize = 512;
 
 thread_local! {
-    static METADATA: RefCell<Cache<String, Arc<TableMetadata>>> = RefCell::new(Cache::new(METADATA_FILES));
-    static SEGMENTS: RefCell<Cache<String, Arc<Vec<Segment>>>> = RefCell::new(Cache::new(SEGMENT_COUNT));
-    static FILES: RefCell<Cache<String, FileMetadata>> = RefCell::new(Cache::new(FOOTERS));
+    static METADATA: RefCell<BoundedCache<String, Arc<TableMetadata>>> =
+        RefCell::new(BoundedCache::new(METADATA_FILES));
+    static MANIFESTS: Rc<ManifestCache> = Rc::new(ManifestCache::new(MANIFEST_ENTRIES));
+    static SEGMENTS: RefCell<BoundedCache<String, Arc<Vec<Segment>>>> =
+        RefCell::new(BoundedCache::new(SEGMENT_COUNT));
+    static FILES: RefCell<BoundedCache<String, FileMetadata>> =
+        RefCell::new(BoundedCache::new(FOOTERS));
 }
 
 /// The table metadata in the file `relative` to the table's directory.
@@ -74,6 +81,11 @@ pub fn segments(
     Ok(segments)
 }
 
+/// Manifest lists and manifests; every table's file IO leads here.
+pub fn manifests() -> Rc<ManifestCache> {
+    MANIFESTS.with(Rc::clone)
+}
+
 /// Keeps metadata that this backend has just written.
 pub fn remember(io: &VfdFileIo, relative: &str, metadata: Arc<TableMetadata>) {
     let path = format!("{}/{relative}", io.directory().location());
@@ -91,104 +103,4 @@ pub fn file_metadata(
     let footer = read()?;
     FILES.with_borrow_mut(|cache| cache.put(path.to_owned(), footer.clone(), 1));
     Ok(footer)
-}
-
-/// A bounded map that forgets the half used longest ago when it is full.
-struct Cache<K, V> {
-    entries: HashMap<K, Entry<V>>,
-    capacity: usize,
-    weight: usize,
-    clock: u64,
-}
-
-struct Entry<V> {
-    value: V,
-    weight: usize,
-    used: u64,
-}
-
-impl<K: Hash + Eq + Clone, V: Clone> Cache<K, V> {
-    fn new(capacity: usize) -> Self {
-        Self {
-            entries: HashMap::new(),
-            capacity,
-            weight: 0,
-            clock: 0,
-        }
-    }
-
-    fn get<Q>(&mut self, key: &Q) -> Option<V>
-    where
-        K: std::borrow::Borrow<Q>,
-        Q: Hash + Eq + ?Sized,
-    {
-        self.clock += 1;
-        let entry = self.entries.get_mut(key)?;
-        entry.used = self.clock;
-        Some(entry.value.clone())
-    }
-
-    fn put(&mut self, key: K, value: V, weight: usize) {
-        self.clock += 1;
-        let used = self.clock;
-        self.weight += weight;
-        if let Some(old) = self.entries.insert(
-            key,
-            Entry {
-                value,
-                weight,
-                used,
-            },
-        ) {
-            self.weight -= old.weight;
-        }
-        if self.weight > self.capacity {
-            self.shrink();
-        }
-    }
-
-    fn shrink(&mut self) {
-        let mut by_use: Vec<(u64, K)> = self
-            .entries
-            .iter()
-            .map(|(key, entry)| (entry.used, key.clone()))
-            .collect();
-        by_use.sort_unstable_by_key(|&(used, _)| used);
-        for (_, key) in by_use {
-            if self.weight <= self.capacity / 2 || self.entries.len() == 1 {
-                break;
-            }
-            if let Some(entry) = self.entries.remove(&key) {
-                self.weight -= entry.weight;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Cache;
-
-    #[test]
-    fn a_full_cache_keeps_what_was_used_last() {
-        let mut cache = Cache::new(4);
-        for key in 0..4 {
-            cache.put(key, key, 1);
-        }
-        assert_eq!(cache.get(&0), Some(0));
-        cache.put(4, 4, 1);
-        assert_eq!(cache.get(&0), Some(0));
-        assert_eq!(cache.get(&4), Some(4));
-        assert_eq!(cache.get(&1), None);
-        assert_eq!(cache.weight, 2);
-    }
-
-    #[test]
-    fn replacing_a_value_replaces_its_weight() {
-        let mut cache = Cache::new(4);
-        cache.put("a", 1, 3);
-        cache.put("a", 2, 1);
-        assert_eq!(cache.weight, 1);
-        assert_eq!(cache.get("a"), Some(2));
-    }
 }

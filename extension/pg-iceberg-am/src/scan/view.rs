@@ -204,7 +204,7 @@ fn append_pending(
     for file in &pending.files {
         let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
         let source = SegmentSource::File(Arc::new(ScanFile {
-            data_file: (*file.data_file).clone(),
+            data_file: Arc::clone(&file.data_file),
             data_sequence_number: i64::MAX,
             deletes: Vec::new(),
         }));

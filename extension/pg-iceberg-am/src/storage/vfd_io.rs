@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use iceberg_lite::error::{Error, Result};
 use iceberg_lite::io::{FileIo, InputFile, OutputFile};
+use iceberg_lite::manifest::ManifestCache;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file::{self, ExternalFd, VfdFile};
 
 use super::TableDirectory;
+use crate::catalog::cache;
 
 /// The files of one table's storage.
 ///
@@ -120,6 +122,10 @@ impl FileIo for VfdFileIo {
             path: local.clone(),
             source,
         })
+    }
+
+    fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
+        Some(cache::manifests())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, RecordBatch};
 use iceberg_lite::io::FileIo;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::Schema;
@@ -134,12 +134,7 @@ impl PendingRows {
                 .iter()
                 .map(|pending| pending.batch.num_rows() as u64)
                 .sum::<u64>();
-            let bytes = self
-                .tail
-                .iter()
-                .map(|pending| pending.batch.get_array_memory_size())
-                .sum::<usize>();
-            if rows >= TAIL_ROWS || bytes >= TAIL_BYTES {
+            if rows >= TAIL_ROWS || self.tail_bytes() >= TAIL_BYTES {
                 self.spill(&marks())?;
             }
         }
@@ -240,6 +235,14 @@ impl PendingRows {
             .collect())
     }
 
+    /// Bytes of memory that the tail takes.
+    fn tail_bytes(&self) -> usize {
+        self.tail
+            .iter()
+            .map(|pending| pending.batch.get_array_memory_size())
+            .sum()
+    }
+
     /// Number of the row after the last one in the tail.
     fn tail_end(&self) -> u64 {
         match self.tail.last() {
@@ -298,6 +301,11 @@ impl PendingRows {
 
     /// Moves the tail to data files, none of which crosses one of `marks`.
     fn spill(&mut self, marks: &[u64]) -> PgResult<()> {
+        let expected_bytes = self
+            .tail
+            .iter()
+            .map(|pending| value_bytes(&pending.batch))
+            .sum();
         for PendingBatch { start, batch } in std::mem::take(&mut self.tail) {
             let rows = batch.num_rows() as u64;
             let mut done = 0;
@@ -314,18 +322,20 @@ impl PendingRows {
                     .iter()
                     .find(|&&mark| mark > position)
                     .map_or(rows - done, |&mark| (mark - position).min(rows - done));
-                self.write(position, &batch.slice(done as usize, limit as usize))?;
+                let part = batch.slice(done as usize, limit as usize);
+                self.write(position, &part, expected_bytes)?;
                 done += limit;
             }
         }
         Ok(())
     }
 
-    fn write(&mut self, start: u64, batch: &RecordBatch) -> PgResult<()> {
+    fn write(&mut self, start: u64, batch: &RecordBatch, expected_bytes: usize) -> PgResult<()> {
         let mut open = match self.open.take() {
             Some(open) => open,
             None => {
-                let (path, writer) = open_data_file(&self.schema, &self.io, &self.location)?;
+                let (path, writer) =
+                    open_data_file(&self.schema, &self.io, &self.location, expected_bytes)?;
                 OpenFile {
                     path,
                     start,
@@ -354,4 +364,13 @@ impl PendingRows {
         }
         Ok(())
     }
+}
+
+/// Bytes of the values in a batch, whatever memory it holds for more.
+fn value_bytes(batch: &RecordBatch) -> usize {
+    batch
+        .columns()
+        .iter()
+        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
+        .sum()
 }

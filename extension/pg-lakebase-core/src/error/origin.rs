@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char, c_int};
 
+use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use pgrx::pg_sys::panic::ErrorReportWithLevel;
 
@@ -13,6 +14,8 @@ pub(crate) struct Origin {
     /// Whether this is all of it, so that the error can be thrown again as it was. If not, the
     /// error is reported anew, from where it came from.
     pub(super) complete: bool,
+    /// The SQLSTATE as PostgreSQL encodes it: users make up their own, which pgrx has no name for.
+    pub(super) sqlerrcode: c_int,
     pub(super) output_to_server: bool,
     pub(super) output_to_client: bool,
     pub(super) hide_stmt: bool,
@@ -54,9 +57,20 @@ impl Origin {
             .and_then(|name| name.to_str().ok())
     }
 
+    /// The code to raise an error of `sqlstate` with: the original one, unless it was replaced
+    /// meanwhile.
+    pub(super) fn sqlerrcode(&self, sqlstate: PgSqlErrorCode) -> c_int {
+        if PgSqlErrorCode::from(self.sqlerrcode) == sqlstate {
+            self.sqlerrcode
+        } else {
+            sqlstate as c_int
+        }
+    }
+
     /// Where an error came from that pgrx has taken apart already.
     fn of_report(report: &ErrorReportWithLevel) -> Self {
         Self {
+            sqlerrcode: report.sql_error_code() as c_int,
             file: CString::new(report.file()).ok(),
             line: c_int::try_from(report.line_number()).unwrap_or(0),
             function: report
@@ -105,6 +119,7 @@ impl PgError {
             hint: text(data.hint),
             origin: Some(Box::new(Origin {
                 complete: true,
+                sqlerrcode: data.sqlerrcode,
                 output_to_server: data.output_to_server,
                 output_to_client: data.output_to_client,
                 hide_stmt: data.hide_stmt,

@@ -69,6 +69,7 @@ fn to_error_data(error: PgError) -> (pg_sys::ErrorData, bool) {
     let Some(origin) = error.origin else {
         return (data, false);
     };
+    data.sqlerrcode = origin.sqlerrcode(error.sqlstate);
     data.output_to_server = origin.output_to_server;
     data.output_to_client = origin.output_to_client;
     data.hide_stmt = origin.hide_stmt;

@@ -86,7 +86,7 @@ impl Fixture {
             0,
         );
         let scan = ScanFile {
-            data_file,
+            data_file: Arc::new(data_file),
             data_sequence_number: 1,
             deletes: Vec::new(),
         };
@@ -224,7 +224,7 @@ fn deletion_vectors_remove_rows() {
 #[test]
 fn files_of_other_formats_are_refused() {
     let mut fixture = Fixture::new();
-    fixture.scan.data_file.file_format = DataFileFormat::Orc;
+    Arc::make_mut(&mut fixture.scan.data_file).file_format = DataFileFormat::Orc;
     let (io, metadata) = (&fixture.io, &fixture.metadata);
     let error = fixture
         .scan
