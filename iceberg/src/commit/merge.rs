@@ -1,4 +1,9 @@
-//! Merging small manifests, by the rules of the reference implementation's merge append.
+//! Merging small manifests.
+//!
+//! The reference implementation merges all manifests below the target size once there are enough, and
+//! so writes every entry again with every hundredth commit. Here manifests are merged in tiers: only
+//! with others that list about as many files. An entry is written again once for each power of the
+//! threshold, and a list has fewer manifests than the threshold for each tier.
 
 use std::collections::BTreeMap;
 
@@ -33,10 +38,20 @@ impl MergeRules {
             target_bytes: target_bytes.max(1),
         })
     }
+
+    /// How many times a manifest's entries have been merged, going by how many they are.
+    fn tier(&self, manifest: &ManifestFile) -> u32 {
+        let counts = [
+            manifest.added_files_count,
+            manifest.existing_files_count,
+            manifest.deleted_files_count,
+        ];
+        let files: i64 = counts.into_iter().flatten().map(i64::from).sum();
+        files.max(1).ilog(self.min_count as i64)
+    }
 }
 
-/// Merges manifests of the same content and partition spec; new ones come first in `manifests`.
-/// A group that this commit adds nothing to stays as it is.
+/// Merges manifests of the same content, partition spec and tier; new ones come first in `manifests`.
 pub fn merge_manifests(
     context: &mut Context<'_>,
     prepared: &PreparedSnapshot,
@@ -45,18 +60,18 @@ pub fn merge_manifests(
     let Some(rules) = MergeRules::of(context.base) else {
         return Ok(manifests);
     };
-    let mut groups: BTreeMap<(i32, i32), Vec<ManifestFile>> = BTreeMap::new();
+    let mut groups: BTreeMap<(i32, i32, u32), Vec<ManifestFile>> = BTreeMap::new();
     for manifest in manifests {
-        let group = (manifest.content.code(), manifest.partition_spec_id);
+        let tier = rules.tier(&manifest);
+        let group = (manifest.content.code(), manifest.partition_spec_id, tier);
         groups.entry(group).or_default().push(manifest);
     }
     let mut merged = Vec::new();
     for (_, group) in groups {
-        let has_new = group.first().is_some_and(|first| is_new(first, prepared));
         for (index, bin) in pack_end(group, rules.target_bytes).into_iter().enumerate() {
             // The bin with the newest manifest waits until enough have come together.
-            let is_growing = index == 0 && has_new && bin.len() < rules.min_count;
-            if bin.len() < 2 || is_growing || !has_new {
+            let is_growing = index == 0 && bin.len() < rules.min_count;
+            if bin.len() < 2 || is_growing {
                 merged.extend(bin);
             } else {
                 merged.extend(merge_bin(context, prepared, &bin)?);
@@ -64,10 +79,6 @@ pub fn merge_manifests(
         }
     }
     Ok(merged)
-}
-
-fn is_new(manifest: &ManifestFile, prepared: &PreparedSnapshot) -> bool {
-    manifest.added_snapshot_id == prepared.snapshot_id
 }
 
 /// Packs neighbours into bins of at most `target` bytes, beginning at the end, so that it is the

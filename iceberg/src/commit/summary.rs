@@ -70,14 +70,20 @@ pub fn summarize(
             removed.equality_deletes,
         ),
     ] {
+        // Totals of deletes are left out of tables without deletes: every snapshot's summary is in
+        // every metadata file from then on.
+        let is_of_deletes = name.ends_with("deletes") || name.ends_with("delete-files");
         let before = match parent {
             None => Some(0),
             Some(_) if prepared.removes_everything => Some(minus),
-            Some(parent) => parent.summary.count(name),
+            Some(parent) => parent.summary.count(name).or_else(|| {
+                let has_totals = parent.summary.count("total-records").is_some();
+                (is_of_deletes && has_totals).then_some(0)
+            }),
         };
         let total = before.and_then(|before| before.checked_add(plus)?.checked_sub(minus));
         // A negative total is a wrong one of an earlier writer.
-        if let Some(total) = total.filter(|&total| total >= 0) {
+        if let Some(total) = total.filter(|&total| total > 0 || (total == 0 && !is_of_deletes)) {
             summary.push(name, total.to_string());
         }
     }

@@ -1,6 +1,7 @@
 //! The Avro schemas of manifests and manifest lists: field ids and names of the specification.
 //!
-//! Each schema is built twice: as text for readers, and stripped of logical types for encoding.
+//! They are made as text and not by the Avro library, whose schemas forget attributes that other
+//! engines ask for (`logicalType` of arrays, `adjust-to-utc`).
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
@@ -81,60 +82,21 @@ pub const NAMED_IDS: &[(&str, i32)] = &[
     ("file_size_in_bytes", file_id::FILE_SIZE_IN_BYTES),
 ];
 
-/// An Avro schema: for readers, and for encoding.
-pub struct AvroSchema {
-    /// The JSON text that goes into the header.
-    pub text: String,
-    /// What records are encoded by.
-    pub encoding: apache_avro::Schema,
-}
-
-impl AvroSchema {
-    fn new(build: impl Fn(Attributes) -> Value) -> Result<Arc<Self>, apache_avro::Error> {
-        Ok(Arc::new(Self {
-            text: build(Attributes::All).to_string(),
-            encoding: apache_avro::Schema::parse(&build(Attributes::None))?,
-        }))
-    }
-
-    /// The schema of manifests whose files are partitioned by `spec`.
-    pub fn manifest_entry(
-        spec: &PartitionSpec,
-        schema: &Schema,
-    ) -> Result<Arc<Self>, apache_avro::Error> {
-        static UNPARTITIONED: OnceLock<Arc<AvroSchema>> = OnceLock::new();
-        let build = || Self::new(|attributes| manifest_entry(attributes, spec, schema));
-        if spec.fields.is_empty() {
-            get_or_build(&UNPARTITIONED, build)
-        } else {
-            build()
-        }
-    }
-
-    /// The schema of manifest lists.
-    pub fn manifest_file() -> Result<Arc<Self>, apache_avro::Error> {
-        static LIST: OnceLock<Arc<AvroSchema>> = OnceLock::new();
-        get_or_build(&LIST, || Self::new(manifest_file))
+/// The JSON text of the schema of manifests whose files are partitioned by `spec`.
+pub fn manifest_entry_schema(spec: &PartitionSpec, schema: &Schema) -> Arc<str> {
+    static UNPARTITIONED: OnceLock<Arc<str>> = OnceLock::new();
+    let build = || manifest_entry(spec, schema).to_string().into();
+    if spec.fields.is_empty() {
+        Arc::clone(UNPARTITIONED.get_or_init(build))
+    } else {
+        build()
     }
 }
 
-/// Schemas are costly to parse, and small commits write little else.
-fn get_or_build(
-    known: &OnceLock<Arc<AvroSchema>>,
-    build: impl FnOnce() -> Result<Arc<AvroSchema>, apache_avro::Error>,
-) -> Result<Arc<AvroSchema>, apache_avro::Error> {
-    if let Some(schema) = known.get() {
-        return Ok(Arc::clone(schema));
-    }
-    let schema = build()?;
-    Ok(Arc::clone(known.get_or_init(|| schema)))
-}
-
-/// Whether logical types and ids are given.
-#[derive(Clone, Copy, PartialEq)]
-enum Attributes {
-    All,
-    None,
+/// The JSON text of the schema of manifest lists.
+pub fn manifest_file_schema() -> &'static str {
+    static LIST: OnceLock<String> = OnceLock::new();
+    LIST.get_or_init(|| manifest_file().to_string())
 }
 
 fn required(name: &str, id: i32, schema: impl Into<Value>) -> Value {
@@ -150,20 +112,16 @@ fn list(element_id: i32, element: impl Into<Value>) -> Value {
 }
 
 /// A map whose keys are no strings: an array of pairs.
-fn map(attributes: Attributes, key_id: i32, value_id: i32, value: &str) -> Value {
+fn map(key_id: i32, value_id: i32, value: &str) -> Value {
     let pair = json!({
         "type": "record",
         "name": format!("k{key_id}_v{value_id}"),
         "fields": [required("key", key_id, "int"), required("value", value_id, value)],
     });
-    let mut map = json!({ "type": "array", "items": pair });
-    if attributes == Attributes::All {
-        map["logicalType"] = "map".into();
-    }
-    map
+    json!({ "type": "array", "items": pair, "logicalType": "map" })
 }
 
-fn manifest_entry(attributes: Attributes, spec: &PartitionSpec, schema: &Schema) -> Value {
+fn manifest_entry(spec: &PartitionSpec, schema: &Schema) -> Value {
     let data_file = json!({
         "type": "record",
         "name": "r2",
@@ -171,23 +129,23 @@ fn manifest_entry(attributes: Attributes, spec: &PartitionSpec, schema: &Schema)
             required("content", file_id::CONTENT, "int"),
             required("file_path", file_id::FILE_PATH, "string"),
             required("file_format", file_id::FILE_FORMAT, "string"),
-            required("partition", file_id::PARTITION, partition(attributes, spec, schema)),
+            required("partition", file_id::PARTITION, partition(spec, schema)),
             required("record_count", file_id::RECORD_COUNT, "long"),
             required("file_size_in_bytes", file_id::FILE_SIZE_IN_BYTES, "long"),
-            optional("column_sizes", file_id::COLUMN_SIZES, map(attributes, 117, 118, "long")),
-            optional("value_counts", file_id::VALUE_COUNTS, map(attributes, 119, 120, "long")),
+            optional("column_sizes", file_id::COLUMN_SIZES, map(117, 118, "long")),
+            optional("value_counts", file_id::VALUE_COUNTS, map(119, 120, "long")),
             optional(
                 "null_value_counts",
                 file_id::NULL_VALUE_COUNTS,
-                map(attributes, 121, 122, "long"),
+                map(121, 122, "long"),
             ),
             optional(
                 "nan_value_counts",
                 file_id::NAN_VALUE_COUNTS,
-                map(attributes, 138, 139, "long"),
+                map(138, 139, "long"),
             ),
-            optional("lower_bounds", file_id::LOWER_BOUNDS, map(attributes, 126, 127, "bytes")),
-            optional("upper_bounds", file_id::UPPER_BOUNDS, map(attributes, 129, 130, "bytes")),
+            optional("lower_bounds", file_id::LOWER_BOUNDS, map(126, 127, "bytes")),
+            optional("upper_bounds", file_id::UPPER_BOUNDS, map(129, 130, "bytes")),
             optional("key_metadata", file_id::KEY_METADATA, "bytes"),
             optional("split_offsets", file_id::SPLIT_OFFSETS, list(133, "long")),
             optional("equality_ids", file_id::EQUALITY_IDS, list(136, "int")),
@@ -208,14 +166,14 @@ fn manifest_entry(attributes: Attributes, spec: &PartitionSpec, schema: &Schema)
     })
 }
 
-fn partition(attributes: Attributes, spec: &PartitionSpec, schema: &Schema) -> Value {
+fn partition(spec: &PartitionSpec, schema: &Schema) -> Value {
     let mut named = HashSet::new();
     let fields: Vec<Value> = spec
         .fields
         .iter()
         .zip(spec.partition_types(schema))
         .map(|(field, primitive)| {
-            let avro = partition_type(attributes, &primitive, &mut named);
+            let avro = partition_type(&primitive, &mut named);
             let name = sanitize(&field.name);
             let mut json = optional(&name, field.field_id, avro);
             if name != field.name {
@@ -228,28 +186,15 @@ fn partition(attributes: Attributes, spec: &PartitionSpec, schema: &Schema) -> V
 }
 
 /// The Avro type of partition values (specification, appendix A).
-fn partition_type(
-    attributes: Attributes,
-    primitive: &PrimitiveType,
-    named: &mut HashSet<String>,
-) -> Value {
-    let logical = |avro: &str, logical: &str| match attributes {
-        Attributes::All => json!({ "type": avro, "logicalType": logical }),
-        Attributes::None => avro.into(),
-    };
-    let timestamp = |logical_type: &str, utc: bool| {
-        let mut json = logical("long", logical_type);
-        if attributes == Attributes::All {
-            json["adjust-to-utc"] = utc.into();
-        }
-        json
-    };
+fn partition_type(primitive: &PrimitiveType, named: &mut HashSet<String>) -> Value {
+    let logical = |avro: &str, logical: &str| json!({ "type": avro, "logicalType": logical });
+    let timestamp = |logical: &str, utc: bool| json!({ "type": "long", "logicalType": logical, "adjust-to-utc": utc });
     let mut fixed = |name: String, size: u64, extra: Value| {
         if !named.insert(name.clone()) {
             return name.into();
         }
         let mut json = json!({ "type": "fixed", "name": name, "size": size });
-        if let (Attributes::All, Value::Object(extra)) = (attributes, extra) {
+        if let Value::Object(extra) = extra {
             for (key, value) in extra {
                 json[key] = value;
             }
@@ -314,7 +259,7 @@ pub fn sanitize(name: &str) -> String {
     }
 }
 
-fn manifest_file(_: Attributes) -> Value {
+fn manifest_file() -> Value {
     let summary = json!({
         "type": "record",
         "name": "r508",

@@ -1,11 +1,11 @@
-//! Avro values to and from the library's types.
+//! Avro values to the library's types.
 
 use std::collections::BTreeMap;
 
 use apache_avro::schema::RecordSchema;
 use apache_avro::types::Value;
 
-use super::avro_schema::{NAMED_IDS, decimal_bytes};
+use super::avro_schema::NAMED_IDS;
 use crate::error::{Error, Result};
 use crate::spec::{Datum, PrimitiveType};
 
@@ -248,53 +248,5 @@ fn integer(value: &Value) -> Option<i64> {
         | Value::LocalTimestampMicros(number)
         | Value::LocalTimestampNanos(number) => Some(number),
         _ => None,
-    }
-}
-
-/// The value of an optional field.
-pub fn nullable(value: Option<Value>) -> Value {
-    match value {
-        None => Value::Union(0, Box::new(Value::Null)),
-        Some(value) => Value::Union(1, Box::new(value)),
-    }
-}
-
-/// A map with integer keys; null if it is empty.
-pub fn map_value<T>(map: &BTreeMap<i32, T>, value: impl Fn(&T) -> Value) -> Value {
-    let pair = |(key, part): (&i32, &T)| {
-        Value::Record(vec![
-            ("key".into(), Value::Int(*key)),
-            ("value".into(), value(part)),
-        ])
-    };
-    let pairs = (!map.is_empty()).then(|| Value::Array(map.iter().map(pair).collect()));
-    nullable(pairs)
-}
-
-/// A partition value as it is encoded: without logical types.
-pub fn datum_value(datum: &Datum) -> Value {
-    match datum {
-        Datum::Boolean(flag) => Value::Boolean(*flag),
-        Datum::Int(number) | Datum::Date(number) => Value::Int(*number),
-        Datum::Long(number)
-        | Datum::Time(number)
-        | Datum::Timestamp(number)
-        | Datum::Timestamptz(number)
-        | Datum::TimestampNs(number)
-        | Datum::TimestamptzNs(number) => Value::Long(*number),
-        Datum::Float(number) => Value::Float(*number),
-        Datum::Double(number) => Value::Double(*number),
-        Datum::Decimal {
-            unscaled,
-            precision,
-            ..
-        } => {
-            let size = decimal_bytes(*precision);
-            Value::Fixed(size, unscaled.to_be_bytes()[16 - size..].to_vec())
-        }
-        Datum::String(text) => Value::String(text.clone()),
-        Datum::Uuid(uuid) => Value::Fixed(16, uuid.as_bytes().to_vec()),
-        Datum::Fixed(bytes) => Value::Fixed(bytes.len(), bytes.clone()),
-        Datum::Binary(bytes) => Value::Bytes(bytes.clone()),
     }
 }

@@ -1,16 +1,10 @@
 //! Writing manifest lists, in version 2 of the format.
 
-use apache_avro::types::Value;
-
-use super::avro_container::{AvroWriter, write_file};
-use super::avro_schema::AvroSchema;
-use super::avro_value::nullable;
+use super::avro_encoder::{AvroEncoder, AvroRecords};
+use super::avro_schema::manifest_file_schema;
 use super::manifest_file::{FieldSummary, ManifestFile, UNASSIGNED_SEQUENCE_NUMBER};
 use crate::error::{Error, Result};
 use crate::io::FileIo;
-
-/// About what an entry of a manifest list takes beside the manifest's path.
-const MANIFEST_NUMBER_BYTES: usize = 40;
 
 /// What a manifest list says about its snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -40,24 +34,14 @@ pub fn write_manifest_list(
         ("sequence-number", &*header.sequence_number.to_string()),
         ("format-version", "2"),
     ];
-    let avro_error = |e| Error::avro(path, e);
-    let schema = AvroSchema::manifest_file().map_err(avro_error)?;
-    let expected_bytes = manifests
-        .iter()
-        .map(|manifest| manifest.manifest_path.len() + MANIFEST_NUMBER_BYTES)
-        .sum();
-    let mut writer = AvroWriter::new(&schema.encoding, &schema.text, &texts, expected_bytes)
-        .map_err(avro_error)?;
+    let mut records = AvroRecords::default();
     let mut written = Vec::with_capacity(manifests.len());
     for mut manifest in manifests {
         assign_sequence_number(&mut manifest, header.sequence_number);
-        writer
-            .append(&manifest_value(path, &manifest)?)
-            .map_err(avro_error)?;
+        append(&mut records, path, &manifest)?;
         written.push(manifest);
     }
-    let bytes = writer.into_bytes().map_err(avro_error)?;
-    write_file(io, path, &bytes)?;
+    records.write(io, path, manifest_file_schema(), &texts)?;
     Ok(written)
 }
 
@@ -70,86 +54,51 @@ fn assign_sequence_number(manifest: &mut ManifestFile, sequence_number: i64) {
     }
 }
 
-fn manifest_value(list: &str, manifest: &ManifestFile) -> Result<Value> {
+/// Appends the record of one manifest, its fields in the order of [`manifest_file_schema`].
+fn append(records: &mut AvroRecords, list: &str, manifest: &ManifestFile) -> Result<()> {
     let missing = |name: &'static str| {
-        move || {
-            let reason = format!("manifest \"{}\" was not counted", manifest.manifest_path);
-            Error::invalid_metadata(list, name, reason)
-        }
+        let reason = format!("manifest \"{}\" was not counted", manifest.manifest_path);
+        Error::invalid_metadata(list, name, reason)
     };
-    let files = |name: &'static str, count: Option<i32>| {
-        count
-            .map(Value::Int)
-            .ok_or_else(missing(name))
-            .map(|value| (name.to_owned(), value))
-    };
-    let rows = |name: &'static str, count: Option<i64>| {
-        count
-            .map(Value::Long)
-            .ok_or_else(missing(name))
-            .map(|value| (name.to_owned(), value))
-    };
-    let partitions = manifest
-        .partitions
-        .as_ref()
-        .map(|summaries| Value::Array(summaries.iter().map(summary_value).collect()));
-    Ok(Value::Record(vec![
-        (
-            "manifest_path".into(),
-            Value::String(manifest.manifest_path.clone()),
-        ),
-        (
-            "manifest_length".into(),
-            Value::Long(manifest.manifest_length),
-        ),
-        (
-            "partition_spec_id".into(),
-            Value::Int(manifest.partition_spec_id),
-        ),
-        ("content".into(), Value::Int(manifest.content.code())),
-        (
-            "sequence_number".into(),
-            Value::Long(manifest.sequence_number),
-        ),
-        (
-            "min_sequence_number".into(),
-            Value::Long(manifest.min_sequence_number),
-        ),
-        (
-            "added_snapshot_id".into(),
-            Value::Long(manifest.added_snapshot_id),
-        ),
-        files("added_files_count", manifest.added_files_count)?,
-        files("existing_files_count", manifest.existing_files_count)?,
-        files("deleted_files_count", manifest.deleted_files_count)?,
-        rows("added_rows_count", manifest.added_rows_count)?,
-        rows("existing_rows_count", manifest.existing_rows_count)?,
-        rows("deleted_rows_count", manifest.deleted_rows_count)?,
-        ("partitions".into(), nullable(partitions)),
-        (
-            "key_metadata".into(),
-            nullable(manifest.key_metadata.clone().map(Value::Bytes)),
-        ),
-    ]))
+    let files = [
+        ("added_files_count", manifest.added_files_count),
+        ("existing_files_count", manifest.existing_files_count),
+        ("deleted_files_count", manifest.deleted_files_count),
+    ];
+    let rows = [
+        ("added_rows_count", manifest.added_rows_count),
+        ("existing_rows_count", manifest.existing_rows_count),
+        ("deleted_rows_count", manifest.deleted_rows_count),
+    ];
+    let mut counts = [0; 6];
+    let counted = files
+        .map(|(name, count)| (name, count.map(i64::from)))
+        .into_iter()
+        .chain(rows);
+    for (slot, (name, count)) in counts.iter_mut().zip(counted) {
+        *slot = count.ok_or_else(|| missing(name))?;
+    }
+    records.append(|avro| {
+        avro.string(&manifest.manifest_path);
+        avro.long(manifest.manifest_length);
+        avro.int(manifest.partition_spec_id);
+        avro.int(manifest.content.code());
+        avro.long(manifest.sequence_number);
+        avro.long(manifest.min_sequence_number);
+        avro.long(manifest.added_snapshot_id);
+        counts.iter().for_each(|&count| avro.long(count));
+        avro.optional(manifest.partitions.as_ref(), |avro, summaries| {
+            avro.array(summaries.iter(), summary);
+        });
+        avro.optional(manifest.key_metadata.as_ref(), |avro, key| avro.bytes(key));
+    });
+    Ok(())
 }
 
-fn summary_value(summary: &FieldSummary) -> Value {
-    Value::Record(vec![
-        (
-            "contains_null".into(),
-            Value::Boolean(summary.contains_null),
-        ),
-        (
-            "contains_nan".into(),
-            nullable(summary.contains_nan.map(Value::Boolean)),
-        ),
-        (
-            "lower_bound".into(),
-            nullable(summary.lower_bound.clone().map(Value::Bytes)),
-        ),
-        (
-            "upper_bound".into(),
-            nullable(summary.upper_bound.clone().map(Value::Bytes)),
-        ),
-    ])
+fn summary(avro: &mut AvroEncoder<'_>, summary: &FieldSummary) {
+    avro.boolean(summary.contains_null);
+    avro.optional(summary.contains_nan, AvroEncoder::boolean);
+    for bound in [&summary.lower_bound, &summary.upper_bound] {
+        avro.optional(bound.as_ref(), |avro, bound| avro.bytes(bound));
+    }
 }

@@ -2,11 +2,8 @@
 
 use std::sync::Arc;
 
-use apache_avro::types::Value;
-
-use super::avro_container::{AvroWriter, write_file};
-use super::avro_schema::AvroSchema;
-use super::avro_value::{datum_value, map_value, nullable};
+use super::avro_encoder::{AvroEncoder, AvroRecords};
+use super::avro_schema::manifest_entry_schema;
 use super::data_file::{DataContentType, DataFile};
 use super::entry::{ManifestEntry, ManifestStatus};
 use super::manifest_file::{ManifestContent, ManifestFile, UNASSIGNED_SEQUENCE_NUMBER};
@@ -24,8 +21,8 @@ pub struct ManifestWriter {
     partition_types: Vec<PrimitiveType>,
     schema_text: String,
     schema_id: i32,
-    avro: Arc<AvroSchema>,
-    records: Vec<Value>,
+    avro_schema: Arc<str>,
+    records: AvroRecords,
     record_bytes: usize,
     summaries: Vec<PartitionFieldSummary>,
     files: [i32; 3],
@@ -48,7 +45,6 @@ impl ManifestWriter {
             .iter()
             .map(PartitionFieldSummary::new)
             .collect();
-        let avro = AvroSchema::manifest_entry(spec, schema).map_err(|e| Error::avro(&*path, e))?;
         Ok(Self {
             path,
             content,
@@ -57,8 +53,8 @@ impl ManifestWriter {
             partition_types,
             schema_text: schema.to_json().to_string(),
             schema_id: schema.schema_id,
-            avro,
-            records: Vec::new(),
+            avro_schema: manifest_entry_schema(spec, schema),
+            records: AvroRecords::default(),
             record_bytes: 0,
             summaries,
             files: [0; 3],
@@ -124,7 +120,6 @@ impl ManifestWriter {
 
     /// Writes the manifest. Its sequence number is unassigned until a manifest list names it.
     pub fn finish(self, io: &dyn FileIo) -> Result<ManifestFile> {
-        let avro_error = |e| Error::avro(&*self.path, e);
         let header = [
             ("schema", &*self.schema_text),
             ("schema-id", &*self.schema_id.to_string()),
@@ -133,18 +128,9 @@ impl ManifestWriter {
             ("format-version", "2"),
             ("content", self.content.name()),
         ];
-        let mut writer = AvroWriter::new(
-            &self.avro.encoding,
-            &self.avro.text,
-            &header,
-            self.record_bytes,
-        )
-        .map_err(avro_error)?;
-        for record in &self.records {
-            writer.append(record).map_err(avro_error)?;
-        }
-        let bytes = writer.into_bytes().map_err(avro_error)?;
-        let length = write_file(io, &self.path, &bytes)?;
+        let length = self
+            .records
+            .write(io, &self.path, &self.avro_schema, &header)?;
         let [existing_files, added_files, deleted_files] = self.files;
         let [existing_rows, added_rows, deleted_rows] = self.rows;
         Ok(ManifestFile {
@@ -196,17 +182,13 @@ impl ManifestWriter {
             summary.add(value.as_ref());
         }
         self.record_bytes += estimated_bytes(file);
-        let nullable_long = |number: Option<i64>| nullable(number.map(Value::Long));
-        self.records.push(Value::Record(vec![
-            ("status".into(), Value::Int(code)),
-            ("snapshot_id".into(), nullable_long(snapshot_id)),
-            ("sequence_number".into(), nullable_long(sequence_number)),
-            (
-                "file_sequence_number".into(),
-                nullable_long(file_sequence_number),
-            ),
-            ("data_file".into(), self.file_value(file, &partition)),
-        ]));
+        self.records.append(|avro| {
+            avro.int(code);
+            for number in [snapshot_id, sequence_number, file_sequence_number] {
+                avro.optional(number, AvroEncoder::long);
+            }
+            encode_file(avro, file, &partition);
+        });
         Ok(())
     }
 
@@ -255,75 +237,38 @@ impl ManifestWriter {
             .map(convert)
             .collect()
     }
+}
 
-    fn file_value(&self, file: &DataFile, partition: &[Option<Datum>]) -> Value {
-        let partition = self
-            .avro_partition_names()
-            .zip(partition)
-            .map(|(name, value)| (name, nullable(value.as_ref().map(datum_value))))
-            .collect();
-        let long = |number: &i64| Value::Long(*number);
-        let bytes = |bytes: &Vec<u8>| Value::Bytes(bytes.clone());
-        let split_offsets = file.split_offsets.as_ref();
-        let equality_ids = file.equality_ids.as_ref();
-        Value::Record(vec![
-            ("content".into(), Value::Int(file.content.code())),
-            ("file_path".into(), Value::String(file.file_path.clone())),
-            (
-                "file_format".into(),
-                Value::String(file.file_format.name().into()),
-            ),
-            ("partition".into(), Value::Record(partition)),
-            ("record_count".into(), Value::Long(file.record_count)),
-            (
-                "file_size_in_bytes".into(),
-                Value::Long(file.file_size_in_bytes),
-            ),
-            ("column_sizes".into(), map_value(&file.column_sizes, long)),
-            ("value_counts".into(), map_value(&file.value_counts, long)),
-            (
-                "null_value_counts".into(),
-                map_value(&file.null_value_counts, long),
-            ),
-            (
-                "nan_value_counts".into(),
-                map_value(&file.nan_value_counts, long),
-            ),
-            ("lower_bounds".into(), map_value(&file.lower_bounds, bytes)),
-            ("upper_bounds".into(), map_value(&file.upper_bounds, bytes)),
-            (
-                "key_metadata".into(),
-                nullable(file.key_metadata.as_ref().map(bytes)),
-            ),
-            (
-                "split_offsets".into(),
-                nullable(split_offsets.map(|all| Value::Array(all.iter().map(long).collect()))),
-            ),
-            (
-                "equality_ids".into(),
-                nullable(
-                    equality_ids
-                        .map(|all| Value::Array(all.iter().map(|&id| Value::Int(id)).collect())),
-                ),
-            ),
-            (
-                "sort_order_id".into(),
-                nullable(file.sort_order_id.map(Value::Int)),
-            ),
-            (
-                "referenced_data_file".into(),
-                nullable(file.referenced_data_file.clone().map(Value::String)),
-            ),
-        ])
+/// A data file's record, its fields in the order of [`manifest_entry_schema`].
+fn encode_file(avro: &mut AvroEncoder<'_>, file: &DataFile, partition: &[Option<Datum>]) {
+    avro.int(file.content.code());
+    avro.string(&file.file_path);
+    avro.string(file.file_format.name());
+    for value in partition {
+        avro.optional(value.as_ref(), AvroEncoder::datum);
     }
-
-    /// The names of the partition record's fields in the Avro schema.
-    fn avro_partition_names(&self) -> impl Iterator<Item = String> + '_ {
-        self.spec
-            .fields
-            .iter()
-            .map(|field| super::avro_schema::sanitize(&field.name))
+    avro.long(file.record_count);
+    avro.long(file.file_size_in_bytes);
+    for counts in [
+        &file.column_sizes,
+        &file.value_counts,
+        &file.null_value_counts,
+        &file.nan_value_counts,
+    ] {
+        avro.map(counts, |avro, count| avro.long(*count));
     }
+    for bounds in [&file.lower_bounds, &file.upper_bounds] {
+        avro.map(bounds, |avro, bound| avro.bytes(bound));
+    }
+    avro.optional(file.key_metadata.as_ref(), |avro, key| avro.bytes(key));
+    avro.optional(file.split_offsets.as_ref(), |avro, offsets| {
+        avro.array(offsets.iter(), |avro, offset| avro.long(*offset));
+    });
+    avro.optional(file.equality_ids.as_ref(), |avro, ids| {
+        avro.array(ids.iter(), |avro, id| avro.int(*id));
+    });
+    avro.optional(file.sort_order_id, AvroEncoder::int);
+    avro.optional(file.referenced_data_file.as_deref(), AvroEncoder::string);
 }
 
 /// A guess of an entry's share of the compressed manifest.

@@ -8,9 +8,12 @@ mod data_file;
 mod entry;
 mod manifest_file;
 
-mod avro_container;
 mod avro_schema;
+
+mod avro_container;
 mod avro_value;
+
+mod avro_encoder;
 
 mod list_reader;
 mod list_writer;

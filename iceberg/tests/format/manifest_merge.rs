@@ -62,11 +62,38 @@ fn merging_can_be_switched_off_and_its_threshold_set() {
     assert_eq!(manifest_count(&table), 3);
 
     let mut table = Table::with_properties(&properties[1..]);
-    for name in ["a", "b", "c"] {
+    for (name, count) in [("a", 1), ("b", 1), ("c", 2)] {
         table.commit(&append(&[name]));
-        assert_eq!(manifest_count(&table), 1);
+        assert_eq!(manifest_count(&table), count, "{name}");
     }
     assert_eq!(table.live(), ["a", "b", "c"]);
+}
+
+/// With one tier alone, every tenth commit would write all entries again.
+#[test]
+fn manifests_are_merged_with_their_like() {
+    let mut table = Table::with_properties(&[("commit.manifest.min-count-to-merge", "10")]);
+    let mut written = 0;
+    for number in 0..200 {
+        table.commit(&append(&[&format!("f{number:03}")]));
+        let snapshot = table.metadata.current_snapshot().unwrap();
+        let manifests = read_snapshot_manifests(&table.io, snapshot).unwrap();
+        assert!(
+            manifests.len() < 2 * 10 + 10,
+            "{} manifests",
+            manifests.len()
+        );
+        let own = manifests
+            .iter()
+            .filter(|manifest| manifest.added_snapshot_id == snapshot.snapshot_id);
+        written += own
+            .map(|manifest| {
+                manifest.added_files_count.unwrap() + manifest.existing_files_count.unwrap()
+            })
+            .sum::<i32>();
+    }
+    assert_eq!(table.live().len(), 200);
+    assert!(written <= 200 * 3, "{written} entries were written");
 }
 
 #[test]
@@ -88,7 +115,7 @@ fn deleted_entries_survive_the_merge_of_their_own_snapshot_only() {
     table.commit(&append(&["a", "b"]));
     table.commit(&SnapshotDelta {
         removed_data_files: [path_of("a")].into(),
-        ..append(&["c"])
+        ..append(&["c", "d"])
     });
     assert_eq!(manifest_count(&table), 1);
     let statuses = |table: &Table| {
@@ -104,13 +131,18 @@ fn deleted_entries_survive_the_merge_of_their_own_snapshot_only() {
         (path_of("a"), ManifestStatus::Deleted),
         (path_of("b"), ManifestStatus::Existing),
         (path_of("c"), ManifestStatus::Added),
-    ];
-    assert_eq!(statuses(&table), expected);
-    table.commit(&append(&["d"]));
-    let expected = [
-        (path_of("b"), ManifestStatus::Existing),
-        (path_of("c"), ManifestStatus::Existing),
         (path_of("d"), ManifestStatus::Added),
     ];
+    assert_eq!(statuses(&table), expected);
+    table.commit(&append(&["e", "f", "g", "h"]));
+    let expected = ["b", "c", "d", "e", "f", "g", "h"].map(|name| {
+        let own = name >= "e";
+        let status = if own {
+            ManifestStatus::Added
+        } else {
+            ManifestStatus::Existing
+        };
+        (path_of(name), status)
+    });
     assert_eq!(statuses(&table), expected);
 }
