@@ -60,6 +60,17 @@ impl<K: Hash + Eq + Clone, V: Clone> BoundedCache<K, V> {
         }
     }
 
+    /// Takes the value of `key` out.
+    pub fn remove<Q>(&mut self, key: &Q) -> Option<V>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let entry = self.entries.remove(key)?;
+        self.weight -= entry.weight;
+        Some(entry.value)
+    }
+
     fn shrink(&mut self) {
         let mut by_use: Vec<(u64, K)> = self
             .entries
@@ -103,5 +114,7 @@ mod tests {
         cache.put("a", 2, 1);
         assert_eq!(cache.weight, 1);
         assert_eq!(cache.get("a"), Some(2));
+        assert_eq!(cache.remove("a"), Some(2));
+        assert_eq!((cache.weight, cache.remove("a")), (0, None));
     }
 }

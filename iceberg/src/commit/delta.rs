@@ -1,6 +1,7 @@
 //! What a transaction did to a table.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::manifest::DataFile;
 use crate::spec::Operation;
@@ -12,9 +13,9 @@ use crate::spec::Operation;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SnapshotDelta {
     /// New data files.
-    pub added_data_files: Vec<DataFile>,
+    pub added_data_files: Vec<Arc<DataFile>>,
     /// New delete files.
-    pub added_delete_files: Vec<DataFile>,
+    pub added_delete_files: Vec<Arc<DataFile>>,
     /// Paths of data files to remove; one that is gone is a conflict.
     pub removed_data_files: BTreeSet<String>,
     /// Paths of delete files to remove; one that is gone is a conflict.

@@ -1,6 +1,7 @@
 //! The first phase of a commit: manifests for added files.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -59,7 +60,7 @@ pub fn prepare(
     let snapshot_id = new_snapshot_id();
     let (manifests, files_written) = CreatedFiles::new(io).guard(|io| {
         let mut names = ManifestNames::new(location);
-        let mut write = |content, files: &[DataFile]| {
+        let mut write = |content, files: &[Arc<DataFile>]| {
             let mut writer = RollingManifestWriter::new(
                 io,
                 content,

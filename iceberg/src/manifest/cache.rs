@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::entry::ManifestEntry;
+use super::entry::{ManifestEntry, ManifestStatus};
 use super::list_reader::read_snapshot_manifests;
 use super::manifest_file::{ManifestFile, UNASSIGNED_SEQUENCE_NUMBER};
 use super::manifest_reader::read_manifest;
@@ -19,7 +19,11 @@ use crate::spec::Snapshot;
 /// The content of manifest lists and manifests, by path; see [`FileIo::manifest_cache`].
 pub struct ManifestCache {
     lists: RefCell<BoundedCache<String, Arc<[ManifestFile]>>>,
-    manifests: RefCell<BoundedCache<String, Arc<[ManifestEntry]>>>,
+    /// With the sequence number that entries inherited: a manifest is published again, with another
+    /// number, when the first attempt comes to nothing.
+    manifests: RefCell<BoundedCache<String, (i64, Arc<[ManifestEntry]>)>>,
+    /// Manifests written here that no list names yet: what their entries inherit is not known.
+    unlisted: RefCell<BoundedCache<String, Arc<[ManifestEntry]>>>,
 }
 
 impl ManifestCache {
@@ -28,23 +32,58 @@ impl ManifestCache {
         Self {
             lists: RefCell::new(BoundedCache::new(entries)),
             manifests: RefCell::new(BoundedCache::new(entries)),
+            unlisted: RefCell::new(BoundedCache::new(entries)),
         }
     }
 
-    /// Keeps the manifests that the list at `path` names.
+    /// Keeps the manifests that the list at `path` names, and what it makes known of those just
+    /// written.
     pub(crate) fn put_list(&self, path: &str, manifests: &Arc<[ManifestFile]>) {
-        let weight = manifests.len().max(1);
-        self.lists
-            .borrow_mut()
-            .put(path.to_owned(), Arc::clone(manifests), weight);
+        for manifest in manifests.iter() {
+            if let Some(entries) = self.unlisted.borrow_mut().remove(&manifest.manifest_path) {
+                let inherit = |entry: &ManifestEntry| ManifestEntry {
+                    sequence_number: entry.sequence_number.or(Some(manifest.sequence_number)),
+                    file_sequence_number: match entry.status {
+                        ManifestStatus::Added => Some(manifest.sequence_number),
+                        _ => entry.file_sequence_number,
+                    },
+                    ..entry.clone()
+                };
+                self.put_manifest(manifest, &entries.iter().map(inherit).collect());
+            }
+        }
+        put(&self.lists, path, manifests);
     }
 
-    fn put_manifest(&self, path: &str, entries: &Arc<[ManifestEntry]>) {
-        let weight = entries.len().max(1);
-        self.manifests
-            .borrow_mut()
-            .put(path.to_owned(), Arc::clone(entries), weight);
+    fn put_manifest(&self, manifest: &ManifestFile, entries: &Arc<[ManifestEntry]>) {
+        self.manifests.borrow_mut().put(
+            manifest.manifest_path.clone(),
+            (manifest.sequence_number, Arc::clone(entries)),
+            entries.len().max(1),
+        );
     }
+
+    /// The entries of a manifest as they inherit from `manifest`.
+    fn manifest(&self, manifest: &ManifestFile) -> Option<Arc<[ManifestEntry]>> {
+        // What entries inherit is known only once a manifest list names the manifest.
+        if manifest.sequence_number == UNASSIGNED_SEQUENCE_NUMBER {
+            return self.unlisted.borrow_mut().get(&manifest.manifest_path);
+        }
+        let (inherited, entries) = self.manifests.borrow_mut().get(&manifest.manifest_path)?;
+        (inherited == manifest.sequence_number).then_some(entries)
+    }
+
+    /// Keeps the entries of a manifest just written.
+    pub(super) fn put_unlisted(&self, path: &str, entries: Vec<ManifestEntry>) {
+        put(&self.unlisted, path, &entries.into());
+    }
+}
+
+fn put<T>(cache: &RefCell<BoundedCache<String, Arc<[T]>>>, path: &str, values: &Arc<[T]>) {
+    let weight = values.len().max(1);
+    cache
+        .borrow_mut()
+        .put(path.to_owned(), Arc::clone(values), weight);
 }
 
 /// The manifests of a snapshot: from the cache of `io`, or read.
@@ -56,22 +95,21 @@ pub fn snapshot_manifests(io: &dyn FileIo, snapshot: &Snapshot) -> Result<Arc<[M
         return Ok(known);
     }
     let manifests = read_snapshot_manifests(io, snapshot)?.into();
-    cache.put_list(path, &manifests);
+    put(&cache.lists, path, &manifests);
     Ok(manifests)
 }
 
 /// All entries of a manifest, deleted ones included: from the cache of `io`, or read.
 pub fn manifest_entries(io: &dyn FileIo, manifest: &ManifestFile) -> Result<Arc<[ManifestEntry]>> {
-    // What entries inherit is known only once a manifest list names the manifest.
-    let is_listed = manifest.sequence_number != UNASSIGNED_SEQUENCE_NUMBER;
-    let Some(cache) = io.manifest_cache().filter(|_| is_listed) else {
+    let Some(cache) = io.manifest_cache() else {
         return Ok(read_manifest(io, manifest)?.into());
     };
-    let path = &manifest.manifest_path;
-    if let Some(known) = cache.manifests.borrow_mut().get(path) {
+    if let Some(known) = cache.manifest(manifest) {
         return Ok(known);
     }
     let entries = read_manifest(io, manifest)?.into();
-    cache.put_manifest(path, &entries);
+    if manifest.sequence_number != UNASSIGNED_SEQUENCE_NUMBER {
+        cache.put_manifest(manifest, &entries);
+    }
     Ok(entries)
 }

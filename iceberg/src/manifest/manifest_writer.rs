@@ -23,6 +23,8 @@ pub struct ManifestWriter {
     schema_id: i32,
     avro_schema: Arc<str>,
     records: AvroRecords,
+    /// The entries, for the cache.
+    entries: Vec<ManifestEntry>,
     record_bytes: usize,
     summaries: Vec<PartitionFieldSummary>,
     files: [i32; 3],
@@ -55,6 +57,7 @@ impl ManifestWriter {
             schema_id: schema.schema_id,
             avro_schema: manifest_entry_schema(spec, schema),
             records: AvroRecords::default(),
+            entries: Vec::new(),
             record_bytes: 0,
             summaries,
             files: [0; 3],
@@ -64,7 +67,7 @@ impl ManifestWriter {
     }
 
     /// Adds a file that the snapshot adds; its sequence number is the snapshot's, when that has one.
-    pub fn add(&mut self, data_file: &DataFile) -> Result<()> {
+    pub fn add(&mut self, data_file: &Arc<DataFile>) -> Result<()> {
         self.append(
             ManifestStatus::Added,
             Some(self.snapshot_id),
@@ -131,6 +134,9 @@ impl ManifestWriter {
         let length = self
             .records
             .write(io, &self.path, &self.avro_schema, &header)?;
+        if let Some(cache) = io.manifest_cache() {
+            cache.put_unlisted(&self.path, self.entries);
+        }
         let [existing_files, added_files, deleted_files] = self.files;
         let [existing_rows, added_rows, deleted_rows] = self.rows;
         Ok(ManifestFile {
@@ -166,7 +172,7 @@ impl ManifestWriter {
         snapshot_id: Option<i64>,
         sequence_number: Option<i64>,
         file_sequence_number: Option<i64>,
-        file: &DataFile,
+        file: &Arc<DataFile>,
     ) -> Result<()> {
         self.check(file)?;
         let partition = self.partition_of(file)?;
@@ -189,7 +195,27 @@ impl ManifestWriter {
             }
             encode_file(avro, file, &partition);
         });
+        self.entries.push(ManifestEntry {
+            status,
+            snapshot_id,
+            sequence_number,
+            file_sequence_number,
+            data_file: self.as_read_back(file, partition),
+        });
         Ok(())
+    }
+
+    /// The file as a reader of the manifest gets it.
+    fn as_read_back(&self, file: &Arc<DataFile>, partition: Vec<Option<Datum>>) -> Arc<DataFile> {
+        let partition_spec_id = self.spec.spec_id;
+        if file.partition_spec_id == partition_spec_id && file.partition == partition {
+            return Arc::clone(file);
+        }
+        Arc::new(DataFile {
+            partition_spec_id,
+            partition,
+            ..DataFile::clone(file)
+        })
     }
 
     /// Refuses what would be encoded as something else.

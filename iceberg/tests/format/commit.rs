@@ -259,7 +259,7 @@ fn a_commit_makes_a_version_1_table_one_of_version_2() {
     let mut file = data_file("a", 1);
     file.partition = vec![Some(iceberg_lite::spec::Datum::Long(5))];
     let delta = SnapshotDelta {
-        added_data_files: vec![file],
+        added_data_files: vec![file.into()],
         ..SnapshotDelta::default()
     };
     let prepared = prepare(
@@ -295,7 +295,7 @@ fn a_partition_of_the_wrong_shape_is_refused_before_anything_is_written() {
     let mut file = data_file("a", 1);
     file.partition = vec![None];
     let delta = SnapshotDelta {
-        added_data_files: vec![file],
+        added_data_files: vec![file.into()],
         ..SnapshotDelta::default()
     };
     let spec = table.metadata.default_partition_spec().unwrap();

@@ -31,7 +31,7 @@ fn remove(name: &str) -> SnapshotDelta {
 
 fn delete_rows(name: &str, about: &str) -> SnapshotDelta {
     SnapshotDelta {
-        added_delete_files: vec![position_deletes(name, about, 3)],
+        added_delete_files: vec![position_deletes(name, about, 3).into()],
         required_data_files: [path_of(about)].into(),
         ..SnapshotDelta::default()
     }

@@ -1,5 +1,7 @@
 //! Arbitrary manifests and manifest lists read back as they were written.
 
+use std::sync::Arc;
+
 use iceberg_lite::manifest::{
     DataContentType, DataFile, DataFileFormat, FieldSummary, ManifestContent, ManifestEntry,
     ManifestFile, ManifestListHeader, ManifestStatus, ManifestWriter, read_manifest,
@@ -196,7 +198,7 @@ proptest! {
         let io = MemoryFileIo::default();
         let mut writer = ManifestWriter::new("m", content, &schema, &spec, 77).unwrap();
         for file in &files {
-            writer.add(file).unwrap();
+            writer.add(&file.clone().into()).unwrap();
         }
         let manifest = writer.finish(&io).unwrap();
         prop_assert_eq!(manifest.manifest_length, io.files.borrow()["m"].len() as i64);
@@ -239,10 +241,10 @@ fn partition_summaries_hold_what_the_values_are() {
     for value in [Some(2.0), Some(f64::NAN), None, Some(-1.0)] {
         let partition = vec![value.map(Datum::Double)];
         writer
-            .add(&DataFile {
+            .add(&Arc::new(DataFile {
                 partition,
                 ..data_file("a", 1)
-            })
+            }))
             .unwrap();
     }
     let summaries = writer.finish(&io).unwrap().partitions.unwrap();
@@ -264,10 +266,10 @@ fn partition_values_are_promoted_with_their_column() {
     let of = |primitive| Schema::new(0, vec![NestedField::optional(1, "x", primitive)]);
     let (int, long) = (of(PrimitiveType::Int), of(PrimitiveType::Long));
     let mut old = ManifestWriter::new("old", ManifestContent::Data, &int, &spec, 1).unwrap();
-    old.add(&DataFile {
+    old.add(&Arc::new(DataFile {
         partition: vec![Some(Datum::Int(5))],
         ..data_file("a", 1)
-    })
+    }))
     .unwrap();
     let old = ManifestFile {
         sequence_number: 1,

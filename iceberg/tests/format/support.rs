@@ -10,7 +10,8 @@ use std::sync::Arc;
 use iceberg_lite::commit::{PreparedSnapshot, Published, SnapshotDelta, prepare, publish};
 use iceberg_lite::io::{FileIo, InputFile, LocalFileIo, OutputFile};
 use iceberg_lite::manifest::{
-    DataContentType, DataFile, ManifestEntry, read_manifest, read_snapshot_manifests,
+    DataContentType, DataFile, ManifestCache, ManifestEntry, ManifestFile, manifest_entries,
+    read_manifest, read_snapshot_manifests, snapshot_manifests,
 };
 use iceberg_lite::spec::{NestedField, PartitionSpec, PrimitiveType, Schema, TableMetadata};
 use iceberg_lite::{Error, Result};
@@ -71,10 +72,20 @@ pub fn fixture_metadata(name: &str) -> TableMetadata {
     TableMetadata::read_from(&LocalFileIo, path.to_str().unwrap()).unwrap()
 }
 
-/// Files in memory; what was created but not finished is there, cut off.
-#[derive(Clone, Default)]
+/// Files in memory, with a cache of manifests; what was created but not finished is there, cut off.
+#[derive(Clone)]
 pub struct MemoryFileIo {
     pub files: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
+    cache: Rc<ManifestCache>,
+}
+
+impl Default for MemoryFileIo {
+    fn default() -> Self {
+        Self {
+            files: Rc::default(),
+            cache: Rc::new(ManifestCache::new(1000)),
+        }
+    }
 }
 
 impl MemoryFileIo {
@@ -167,6 +178,10 @@ impl FileIo for MemoryFileIo {
             Some(_) => Ok(()),
             None => Err(Error::io("delete", path, ErrorKind::NotFound.into())),
         }
+    }
+
+    fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
+        Some(Rc::clone(&self.cache))
     }
 }
 
@@ -275,7 +290,10 @@ pub fn position_deletes(name: &str, about: &str, rows: i64) -> DataFile {
 }
 
 pub fn append(names: &[&str]) -> SnapshotDelta {
-    let added_data_files = names.iter().map(|name| data_file(name, 10)).collect();
+    let added_data_files = names
+        .iter()
+        .map(|name| data_file(name, 10).into())
+        .collect();
     SnapshotDelta {
         added_data_files,
         ..SnapshotDelta::default()
@@ -363,10 +381,15 @@ impl Table {
             return Vec::new();
         };
         let manifests = read_snapshot_manifests(&self.io, snapshot).unwrap();
-        let entries = manifests
-            .iter()
-            .flat_map(|file| read_manifest(&self.io, file).unwrap());
-        entries.collect()
+        let cached = snapshot_manifests(&self.io, snapshot).unwrap();
+        assert_eq!(*cached, *manifests, "the cache holds what was written");
+        let read = |file: &ManifestFile| {
+            let entries = read_manifest(&self.io, file).unwrap();
+            let cached = manifest_entries(&self.io, file).unwrap();
+            assert_eq!(*cached, *entries, "the cache holds what was written");
+            entries
+        };
+        manifests.iter().flat_map(read).collect()
     }
 
     /// The names of the live files, sorted.

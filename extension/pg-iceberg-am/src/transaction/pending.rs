@@ -223,16 +223,12 @@ impl PendingRows {
     }
 
     /// Writes everything to files and hands them over; no rows remain.
-    pub fn finish(&mut self) -> PgResult<Vec<DataFile>> {
+    pub fn finish(&mut self) -> PgResult<Vec<Arc<DataFile>>> {
         self.seal()?;
         self.spill(&[])?;
         self.close_file()?;
         self.commands.clear();
-        Ok(self
-            .files
-            .drain(..)
-            .map(|file| Arc::unwrap_or_clone(file.data_file))
-            .collect())
+        Ok(self.files.drain(..).map(|file| file.data_file).collect())
     }
 
     /// Bytes of memory that the tail takes.
