@@ -158,6 +158,15 @@ fn work_directory(cache: &Cache, account: &Account) -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// Makes the Python environment hold the engine called `name`.
+pub(crate) fn install_engine(cache: &Cache, name: &str) -> Result<()> {
+    let engine = ENGINES
+        .iter()
+        .find(|engine| engine.name == name)
+        .with_context(|| format!("there is no engine {name}"))?;
+    install(cache, engine)
+}
+
 /// Installs an engine's packages; a file in the environment remembers that it is done.
 fn install(cache: &Cache, engine: &Engine) -> Result<()> {
     let venv = cache.venv();

@@ -9,6 +9,7 @@ mod bench;
 mod cache;
 mod checkout;
 mod cluster;
+mod crash;
 mod dataset;
 mod extension;
 mod installation;
@@ -23,6 +24,7 @@ mod setup;
 mod tally;
 mod test_all;
 mod tpch;
+mod wire;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -49,6 +51,8 @@ enum Command {
     Isolation(isolation::Args),
     /// Compare tables with what PyIceberg, DuckDB and Spark read
     Interop(interop::Args),
+    /// Kill the server again and again under load, and check what is left
+    Crash(crash::Args),
     /// Measure Iceberg tables against heap tables
     Bench(bench::Args),
 }
@@ -61,6 +65,7 @@ fn main() -> ExitCode {
         Command::TestAll(args) => test_all::run(&args),
         Command::Isolation(args) => isolation::run(&args),
         Command::Interop(args) => interop::run(&args),
+        Command::Crash(args) => crash::run(&args),
         Command::Bench(args) => bench::run(&args),
     };
     match result {

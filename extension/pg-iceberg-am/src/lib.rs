@@ -23,8 +23,10 @@ mod scan;
 mod schema;
 mod storage;
 mod transaction;
+mod wal;
 mod write;
 
+use pg_lakebase_core::error::PgError;
 use pgrx::prelude::*;
 
 ::pgrx::pg_module_magic!(name, version);
@@ -35,7 +37,18 @@ extension_sql_file!("../sql/views.sql", name = "views", finalize);
 /// Called once in each process that loads the library.
 #[pg_guard]
 pub extern "C-unwind" fn _PG_init() {
+    if !pg_lakebase_core::guc::is_preloading() {
+        PgError::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "pg_iceberg_am must be loaded when the server starts",
+        )
+        .with_hint("Add pg_iceberg_am to shared_preload_libraries and restart the server.")
+        .raise();
+    }
     guc::register();
+    wal::register();
+    storage::startup::register();
+    storage::sync_queue::register();
     transaction::register();
     if let Err(error) = ddl::register().and_then(|()| planner::register()) {
         error.raise();

@@ -2,7 +2,6 @@
 
 use super::machine::Machine;
 use super::report::{self, Report};
-use super::wire::Session;
 use super::{measure, picture};
 use crate::cache::Cache;
 use crate::checkout;
@@ -12,6 +11,7 @@ use crate::installation::Flavour;
 use crate::progress::{Progress, note};
 use crate::setup;
 use crate::tpch::Table;
+use crate::wire::Session;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};

@@ -1,10 +1,10 @@
 //! What is measured: each step on a heap table and on an Iceberg table, in turns.
 
 use super::machine;
-use super::wire::Session;
 use crate::cluster::Connection;
 use crate::progress::note;
 use crate::tpch::Table;
+use crate::wire::Session;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -7,6 +7,5 @@ mod measure;
 mod picture;
 mod report;
 mod statistics;
-mod wire;
 
 pub use command::{Args, run};

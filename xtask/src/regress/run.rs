@@ -302,7 +302,13 @@ mod tests {
     #[test]
     fn tests_are_found_by_their_extension_in_order() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["truncate.sql", "copy.sql", "README.md", "two_inserts.spec"] {
+        for name in [
+            "truncate.sql",
+            "copy.sql",
+            "README.md",
+            "two_inserts.spec",
+            "not_yet.spec.later",
+        ] {
             fs::write(dir.path().join(name), "").unwrap();
         }
         assert_eq!(

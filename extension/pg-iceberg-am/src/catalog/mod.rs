@@ -6,10 +6,40 @@ mod pointer;
 
 pub use pointer::{LockedPointer, Pointer, PointerCatalog};
 
-use pg_lakebase_core::relation::Relation;
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::relation::{Persistence, Relation};
+use pg_lakebase_core::snapshot::Snapshot;
 use pgrx::pg_sys;
 
 use crate::bindings;
+use crate::storage::{StorageKey, TableDirectory};
+
+/// The pointer row of `key`, a storage of `rel`, that `snapshot` sees; without a snapshot, the latest
+/// committed one or this transaction's own. `None` also while the extension is being created or dropped.
+pub fn find_pointer(
+    rel: Relation<'_>,
+    key: &StorageKey,
+    snapshot: Option<Snapshot<'_>>,
+) -> PgResult<Option<Pointer>> {
+    let Some(catalog) = PointerCatalog::open() else {
+        return Ok(None);
+    };
+    let pointer = catalog.find(key, snapshot)?;
+    Ok(pointer.map(|pointer| unless_emptied(rel.persistence(), key, pointer)))
+}
+
+/// What a pointer row says, unless recovery has emptied the table: the files of unlogged tables go then
+/// (`storage::startup`), pointer rows stay as they are.
+pub fn unless_emptied(persistence: Persistence, key: &StorageKey, pointer: Pointer) -> Pointer {
+    match &pointer.metadata_location {
+        Some(name)
+            if persistence == Persistence::Unlogged && !TableDirectory::of(key).has_file(name) =>
+        {
+            Pointer::default()
+        }
+        _ => pointer,
+    }
+}
 
 /// Whether a table or materialised view is kept by the access method `iceberg`.
 pub fn is_iceberg(rel: Relation<'_>) -> bool {

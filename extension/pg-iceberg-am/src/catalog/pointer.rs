@@ -39,7 +39,8 @@ pub struct Pointer {
 pub struct LockedPointer {
     /// The row's latest committed version.
     pub pointer: Pointer,
-    tid: pg_sys::ItemPointerData,
+    /// Where it is.
+    pub tid: pg_sys::ItemPointerData,
 }
 
 /// The open pointer table.

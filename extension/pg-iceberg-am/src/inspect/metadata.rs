@@ -98,7 +98,7 @@ type SnapshotRow = (
 
 fn snapshots(relid: pg_sys::Oid) -> PgResult<Vec<SnapshotRow>> {
     let rel = open(relid)?;
-    let io = VfdFileIo::new(TableDirectory::of(&StorageKey::of(rel.relation())), false);
+    let io = VfdFileIo::new(StorageKey::of(rel.relation()));
     let Some(location) =
         latest_pointer(rel.relation())?.and_then(|pointer| pointer.metadata_location)
     else {

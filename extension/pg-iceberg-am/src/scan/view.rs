@@ -11,9 +11,9 @@ use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::RowAddress;
-use crate::catalog::{Pointer, PointerCatalog, cache};
+use crate::catalog::{Pointer, cache, find_pointer};
 use crate::schema::TableColumns;
-use crate::storage::{StorageKey, TableDirectory, VfdFileIo};
+use crate::storage::{StorageKey, VfdFileIo};
 use crate::transaction;
 
 /// Rows that lie together: a data file, or a batch in memory.
@@ -76,11 +76,11 @@ impl TableView {
         .transpose()?;
         let pointer = match &own {
             Some(own) if own.hides_committed => None,
-            _ => find_pointer(&key, snapshot)?,
+            _ => find_pointer(rel, &key, snapshot)?,
         };
         let io = match &own {
             Some(own) => own.io.clone(),
-            None => VfdFileIo::new(TableDirectory::of(&key), false),
+            None => VfdFileIo::new(key),
         };
         let metadata = pointer
             .and_then(|pointer| pointer.metadata_location)
@@ -150,14 +150,7 @@ struct Own {
 
 /// The latest pointer of `rel`, committed or this transaction's own.
 pub fn latest_pointer(rel: Relation<'_>) -> PgResult<Option<Pointer>> {
-    find_pointer(&StorageKey::of(rel), None)
-}
-
-fn find_pointer(key: &StorageKey, snapshot: Option<Snapshot<'_>>) -> PgResult<Option<Pointer>> {
-    match PointerCatalog::open() {
-        Some(catalog) => catalog.find(key, snapshot),
-        None => Ok(None),
-    }
+    find_pointer(rel, &StorageKey::of(rel), None)
 }
 
 /// The segments of committed data files, in the order given.

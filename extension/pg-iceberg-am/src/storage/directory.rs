@@ -2,6 +2,9 @@
 
 use std::ffi::CStr;
 use std::fmt;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file;
@@ -48,7 +51,7 @@ impl TableDirectory {
 
     /// Whether a database has any such directory, in any tablespace.
     pub fn exist_in(database: u32) -> bool {
-        let below = |path: String| std::fs::read_dir(path).into_iter().flatten().flatten();
+        let below = |path: String| fs::read_dir(path).into_iter().flatten().flatten();
         let holds_tables = |path: String| {
             below(path).any(|entry| entry.file_name().to_string_lossy().starts_with("iceberg_"))
         };
@@ -65,30 +68,66 @@ impl TableDirectory {
         format!("{}/{}", data_directory(), self.relative)
     }
 
-    /// Makes the directory with its two subdirectories.
+    /// Makes the directory anew, with its two subdirectories.
     ///
     /// What a crashed transaction left under the same name is removed first: PostgreSQL hands out a
     /// relfilenumber only when no relation has it.
     pub fn create(&self) -> PgResult<()> {
+        self.remove()
+            .map_err(|source| PgError::file_access("create directory", &self.relative, &source))?;
+        self.make()
+    }
+
+    /// Makes what of the directory and its subdirectories is missing, durably.
+    pub fn make(&self) -> PgResult<()> {
         let failed = |source: std::io::Error| {
             PgError::file_access("create directory", &self.relative, &source)
         };
-        self.remove().map_err(failed)?;
-        let parent = self
-            .relative
-            .rsplit_once('/')
-            .map_or(".", |(parent, _)| parent);
-        if !std::path::Path::new(parent).is_dir() {
-            file::make_directory(parent).map_err(failed)?;
+        let parent = self.parent();
+        if !Path::new(parent).is_dir() {
+            // The database has had nothing in this tablespace.
+            fs::create_dir_all(parent).map_err(failed)?;
         }
-        file::make_directory(&self.relative).map_err(failed)?;
-        for sub in [DATA, METADATA] {
-            file::make_directory(&format!("{}/{sub}", self.relative)).map_err(failed)?;
+        let mut made = false;
+        for path in [
+            self.relative.clone(),
+            format!("{}/{DATA}", self.relative),
+            format!("{}/{METADATA}", self.relative),
+        ] {
+            match file::make_directory(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                result => {
+                    result.map_err(failed)?;
+                    made = true;
+                }
+            }
+        }
+        if made {
+            for path in [&self.relative, parent] {
+                file::fsync_directory(path).map_err(failed)?;
+            }
         }
         Ok(())
     }
 
-    /// Makes the directory entries themselves durable.
+    /// Whether the tablespace that the directory lies in exists; the default ones always do.
+    pub fn tablespace_exists(&self) -> bool {
+        match self.relative.strip_prefix("pg_tblspc/") {
+            Some(below) => below
+                .split('/')
+                .next()
+                .is_some_and(|oid| Path::new(&format!("pg_tblspc/{oid}")).exists()),
+            None => true,
+        }
+    }
+
+    fn parent(&self) -> &str {
+        self.relative
+            .rsplit_once('/')
+            .map_or(".", |(parent, _)| parent)
+    }
+
+    /// Makes the entries of the subdirectories durable.
     pub fn sync(&self) -> PgResult<()> {
         for sub in [DATA, METADATA] {
             let path = format!("{}/{sub}", self.relative);
@@ -103,28 +142,33 @@ impl TableDirectory {
         file::remove_tree(&self.relative)
     }
 
+    /// Whether there is a file of this name, relative to the directory.
+    pub fn has_file(&self, name: &str) -> bool {
+        Path::new(&format!("{}/{name}", self.relative)).is_file()
+    }
+
     /// Bytes of all files in the directory: data, metadata, and what no snapshot needs any more.
     ///
     /// Files may come and go meanwhile; one that is gone when its turn comes counts as nothing.
     pub fn size(&self) -> u64 {
         [DATA, METADATA]
             .iter()
-            .filter_map(|sub| std::fs::read_dir(format!("{}/{sub}", self.relative)).ok())
+            .filter_map(|sub| fs::read_dir(format!("{}/{sub}", self.relative)).ok())
             .flatten()
             .filter_map(|entry| entry.ok()?.metadata().ok())
             .map(|metadata| metadata.len())
             .sum()
     }
 
-    /// The path, below the data directory, of a file that Iceberg metadata names.
+    /// The name, relative to this directory, of a file that Iceberg metadata names.
     ///
     /// Metadata holds absolute paths from the time of writing. The part below the table's directory
     /// is what counts, so a cluster copied to another place still finds its files.
-    pub fn resolve(&self, recorded: &str) -> Option<String> {
+    pub fn name_of<'a>(&self, recorded: &'a str) -> Option<&'a str> {
         let marker = format!("/{}/", self.name);
-        let (_, suffix) = recorded.rsplit_once(&marker)?;
-        let climbs = suffix.split('/').any(|part| part == "..");
-        (!climbs).then(|| format!("{}/{suffix}", self.relative))
+        let (_, name) = recorded.rsplit_once(&marker)?;
+        let climbs = name.split('/').any(|part| part == "..");
+        (!climbs).then_some(name)
     }
 }
 

@@ -8,8 +8,41 @@
 
 mod directory;
 mod key;
+pub mod startup;
+pub mod sync_queue;
 mod vfd_io;
+
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::{injection, wal as core_wal};
+
+use crate::wal;
 
 pub use directory::TableDirectory;
 pub use key::StorageKey;
 pub use vfd_io::VfdFileIo;
+
+/// Makes the directory of the storage `key` anew; standbys do so too.
+pub fn create_directory(key: &StorageKey) -> PgResult<()> {
+    TableDirectory::of(key).create()?;
+    if is_in_log(key) {
+        wal::create_directory(key);
+    }
+    injection::point(c"iceberg-directory-created");
+    Ok(())
+}
+
+/// Removes the directory of the storage `key` with all that is in it; standbys do so too.
+///
+/// Called when the transaction's outcome is decided: what cannot be removed is an orphan then.
+pub fn remove_directory(key: &StorageKey) {
+    if is_in_log(key) {
+        wal::remove_directory(key);
+    }
+    let _ = TableDirectory::of(key).remove();
+    injection::point(c"iceberg-directory-removed");
+}
+
+/// Unlogged tables have their directories on standbys too, as they have their initialisation forks.
+fn is_in_log(key: &StorageKey) -> bool {
+    !key.is_temporary() && core_wal::is_needed()
+}

@@ -1,6 +1,10 @@
 //! iceberg-lite's files on PostgreSQL's virtual file descriptors.
+//!
+//! Small files, which are most, are held in memory until they are whole, and are logged together when
+//! the transaction is about to commit; their fsync can wait ([`sync_queue`]). A file that grows large is
+//! logged in chunks as it is written, and synced before the commit.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,9 +13,18 @@ use iceberg_lite::io::{FileIo, InputFile, OutputFile};
 use iceberg_lite::manifest::ManifestCache;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file::{self, ExternalFd, VfdFile};
+use pg_lakebase_core::injection;
+use pg_lakebase_core::relation::Persistence;
+use pg_lakebase_core::wal::{self as core_wal, DelayCheckpoint};
 
-use super::TableDirectory;
+use super::{StorageKey, TableDirectory, sync_queue};
 use crate::catalog::cache;
+use crate::wal::{self, FileContent};
+
+/// The most bytes of a file that is held in memory, and of a chunk of a larger one.
+const CHUNK: usize = 4 << 20;
+/// The most bytes of whole files that are held in memory until the commit.
+const HELD: usize = 16 << 20;
 
 /// The files of one table's storage.
 ///
@@ -20,20 +33,55 @@ use crate::catalog::cache;
 /// Every path created is noted, so that an aborting transaction can remove it.
 #[derive(Clone)]
 pub struct VfdFileIo {
+    key: StorageKey,
     directory: TableDirectory,
+    written: Rc<Written>,
+}
+
+/// What a transaction has written into a storage.
+struct Written {
+    /// Whether the storage has to survive a crash.
     durable: bool,
-    created: Rc<RefCell<Vec<String>>>,
-    unsynced: Rc<RefCell<Vec<VfdFile>>>,
+    /// Whether it also goes into the write-ahead log.
+    logged: bool,
+    /// Names of the files created, relative to the table's directory.
+    created: RefCell<Vec<String>>,
+    /// Whether the log knows of any of them.
+    in_log: Cell<bool>,
+    finished: RefCell<Vec<Finished>>,
+}
+
+/// A whole file that is not durable yet.
+struct Finished {
+    name: String,
+    file: VfdFile,
+    /// What is not in the log yet: the file from this offset on.
+    unlogged: Option<(u64, Vec<u8>)>,
 }
 
 impl VfdFileIo {
-    /// File IO below `directory`; only if `durable` does [`Self::sync`] have anything to do.
-    pub fn new(directory: TableDirectory, durable: bool) -> Self {
+    /// File IO to read the files of the storage `key`.
+    pub fn new(key: StorageKey) -> Self {
+        Self::with_durability(key, false, false)
+    }
+
+    /// File IO to read and write the files of the storage `key` of a table of this persistence.
+    pub fn to_write(key: StorageKey, persistence: Persistence) -> Self {
+        let durable = persistence == Persistence::Permanent;
+        Self::with_durability(key, durable, durable && core_wal::is_needed())
+    }
+
+    fn with_durability(key: StorageKey, durable: bool, logged: bool) -> Self {
         Self {
-            directory,
-            durable,
-            created: Rc::default(),
-            unsynced: Rc::default(),
+            key,
+            directory: TableDirectory::of(&key),
+            written: Rc::new(Written {
+                durable,
+                logged,
+                created: RefCell::default(),
+                in_log: Cell::new(false),
+                finished: RefCell::default(),
+            }),
         }
     }
 
@@ -42,49 +90,125 @@ impl VfdFileIo {
         &self.directory
     }
 
-    /// Makes every finished file durable, with its directory entry.
+    /// Makes every finished file durable: by the log, where there is one, or on disk.
     ///
-    /// Write-back of each file began when it was finished, so that one wait serves them all.
-    pub fn sync(&self) -> PgResult<()> {
-        let finished = self.unsynced.take();
-        for file in &finished {
+    /// `like` tells of files, by name, another one that they repeat for the most part.
+    pub fn sync<'a>(&self, like: impl Fn(&str) -> Option<(&'a str, &'a [u8])>) -> PgResult<()> {
+        let finished = self.written.finished.take();
+        if finished.is_empty() {
+            return Ok(());
+        }
+        if !self.written.logged {
+            return self.sync_now(&finished);
+        }
+        let delay = DelayCheckpoint::begin();
+        let unlogged: Vec<FileContent<'_>> = finished
+            .iter()
+            .filter_map(|file| {
+                let (offset, bytes) = file.unlogged.as_ref()?;
+                let name = &*file.name;
+                Some(FileContent {
+                    name,
+                    offset: *offset,
+                    bytes,
+                    like: like(name).filter(|_| *offset == 0),
+                })
+            })
+            .collect();
+        self.written.in_log.set(true);
+        wal::write_files(&self.key, &unlogged);
+        injection::point(c"iceberg-files-logged");
+        let all_small = finished
+            .iter()
+            .all(|file| matches!(file.unlogged, Some((0, _))));
+        let paths: Vec<&str> = finished.iter().map(|file| file.file.path()).collect();
+        if !(all_small && sync_queue::leave_to_syncer(&delay, &paths)) {
+            self.sync_now(&finished)?;
+        }
+        drop(delay);
+        Ok(())
+    }
+
+    /// Logs the files in memory when they have become many.
+    fn log_when_many(&self) {
+        let mut finished = self.written.finished.borrow_mut();
+        let held: usize = finished
+            .iter()
+            .filter_map(|file| Some(file.unlogged.as_ref()?.1.capacity()))
+            .sum();
+        if held <= HELD {
+            return;
+        }
+        let unlogged: Vec<(String, (u64, Vec<u8>))> = finished
+            .iter_mut()
+            .filter_map(|file| Some((file.name.clone(), file.unlogged.take()?)))
+            .collect();
+        let contents: Vec<FileContent<'_>> = unlogged
+            .iter()
+            .map(|(name, (offset, bytes))| FileContent {
+                name,
+                offset: *offset,
+                bytes,
+                like: None,
+            })
+            .collect();
+        self.written.in_log.set(true);
+        wal::write_files(&self.key, &contents);
+    }
+
+    /// Write-back of all files begins before the first is waited for.
+    fn sync_now(&self, finished: &[Finished]) -> PgResult<()> {
+        for Finished { file, .. } in finished {
+            file.start_writeback(file.size().unwrap_or(0));
+        }
+        for Finished { file, .. } in finished {
             file.sync()
                 .map_err(|source| PgError::file_access("sync file", file.path(), &source))?;
         }
-        if !finished.is_empty() {
-            self.directory.sync()?;
-        }
-        Ok(())
+        self.directory.sync()
     }
 
     /// Removes every file created: the transaction is rolled back.
     ///
     /// Failures are ignored: the file is an orphan then, which no metadata names.
     pub fn remove_created(&self) {
-        self.unsynced.borrow_mut().clear();
-        for path in self.created.borrow_mut().drain(..) {
-            let _ = file::remove_file(&path);
+        self.written.finished.borrow_mut().clear();
+        let created = self.written.created.take();
+        for name in &created {
+            let _ = file::remove_file(&self.local(name));
+        }
+        if self.written.in_log.get() && !created.is_empty() {
+            wal::remove_files(&self.key, created.iter().map(String::as_str));
         }
     }
 
-    fn resolve(&self, operation: &'static str, path: &str) -> Result<String> {
-        self.directory.resolve(path).ok_or_else(|| Error::Io {
-            operation,
-            path: path.to_owned(),
-            source: std::io::Error::new(
-                std::io::ErrorKind::InvalidInput,
-                format!(
-                    "the file does not lie in the table's directory \"{}\"",
-                    self.directory
+    /// The path, below the data directory, of a file of the table's directory.
+    fn local(&self, name: &str) -> String {
+        format!("{}/{name}", self.directory)
+    }
+
+    /// The name, relative to the table's directory, of a file that metadata name by `path`.
+    fn name(&self, operation: &'static str, path: &str) -> Result<String> {
+        self.directory
+            .name_of(path)
+            .map(str::to_owned)
+            .ok_or_else(|| Error::Io {
+                operation,
+                path: path.to_owned(),
+                source: std::io::Error::new(
+                    std::io::ErrorKind::InvalidInput,
+                    format!(
+                        "the file does not lie in the table's directory \"{}\"",
+                        self.directory
+                    ),
                 ),
-            ),
-        })
+            })
     }
 }
 
 impl FileIo for VfdFileIo {
     fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
-        let local = self.resolve("open", path)?;
+        let local = self.local(&self.name("open", path)?);
         let failed = |source| Error::Io {
             operation: "open",
             path: local.clone(),
@@ -100,33 +224,59 @@ impl FileIo for VfdFileIo {
     }
 
     fn create(&self, path: &str) -> Result<Box<dyn OutputFile>> {
-        let local = self.resolve("create", path)?;
+        let name = self.name("create", path)?;
+        let local = self.local(&name);
         let file = VfdFile::create(&local).map_err(|source| Error::Io {
             operation: "create",
-            path: local.clone(),
+            path: local,
             source,
         })?;
-        self.created.borrow_mut().push(local);
+        self.written.created.borrow_mut().push(name.clone());
+        injection_point(path, c"iceberg-file-created")?;
         Ok(Box::new(VfdOutput {
             path: path.to_owned(),
+            name,
             file,
-            len: 0,
-            unsynced: self.durable.then(|| Rc::clone(&self.unsynced)),
+            io: self.clone(),
+            done: 0,
+            buffer: Vec::new(),
         }))
     }
 
     fn delete(&self, path: &str) -> Result<()> {
-        let local = self.resolve("delete", path)?;
+        let name = self.name("delete", path)?;
+        let local = self.local(&name);
         file::remove_file(&local).map_err(|source| Error::Io {
             operation: "delete",
-            path: local.clone(),
+            path: local,
             source,
-        })
+        })?;
+        self.written
+            .created
+            .borrow_mut()
+            .retain(|created| *created != name);
+        self.written
+            .finished
+            .borrow_mut()
+            .retain(|file| file.name != name);
+        if self.written.in_log.get() {
+            wal::remove_files(&self.key, [&*name].into_iter());
+        }
+        Ok(())
     }
 
     fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
         Some(cache::manifests())
     }
+}
+
+/// A point at which tests wait or fail; what it raises comes back as an error of the file's.
+fn injection_point(path: &str, name: &'static std::ffi::CStr) -> Result<()> {
+    pg_lakebase_core::error::catch(|| injection::point(name)).map_err(|error| Error::Io {
+        operation: "write",
+        path: path.to_owned(),
+        source: std::io::Error::other(error.message),
+    })
 }
 
 /// An open file, read by position.
@@ -159,19 +309,46 @@ impl InputFile for PreadFile {
 /// A file being written through the VFD layer.
 struct VfdOutput {
     path: String,
+    name: String,
     file: VfdFile,
-    len: u64,
-    /// Where the finished file waits for [`VfdFileIo::sync`]; none for a table that need not last.
-    unsynced: Option<Rc<RefCell<Vec<VfdFile>>>>,
+    io: VfdFileIo,
+    /// Bytes written to the file, and logged.
+    done: u64,
+    /// What follows them.
+    buffer: Vec<u8>,
 }
 
 impl VfdOutput {
-    fn failed(&self, operation: &'static str, source: std::io::Error) -> Error {
-        Error::Io {
-            operation,
-            path: self.path.clone(),
-            source,
+    /// Writes what is in the buffer.
+    fn write_buffer(&self) -> Result<()> {
+        self.file
+            .write_at(&self.buffer, self.done)
+            .map_err(|source| Error::Io {
+                operation: "write",
+                path: self.path.clone(),
+                source,
+            })
+    }
+
+    /// Writes and logs what is in the buffer: the file is a large one.
+    fn write_chunk(&mut self) -> Result<()> {
+        self.write_buffer()?;
+        if self.io.written.logged {
+            self.io.written.in_log.set(true);
+            let chunk = FileContent {
+                name: &self.name,
+                offset: self.done,
+                bytes: &self.buffer,
+                like: None,
+            };
+            wal::write_files(&self.io.key, &[chunk]);
         }
+        self.done += self.buffer.len() as u64;
+        if self.io.written.durable {
+            self.file.start_writeback(self.done);
+        }
+        self.buffer.clear();
+        Ok(())
     }
 }
 
@@ -181,19 +358,31 @@ impl OutputFile for VfdOutput {
     }
 
     fn write_all(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file
-            .write_at(bytes, self.len)
-            .map_err(|source| self.failed("write", source))?;
-        self.len += bytes.len() as u64;
+        let mut rest = bytes;
+        while self.buffer.len() + rest.len() > CHUNK {
+            let (fits, after) = rest.split_at(CHUNK - self.buffer.len());
+            self.buffer.extend_from_slice(fits);
+            self.write_chunk()?;
+            rest = after;
+        }
+        self.buffer.extend_from_slice(rest);
         Ok(())
     }
 
     /// The file is durable only after [`VfdFileIo::sync`], which comes before any commit.
     fn finish(self: Box<Self>) -> Result<u64> {
-        if let Some(unsynced) = self.unsynced {
-            self.file.start_writeback(self.len);
-            unsynced.borrow_mut().push(self.file);
+        self.write_buffer()?;
+        injection_point(&self.path, c"iceberg-file-finished")?;
+        let length = self.done + self.buffer.len() as u64;
+        let written = Rc::clone(&self.io.written);
+        if written.durable {
+            written.finished.borrow_mut().push(Finished {
+                name: self.name,
+                file: self.file,
+                unlogged: written.logged.then_some((self.done, self.buffer)),
+            });
+            self.io.log_when_many();
         }
-        Ok(self.len)
+        Ok(length)
     }
 }

@@ -1,6 +1,7 @@
 //! Where PostgreSQL's transaction manager calls.
 
 use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::injection;
 use pg_lakebase_core::xact::{self, TransactionCallbacks};
 use pgrx::pg_sys;
 
@@ -23,6 +24,7 @@ impl TransactionCallbacks for IcebergTransaction {
     }
 
     fn commit() {
+        injection::point(c"iceberg-committed");
         end_transaction(TransactionState::commit);
     }
 

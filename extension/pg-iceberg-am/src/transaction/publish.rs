@@ -11,10 +11,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use iceberg_lite::commit::{self, PreparedSnapshot, SnapshotDelta};
 use iceberg_lite::spec::{PartitionSpec, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::injection;
 use pgrx::PgSqlErrorCode;
 
 use super::state::{StorageState, with_transaction};
-use crate::catalog::{LockedPointer, Pointer, PointerCatalog, cache};
+use crate::catalog::{LockedPointer, Pointer, PointerCatalog, cache, unless_emptied};
 use crate::error::to_pg_error;
 use crate::storage::{StorageKey, VfdFileIo};
 
@@ -26,7 +27,7 @@ pub fn publish() -> PgResult<()> {
         state
             .storages
             .iter_mut()
-            .filter(|(key, storage)| !dropped.contains_key(key) && storage.is_changed())
+            .filter(|(key, storage)| !dropped.contains(key) && storage.is_changed())
             .map(|(key, storage)| Ok((*key, prepare(storage)?)))
             .collect::<PgResult<Vec<_>>>()
     })?;
@@ -39,14 +40,39 @@ pub fn publish() -> PgResult<()> {
             "cannot commit changes of Iceberg tables: the extension pg_iceberg_am is gone",
         )
     })?;
+    injection::point(c"iceberg-manifests-written");
     let mut written = Vec::with_capacity(changed.len());
     for (key, prepared) in changed {
         written.push(publish_storage(&catalog, &key, prepared)?);
     }
-    for io in written {
-        io.sync()?;
+    for published in written {
+        published.sync()?;
     }
+    injection::point(c"iceberg-synced");
     Ok(())
+}
+
+/// A storage whose new pointer is in its row.
+struct PublishedStorage {
+    io: VfdFileIo,
+    /// The new metadata file and the one before it, relative to the table's directory.
+    metadata: String,
+    previous: Option<String>,
+}
+
+impl PublishedStorage {
+    /// Makes what was written durable.
+    fn sync(&self) -> PgResult<()> {
+        let previous = self.previous.as_deref().and_then(|name| {
+            let path = format!("{}/{name}", self.io.directory());
+            // It is read for the log's sake alone: without it the new file is logged whole.
+            Some((name, std::fs::read(path).ok()?))
+        });
+        self.io.sync(|name| {
+            let (previous, text) = previous.as_ref()?;
+            (name == self.metadata).then_some((*previous, &**text))
+        })
+    }
 }
 
 /// Closes the rows into data files and writes their manifest.
@@ -76,23 +102,32 @@ fn publish_storage(
     catalog: &PointerCatalog,
     key: &StorageKey,
     prepared: Option<PreparedSnapshot>,
-) -> PgResult<VfdFileIo> {
-    let (io, schema, created) = with_transaction(|state| match state.storages.get(key) {
-        Some(storage) => Ok((storage.io.clone(), storage.schema.clone(), storage.created)),
-        None => Err(PgError::new(
-            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-            format!(
-                "Iceberg storage {} vanished while it was published",
-                key.rel_number
-            ),
-        )),
-    })?;
+) -> PgResult<PublishedStorage> {
+    let (io, schema, created, persistence) =
+        with_transaction(|state| match state.storages.get(key) {
+            Some(storage) => Ok((
+                storage.io.clone(),
+                storage.schema.clone(),
+                storage.created,
+                storage.persistence,
+            )),
+            None => Err(PgError::new(
+                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+                format!(
+                    "Iceberg storage {} vanished while it was published",
+                    key.rel_number
+                ),
+            )),
+        })?;
     let location = io.directory().location();
     let locked: Option<LockedPointer> = if created {
         None
     } else {
-        Some(catalog.lock(key)?)
+        let LockedPointer { pointer, tid } = catalog.lock(key)?;
+        let pointer = unless_emptied(persistence, key, pointer);
+        Some(LockedPointer { pointer, tid })
     };
+    injection::point(c"iceberg-pointer-locked");
     let base_location = locked
         .as_ref()
         .and_then(|locked| locked.pointer.metadata_location.clone());
@@ -124,13 +159,19 @@ fn publish_storage(
         .strip_prefix(&format!("{location}/"))
         .unwrap_or(&published.metadata_location)
         .to_owned();
+    injection::point(c"iceberg-metadata-written");
     let pointer = pointer(&published.metadata, relative.clone());
     match locked {
         Some(locked) => catalog.replace(key, locked, &pointer)?,
         None => catalog.insert(key, &pointer)?,
     }
+    injection::point(c"iceberg-pointer-replaced");
     cache::remember(&io, &relative, published.metadata.into());
-    Ok(io)
+    Ok(PublishedStorage {
+        io,
+        metadata: relative,
+        previous: base_location,
+    })
 }
 
 /// What the pointer row says of `metadata`.

@@ -1,7 +1,7 @@
 //! The state of the current transaction, one per backend.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use iceberg_lite::spec::{Schema, TableMetadata};
@@ -12,9 +12,9 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::level::Levels;
 use super::pending::PendingRows;
-use crate::catalog::{Pointer, PointerCatalog, cache};
+use crate::catalog::{self, Pointer, PointerCatalog, cache};
 use crate::schema::TableColumns;
-use crate::storage::{StorageKey, TableDirectory, VfdFileIo};
+use crate::storage::{self, StorageKey, VfdFileIo};
 
 thread_local! {
     static TRANSACTION: RefCell<TransactionState> = RefCell::default();
@@ -24,8 +24,8 @@ thread_local! {
 #[derive(Default)]
 pub struct TransactionState {
     pub(super) storages: BTreeMap<StorageKey, StorageState>,
-    /// Storages whose drop the commit will make final, with what to remove.
-    pub(super) dropped: BTreeMap<StorageKey, TableDirectory>,
+    /// Storages whose drop the commit will make final.
+    pub(super) dropped: BTreeSet<StorageKey>,
     pub(super) levels: Levels,
     /// Whether pre-commit has published: what comes now must change pointer rows itself.
     pub(super) published: bool,
@@ -43,6 +43,8 @@ pub struct StorageState {
     pub io: VfdFileIo,
     /// Rows appended and not rolled back.
     pub rows: PendingRows,
+    /// Whether the table is logged.
+    pub persistence: Persistence,
     /// Whether this transaction made the storage.
     pub created: bool,
     /// Whether the rows committed before are gone (`relation_nontransactional_truncate`).
@@ -60,13 +62,13 @@ impl StorageState {
             Some(metadata) => cache::current_schema(metadata)?,
             None => Arc::new(columns.iceberg_schema()?),
         };
-        let durable = rel.persistence() == Persistence::Permanent;
-        let io = VfdFileIo::new(TableDirectory::of(key), durable);
+        let io = VfdFileIo::to_write(*key, rel.persistence());
         Ok(Self {
             rows: PendingRows::new(&columns, Arc::clone(&schema), io.clone())?,
             columns,
             schema,
             io,
+            persistence: rel.persistence(),
             created: metadata.is_none(),
             emptied: false,
         })
@@ -103,21 +105,21 @@ impl TransactionState {
             }
         }
         for key in &level.created {
-            if let Some(storage) = self.storages.remove(key) {
-                let _ = storage.io.directory().remove();
+            if self.storages.remove(key).is_some() {
+                storage::remove_directory(key);
             }
         }
     }
 
     /// Removes every file this transaction made.
     pub(super) fn abort(&mut self) {
-        for storage in std::mem::take(self).storages.into_values() {
+        for (key, storage) in std::mem::take(self).storages {
             let StorageState {
                 io, rows, created, ..
             } = storage;
             drop(rows);
             if created {
-                let _ = io.directory().remove();
+                storage::remove_directory(&key);
             } else {
                 io.remove_created();
             }
@@ -129,11 +131,14 @@ impl TransactionState {
         let Self {
             storages, dropped, ..
         } = std::mem::take(self);
-        for storage in storages.into_values().filter(|storage| storage.emptied) {
-            let _ = storage.io.directory().create();
+        for key in storages
+            .iter()
+            .filter_map(|(key, storage)| storage.emptied.then_some(key))
+        {
+            let _ = storage::create_directory(key);
         }
-        for directory in dropped.into_values() {
-            let _ = directory.remove();
+        for key in dropped {
+            storage::remove_directory(&key);
         }
     }
 }
@@ -213,15 +218,10 @@ pub fn with_writable_storage<T>(
 
 /// State for a storage that was there before this transaction.
 fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageState> {
-    let pointer = PointerCatalog::open()
-        .map(|catalog| catalog.find(key, None))
-        .transpose()?
-        .flatten()
-        .ok_or_else(|| missing(rel))?;
-    let directory = TableDirectory::of(key);
+    let pointer = catalog::find_pointer(rel, key, None)?.ok_or_else(|| missing(rel))?;
     match pointer.metadata_location {
         Some(location) => {
-            let metadata = cache::metadata(&VfdFileIo::new(directory, false), &location)?;
+            let metadata = cache::metadata(&VfdFileIo::new(*key), &location)?;
             StorageState::new(rel, key, Some(&metadata))
         }
         None => {
@@ -243,7 +243,7 @@ fn missing(rel: Relation<'_>) -> PgError {
 /// subtransaction commits.
 pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
     let storage = StorageState::new(rel, &key, None)?;
-    storage.io.directory().create()?;
+    storage::create_directory(&key)?;
     with_transaction(|state| {
         state
             .levels
@@ -263,9 +263,8 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     if let Some(catalog) = PointerCatalog::open_for_update() {
         catalog.delete(&key)?;
     }
-    let directory = TableDirectory::of(&key);
     with_transaction(|state| {
-        if state.dropped.insert(key, directory).is_none() {
+        if state.dropped.insert(key) {
             state
                 .levels
                 .current(xact::current_subxact_id())

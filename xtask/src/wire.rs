@@ -1,21 +1,27 @@
-//! A client that does nothing: it speaks just enough of PostgreSQL's frontend/backend protocol
-//! (version 3.0, over the Unix socket) to send a query and throw the rows away, so that what is
-//! measured is the server.
+//! A client that does next to nothing: it speaks just enough of PostgreSQL's frontend/backend
+//! protocol (version 3.0, over the Unix socket) to send a query or COPY data and throw the rows
+//! away, so that what bench measures is the server, and so that the crash test knows exactly what
+//! was acknowledged to it.
 
 use crate::cluster::{Connection, SUPERUSER};
 use anyhow::{Context, Result, bail};
+use std::fmt;
 use std::io::{BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 const PROTOCOL: i32 = 3 << 16;
 /// A message longer than this is not PostgreSQL talking.
 const MESSAGE_MAX: usize = 1 << 30;
+/// How much of COPY's data goes into one message.
+const COPY_CHUNK: usize = 1 << 16;
 
 /// A session with a backend of its own.
 pub struct Session {
     stream: BufReader<UnixStream>,
     backend: i32,
     body: Vec<u8>,
+    notices: Vec<String>,
 }
 
 /// What came back for one query.
@@ -26,6 +32,30 @@ pub struct Answer {
     /// The first row's first column.
     pub first: Option<String>,
 }
+
+/// What the server said went wrong. Every other error of a session means that the connection, and
+/// with it the knowledge of what became of the last statement, is lost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerError {
+    pub severity: String,
+    pub state: String,
+    pub message: String,
+}
+
+impl ServerError {
+    /// The session ends with this error.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self.severity.as_str(), "FATAL" | "PANIC")
+    }
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (SQLSTATE {})", self.message, self.state)
+    }
+}
+
+impl std::error::Error for ServerError {}
 
 impl Session {
     pub fn open(connection: &Connection) -> Result<Self> {
@@ -38,9 +68,10 @@ impl Session {
             stream: BufReader::with_capacity(1 << 16, stream),
             backend: 0,
             body: Vec::new(),
+            notices: Vec::new(),
         };
         session.send(&startup(&connection.database))?;
-        session.until_ready()?;
+        session.until(b'Z')?;
         Ok(session)
     }
 
@@ -49,10 +80,37 @@ impl Session {
         self.backend
     }
 
+    /// Gives up on an answer after this time.
+    pub fn set_time_limit(&self, limit: Duration) -> Result<()> {
+        self.stream
+            .get_ref()
+            .set_read_timeout(Some(limit))
+            .context("cannot limit the wait for the server")
+    }
+
     /// Runs `sql` by the simple query protocol.
     pub fn query(&mut self, sql: &str) -> Result<Answer> {
         self.send(&simple_query(sql)?)?;
-        self.until_ready().with_context(|| format!("in: {sql}"))
+        self.until(b'Z').with_context(|| format!("in: {sql}"))
+    }
+
+    /// Runs `sql`, a COPY FROM STDIN, with `data`.
+    pub fn copy_in(&mut self, sql: &str, data: &[u8]) -> Result<Answer> {
+        self.send(&simple_query(sql)?)?;
+        self.until(b'G').with_context(|| format!("in: {sql}"))?;
+        for chunk in data.chunks(COPY_CHUNK) {
+            let mut message = vec![b'd'];
+            message.extend(length_of(chunk.len()));
+            message.extend(chunk);
+            self.send(&message)?;
+        }
+        self.send(b"c\0\0\0\x04")?;
+        self.until(b'Z').with_context(|| format!("in: {sql}"))
+    }
+
+    /// The messages of the notices that came since this was last asked.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
     }
 
     fn send(&mut self, message: &[u8]) -> Result<()> {
@@ -62,10 +120,11 @@ impl Session {
             .context("the server closed the connection")
     }
 
-    /// Reads up to ReadyForQuery. An ErrorResponse before it becomes the error.
-    fn until_ready(&mut self) -> Result<Answer> {
+    /// Reads up to a message of kind `last`, or ReadyForQuery if that comes first. An ErrorResponse
+    /// before it becomes the error.
+    fn until(&mut self, last: u8) -> Result<Answer> {
         let mut answer = Answer::default();
-        let mut failure = None;
+        let mut failure: Option<ServerError> = None;
         loop {
             let kind = self.receive()?;
             match kind {
@@ -86,16 +145,22 @@ impl Session {
                 b'R' if self.body.first_chunk::<4>() != Some(&[0; 4]) => {
                     bail!("the server wants a password on its Unix socket");
                 }
-                b'E' => failure = failure.or_else(|| Some(error_message(&self.body))),
-                b'Z' => break,
+                b'N' => self.notices.push(server_error(&self.body).message),
+                b'E' => {
+                    let error = server_error(&self.body);
+                    // No ReadyForQuery follows the end of a session, or its refusal.
+                    if error.is_fatal() {
+                        return Err(error.into());
+                    }
+                    failure = failure.or(Some(error));
+                }
                 _ => {}
             }
-            // Refused before the session began: no ReadyForQuery will follow.
-            if let (b'E', Some(message), 0) = (kind, &failure, self.backend) {
-                bail!("{message}");
+            if kind == b'Z' || (kind == last && failure.is_none()) {
+                break;
             }
         }
-        failure.map_or(Ok(answer), |message| bail!("{message}"))
+        failure.map_or(Ok(answer), |error| Err(error.into()))
     }
 
     fn receive(&mut self) -> Result<u8> {
@@ -160,8 +225,8 @@ fn first_column(body: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(body.get(6..6 + length)?).into_owned())
 }
 
-/// SQLSTATE and message of an ErrorResponse.
-fn error_message(body: &[u8]) -> String {
+/// The fields of an ErrorResponse or NoticeResponse.
+fn server_error(body: &[u8]) -> ServerError {
     let field = |wanted: u8| {
         body.split(|byte| *byte == 0)
             .filter_map(|field| field.split_first())
@@ -170,7 +235,12 @@ fn error_message(body: &[u8]) -> String {
                 String::from_utf8_lossy(text).into_owned()
             })
     };
-    format!("{} (SQLSTATE {})", field(b'M'), field(b'C'))
+    ServerError {
+        // `V` is never translated.
+        severity: field(b'V'),
+        state: field(b'C'),
+        message: field(b'M'),
+    }
 }
 
 #[cfg(test)]
@@ -191,7 +261,10 @@ mod tests {
         assert_eq!(first_column(b"\0\x01\0\0\0\x0242"), Some("42".to_owned()));
         assert_eq!(first_column(b"\0\x01\xff\xff\xff\xff"), None);
         assert_eq!(first_column(b"\0\x01\0\0\0\x09x"), None);
-        let body = b"SERROR\0C42P01\0Mno such table\0\0";
-        assert_eq!(error_message(body), "no such table (SQLSTATE 42P01)");
+        let body = b"SERROR\0VERROR\0C42P01\0Mno such table\0\0";
+        let error = server_error(body);
+        assert_eq!(error.to_string(), "no such table (SQLSTATE 42P01)");
+        assert!(!error.is_fatal());
+        assert!(server_error(b"VFATAL\0C57P01\0Mgone\0\0").is_fatal());
     }
 }

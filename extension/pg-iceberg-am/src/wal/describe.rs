@@ -1,0 +1,44 @@
+//! What records say, for people.
+
+use std::fmt::Write as _;
+
+use pg_lakebase_core::wal::RecordKind;
+
+use super::record::{Payload, REMOVE_FILES, Reader, WRITE_FILES};
+use crate::storage::TableDirectory;
+
+/// A line about a record: the table's directory, then the files.
+pub fn describe(kind: RecordKind, content: &[u8]) -> String {
+    text(kind, content).unwrap_or_else(|| "unreadable".to_owned())
+}
+
+fn text(kind: RecordKind, content: &[u8]) -> Option<String> {
+    let (key, reader) = Reader::new(content)?;
+    let mut text = TableDirectory::of(&key).to_string();
+    match kind {
+        WRITE_FILES => {
+            for write in reader.writes()? {
+                // Writing to a string does not fail.
+                let _ = match write.payload {
+                    Payload::Raw(bytes) => write!(
+                        text,
+                        "; {} offset {} bytes {}",
+                        write.name,
+                        write.offset,
+                        bytes.len()
+                    ),
+                    Payload::Edits { base, edits } => {
+                        write!(text, "; {} from {base} edits {}", write.name, edits.len())
+                    }
+                };
+            }
+        }
+        REMOVE_FILES => {
+            for name in reader.names()? {
+                let _ = write!(text, "; {name}");
+            }
+        }
+        _ => {}
+    }
+    Some(text)
+}

@@ -1,0 +1,305 @@
+//! A client: carries out its plan, transaction by transaction, and writes down in its ledger what
+//! was sent and what was answered.
+
+use super::ledger::Ledger;
+use super::load::Signals;
+use super::points::{self, Hits};
+use super::random::Random;
+use super::transaction::{self, Afterwards, Ending, Statement, Targets, Transaction, Work};
+use crate::cluster::Connection;
+use crate::wire::{ServerError, Session};
+use anyhow::{Context, Error, Result, bail};
+use std::time::Duration;
+
+/// Begins the application name of every client's session.
+pub const APPLICATION: &str = "crash-client";
+/// No answer for so long is a hang.
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+/// A client leaves no more prepared transactions than this.
+const PREPARED_MAX: usize = 3;
+/// Deadlocks, lock time-outs and serialisation failures: what concurrent clients have to expect.
+const EXPECTED: [&str; 3] = ["40P01", "55P03", "40001"];
+const NOT_SUPPORTED: &str = "0A000";
+
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    pub committed: u64,
+    pub rolled_back: u64,
+    pub prepared: u64,
+    pub prepare_refused: u64,
+    /// Ended by an error that was to be expected.
+    pub failed: u64,
+}
+
+pub struct Client {
+    pub number: usize,
+    pub ledger: Ledger,
+    pub counts: Counts,
+    seed: u64,
+}
+
+/// How an attempt ended.
+enum Outcome {
+    Done,
+    /// The server refused, with this SQLSTATE, and nothing was changed.
+    Refused(String),
+    /// The server is gone.
+    Lost,
+}
+
+/// A session with what judging its errors needs.
+struct Server<'a> {
+    session: Session,
+    signals: &'a Signals,
+    hits: &'a Hits,
+}
+
+impl Client {
+    pub fn new(number: usize, seed: u64) -> Self {
+        Self {
+            number,
+            ledger: Ledger::default(),
+            counts: Counts::default(),
+            seed,
+        }
+    }
+
+    /// Begins the names of this client's prepared transactions.
+    pub fn gid_prefix(&self) -> String {
+        format!("crash-{}-", self.number)
+    }
+
+    /// Works until told to stop, or until the server is gone, which is an error unless it is about
+    /// to be brought down.
+    pub fn work(
+        &mut self,
+        iteration: u64,
+        connection: &Connection,
+        targets: &Targets,
+        signals: &Signals,
+        hits: &Hits,
+    ) -> Result<()> {
+        let mut random = Random::for_part(self.seed, &[1, iteration, self.number as u64]);
+        let session = match self.open(connection) {
+            Ok(session) => session,
+            Err(_) if signals.is_breaking() => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let mut server = Server {
+            session,
+            signals,
+            hits,
+        };
+        while !signals.is_stopped() {
+            let outcome = if random.chance(15) {
+                self.resolve_one(&mut random, &mut server)
+            } else {
+                match transaction::next(&mut random, targets) {
+                    Work::Transaction(transaction) => self.transact(&transaction, &mut server),
+                    Work::Rewrite(table) => server.run(&format!("VACUUM FULL {table}")),
+                }
+            };
+            let outcome = outcome.with_context(|| format!("client {}", self.number))?;
+            if let Outcome::Lost = outcome {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, connection: &Connection) -> Result<Session> {
+        let mut session = Session::open(connection)?;
+        session.set_time_limit(TIME_LIMIT)?;
+        session.query(&format!(
+            "SET application_name = '{APPLICATION}-{}'; SET lock_timeout = '300ms'",
+            self.number
+        ))?;
+        Ok(session)
+    }
+
+    fn transact(&mut self, transaction: &Transaction, server: &mut Server) -> Result<Outcome> {
+        let sequence = self.ledger.begin();
+        let client = self.number;
+        let mut statements = vec![Statement::Sql("BEGIN".to_owned())];
+        for step in &transaction.steps {
+            statements.extend(step.statements());
+        }
+        statements.push(Statement::Sql(format!(
+            "INSERT INTO acks VALUES ({client}, {sequence})"
+        )));
+        for statement in &statements {
+            let outcome = match statement {
+                Statement::Sql(sql) => server.run(sql)?,
+                Statement::Copy { sql, data } => server.copy(sql, data)?,
+            };
+            match outcome {
+                Outcome::Done => {}
+                Outcome::Refused(_) => {
+                    self.counts.failed += 1;
+                    return server.run("ROLLBACK");
+                }
+                Outcome::Lost => return Ok(Outcome::Lost),
+            }
+        }
+        match transaction.ending {
+            Ending::Commit => self.commit(sequence, server),
+            Ending::Rollback => {
+                self.counts.rolled_back += 1;
+                server.run("ROLLBACK")
+            }
+            Ending::Prepare(afterwards) => self.prepare(sequence, transaction, afterwards, server),
+        }
+    }
+
+    fn commit(&mut self, sequence: i64, server: &mut Server) -> Result<Outcome> {
+        self.ledger.committing(sequence);
+        let outcome = server.run("COMMIT")?;
+        match &outcome {
+            Outcome::Done => {
+                self.ledger.committed(sequence);
+                self.counts.committed += 1;
+            }
+            Outcome::Refused(_) => {
+                self.ledger.not_committed(sequence);
+                self.counts.failed += 1;
+            }
+            Outcome::Lost => {}
+        }
+        Ok(outcome)
+    }
+
+    fn prepare(
+        &mut self,
+        sequence: i64,
+        transaction: &Transaction,
+        afterwards: Afterwards,
+        server: &mut Server,
+    ) -> Result<Outcome> {
+        let gid = format!("{}{sequence}", self.gid_prefix());
+        self.ledger
+            .preparing(&gid, sequence, transaction.is_exclusive());
+        match server.run(&format!("PREPARE TRANSACTION '{gid}'"))? {
+            Outcome::Lost => return Ok(Outcome::Lost),
+            Outcome::Refused(state) => {
+                self.ledger.not_prepared(&gid);
+                if state == NOT_SUPPORTED {
+                    self.counts.prepare_refused += 1;
+                } else {
+                    self.counts.failed += 1;
+                }
+                // The refusal has ended the transaction; this makes sure of it.
+                return server.run("ROLLBACK");
+            }
+            Outcome::Done => {}
+        }
+        self.ledger.is_prepared(&gid);
+        self.counts.prepared += 1;
+        let crowded = self.ledger.pending().count() > PREPARED_MAX;
+        match afterwards {
+            Afterwards::Leave if !crowded => Ok(Outcome::Done),
+            Afterwards::Rollback => self.resolve(&gid, false, server),
+            Afterwards::Commit | Afterwards::Leave => self.resolve(&gid, true, server),
+        }
+    }
+
+    /// Commits or rolls back one of the transactions left prepared.
+    fn resolve_one(&mut self, random: &mut Random, server: &mut Server) -> Result<Outcome> {
+        let gids: Vec<String> = self
+            .ledger
+            .pending()
+            .map(|(gid, _)| gid.to_owned())
+            .collect();
+        let commit = random.chance(60);
+        match random.pick(&gids) {
+            Some(gid) => self.resolve(gid, commit, server),
+            None => Ok(Outcome::Done),
+        }
+    }
+
+    fn resolve(&mut self, gid: &str, commit: bool, server: &mut Server) -> Result<Outcome> {
+        let verb = if commit { "COMMIT" } else { "ROLLBACK" };
+        self.ledger.resolving(gid, commit);
+        let outcome = server.run(&format!("{verb} PREPARED '{gid}'"))?;
+        match &outcome {
+            Outcome::Done => {
+                self.ledger.resolved(gid, commit);
+                if commit {
+                    self.counts.committed += 1;
+                } else {
+                    self.counts.rolled_back += 1;
+                }
+            }
+            Outcome::Refused(_) => {
+                self.ledger.is_prepared(gid);
+                self.counts.failed += 1;
+            }
+            Outcome::Lost => {}
+        }
+        Ok(outcome)
+    }
+}
+
+impl Server<'_> {
+    fn run(&mut self, sql: &str) -> Result<Outcome> {
+        let result = self.session.query(sql).map(drop);
+        self.judge(sql, result)
+    }
+
+    fn copy(&mut self, sql: &str, data: &str) -> Result<Outcome> {
+        let result = self.session.copy_in(sql, data.as_bytes()).map(drop);
+        self.judge(sql, result)
+    }
+
+    /// An error that was not to be expected is the run's failure.
+    fn judge(&mut self, sql: &str, result: Result<()>) -> Result<Outcome> {
+        for notice in self.session.take_notices() {
+            self.hits.count_message(&notice);
+        }
+        let Err(error) = result else {
+            return Ok(Outcome::Done);
+        };
+        let Some(answer) = error.downcast_ref::<ServerError>() else {
+            return self.lost(error);
+        };
+        if answer.is_fatal() {
+            return self.lost(error);
+        }
+        let state = answer.state.as_str();
+        let refused = Ok(Outcome::Refused(state.to_owned()));
+        if points::is_injected(&answer.message) {
+            self.hits.count_message(&answer.message);
+            return refused;
+        }
+        let disk_full = ["53", "58"].iter().any(|class| state.starts_with(class));
+        let prepare_refused = state == NOT_SUPPORTED && sql.starts_with("PREPARE TRANSACTION");
+        if EXPECTED.contains(&state)
+            || prepare_refused
+            || (disk_full && self.signals.is_disk_full())
+        {
+            return refused;
+        }
+        Err(error)
+    }
+
+    fn lost(&self, error: Error) -> Result<Outcome> {
+        if error.chain().any(is_time_out) {
+            bail!(error.context(format!(
+                "no answer within {} s: the server hangs",
+                TIME_LIMIT.as_secs()
+            )));
+        }
+        if self.signals.is_breaking() {
+            return Ok(Outcome::Lost);
+        }
+        Err(error.context("the server went down, and nobody had brought it down"))
+    }
+}
+
+fn is_time_out(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        matches!(
+            error.kind(),
+            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+        )
+    })
+}

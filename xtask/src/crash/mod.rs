@@ -1,0 +1,38 @@
+//! `cargo xtask crash`: the server is killed again and again under load, and what is left is checked.
+//!
+//! Every change is made to an Iceberg table and, in the same transaction, to a heap table beside it:
+//! the heap is what crash recovery is known to bring back, so the two have to be equal after every
+//! restart, on a standby that follows all along, and after recovery to a point in time. What was
+//! acknowledged to a client has to be there, and what it rolled back must not be.
+//!
+//! What is planned comes from the seed alone ([`random`], [`plan`], [`transaction`]); when exactly the
+//! server dies is up to the machine, so a replay makes the same plan, not the same interleaving.
+
+mod random;
+
+mod plan;
+mod points;
+mod transaction;
+
+mod client;
+mod ledger;
+mod load;
+
+mod fault;
+mod primary;
+mod processes;
+mod server_log;
+mod small_disk;
+
+mod engines;
+mod orphans;
+mod restore;
+mod standby;
+mod tables;
+
+mod command;
+mod harness;
+mod prepared;
+mod summary;
+
+pub use command::{Args, run};

@@ -1,0 +1,237 @@
+//! The server that is killed: its cluster, its settings, and how it comes back.
+
+use super::points::POINTS;
+use super::processes;
+use super::server_log::ServerLog;
+use super::small_disk;
+use crate::cache::{Cache, remove_tree};
+use crate::cluster::{Cluster, Connection, Settings};
+use crate::extension;
+use crate::installation::Installation;
+use crate::psql;
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+const RESTART_LIMIT: Duration = Duration::from_secs(120);
+const KILL_LIMIT: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(50);
+
+pub struct Primary {
+    pub cluster: Cluster,
+    pub connection: Connection,
+    pub log: ServerLog,
+    installation: Installation,
+    library: String,
+    settings: Settings,
+    /// Whether points may be attached, and whether they are.
+    has_points: bool,
+    attached: bool,
+}
+
+impl Primary {
+    /// A new cluster in `dir`, whatever was there before.
+    pub fn create(dir: &Path, installation: &Installation, library: &str) -> Result<Self> {
+        clear(dir)?;
+        let mut cluster = Cluster::at(dir)?;
+        cluster.account().make_private_dir(dir)?;
+        let archive = archive(dir);
+        cluster.account().make_private_dir(&archive)?;
+        let settings = Settings {
+            extra: settings(&archive),
+            ..Settings::default()
+        };
+        let connection = cluster.start(installation, library, &settings)?;
+        let mut primary = Self {
+            log: ServerLog::watch(&cluster.log()),
+            cluster,
+            connection,
+            installation: installation.clone(),
+            library: library.to_owned(),
+            settings,
+            has_points: false,
+            attached: false,
+        };
+        primary.has_points = primary
+            .execute("CREATE EXTENSION IF NOT EXISTS injection_points")
+            .is_ok();
+        Ok(primary)
+    }
+
+    pub fn execute(&self, sql: &str) -> Result<()> {
+        psql::execute(
+            &self.connection,
+            &format!("SET client_min_messages = warning; {sql}"),
+        )
+    }
+
+    /// A statement that cannot run in a transaction block, not even in psql's for several.
+    pub fn execute_alone(&self, sql: &str) -> Result<()> {
+        psql::execute(&self.connection, sql)
+    }
+
+    pub fn query(&self, sql: &str) -> Result<String> {
+        psql::query(&self.connection, sql)
+    }
+
+    pub fn archive(&self) -> PathBuf {
+        archive(self.cluster.dir())
+    }
+
+    pub fn has_points(&self) -> bool {
+        self.has_points
+    }
+
+    /// Makes every point tell that it was passed. Shared memory forgets it in a crash.
+    pub fn attach_points(&mut self) -> Result<()> {
+        if self.has_points && !self.attached {
+            let calls: Vec<String> = POINTS
+                .iter()
+                .map(|point| format!("injection_points_attach('{point}', 'notice')"))
+                .collect();
+            self.execute(&format!("SELECT {}", calls.join(", ")))?;
+            self.attached = true;
+        }
+        Ok(())
+    }
+
+    /// Gives one point another action.
+    pub fn set_action(&self, point: &str, action: &str) -> Result<()> {
+        self.execute(&format!("SELECT injection_points_detach('{point}')"))?;
+        self.execute(&format!(
+            "SELECT injection_points_attach('{point}', '{action}')"
+        ))
+    }
+
+    pub fn postmaster(&self) -> Result<i32> {
+        self.cluster.pid().context("the server does not run")
+    }
+
+    /// Kills the postmaster and, before anything could start anew, whatever it leaves behind.
+    pub fn kill(&self) -> Result<()> {
+        processes::send(self.postmaster()?, rustix::process::Signal::KILL)?;
+        processes::kill_all(&self.cluster.data(), KILL_LIMIT)
+    }
+
+    /// Immediate shutdown, as `pg_ctl stop --mode=immediate` does it.
+    pub fn stop_immediately(&self) -> Result<()> {
+        processes::send(self.postmaster()?, rustix::process::Signal::QUIT)?;
+        processes::wait_gone(&self.cluster.data(), KILL_LIMIT)
+    }
+
+    /// Starts the server that was killed.
+    pub fn start(&mut self) -> Result<()> {
+        self.attached = false;
+        self.connection = self
+            .cluster
+            .start(&self.installation, &self.library, &self.settings)?;
+        Ok(())
+    }
+
+    /// Waits until the postmaster that lost a backend accepts connections again.
+    pub fn wait_restarted(&mut self) -> Result<()> {
+        self.attached = false;
+        let started = Instant::now();
+        loop {
+            match self.query("SELECT 1") {
+                Ok(_) => return Ok(()),
+                Err(error) if started.elapsed() > RESTART_LIMIT => {
+                    return Err(error.context("the server does not restart after a crash"));
+                }
+                Err(_) if self.cluster.pid().is_none() => {
+                    bail!("the postmaster is gone after the crash of a backend");
+                }
+                Err(_) => std::thread::sleep(POLL),
+            }
+        }
+    }
+}
+
+/// Ends whatever runs in the cluster in `dir` and removes it, mounts included.
+pub fn clear(dir: &Path) -> Result<()> {
+    let cluster = Cluster::at(dir)?;
+    processes::kill_all(&cluster.data(), KILL_LIMIT)?;
+    small_disk::unmount_left(&small_disk_path(cluster.dir()))?;
+    remove_tree(dir)
+}
+
+/// The three clusters of this test, of which the first is the primary's.
+pub fn directories(cache: &Cache) -> [PathBuf; 3] {
+    ["crash", "crash-standby", "crash-restore"].map(|name| cache.cluster(name))
+}
+
+/// Removes all three clusters.
+pub fn clear_all(cache: &Cache) -> Result<()> {
+    directories(cache).iter().try_for_each(|dir| clear(dir))
+}
+
+/// Ends whatever runs in the three clusters.
+pub fn stop_all(cache: &Cache) -> Result<()> {
+    for dir in directories(cache) {
+        processes::kill_all(&Cluster::at(&dir)?.data(), KILL_LIMIT)?;
+    }
+    Ok(())
+}
+
+pub fn small_disk_path(dir: &Path) -> PathBuf {
+    dir.join("small")
+}
+
+fn archive(dir: &Path) -> PathBuf {
+    dir.join("archive")
+}
+
+fn settings(archive: &Path) -> Vec<(String, String)> {
+    let archive = archive.display();
+    // A segment may be archived twice when the server was killed in between.
+    let archive_command =
+        format!("cp \"%p\" \"{archive}/%f.part\" && mv \"{archive}/%f.part\" \"{archive}/%f\"");
+    let mut lines = common_settings();
+    lines.extend(
+        [
+            ("wal_level", "replica"),
+            ("fsync", "on"),
+            ("restart_after_crash", "on"),
+            ("autovacuum", "on"),
+            ("autovacuum_naptime", "5s"),
+            ("checkpoint_timeout", "30s"),
+            ("archive_mode", "on"),
+            ("archive_command", archive_command.as_str()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    lines
+}
+
+/// What a standby needs to have as its primary has it.
+pub fn common_settings() -> Vec<(String, String)> {
+    [
+        ("max_prepared_transactions", "20"),
+        ("max_wal_senders", "5"),
+        ("hot_standby", "on"),
+        // Nothing here takes so long: it hangs.
+        ("statement_timeout", "300s"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .into()
+}
+
+/// The library is loaded, but nothing is created in a database that is not to be written.
+pub fn follower_settings(further: &[(&str, &str)]) -> Settings {
+    let mut extra = common_settings();
+    extra.push((
+        "shared_preload_libraries".to_owned(),
+        extension::NAME.to_owned(),
+    ));
+    extra.push(("archive_mode".to_owned(), "off".to_owned()));
+    extra.extend(
+        further
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned())),
+    );
+    Settings {
+        port: None,
+        plain: true,
+        extra,
+    }
+}
