@@ -11,6 +11,8 @@ CREATE TABLE lakebase.iceberg_pointer (
     row_count         int8 NOT NULL,
     file_count        int8 NOT NULL,
     total_bytes       int8 NOT NULL,
+    -- What older snapshots see: n (nothing), f (the same) or r (an error).
+    origin            "char" NOT NULL,
     PRIMARY KEY (relfilenumber, tablespace, backend)
 ) USING heap WITH (fillfactor = 50);
 

@@ -13,6 +13,7 @@ use pg_lakebase_core::table_am::{
 };
 use pgrx::pg_sys;
 
+use crate::catalog::Origin;
 use crate::scan::{RowAddress, TableScan};
 use crate::{ddl, maintenance, modify, scan};
 
@@ -105,6 +106,15 @@ impl ScanMethods for IcebergAm {
 
 impl IndexFetchMethods for IcebergAm {}
 
+/// What a new storage into which rows are inserted so is to older snapshots.
+fn origin(options: InsertOptions) -> Origin {
+    if options.frozen() {
+        Origin::Frozen
+    } else {
+        Origin::New
+    }
+}
+
 impl ModifyMethods for IcebergAm {
     fn unsupported(operation: Operation, rel: Relation<'_>) -> PgError {
         modify::unsupported(operation, &rel.name())
@@ -114,18 +124,18 @@ impl ModifyMethods for IcebergAm {
         rel: Relation<'_>,
         slot: &mut Slot<'_>,
         cid: pg_sys::CommandId,
-        _options: InsertOptions,
+        options: InsertOptions,
     ) -> PgResult<()> {
-        modify::insert(rel, std::iter::once(slot), cid)
+        modify::insert(rel, std::iter::once(slot), cid, origin(options))
     }
 
     fn multi_insert(
         rel: Relation<'_>,
         slots: &mut SlotBatch<'_>,
         cid: pg_sys::CommandId,
-        _options: InsertOptions,
+        options: InsertOptions,
     ) -> PgResult<()> {
-        modify::insert(rel, slots.iter_mut(), cid)
+        modify::insert(rel, slots.iter_mut(), cid, origin(options))
     }
 
     fn tuple_fetch_row_version(

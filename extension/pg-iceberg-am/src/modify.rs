@@ -9,20 +9,23 @@ use pg_lakebase_core::slot::Slot;
 use pg_lakebase_core::table_am::Operation;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
+use crate::catalog::Origin;
 use crate::scan::RowAddress;
 use crate::storage::StorageKey;
 use crate::transaction;
 
-/// Appends the rows in `slots` and gives each slot its TID.
+/// Appends the rows in `slots` and gives each slot its TID. If the storage was made by this
+/// transaction, `origin` says what it is to older snapshots.
 pub fn insert<'s, S>(
     rel: Relation<'_>,
     slots: impl Iterator<Item = S>,
     cid: pg_sys::CommandId,
+    origin: Origin,
 ) -> PgResult<()>
 where
     S: BorrowMut<Slot<'s>>,
 {
-    let inserted = append(rel, StorageKey::of(rel), slots, cid)?;
+    let inserted = append(rel, StorageKey::of(rel), slots, cid, origin)?;
     pgstat::count_inserts(rel, inserted);
     Ok(())
 }
@@ -34,11 +37,15 @@ pub fn append<'s, S>(
     key: StorageKey,
     slots: impl Iterator<Item = S>,
     cid: pg_sys::CommandId,
+    origin: Origin,
 ) -> PgResult<i64>
 where
     S: BorrowMut<Slot<'s>>,
 {
     transaction::with_writable_storage(rel, key, |storage, marks| {
+        if storage.created {
+            storage.origin = origin;
+        }
         let mut appended = 0;
         for mut slot in slots {
             let slot = slot.borrow_mut();

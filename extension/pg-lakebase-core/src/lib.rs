@@ -28,6 +28,7 @@ pub mod memory;
 pub mod pgstat;
 pub mod relation;
 pub mod resource_owner;
+pub mod serializable;
 pub mod shmem;
 pub mod slot;
 pub mod snapshot;

@@ -16,7 +16,7 @@ use super::summary::summarize;
 use super::update::TableUpdate;
 use super::validate::check_no_new_deletes;
 use crate::error::{Error, Result};
-use crate::io::FileIo;
+use crate::io::{FileIo, unique_name};
 use crate::manifest::{
     ManifestFile, ManifestListHeader, ManifestStatus, manifest_entries, snapshot_manifests,
     write_manifest_list,
@@ -191,10 +191,10 @@ fn write_snapshot(
         .ok_or_else(|| Error::invalid_argument("publish", "sequence numbers are used up"))?;
     let snapshot_id = prepared.snapshot_id;
     let parent_snapshot_id = parent.map(|parent| parent.snapshot_id);
+    let unique = unique_name();
     let list = format!(
-        "{}/metadata/snap-{snapshot_id}-1-{}.avro",
-        base.location,
-        Uuid::new_v4()
+        "{}/metadata/snap-{snapshot_id}-{unique}.avro",
+        base.location
     );
     let header = ManifestListHeader {
         snapshot_id,

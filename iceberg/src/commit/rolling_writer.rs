@@ -1,14 +1,14 @@
 //! Manifests of a limited size, one after the other.
 
 use crate::error::Result;
-use crate::io::FileIo;
+use crate::io::{FileIo, unique_name};
 use crate::manifest::{ManifestContent, ManifestFile, ManifestWriter};
 use crate::spec::{PartitionSpec, Schema};
 
 /// The size that manifests should have, in bytes, unless a property says otherwise.
 pub const DEFAULT_MANIFEST_TARGET_BYTES: i64 = 8 << 20;
 
-/// Names new manifests `<location>/metadata/<uuid>-m<number>.avro`.
+/// Names new manifests `<location>/metadata/<unique>-m<number>.avro`.
 pub struct ManifestNames {
     prefix: String,
     next: u32,
@@ -18,7 +18,7 @@ impl ManifestNames {
     pub fn new(location: &str) -> Self {
         let location = location.trim_end_matches('/');
         Self {
-            prefix: format!("{location}/metadata/{}", uuid::Uuid::new_v4()),
+            prefix: format!("{location}/metadata/{}", unique_name()),
             next: 0,
         }
     }

@@ -69,6 +69,11 @@ pub trait OutputFile {
     /// Appends all of `bytes`.
     fn write_all(&mut self, bytes: &[u8]) -> Result<()>;
 
+    /// Appends all of `bytes`, which the file may keep.
+    fn write_owned(&mut self, bytes: Vec<u8>) -> Result<()> {
+        self.write_all(&bytes)
+    }
+
     /// Makes the file durable and returns its length in bytes.
     fn finish(self: Box<Self>) -> Result<u64>;
 }

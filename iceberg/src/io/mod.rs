@@ -6,6 +6,8 @@
 
 mod file_io;
 mod local;
+mod names;
 
 pub use file_io::{FileIo, InputFile, OutputFile};
 pub use local::LocalFileIo;
+pub(crate) use names::unique_name;

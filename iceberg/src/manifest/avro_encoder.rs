@@ -190,7 +190,7 @@ impl AvroRecords {
             encoder.fixed(&marker);
         }
         let mut file = io.create(path)?;
-        file.write_all(&bytes)?;
+        file.write_owned(bytes)?;
         file.finish()
     }
 }

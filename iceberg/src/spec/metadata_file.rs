@@ -5,11 +5,10 @@ use std::io::{Read as _, Write as _};
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use uuid::Uuid;
 
 use super::table_metadata::TableMetadata;
 use crate::error::{Error, Result};
-use crate::io::FileIo;
+use crate::io::{FileIo, unique_name};
 
 /// The longest metadata that is read, in bytes, uncompressed.
 pub const MAX_METADATA_BYTES: u64 = 512 << 20;
@@ -52,7 +51,7 @@ impl TableMetadata {
             bytes = compressed.map_err(|e| Error::io("compress", path, e))?;
         }
         let mut file = io.create(path)?;
-        file.write_all(&bytes)?;
+        file.write_owned(bytes)?;
         file.finish()?;
         Ok(())
     }
@@ -74,11 +73,8 @@ impl TableMetadata {
         } else {
             "metadata.json"
         };
-        format!(
-            "{}/metadata/{version:05}-{}.{suffix}",
-            self.location,
-            Uuid::new_v4()
-        )
+        let unique = unique_name();
+        format!("{}/metadata/{version:05}-{unique}.{suffix}", self.location)
     }
 }
 

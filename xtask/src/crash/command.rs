@@ -31,6 +31,9 @@ pub struct Args {
     /// Without a small disk that runs full
     #[arg(long, hide = true)]
     no_small_disk: bool,
+    /// With the extension as it is installed, whatever the sources are now
+    #[arg(long, hide = true)]
+    no_build: bool,
     /// Without DuckDB and PyIceberg
     #[arg(long, hide = true)]
     no_engines: bool,
@@ -70,7 +73,11 @@ pub fn run(args: &Args) -> Result<()> {
     let cache = Cache::open()?;
     let _lock = cache.lock("crash")?;
     let installation = setup::ensure(&cache, Flavour::Assert)?;
-    let library = extension::ensure(&cache, &installation)?;
+    let library = if args.no_build {
+        extension::library_mark(&installation).context("the extension is not installed")?
+    } else {
+        extension::ensure(&cache, &installation)?
+    };
     let seed = args.seed.unwrap_or_else(seed_from_clock);
     note(format!("seed {seed}"));
     let ready = Harness::set_up(&cache, &installation, &library, seed, args.parts());

@@ -42,10 +42,11 @@ pub struct Hits {
 impl Hits {
     /// Counts what a notice or an error of an injection point tells; other messages count nothing.
     pub fn count_message(&self, message: &str) {
-        if let Some(point) = message.strip_prefix(NOTICE) {
-            count(&self.passed, point);
-        } else if let Some(point) = message.strip_prefix(ERROR) {
-            self.count_struck(point);
+        // An error may come wrapped in what it made impossible.
+        if let Some((_, point)) = message.split_once(ERROR) {
+            self.count_struck(name_before(point));
+        } else if let Some(point) = message.strip_prefix(NOTICE) {
+            count(&self.passed, name_before(point));
         }
     }
 
@@ -84,11 +85,17 @@ impl Hits {
     }
 }
 
+/// The name at the beginning of `text`.
+fn name_before(text: &str) -> &str {
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "-_".contains(c)));
+    text.get(..end.unwrap_or(text.len())).unwrap_or(text)
+}
+
 fn count(counters: &[AtomicU64], point: &str) {
     if let Some((_, counter)) = POINTS
         .iter()
         .zip(counters)
-        .find(|(name, _)| **name == point.trim())
+        .find(|(name, _)| **name == point)
     {
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -104,11 +111,13 @@ mod tests {
         hits.count_message("notice triggered for injection point iceberg-synced");
         hits.count_message("error triggered for injection point iceberg-synced");
         hits.count_message("error triggered for injection point of-somebody-else");
+        hits.count_message("cannot: error triggered for injection point iceberg-committed: why");
         hits.count_message("table \"t\" does not exist, skipping");
         let synced = hits.all().find(|(name, _, _)| *name == "iceberg-synced");
         assert_eq!(synced, Some(("iceberg-synced", 2, 1)));
         assert_eq!(hits.struck("iceberg-synced"), 1);
-        assert_eq!(hits.never_hit().len(), POINTS.len() - 1);
+        assert_eq!(hits.struck("iceberg-committed"), 1);
+        assert_eq!(hits.never_hit().len(), POINTS.len() - 2);
     }
 
     #[test]

@@ -4,12 +4,13 @@
 pub mod cache;
 mod pointer;
 
-pub use pointer::{LockedPointer, Pointer, PointerCatalog};
+pub use pointer::{LockedPointer, Origin, Pointer, PointerCatalog};
 
-use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
+use pg_lakebase_core::serializable;
 use pg_lakebase_core::snapshot::Snapshot;
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::bindings;
 use crate::storage::{StorageKey, TableDirectory};
@@ -24,8 +25,40 @@ pub fn find_pointer(
     let Some(catalog) = PointerCatalog::open() else {
         return Ok(None);
     };
-    let pointer = catalog.find(key, snapshot)?;
+    let pointer = match snapshot {
+        Some(snapshot) if serializable::is_serializable() => {
+            serializable::note_read(rel, snapshot);
+            catalog.find_among_versions(key, snapshot, |writer| {
+                serializable::note_unseen_write(rel, writer, snapshot);
+            })?
+        }
+        _ => catalog.find(key, snapshot)?,
+    };
+    let pointer = match (pointer, snapshot) {
+        (None, Some(_)) => newer_than_snapshot(rel, &catalog, key)?,
+        (pointer, _) => pointer,
+    };
     Ok(pointer.map(|pointer| unless_emptied(rel.persistence(), key, pointer)))
+}
+
+/// What a snapshot sees of a storage whose row it does not see: the storage was made later.
+fn newer_than_snapshot(
+    rel: Relation<'_>,
+    catalog: &PointerCatalog,
+    key: &StorageKey,
+) -> PgResult<Option<Pointer>> {
+    match catalog.find(key, None)? {
+        Some(pointer) if pointer.origin == Origin::Frozen => catalog.find_first(key),
+        Some(pointer) if pointer.origin == Origin::Rewritten => Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,
+            format!(
+                "could not read Iceberg table \"{}\" as it was: it has been rewritten since",
+                rel.name()
+            ),
+        )
+        .with_hint("The transaction might succeed if retried.")),
+        _ => Ok(None),
+    }
 }
 
 /// What a pointer row says, unless recovery has emptied the table: the files of unlogged tables go then
@@ -35,7 +68,10 @@ pub fn unless_emptied(persistence: Persistence, key: &StorageKey, pointer: Point
         Some(name)
             if persistence == Persistence::Unlogged && !TableDirectory::of(key).has_file(name) =>
         {
-            Pointer::default()
+            Pointer {
+                origin: pointer.origin,
+                ..Pointer::default()
+            }
         }
         _ => pointer,
     }

@@ -6,9 +6,11 @@
 //! PostgreSQL's catalogs (`CatalogTupleInsert` and its siblings).
 
 use std::ffi::CStr;
+use std::ops::ControlFlow;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::snapshot::Snapshot;
+use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
+use pg_lakebase_core::{serializable, xact};
 use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
 
 use crate::storage::StorageKey;
@@ -17,7 +19,7 @@ const SCHEMA: &CStr = c"lakebase";
 const TABLE: &CStr = c"iceberg_pointer";
 
 /// Columns of `lakebase.iceberg_pointer`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 8;
+const NATTS: usize = 9;
 
 /// What a pointer row says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,6 +35,42 @@ pub struct Pointer {
     pub file_count: i64,
     /// Bytes of the current snapshot's data files.
     pub total_bytes: i64,
+    /// What the storage is to snapshots from before it was made.
+    pub origin: Origin,
+}
+
+/// What a storage is to snapshots that were taken before the transaction that made it committed.
+///
+/// Heap tuples carry this themselves; Iceberg files carry no transaction ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing: to them the table is empty, as it is after TRUNCATE.
+    #[default]
+    New,
+    /// What it is to everybody: its rows were inserted frozen (REFRESH MATERIALIZED VIEW, COPY FREEZE).
+    Frozen,
+    /// The same table, rewritten without what only they could see (VACUUM FULL, SET TABLESPACE): they
+    /// cannot read it.
+    Rewritten,
+}
+
+impl Origin {
+    /// The letter in the pointer row.
+    fn letter(self) -> i8 {
+        match self {
+            Self::New => b'n' as i8,
+            Self::Frozen => b'f' as i8,
+            Self::Rewritten => b'r' as i8,
+        }
+    }
+
+    fn from_letter(letter: i8) -> Self {
+        match letter as u8 {
+            b'f' => Self::Frozen,
+            b'r' => Self::Rewritten,
+            _ => Self::New,
+        }
+    }
 }
 
 /// A pointer row that this transaction has locked and will replace.
@@ -90,6 +128,55 @@ impl PointerCatalog {
     /// transaction's own.
     pub fn find(&self, key: &StorageKey, snapshot: Option<Snapshot>) -> PgResult<Option<Pointer>> {
         self.scan(key, snapshot, read)
+    }
+
+    /// As [`Self::find`], for a serializable transaction: `unseen` is told of every transaction that
+    /// has replaced the row and that the snapshot does not see.
+    ///
+    /// All versions of the row are looked at, and the reading of the pointer table itself is not noted
+    /// for serializability, which would make tables conflict whose rows lie on one page.
+    pub fn find_among_versions(
+        &self,
+        key: &StorageKey,
+        snapshot: Snapshot,
+        mut unseen: impl FnMut(pg_sys::TransactionId),
+    ) -> PgResult<Option<Pointer>> {
+        let mut found = None;
+        // SAFETY: a static snapshot.
+        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
+        self.each(key, Some(all), |rel, tuple, buffer| {
+            if is_visible(tuple, buffer, snapshot) {
+                found = Some(read(rel, tuple)?);
+            } else {
+                // SAFETY: the tuple is pinned; nobody changes what is read.
+                unseen(unsafe { (*(*tuple).t_data).t_choice.t_heap.t_xmin });
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
+    /// The row of `key` as it was first inserted, as far as its versions have not been vacuumed.
+    pub fn find_first(&self, key: &StorageKey) -> PgResult<Option<Pointer>> {
+        let mut first: Option<(pg_sys::TransactionId, Pointer)> = None;
+        // SAFETY: a static snapshot.
+        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
+        self.each(key, Some(all), |rel, tuple, _| {
+            // SAFETY: the scan's slot keeps the tuple; transaction ids are compared and looked up.
+            let earlier = unsafe {
+                let writer = (*(*tuple).t_data).t_choice.t_heap.t_xmin;
+                (pg_sys::TransactionIdDidCommit(writer)
+                    && first
+                        .as_ref()
+                        .is_none_or(|(known, _)| pg_sys::TransactionIdPrecedes(writer, *known)))
+                .then_some(writer)
+            };
+            if let Some(writer) = earlier {
+                first = Some((writer, read(rel, tuple)?));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(first.map(|(_, pointer)| pointer))
     }
 
     /// Adds the row of a storage made by this transaction.
@@ -183,12 +270,50 @@ impl PointerCatalog {
         Ok(())
     }
 
+    /// Calls `on_row` with the first row of `key` that `snapshot` sees.
     fn scan<T>(
         &self,
         key: &StorageKey,
         snapshot: Option<Snapshot>,
         on_row: impl FnOnce(pg_sys::Relation, pg_sys::HeapTuple) -> PgResult<T>,
     ) -> PgResult<Option<T>> {
+        let (mut on_row, mut result) = (Some(on_row), None);
+        let mut on_first = |rel, tuple| {
+            if let Some(on_row) = on_row.take() {
+                result = Some(on_row(rel, tuple)?);
+            }
+            Ok(ControlFlow::Break(()))
+        };
+        if snapshot.is_none() && serializable::is_serializable() && !xact::in_parallel_mode() {
+            // What is read here is no reading of the table by the transaction, and must not count as such.
+            let latest = RegisteredSnapshot::latest();
+            // SAFETY: a static snapshot.
+            let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
+            self.each(key, Some(all), |rel, tuple, buffer| {
+                if is_visible(tuple, buffer, latest.snapshot()) {
+                    on_first(rel, tuple)
+                } else {
+                    Ok(ControlFlow::Continue(()))
+                }
+            })?;
+        } else {
+            self.each(key, snapshot, |rel, tuple, _| on_first(rel, tuple))?;
+        }
+        Ok(result)
+    }
+
+    /// Calls `on_row` with the rows of `key` that `snapshot` sees, each with the pinned buffer that it
+    /// lies in.
+    fn each(
+        &self,
+        key: &StorageKey,
+        snapshot: Option<Snapshot>,
+        mut on_row: impl FnMut(
+            pg_sys::Relation,
+            pg_sys::HeapTuple,
+            pg_sys::Buffer,
+        ) -> PgResult<ControlFlow<()>>,
+    ) -> PgResult<()> {
         // SAFETY: the keys match the columns' types (oid, oid, int4) and their equality functions;
         // the scan ends before the relation is closed. A null snapshot asks for a fresh catalog
         // snapshot (`GetCatalogSnapshot`), which any transaction may take, also in parallel mode.
@@ -215,12 +340,23 @@ impl PointerCatalog {
                 3,
                 keys.as_mut_ptr(),
             );
-            let tuple = pg_sys::systable_getnext(scan);
-            let result = if tuple.is_null() {
-                Ok(None)
-            } else {
-                on_row(self.rel, tuple).map(Some)
-            };
+            let mut result = Ok(());
+            loop {
+                let tuple = pg_sys::systable_getnext(scan);
+                if tuple.is_null() {
+                    break;
+                }
+                // The slot of a scan of a heap table.
+                let slot = (*scan).slot.cast::<pg_sys::BufferHeapTupleTableSlot>();
+                match on_row(self.rel, tuple, (*slot).buffer) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => break,
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
+                }
+            }
             pg_sys::systable_endscan(scan);
             result
         }
@@ -244,6 +380,7 @@ impl PointerCatalog {
             pointer.row_count.into_datum(),
             pointer.file_count.into_datum(),
             pointer.total_bytes.into_datum(),
+            pointer.origin.letter().into_datum(),
         ];
         let nulls = columns.map(|column| column.is_none());
         let values = columns.map(|column| column.unwrap_or(pg_sys::Datum::null()));
@@ -277,6 +414,18 @@ impl Drop for PointerCatalog {
     }
 }
 
+/// Whether `snapshot` sees a tuple of the pointer table.
+fn is_visible(tuple: pg_sys::HeapTuple, buffer: pg_sys::Buffer, snapshot: Snapshot<'_>) -> bool {
+    // SAFETY: the scan's slot pins the tuple. Its visibility is looked at, and its hint bits may be set,
+    // under the lock of its page.
+    unsafe {
+        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+        let visible = pg_sys::HeapTupleSatisfiesVisibility(tuple, snapshot.as_ptr(), buffer);
+        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+        visible
+    }
+}
+
 /// Takes a pointer out of a row of the pointer table.
 fn read(rel: pg_sys::Relation, tuple: pg_sys::HeapTuple) -> PgResult<Pointer> {
     let mut values = [pg_sys::Datum::null(); NATTS];
@@ -296,6 +445,7 @@ fn read(rel: pg_sys::Relation, tuple: pg_sys::HeapTuple) -> PgResult<Pointer> {
             row_count: int8(5).unwrap_or(0),
             file_count: int8(6).unwrap_or(0),
             total_bytes: int8(7).unwrap_or(0),
+            origin: Origin::from_letter(i8::from_datum(values[8], nulls[8]).unwrap_or(0)),
         })
     }
 }

@@ -6,6 +6,7 @@ use pg_lakebase_core::slot::OwnedSlot;
 use pg_lakebase_core::table_am::{CopyCounts, Horizons};
 use pg_lakebase_core::{interrupt, storage, xact};
 
+use crate::catalog::Origin;
 use crate::modify;
 use crate::scan::{Projection, RowReader, TableView};
 use crate::storage::StorageKey;
@@ -42,6 +43,7 @@ pub fn copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
             key,
             std::iter::once(slot),
             xact::current_command_id(true),
+            Origin::Rewritten,
         )
         .map(|_| ())
     })?;
@@ -53,7 +55,12 @@ pub fn copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
 /// Copies the rows of `old` to `new` (VACUUM FULL): many small files become few.
 pub fn copy_for_cluster(old: Relation<'_>, new: Relation<'_>) -> PgResult<CopyCounts> {
     let rows = copy_rows(old, |slot| {
-        modify::insert(new, std::iter::once(slot), xact::current_command_id(true))
+        modify::insert(
+            new,
+            std::iter::once(slot),
+            xact::current_command_id(true),
+            Origin::Rewritten,
+        )
     })?;
     Ok(CopyCounts {
         num_tuples: rows as f64,

@@ -59,6 +59,40 @@ struct Finished {
     unlogged: Option<(u64, Vec<u8>)>,
 }
 
+thread_local! {
+    static LAST_MODEL: RefCell<Option<(TableDirectory, Model)>> = const { RefCell::new(None) };
+}
+
+/// A file that is in the log, to log another one as the difference from it.
+struct Model {
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Model {
+    /// The file `name` of a table. It is read for the log's sake alone: if that is not possible, the
+    /// other file is logged whole.
+    fn find(directory: &TableDirectory, name: &str) -> Option<Self> {
+        let last = LAST_MODEL.take();
+        if let Some((last_directory, last)) = last
+            && last_directory == *directory
+            && last.name == name
+        {
+            return Some(last);
+        }
+        let bytes = std::fs::read(format!("{directory}/{name}")).ok()?;
+        Some(Self {
+            name: name.to_owned(),
+            bytes,
+        })
+    }
+
+    /// Keeps a file just logged: the next one is likely to be like it.
+    fn keep(directory: &TableDirectory, name: String, bytes: Vec<u8>) {
+        LAST_MODEL.set(Some((directory.clone(), Self { name, bytes })));
+    }
+}
+
 impl VfdFileIo {
     /// File IO to read the files of the storage `key`.
     pub fn new(key: StorageKey) -> Self {
@@ -92,8 +126,8 @@ impl VfdFileIo {
 
     /// Makes every finished file durable: by the log, where there is one, or on disk.
     ///
-    /// `like` tells of files, by name, another one that they repeat for the most part.
-    pub fn sync<'a>(&self, like: impl Fn(&str) -> Option<(&'a str, &'a [u8])>) -> PgResult<()> {
+    /// `like` names, of a file, another one that it repeats for the most part.
+    pub fn sync<'a>(&self, like: impl Fn(&str) -> Option<&'a str>) -> PgResult<()> {
         let finished = self.written.finished.take();
         if finished.is_empty() {
             return Ok(());
@@ -101,17 +135,22 @@ impl VfdFileIo {
         if !self.written.logged {
             return self.sync_now(&finished);
         }
+        let models: Vec<Option<Model>> = finished
+            .iter()
+            .map(|file| Model::find(&self.directory, like(&file.name)?))
+            .collect();
         let delay = DelayCheckpoint::begin();
         let unlogged: Vec<FileContent<'_>> = finished
             .iter()
-            .filter_map(|file| {
+            .zip(&models)
+            .filter_map(|(file, model)| {
                 let (offset, bytes) = file.unlogged.as_ref()?;
-                let name = &*file.name;
+                let model = model.as_ref().filter(|_| *offset == 0);
                 Some(FileContent {
-                    name,
+                    name: &file.name,
                     offset: *offset,
                     bytes,
-                    like: like(name).filter(|_| *offset == 0),
+                    like: model.map(|model| (&*model.name, &*model.bytes)),
                 })
             })
             .collect();
@@ -126,6 +165,11 @@ impl VfdFileIo {
             self.sync_now(&finished)?;
         }
         drop(delay);
+        for (file, model) in finished.into_iter().zip(&models) {
+            if let (Some(_), Some((0, bytes))) = (model, file.unlogged) {
+                Model::keep(&self.directory, file.name, bytes);
+            }
+        }
         Ok(())
     }
 
@@ -367,6 +411,14 @@ impl OutputFile for VfdOutput {
         }
         self.buffer.extend_from_slice(rest);
         Ok(())
+    }
+
+    fn write_owned(&mut self, bytes: Vec<u8>) -> Result<()> {
+        if self.buffer.is_empty() && bytes.len() <= CHUNK {
+            self.buffer = bytes;
+            return Ok(());
+        }
+        self.write_all(&bytes)
     }
 
     /// The file is durable only after [`VfdFileIo::sync`], which comes before any commit.

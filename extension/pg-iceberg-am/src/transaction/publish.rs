@@ -6,16 +6,18 @@
 //! manifest list and the metadata file are written, and the row replaced. The row lock is held to
 //! the end of the PostgreSQL commit, which follows at once.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use iceberg_lite::commit::{self, PreparedSnapshot, SnapshotDelta};
-use iceberg_lite::spec::{PartitionSpec, TableMetadata};
+use iceberg_lite::spec::{PartitionSpec, Schema, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::injection;
-use pgrx::PgSqlErrorCode;
+use pg_lakebase_core::relation::{LockMode, OpenRelation, Persistence};
+use pg_lakebase_core::{injection, serializable};
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::state::{StorageState, with_transaction};
-use crate::catalog::{LockedPointer, Pointer, PointerCatalog, cache, unless_emptied};
+use crate::catalog::{LockedPointer, Origin, Pointer, PointerCatalog, cache, unless_emptied};
 use crate::error::to_pg_error;
 use crate::storage::{StorageKey, VfdFileIo};
 
@@ -63,15 +65,8 @@ struct PublishedStorage {
 impl PublishedStorage {
     /// Makes what was written durable.
     fn sync(&self) -> PgResult<()> {
-        let previous = self.previous.as_deref().and_then(|name| {
-            let path = format!("{}/{name}", self.io.directory());
-            // It is read for the log's sake alone: without it the new file is logged whole.
-            Some((name, std::fs::read(path).ok()?))
-        });
-        self.io.sync(|name| {
-            let (previous, text) = previous.as_ref()?;
-            (name == self.metadata).then_some((*previous, &**text))
-        })
+        self.io
+            .sync(|name| self.previous.as_deref().filter(|_| name == self.metadata))
     }
 }
 
@@ -98,27 +93,51 @@ fn prepare(storage: &mut StorageState) -> PgResult<Option<PreparedSnapshot>> {
     .map_err(to_pg_error)
 }
 
+/// What publishing needs to know of a storage.
+struct Storage {
+    io: VfdFileIo,
+    schema: Arc<Schema>,
+    created: bool,
+    origin: Origin,
+    persistence: Persistence,
+    relid: pg_sys::Oid,
+}
+
+impl Storage {
+    fn of(state: &StorageState) -> Self {
+        Self {
+            io: state.io.clone(),
+            schema: Arc::clone(&state.schema),
+            created: state.created,
+            origin: state.origin,
+            persistence: state.persistence,
+            relid: state.relid,
+        }
+    }
+}
+
 fn publish_storage(
     catalog: &PointerCatalog,
     key: &StorageKey,
     prepared: Option<PreparedSnapshot>,
 ) -> PgResult<PublishedStorage> {
-    let (io, schema, created, persistence) =
-        with_transaction(|state| match state.storages.get(key) {
-            Some(storage) => Ok((
-                storage.io.clone(),
-                storage.schema.clone(),
-                storage.created,
-                storage.persistence,
-            )),
-            None => Err(PgError::new(
-                PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
-                format!(
-                    "Iceberg storage {} vanished while it was published",
-                    key.rel_number
-                ),
-            )),
-        })?;
+    let Storage {
+        io,
+        schema,
+        created,
+        origin,
+        persistence,
+        relid,
+    } = with_transaction(|state| state.storages.get(key).map(Storage::of)).ok_or_else(|| {
+        PgError::internal(format!(
+            "Iceberg storage {} vanished while it was published",
+            key.rel_number
+        ))
+    })?;
+    // Whoever has read the table since the rows were inserted has not seen them.
+    if !created && let Some(rel) = OpenRelation::try_open(relid, LockMode::None) {
+        serializable::note_write(rel.relation());
+    }
     let location = io.directory().location();
     let locked: Option<LockedPointer> = if created {
         None
@@ -160,10 +179,16 @@ fn publish_storage(
         .unwrap_or(&published.metadata_location)
         .to_owned();
     injection::point(c"iceberg-metadata-written");
-    let pointer = pointer(&published.metadata, relative.clone());
+    let mut pointer = pointer(&published.metadata, relative.clone());
     match locked {
-        Some(locked) => catalog.replace(key, locked, &pointer)?,
-        None => catalog.insert(key, &pointer)?,
+        Some(locked) => {
+            pointer.origin = locked.pointer.origin;
+            catalog.replace(key, locked, &pointer)?;
+        }
+        None => {
+            pointer.origin = origin;
+            catalog.insert(key, &pointer)?;
+        }
     }
     injection::point(c"iceberg-pointer-replaced");
     cache::remember(&io, &relative, published.metadata.into());
@@ -188,6 +213,7 @@ fn pointer(metadata: &TableMetadata, metadata_location: String) -> Pointer {
         file_count: total("total-data-files"),
         total_bytes: total("total-files-size"),
         metadata_location: Some(metadata_location),
+        origin: Origin::New,
     }
 }
 

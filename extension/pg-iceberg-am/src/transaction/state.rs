@@ -7,12 +7,12 @@ use std::sync::Arc;
 use iceberg_lite::spec::{Schema, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
-use pg_lakebase_core::xact;
+use pg_lakebase_core::{serializable, xact};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::level::Levels;
 use super::pending::PendingRows;
-use crate::catalog::{self, Pointer, PointerCatalog, cache};
+use crate::catalog::{self, Origin, Pointer, PointerCatalog, cache};
 use crate::schema::TableColumns;
 use crate::storage::{self, StorageKey, VfdFileIo};
 
@@ -47,6 +47,10 @@ pub struct StorageState {
     pub persistence: Persistence,
     /// Whether this transaction made the storage.
     pub created: bool,
+    /// What a storage that this transaction made is to older snapshots.
+    pub origin: Origin,
+    /// The table, for its readers to conflict with.
+    pub relid: pg_sys::Oid,
     /// Whether the rows committed before are gone (`relation_nontransactional_truncate`).
     pub emptied: bool,
 }
@@ -70,6 +74,8 @@ impl StorageState {
             io,
             persistence: rel.persistence(),
             created: metadata.is_none(),
+            origin: Origin::New,
+            relid: rel.oid(),
             emptied: false,
         })
     }
@@ -208,6 +214,7 @@ pub fn with_writable_storage<T>(
             return Err(missing(rel));
         };
         if *marked != Some((key, subid)) {
+            serializable::note_write(rel);
             let rows = storage.rows.len();
             levels.current(subid).marks.entry(key).or_insert(rows);
             *marked = Some((key, subid));

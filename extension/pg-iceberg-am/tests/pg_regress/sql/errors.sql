@@ -7,15 +7,15 @@ BEGIN
 END $$;
 CREATE FUNCTION diagnose(statement text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-    got text[] := '{,,,,,,,,}';
+    a text; b text; c text; d text; e text; f text; g text; h text; i text;
 BEGIN
     EXECUTE statement;
     RETURN 'no error';
 EXCEPTION WHEN OTHERS THEN
-    GET STACKED DIAGNOSTICS got[1] = RETURNED_SQLSTATE, got[2] = MESSAGE_TEXT, got[3] = PG_EXCEPTION_DETAIL,
-        got[4] = PG_EXCEPTION_HINT, got[5] = SCHEMA_NAME, got[6] = TABLE_NAME, got[7] = COLUMN_NAME,
-        got[8] = PG_DATATYPE_NAME, got[9] = CONSTRAINT_NAME;
-    RETURN array_to_string(got, '|');
+    GET STACKED DIAGNOSTICS a = RETURNED_SQLSTATE, b = MESSAGE_TEXT, c = PG_EXCEPTION_DETAIL,
+        d = PG_EXCEPTION_HINT, e = SCHEMA_NAME, f = TABLE_NAME, g = COLUMN_NAME, h = PG_DATATYPE_NAME,
+        i = CONSTRAINT_NAME;
+    RETURN concat_ws('|', a, b, c, d, e, f, g, h, i);
 END $$;
 SELECT statement, diagnose(statement)
   FROM unnest(ARRAY['SELECT fail()', 'INSERT INTO errors SELECT fail()', 'CALL fail()',
