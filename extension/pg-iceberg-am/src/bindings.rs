@@ -14,6 +14,10 @@ mod raw {
             numparents: *mut *mut pg_sys::List,
         ) -> *mut pg_sys::List;
         pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool;
+        pub fn RelidByRelfilenumber(
+            tablespace: pg_sys::Oid,
+            rel_number: pg_sys::RelFileNumber,
+        ) -> pg_sys::Oid;
     }
 }
 
@@ -29,4 +33,11 @@ pub fn find_all_inheritors(parent: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> *
 pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool {
     // SAFETY: declared as in the header.
     unsafe { pg_guard_ffi_boundary(|| raw::lc_collate_is_c(collation)) }
+}
+
+/// The relation with this relation file number in a tablespace, 0 meaning the database's own; 0 if there
+/// is none (`utils/relfilenumbermap.h`).
+pub fn relid_by_relfilenumber(tablespace: pg_sys::Oid, rel_number: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: declared as in the header.
+    unsafe { pg_guard_ffi_boundary(|| raw::RelidByRelfilenumber(tablespace, rel_number)) }
 }

@@ -31,11 +31,13 @@ mod validate;
 mod publish;
 
 mod expire;
+mod reachable;
 
 pub use apply::apply;
 pub use delta::SnapshotDelta;
 pub use expire::{ExpireOptions, Expired, expire, snapshots_to_expire};
 pub use prepare::{PreparedSnapshot, prepare};
 pub use publish::{Published, publish, publish_updates};
+pub use reachable::reachable_files;
 pub use requirement::TableRequirement;
 pub use update::TableUpdate;

@@ -5,6 +5,7 @@
 //! pointer counts. Rows are written here and nowhere else, by the same functions that write
 //! PostgreSQL's catalogs (`CatalogTupleInsert` and its siblings).
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::ops::ControlFlow;
 
@@ -177,6 +178,28 @@ impl PointerCatalog {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(first.map(|(_, pointer)| pointer))
+    }
+
+    /// The metadata files, relative to the table's directory, that any version of the row of `key`
+    /// names: a snapshot may see any of them.
+    pub fn metadata_of_all_versions(&self, key: &StorageKey) -> PgResult<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        // SAFETY: a static snapshot.
+        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
+        self.each(key, Some(all), |rel, tuple, _| {
+            // SAFETY: the scan's slot keeps the tuple. Versions that never counted name files that
+            // nothing needs.
+            let counts = unsafe {
+                let writer = (*(*tuple).t_data).t_choice.t_heap.t_xmin;
+                pg_sys::TransactionIdDidCommit(writer)
+                    || pg_sys::TransactionIdIsCurrentTransactionId(writer)
+            };
+            if counts {
+                names.extend(read(rel, tuple)?.metadata_location);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(names)
     }
 
     /// Adds the row of a storage made by this transaction.

@@ -12,6 +12,7 @@ use pgrx::pg_sys;
 use crate::catalog::iceberg_descendant;
 use crate::modify::{INDEX_HINT, cannot};
 use crate::storage::TableDirectory;
+use crate::transaction;
 
 /// What to do instead of changing a table's columns.
 const COLUMNS_HINT: &str = "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
@@ -23,9 +24,55 @@ pub fn register() -> PgResult<()> {
     hooks::register_process_utility(|call| {
         // SAFETY: the statement is PostgreSQL's own and is only read.
         unsafe { check(call.statement())? };
-        call.proceed();
+        // SAFETY: as above.
+        match unsafe { two_phase(call.statement()) } {
+            Some((TwoPhase::Prepare, name)) => {
+                transaction::prepared::name_transaction(&name);
+                call.proceed();
+            }
+            Some((TwoPhase::Finish { committed }, name)) => {
+                call.proceed();
+                transaction::prepared::finish(&name, committed);
+            }
+            None => call.proceed(),
+        }
         Ok(())
     })
+}
+
+/// A step of two-phase commit.
+enum TwoPhase {
+    Prepare,
+    Finish { committed: bool },
+}
+
+/// The step of two-phase commit that `statement` is, with the transaction's name.
+///
+/// # Safety
+///
+/// As [`check`].
+unsafe fn two_phase(statement: *mut pg_sys::Node) -> Option<(TwoPhase, String)> {
+    // SAFETY: the node is cast to the type that its tag names; these statements have a name.
+    unsafe {
+        if (*statement).type_ != pg_sys::NodeTag::T_TransactionStmt {
+            return None;
+        }
+        let statement = statement.cast::<pg_sys::TransactionStmt>();
+        let step = match (*statement).kind {
+            pg_sys::TransactionStmtKind::TRANS_STMT_PREPARE => TwoPhase::Prepare,
+            pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED => {
+                TwoPhase::Finish { committed: true }
+            }
+            pg_sys::TransactionStmtKind::TRANS_STMT_ROLLBACK_PREPARED => {
+                TwoPhase::Finish { committed: false }
+            }
+            _ => return None,
+        };
+        let name = CStr::from_ptr((*statement).gid)
+            .to_string_lossy()
+            .into_owned();
+        Some((step, name))
+    }
 }
 
 /// Refuses `statement` if it is one that an Iceberg table it names does not have.

@@ -1,4 +1,5 @@
 //! Sizes, statistics and VACUUM.
 
+mod orphans;
 pub mod size;
 pub mod vacuum;

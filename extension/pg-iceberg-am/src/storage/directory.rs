@@ -147,17 +147,24 @@ impl TableDirectory {
         Path::new(&format!("{}/{name}", self.relative)).is_file()
     }
 
-    /// Bytes of all files in the directory: data, metadata, and what no snapshot needs any more.
-    ///
-    /// Files may come and go meanwhile; one that is gone when its turn comes counts as nothing.
+    /// The files in the subdirectories, by their names relative to this directory: data, metadata, and
+    /// what nothing needs any more. One that is removed before its turn comes is left out.
+    pub fn files(&self) -> impl Iterator<Item = (String, fs::Metadata)> {
+        [DATA, METADATA].into_iter().flat_map(|sub| {
+            fs::read_dir(format!("{}/{sub}", self.relative))
+                .into_iter()
+                .flatten()
+                .filter_map(move |entry| {
+                    let entry = entry.ok()?;
+                    let name = format!("{sub}/{}", entry.file_name().to_str()?);
+                    Some((name, entry.metadata().ok()?))
+                })
+        })
+    }
+
+    /// Bytes of all files.
     pub fn size(&self) -> u64 {
-        [DATA, METADATA]
-            .iter()
-            .filter_map(|sub| fs::read_dir(format!("{}/{sub}", self.relative)).ok())
-            .flatten()
-            .filter_map(|entry| entry.ok()?.metadata().ok())
-            .map(|metadata| metadata.len())
-            .sum()
+        self.files().map(|(_, file)| file.len()).sum()
     }
 
     /// The name, relative to this directory, of a file that Iceberg metadata names.

@@ -212,6 +212,11 @@ impl VfdFileIo {
         self.directory.sync()
     }
 
+    /// Names of the files created, relative to the table's directory.
+    pub fn created(&self) -> Vec<String> {
+        self.written.created.borrow().clone()
+    }
+
     /// Removes every file created: the transaction is rolled back.
     ///
     /// Failures are ignored: the file is an orphan then, which no metadata names.

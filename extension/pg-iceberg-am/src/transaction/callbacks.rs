@@ -1,10 +1,11 @@
 //! Where PostgreSQL's transaction manager calls.
 
-use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::injection;
 use pg_lakebase_core::xact::{self, TransactionCallbacks};
 use pgrx::pg_sys;
 
+use super::prepared;
 use super::publish::publish;
 use super::state::{TransactionState, end_transaction, has_changes, with_transaction};
 
@@ -34,12 +35,15 @@ impl TransactionCallbacks for IcebergTransaction {
 
     fn pre_prepare() -> PgResult<()> {
         if has_changes() {
-            return Err(PgError::feature_not_supported(
-                "cannot PREPARE a transaction that has changed Iceberg tables",
-            )
-            .with_hint("Use COMMIT: it is atomic over heap and Iceberg tables of this server."));
+            publish()?;
+            with_transaction(|state| prepared::write_down(state))?;
         }
         Ok(())
+    }
+
+    /// What is left to do is the one's who commits it or rolls it back.
+    fn prepare() {
+        end_transaction(|state| drop(std::mem::take(state)));
     }
 
     fn sub_commit(subid: pg_sys::SubTransactionId, parent: pg_sys::SubTransactionId) {

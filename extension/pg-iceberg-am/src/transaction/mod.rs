@@ -8,6 +8,7 @@
 mod callbacks;
 mod level;
 mod pending;
+pub mod prepared;
 mod publish;
 mod state;
 

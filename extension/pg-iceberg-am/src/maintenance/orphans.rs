@@ -1,0 +1,323 @@
+//! Files that nothing needs: left by transactions that were cut off by a crash.
+//!
+//! What a table needs is what the metadata files lead to that any version of its pointer row names,
+//! since a snapshot may see any version that has not been vacuumed. The table is locked against writers
+//! meanwhile, so that no file of a transaction in progress is taken for an orphan; prepared
+//! transactions hold their locks as well.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use iceberg_lite::commit::reachable_files;
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::relation::{LockMode, OpenRelation, Relation};
+use pg_lakebase_core::{file, interrupt, wal as core_wal};
+use pgrx::datum::Interval;
+use pgrx::prelude::*;
+use pgrx::{PgRelation, pg_sys};
+
+use crate::bindings::relid_by_relfilenumber;
+use crate::catalog::{PointerCatalog, cache, is_iceberg};
+use crate::error::to_pg_error;
+use crate::storage::{self, StorageKey, TableDirectory, VfdFileIo};
+use crate::wal::{self, FileContent};
+
+/// A file or directory that nothing needs.
+struct Orphan {
+    /// Relative to the data directory.
+    path: String,
+    bytes: u64,
+}
+
+#[pg_schema]
+mod lakebase {
+    use super::*;
+
+    /// Removes, or with `dry_run` only lists, files of a table that nothing needs and that are older
+    /// than `older_than`; of all tables of the database, and what is left of tables that are no more,
+    /// if the table is NULL.
+    #[pg_extern(volatile, parallel_restricted)]
+    #[expect(clippy::type_complexity, reason = "the columns of a SQL function")]
+    fn remove_orphan_files(
+        relation: Option<PgRelation>,
+        older_than: default!(Interval, "'1 day'"),
+        dry_run: default!(bool, "false"),
+    ) -> TableIterator<'static, (name!(path, String), name!(bytes, i64))> {
+        let removed = remove(
+            relation.map(|relation| relation.oid()),
+            &older_than,
+            dry_run,
+        )
+        .unwrap_or_else(|error| error.raise());
+        TableIterator::new(
+            removed
+                .into_iter()
+                .map(|orphan| (orphan.path, orphan.bytes.cast_signed())),
+        )
+    }
+}
+
+fn remove(
+    relation: Option<pg_sys::Oid>,
+    older_than: &Interval,
+    dry_run: bool,
+) -> PgResult<Vec<Orphan>> {
+    let age = Duration::from_micros(u64::try_from(older_than.as_micros()).unwrap_or(0));
+    let before = SystemTime::now()
+        .checked_sub(age)
+        .unwrap_or(SystemTime::UNIX_EPOCH);
+    if core_wal::in_recovery() {
+        return Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            "cannot remove files of Iceberg tables during recovery",
+        ));
+    }
+    let mut orphans = Vec::new();
+    match relation {
+        Some(relid) => {
+            let rel = OpenRelation::open(relid, LockMode::Share);
+            if !is_iceberg(rel.relation()) {
+                return Err(PgError::new(
+                    PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+                    format!("\"{}\" is not an Iceberg table", rel.relation().name()),
+                ));
+            }
+            check_owner(rel.relation())?;
+            of_table(rel.relation(), before, dry_run, &mut orphans)?;
+        }
+        None => {
+            check_superuser()?;
+            for relid in iceberg_tables()? {
+                interrupt::check();
+                if let Some(rel) = OpenRelation::try_open(relid, LockMode::Share)
+                    && is_iceberg(rel.relation())
+                {
+                    of_table(rel.relation(), before, dry_run, &mut orphans)?;
+                }
+            }
+            of_dropped_tables(before, dry_run, &mut orphans)?;
+        }
+    }
+    Ok(orphans)
+}
+
+fn check_owner(rel: Relation<'_>) -> PgResult<()> {
+    // SAFETY: a look-up in the system caches.
+    let owns = unsafe {
+        pg_sys::object_ownercheck(pg_sys::RelationRelationId, rel.oid(), pg_sys::GetUserId())
+    };
+    if owns {
+        return Ok(());
+    }
+    Err(PgError::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        format!("must be owner of table {}", rel.name()),
+    ))
+}
+
+fn check_superuser() -> PgResult<()> {
+    // SAFETY: a look-up in the system caches.
+    if unsafe { pg_sys::superuser() } {
+        return Ok(());
+    }
+    Err(PgError::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+        "must be superuser to remove orphan files of all tables",
+    )
+    .with_hint("Name a table that you own."))
+}
+
+/// The Iceberg tables of the database, other sessions' temporary ones left out.
+fn iceberg_tables() -> PgResult<Vec<pg_sys::Oid>> {
+    oids(
+        "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid = c.relam \
+         WHERE a.amname = 'iceberg' AND c.relkind IN ('r', 'm') AND c.relpersistence <> 't' ORDER BY 1",
+    )
+}
+
+fn oids(query: &str) -> PgResult<Vec<pg_sys::Oid>> {
+    Spi::connect(|client| {
+        client
+            .select(query, None, &[])?
+            .map(|row| row.get::<pg_sys::Oid>(1))
+            .collect::<Result<Vec<_>, _>>()
+    })
+    .map(|rows| rows.into_iter().flatten().collect())
+    .map_err(|error| PgError::internal(error.to_string()))
+}
+
+/// Finds and removes the orphans of one table, which is locked against writers.
+fn of_table(
+    rel: Relation<'_>,
+    before: SystemTime,
+    dry_run: bool,
+    orphans: &mut Vec<Orphan>,
+) -> PgResult<()> {
+    let key = StorageKey::of(rel);
+    let Some(catalog) = PointerCatalog::open() else {
+        return Ok(());
+    };
+    let io = VfdFileIo::new(key);
+    let directory = TableDirectory::of(&key);
+    let mut needed = BTreeSet::new();
+    for name in catalog.metadata_of_all_versions(&key)? {
+        let metadata = cache::metadata(&io, &name)?;
+        for path in reachable_files(&metadata, &io).map_err(to_pg_error)? {
+            needed.extend(directory.name_of(&path).map(str::to_owned));
+        }
+        needed.insert(name);
+    }
+    let found: Vec<(String, u64)> = directory
+        .files()
+        .filter(|(name, file)| {
+            !needed.contains(name) && file.modified().is_ok_and(|time| time <= before)
+        })
+        .map(|(name, file)| (name, file.len()))
+        .collect();
+    if !dry_run && !found.is_empty() {
+        if key.is_temporary() || !core_wal::is_needed() {
+            remove_files(&directory, &found)?;
+        } else {
+            log_current_metadata(&catalog, &key, &directory)?;
+            wal::remove_files(&key, found.iter().map(|(name, _)| &**name));
+            remove_files(&directory, &found)?;
+        }
+    }
+    orphans.extend(found.into_iter().map(|(name, bytes)| Orphan {
+        path: format!("{directory}/{name}"),
+        bytes,
+    }));
+    Ok(())
+}
+
+fn remove_files(directory: &TableDirectory, files: &[(String, u64)]) -> PgResult<()> {
+    for (name, _) in files {
+        let path = format!("{directory}/{name}");
+        file::remove_file(&path)
+            .map_err(|source| PgError::file_access("remove file", &path, &source))?;
+    }
+    Ok(())
+}
+
+/// Logs the current metadata file whole, and makes it durable.
+///
+/// The log knows metadata files as differences from their predecessors, which may be removed now: what
+/// recovery has to make after this record does not need them any more.
+fn log_current_metadata(
+    catalog: &PointerCatalog,
+    key: &StorageKey,
+    directory: &TableDirectory,
+) -> PgResult<()> {
+    let pointer = catalog.find(key, None)?;
+    let Some(name) = pointer.and_then(|pointer| pointer.metadata_location) else {
+        return Ok(());
+    };
+    let path = format!("{directory}/{name}");
+    let failed = |source: std::io::Error| PgError::file_access("read file", &path, &source);
+    let bytes = fs::read(&path).map_err(failed)?;
+    wal::write_files(
+        key,
+        &[FileContent {
+            name: &name,
+            offset: 0,
+            bytes: &bytes,
+            like: None,
+        }],
+    );
+    fs::File::open(&path)
+        .and_then(|file| file.sync_all())
+        .map_err(failed)?;
+    directory.sync()
+}
+
+/// Finds and removes the directories of tables that are no more.
+///
+/// A relation file number that `pg_class` does not know may belong to a transaction in progress: a
+/// directory counts only if it is older than all of those, and nothing is prepared.
+fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan>) -> PgResult<()> {
+    let Some(oldest) = oldest_transaction()? else {
+        return Ok(());
+    };
+    let before = before.min(oldest);
+    // SAFETY: the database that the session is connected to.
+    let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
+    for parent in storage::startup::database_directories() {
+        if parent.file_name().and_then(|name| name.to_str()) != Some(&*database.to_string()) {
+            continue;
+        }
+        let tablespace = tablespace_of(&parent);
+        for entry in fs::read_dir(&parent).into_iter().flatten().flatten() {
+            let Some(rel_number) = entry
+                .file_name()
+                .to_str()
+                .and_then(|name| name.strip_prefix("iceberg_")?.parse::<u32>().ok())
+            else {
+                continue;
+            };
+            let is_old = entry
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|time| time < before);
+            let key = StorageKey {
+                tablespace,
+                database,
+                rel_number,
+                backend: pg_sys::INVALID_PROC_NUMBER,
+            };
+            if is_old && !is_known(&key) {
+                orphans.push(Orphan {
+                    path: TableDirectory::of(&key).to_string(),
+                    bytes: TableDirectory::of(&key).size(),
+                });
+                if !dry_run {
+                    storage::remove_directory(&key);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn tablespace_of(parent: &Path) -> u32 {
+    let mut parts = parent.iter().filter_map(|part| part.to_str());
+    match (parts.next(), parts.next().map(str::parse)) {
+        (Some("pg_tblspc"), Some(Ok(tablespace))) => tablespace,
+        _ => pg_sys::DEFAULTTABLESPACE_OID.to_u32(),
+    }
+}
+
+fn is_known(key: &StorageKey) -> bool {
+    // SAFETY: a setting of the session's database.
+    let own = unsafe { pg_sys::MyDatabaseTableSpace }.to_u32();
+    let tablespace = if key.tablespace == own {
+        0
+    } else {
+        key.tablespace
+    };
+    relid_by_relfilenumber(tablespace.into(), key.rel_number.into()) != pg_sys::InvalidOid
+}
+
+/// When the oldest transaction in progress began, this one left out; now, if there is none. `None` while
+/// transactions are prepared.
+fn oldest_transaction() -> PgResult<Option<SystemTime>> {
+    let age = Spi::connect(|client| {
+        client
+            .select(
+                "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts) THEN NULL ELSE \
+                 (SELECT coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - min(xact_start)), 0)::float8 \
+                  FROM pg_catalog.pg_stat_activity \
+                  WHERE pid <> pg_catalog.pg_backend_pid() AND backend_type <> 'pg_iceberg syncer') END",
+                None,
+                &[],
+            )?
+            .first()
+            .get::<f64>(1)
+    })
+    .map_err(|error| PgError::internal(error.to_string()))?;
+    Ok(age.and_then(|seconds| {
+        let age = Duration::try_from_secs_f64(seconds.max(0.0)).ok()?;
+        SystemTime::now().checked_sub(age)
+    }))
+}
