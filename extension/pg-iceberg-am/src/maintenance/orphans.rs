@@ -36,8 +36,8 @@ mod lakebase {
     use super::*;
 
     /// Removes, or with `dry_run` only lists, files of a table that nothing needs and that are older
-    /// than `older_than`; of all tables of the database, and what is left of tables that are no more,
-    /// if the table is NULL.
+    /// than `older_than`; if the table is NULL, of all tables of the database that nobody writes to, and
+    /// what is left of tables that are no more.
     #[pg_extern(volatile, parallel_restricted)]
     #[expect(clippy::type_complexity, reason = "the columns of a SQL function")]
     fn remove_orphan_files(
@@ -89,12 +89,14 @@ fn remove(
         }
         None => {
             check_superuser()?;
-            for relid in iceberg_tables()? {
+            for (relid, name) in iceberg_tables()? {
                 interrupt::check();
-                if let Some(rel) = OpenRelation::try_open(relid, LockMode::Share)
-                    && is_iceberg(rel.relation())
-                {
-                    of_table(rel.relation(), before, dry_run, &mut orphans)?;
+                match OpenRelation::open_unless_locked(relid, LockMode::Share) {
+                    Some(rel) if is_iceberg(rel.relation()) => {
+                        of_table(rel.relation(), before, dry_run, &mut orphans)?;
+                    }
+                    Some(_) => {}
+                    None => notice!("skipping Iceberg table {name}, which is in use"),
                 }
             }
             of_dropped_tables(before, dry_run, &mut orphans)?;
@@ -129,22 +131,22 @@ fn check_superuser() -> PgResult<()> {
     .with_hint("Name a table that you own."))
 }
 
-/// The Iceberg tables of the database, other sessions' temporary ones left out.
-fn iceberg_tables() -> PgResult<Vec<pg_sys::Oid>> {
-    oids(
-        "SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid = c.relam \
-         WHERE a.amname = 'iceberg' AND c.relkind IN ('r', 'm') AND c.relpersistence <> 't' ORDER BY 1",
-    )
-}
-
-fn oids(query: &str) -> PgResult<Vec<pg_sys::Oid>> {
+/// The Iceberg tables of the database with their names, other sessions' temporary ones left out.
+fn iceberg_tables() -> PgResult<Vec<(pg_sys::Oid, String)>> {
+    const QUERY: &str = "SELECT c.oid, c.oid::pg_catalog.regclass::text \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid = c.relam \
+         WHERE a.amname = 'iceberg' AND c.relkind IN ('r', 'm') AND c.relpersistence <> 't' ORDER BY 1";
     Spi::connect(|client| {
         client
-            .select(query, None, &[])?
-            .map(|row| row.get::<pg_sys::Oid>(1))
-            .collect::<Result<Vec<_>, _>>()
+            .select(QUERY, None, &[])?
+            .map(|row| Ok((row.get(1)?, row.get(2)?)))
+            .collect::<Result<Vec<_>, pgrx::spi::SpiError>>()
     })
-    .map(|rows| rows.into_iter().flatten().collect())
+    .map(|rows| {
+        rows.into_iter()
+            .filter_map(|(oid, name)| oid.zip(name))
+            .collect()
+    })
     .map_err(|error| PgError::internal(error.to_string()))
 }
 

@@ -8,6 +8,9 @@ const RUN: usize = 32;
 /// How far apart, in bytes, equal runs of the two texts are looked for after a difference.
 const REACH: usize = 4096;
 
+/// The length, in bytes, of an equal run that is no coincidence.
+const LONG: usize = 1024;
+
 const COPY: u8 = 0;
 const INSERT: u8 = 1;
 
@@ -93,40 +96,72 @@ fn common_prefix(a: &[u8], b: &[u8]) -> usize {
 
 /// How much to leave out of the base, and to insert of the new text, until they are equal again; at
 /// the end of the new text, all that is left of it. `None` if no equal run is near.
+///
+/// Ids come again elsewhere in the text, and neighbours are alike: what counts is for how long the
+/// texts stay equal.
 fn resume(base: &[u8], new: &[u8]) -> Option<(usize, usize)> {
     let near = &base[..base.len().min(REACH)];
+    let mut best = None;
+    let mut longest = 0;
     for skip in 0..new.len().min(REACH) {
         let Some(wanted) = new.get(skip..skip + RUN) else {
             break;
         };
         if let Some(found) = memchr::memmem::find(near, wanted) {
-            return Some((found, skip));
+            let end = |text: &[u8], from: usize| text.len().min(from + LONG);
+            let run = common_prefix(&base[found..end(base, found)], &new[skip..end(new, skip)]);
+            if run > longest {
+                longest = run;
+                best = Some((found, skip));
+            }
+            if run >= LONG {
+                break;
+            }
         }
     }
-    (new.len() <= REACH + RUN).then_some((base.len(), new.len()))
+    best.or_else(|| (new.len() <= REACH).then_some((base.len(), new.len())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{apply, diff};
 
-    fn metadata(snapshots: u32) -> Vec<u8> {
+    /// Like a metadata file: ids of snapshots come again in their children and in the log.
+    fn metadata(snapshots: u64) -> Vec<u8> {
+        let id = |number: u64| number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 1;
         let list: Vec<String> = (0..snapshots)
             .map(|number| {
                 format!(
-                    "{{\"snapshot-id\":{},\"n\":\"{number}\"}}",
-                    number.wrapping_mul(2_654_435_761)
+                    r#"{{"sequence-number":{number},"snapshot-id":{},"parent-snapshot-id":{},"timestamp-ms":{},"summary":{{"operation":"append","total-records":"{number}"}},"manifest-list":"/var/lib/base/5/iceberg_16384/metadata/snap-{}-{:016x}.avro"}}"#,
+                    id(number),
+                    id(number.wrapping_sub(1)),
+                    1_795_533_948_222 + number,
+                    id(number),
+                    id(number + 7),
                 )
             })
             .collect();
         let log: Vec<String> = (0..snapshots)
-            .map(|number| format!("[{number},{}]", number * 7))
+            .map(|number| {
+                let timestamp = 1_795_533_948_222 + number;
+                format!(
+                    r#"{{"timestamp-ms":{timestamp},"snapshot-id":{}}}"#,
+                    id(number)
+                )
+            })
+            .collect();
+        let files: Vec<String> = (snapshots.saturating_sub(100)..snapshots)
+            .map(|number| {
+                let unique = id(number + 99);
+                format!(r#"{{"metadata-file":"/var/lib/base/5/iceberg_16384/metadata/{number:05}-{unique:016x}.metadata.json"}}"#)
+            })
             .collect();
         format!(
-            "{{\"last-sequence-number\":{snapshots},\"refs\":{{\"main\":{}}},\"snapshots\":[{}],\"log\":[{}]}}",
-            snapshots * 31,
+            r#"{{"last-sequence-number":{snapshots},"current-snapshot-id":{current},"refs":{{"main":{{"snapshot-id":{current}}}}},"snapshots":[{}],"snapshot-log":[{}],"metadata-log":[{}]}}"#,
             list.join(","),
-            log.join(",")
+            log.join(","),
+            files.join(","),
+            current = id(snapshots),
         )
         .into_bytes()
     }
@@ -136,7 +171,7 @@ mod tests {
         for snapshots in [10, 99, 100, 1000, 5000] {
             let (base, new) = (metadata(snapshots), metadata(snapshots + 1));
             let edits = diff(&base, &new).expect("near equal");
-            assert!(edits.len() < 400, "{snapshots}: {}", edits.len());
+            assert!(edits.len() < 1500, "{snapshots}: {}", edits.len());
             assert_eq!(apply(&base, &edits).expect("fits"), new);
         }
     }

@@ -25,6 +25,14 @@ impl OpenRelation {
         Self { relation }
     }
 
+    /// Opens the relation if the lock can be had at once; `None` otherwise, and when there is no such
+    /// relation any more.
+    pub fn open_unless_locked(oid: pg_sys::Oid, lock_mode: LockMode) -> Option<Self> {
+        // SAFETY: takes the lock, which stays to the end of the transaction, or none.
+        let locked = unsafe { pg_sys::ConditionalLockRelationOid(oid, lock_mode.to_raw()) };
+        locked.then(|| Self::try_open(oid, LockMode::None))?
+    }
+
     /// Opens the relation and takes the lock; `None` when there is no such relation any more.
     pub fn try_open(oid: pg_sys::Oid, lock_mode: LockMode) -> Option<Self> {
         // SAFETY: as in `open`; null when the relation does not exist.

@@ -8,7 +8,7 @@ LANGUAGE sql AS $$
                regexp_replace(
                    regexp_replace(description, '(base|pg_tblspc)\S*iceberg_\d+', 'TABLE', 'g'),
                    '(data|metadata)/[-0-9a-z]+?(-m\d)?\.', '\1/*\2.', 'g'),
-               '(bytes|edits) \d+', '\1 N', 'g')
+               '(offset 0 bytes|from metadata/\S+ edits) \d+', 'N', 'g')
       FROM pg_get_wal_records_info(from_lsn, pg_current_wal_insert_lsn())
      WHERE resource_manager = 'pg_iceberg'
 $$;
@@ -23,6 +23,15 @@ TRUNCATE logged;
 DROP TABLE logged;
 CHECKPOINT;
 SELECT * FROM records(:'start');
+-- Of a metadata file, only what is new.
+CREATE TABLE often (id int) USING iceberg;
+DO $$ BEGIN FOR i IN 1..30 LOOP INSERT INTO often VALUES (i); COMMIT; END LOOP; END $$;
+SELECT pg_current_wal_insert_lsn() AS start \gset
+INSERT INTO often VALUES (31);
+CHECKPOINT;
+SELECT description ~ 'metadata.json from metadata/\S+ edits \d+$' AS edits, record_length < 8192 AS short
+  FROM pg_get_wal_records_info(:'start', pg_current_wal_insert_lsn()) WHERE resource_manager = 'pg_iceberg';
+DROP TABLE often;
 -- Nothing of temporary tables; of unlogged tables only that they are there.
 SELECT pg_current_wal_insert_lsn() AS start \gset
 CREATE TEMP TABLE mine (id int) USING iceberg;
