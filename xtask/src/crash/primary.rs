@@ -210,7 +210,7 @@ pub fn common_settings() -> Vec<(String, String)> {
         ("max_wal_senders", "5"),
         ("hot_standby", "on"),
         // Nothing here takes so long: it hangs.
-        ("statement_timeout", "300s"),
+        ("statement_timeout", "100s"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()

@@ -35,7 +35,12 @@ impl Standby {
         primary::clear(dir)?;
         let slot = ["--create-slot", "--slot", SLOT, "--write-recovery-conf"];
         let mut cluster = base_backup(dir, primary, small, installation, &slot)?;
-        let settings = primary::follower_settings(&[("wal_retrieve_retry_interval", "500ms")]);
+        let settings = primary::follower_settings(&[
+            ("wal_retrieve_retry_interval", "500ms"),
+            // Replay waits for the comparison, not the other way round.
+            ("max_standby_streaming_delay", "-1"),
+            ("max_standby_archive_delay", "-1"),
+        ]);
         let connection = cluster
             .start(installation, library, &settings)
             .context("the standby does not start")?;

@@ -25,7 +25,9 @@ impl TransactionCallbacks for IcebergTransaction {
     }
 
     fn commit() {
-        injection::point(c"iceberg-committed");
+        if has_changes() {
+            injection::point(c"iceberg-committed");
+        }
         end_transaction(TransactionState::commit);
     }
 

@@ -29,7 +29,7 @@ DO $$ BEGIN FOR i IN 1..30 LOOP INSERT INTO often VALUES (i); COMMIT; END LOOP; 
 SELECT pg_current_wal_insert_lsn() AS start \gset
 INSERT INTO often VALUES (31);
 CHECKPOINT;
-SELECT description ~ 'metadata.json from metadata/\S+ edits \d+$' AS edits, record_length < 8192 AS short
+SELECT description ~ 'metadata.json from metadata/\S+ edits \d+$' AS edits, record_length < 32768 AS short
   FROM pg_get_wal_records_info(:'start', pg_current_wal_insert_lsn()) WHERE resource_manager = 'pg_iceberg';
 DROP TABLE often;
 -- Nothing of temporary tables; of unlogged tables only that they are there.
