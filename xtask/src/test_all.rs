@@ -4,6 +4,7 @@
 use crate::account::Account;
 use crate::cache::{Cache, remove_tree};
 use crate::checkout;
+use crate::crash;
 use crate::extension;
 use crate::installation::{Flavour, Installation};
 use crate::interop;
@@ -57,10 +58,11 @@ enum Step {
     Regression,
     Isolation,
     Interop,
+    Crash,
 }
 
 /// In this order: what fails soonest first.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step::Fmt,
     Step::Clippy,
     Step::Unit,
@@ -68,6 +70,7 @@ const STEPS: [Step; 7] = [
     Step::Isolation,
     Step::PgTest,
     Step::Interop,
+    Step::Crash,
 ];
 
 /// Crates whose tests need no server.
@@ -79,6 +82,9 @@ const UNIT: [&str; 4] = [
 ];
 /// Crates whose tests run inside one.
 const PG_TEST: [&str; 2] = ["pg-backend-tests", extension::PACKAGE];
+
+/// How often the server is brought down; `cargo xtask crash` does it more often.
+const CRASHES: u64 = 8;
 
 struct Outcome {
     step: Step,
@@ -153,6 +159,7 @@ fn describe(step: Step) -> &'static str {
         Step::Regression => Suite::Regression.name(),
         Step::Isolation => Suite::Isolation.name(),
         Step::Interop => "other engines",
+        Step::Crash => "crashes",
     }
 }
 
@@ -201,6 +208,10 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             for engine in &skipped {
                 note(format!("skipped: {engine}"));
             }
+            Ok(Tally::PASSED)
+        }
+        Step::Crash => {
+            crash::run(&crash::Args::short(CRASHES))?;
             Ok(Tally::PASSED)
         }
     }

@@ -40,6 +40,20 @@ pub struct Args {
 }
 
 impl Args {
+    /// A run of all parts, with a seed of its own.
+    pub fn short(iterations: u64) -> Self {
+        Self {
+            iterations,
+            seed: None,
+            step: None,
+            no_standby: false,
+            no_restore: false,
+            no_small_disk: false,
+            no_build: false,
+            no_engines: false,
+        }
+    }
+
     fn parts(&self) -> Parts {
         Parts {
             standby: !self.no_standby,

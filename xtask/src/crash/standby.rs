@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 /// The replication slot, by which the primary keeps what the standby has not got yet.
 const SLOT: &str = "crash_standby";
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
+/// How often a comparison may be in the way of replay.
+const COMPARISONS: u32 = 20;
+/// What a standby says of a statement that is.
+const CONFLICT: &str = "due to conflict with recovery";
 const PROMOTE_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
 
@@ -37,9 +41,9 @@ impl Standby {
         let mut cluster = base_backup(dir, primary, small, installation, &slot)?;
         let settings = primary::follower_settings(&[
             ("wal_retrieve_retry_interval", "500ms"),
-            // Replay waits for the comparison, not the other way round.
-            ("max_standby_streaming_delay", "-1"),
-            ("max_standby_archive_delay", "-1"),
+            // A comparison in the way of replay is cancelled soon, and made again.
+            ("max_standby_streaming_delay", "2s"),
+            ("max_standby_archive_delay", "2s"),
         ]);
         let connection = cluster
             .start(installation, library, &settings)
@@ -73,7 +77,14 @@ impl Standby {
     }
 
     fn compare(&self, expected: &Fingerprints) -> Result<()> {
-        let found = tables::check(&self.connection).context("on the standby")?;
+        let mut tries = COMPARISONS;
+        let found = loop {
+            tries -= 1;
+            match tables::check(&self.connection) {
+                Err(error) if tries > 0 && format!("{error:#}").contains(CONFLICT) => {}
+                found => break found.context("on the standby")?,
+            }
+        };
         tables::same("the standby", &found, expected)
     }
 
