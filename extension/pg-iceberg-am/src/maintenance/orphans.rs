@@ -24,6 +24,9 @@ use crate::error::to_pg_error;
 use crate::storage::{self, StorageKey, TableDirectory, VfdFileIo};
 use crate::wal::{self, FileContent};
 
+/// How long to wait for a table of many.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// A file or directory that nothing needs.
 struct Orphan {
     /// Relative to the data directory.
@@ -91,7 +94,14 @@ fn remove(
             check_superuser()?;
             for (relid, name) in iceberg_tables()? {
                 interrupt::check();
-                match OpenRelation::open_unless_locked(relid, LockMode::Share) {
+                // An autovacuum worker in the way gives way, or is done soon.
+                let opened = interrupt::poll_until(Some(PATIENCE), |tick| {
+                    OpenRelation::open_unless_locked(relid, LockMode::Share).or_else(|| {
+                        std::thread::sleep(tick);
+                        None
+                    })
+                });
+                match opened {
                     Some(rel) if is_iceberg(rel.relation()) => {
                         of_table(rel.relation(), before, dry_run, &mut orphans)?;
                     }
