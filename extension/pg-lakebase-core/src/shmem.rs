@@ -9,11 +9,14 @@ use crate::guard::{call_c, guard};
 
 type RawHook = unsafe extern "C-unwind" fn();
 
-static STARTUP: OnceLock<(Option<RawHook>, fn() -> PgResult<()>)> = OnceLock::new();
+type Startup = fn() -> PgResult<()>;
+
+/// Whoever had the hook before, and our work.
+static STARTUP: OnceLock<(Option<RawHook>, Startup)> = OnceLock::new();
 
 /// Has `startup` run whenever shared memory was made, before recovery and before any backend
 /// (`shmem_startup_hook`). Once, and only while the library is preloaded.
-pub fn register_startup(startup: fn() -> PgResult<()>) {
+pub fn register_startup(startup: Startup) {
     // SAFETY: reads and sets the hook while the postmaster loads libraries; the function is that of a
     // library that stays loaded.
     unsafe {

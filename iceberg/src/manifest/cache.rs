@@ -16,14 +16,17 @@ use crate::error::Result;
 use crate::io::FileIo;
 use crate::spec::Snapshot;
 
+/// Values by path.
+type ByPath<T> = RefCell<BoundedCache<String, T>>;
+
 /// The content of manifest lists and manifests, by path; see [`FileIo::manifest_cache`].
 pub struct ManifestCache {
-    lists: RefCell<BoundedCache<String, Arc<[ManifestFile]>>>,
+    lists: ByPath<Arc<[ManifestFile]>>,
     /// With the sequence number that entries inherited: a manifest is published again, with another
     /// number, when the first attempt comes to nothing.
-    manifests: RefCell<BoundedCache<String, (i64, Arc<[ManifestEntry]>)>>,
+    manifests: ByPath<(i64, Arc<[ManifestEntry]>)>,
     /// Manifests written here that no list names yet: what their entries inherit is not known.
-    unlisted: RefCell<BoundedCache<String, Arc<[ManifestEntry]>>>,
+    unlisted: ByPath<Arc<[ManifestEntry]>>,
 }
 
 impl ManifestCache {
@@ -79,7 +82,7 @@ impl ManifestCache {
     }
 }
 
-fn put<T>(cache: &RefCell<BoundedCache<String, Arc<[T]>>>, path: &str, values: &Arc<[T]>) {
+fn put<T>(cache: &ByPath<Arc<[T]>>, path: &str, values: &Arc<[T]>) {
     let weight = values.len().max(1);
     cache
         .borrow_mut()

@@ -42,7 +42,6 @@ mod lakebase {
     /// than `older_than`; if the table is NULL, of all tables of the database that nobody writes to, and
     /// what is left of tables that are no more.
     #[pg_extern(volatile, parallel_restricted)]
-    #[expect(clippy::type_complexity, reason = "the columns of a SQL function")]
     fn remove_orphan_files(
         relation: Option<PgRelation>,
         older_than: default!(Interval, "'1 day'"),
