@@ -55,6 +55,10 @@ impl FileIo for CreatedFiles<'_> {
         self.io.delete(path)
     }
 
+    fn buffer(&self) -> Vec<u8> {
+        self.io.buffer()
+    }
+
     fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
         self.io.manifest_cache()
     }

@@ -19,6 +19,12 @@ pub trait FileIo {
     /// Deletes a file; a file that is not there is an error of kind `NotFound`.
     fn delete(&self, path: &str) -> Result<()>;
 
+    /// An empty buffer for the content of a file, which may have been one before: large ones are costly
+    /// to allocate.
+    fn buffer(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// Where what was parsed of manifest lists and manifests is kept, if anywhere.
     fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
         None

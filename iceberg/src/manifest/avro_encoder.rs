@@ -196,7 +196,7 @@ impl AvroRecords {
 }
 
 fn deflate(block: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(block)?;
     encoder.finish()
 }

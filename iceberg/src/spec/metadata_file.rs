@@ -44,7 +44,7 @@ impl TableMetadata {
 
     /// Writes a new metadata file, gzipped if its name ends in `.gz.metadata.json`.
     pub fn write_to(&self, io: &dyn FileIo, path: &str) -> Result<()> {
-        let mut bytes = self.to_json()?;
+        let mut bytes = self.to_json_in(io.buffer())?;
         if path.ends_with(".gz.metadata.json") {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
             let compressed = encoder.write_all(&bytes).and_then(|()| encoder.finish());

@@ -32,6 +32,11 @@ impl TableMetadata {
 
     /// The JSON text.
     pub fn to_json(&self) -> Result<Vec<u8>> {
+        self.to_json_in(Vec::new())
+    }
+
+    /// The JSON text, in an empty buffer.
+    pub(crate) fn to_json_in(&self, mut text: Vec<u8>) -> Result<Vec<u8>> {
         let snapshots: usize = self
             .snapshots
             .iter()
@@ -39,7 +44,7 @@ impl TableMetadata {
             .sum();
         // What is allotted for the rest is a guess that spares most tables a second allocation.
         let rest = 4096 + 64 * self.snapshot_log.len() + 256 * self.metadata_log.len();
-        let mut text = Vec::with_capacity(snapshots + rest);
+        text.reserve(snapshots + rest);
         serde_json::to_writer(&mut text, self)
             .map_err(|e| Error::invalid_argument("metadata", e.to_string()))?;
         Ok(text)

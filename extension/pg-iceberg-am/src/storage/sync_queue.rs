@@ -5,19 +5,19 @@
 //! syncer, which does many at a time, and waits for nothing but its log record, as a transaction on heap
 //! tables does.
 //!
-//! The protocol. While the syncer is *collecting*, it delays the completion of checkpoints
-//! ([`DelayCheckpoint`]), so files may be queued. A backend delays checkpoints itself from before it
-//! inserts the log record until its files are queued, or, if the syncer is not collecting or the
-//! queue is full, until it has synced them itself. The syncer stops collecting, syncs all there is in
-//! the queue, ends its transaction, which lets a checkpoint that has waited go on, and begins again.
-//! A file is therefore durable before any checkpoint completes whose redo pointer lies behind the
-//! file's record.
+//! The protocol. There are two syncers, each with a queue of its own. One of them *collects*: it delays
+//! the completion of checkpoints ([`DelayCheckpoint`]), so files may be put into its queue. A backend
+//! delays checkpoints itself from before it inserts the log record until its files are queued, or, if
+//! nobody collects or the queue is full, until it has synced them itself. After a while the other
+//! syncer takes over: it delays checkpoints and collects from then on, while the first one syncs all there
+//! is in its queue and ends its transaction, which lets a checkpoint that has waited go on. A file is
+//! therefore durable before any checkpoint completes whose redo pointer lies behind the file's record.
 
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::io::{self, ErrorKind};
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pg_lakebase_core::file;
 use pg_lakebase_core::wal::DelayCheckpoint;
@@ -27,13 +27,15 @@ use pgrx::bgworkers::{
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 
-/// Files that can wait.
-const CAPACITY: usize = 4096;
+/// Syncers.
+const SYNCERS: usize = 2;
+/// Files that can wait for one of them.
+const CAPACITY: usize = 2048;
 /// Bytes of a path, below the data directory, that can wait.
 const PATH_BYTES: usize = 190;
-/// How long files are collected.
+/// How long a syncer collects before the other one is asked to take over.
 const COLLECT: Duration = Duration::from_millis(200);
-/// How often the syncer looks around when nobody wakes it.
+/// How often a syncer looks around when nobody wakes it.
 const IDLE: Duration = Duration::from_secs(60);
 
 static QUEUE: PgLwLock<Queue> = unsafe_queue();
@@ -45,17 +47,22 @@ struct Entry {
 }
 
 #[derive(Clone, Copy)]
-struct Queue {
-    /// Whether files may be queued.
-    collecting: bool,
-    /// The syncer's latch, in shared memory; null while there is no syncer.
+struct Syncer {
+    /// Its latch, in shared memory; null while it does not run.
     latch: *mut pg_sys::Latch,
     count: usize,
     entries: [Entry; CAPACITY],
 }
 
-// SAFETY: plain data; the latch belongs to a PGPROC, which lies in shared memory at the same address
-// in every process.
+#[derive(Clone, Copy)]
+struct Queue {
+    /// The syncer whose queue may be put into.
+    collecting: Option<usize>,
+    syncers: [Syncer; SYNCERS],
+}
+
+// SAFETY: plain data; a latch belongs to a PGPROC, which lies in shared memory at the same address in
+// every process.
 unsafe impl PGRXSharedMemory for Queue {}
 
 impl Default for Queue {
@@ -64,11 +71,25 @@ impl Default for Queue {
             length: 0,
             path: [0; PATH_BYTES],
         };
-        Self {
-            collecting: false,
+        let syncer = Syncer {
             latch: std::ptr::null_mut(),
             count: 0,
             entries: [entry; CAPACITY],
+        };
+        Self {
+            collecting: None,
+            syncers: [syncer; SYNCERS],
+        }
+    }
+}
+
+impl Queue {
+    /// Wakes a syncer, if it runs.
+    fn wake(&self, syncer: usize) {
+        let latch = self.syncers[syncer].latch;
+        if !latch.is_null() {
+            // SAFETY: the latch of a PGPROC, which stays one whoever owns it now.
+            unsafe { pg_sys::SetLatch(latch) };
         }
     }
 }
@@ -78,21 +99,24 @@ const fn unsafe_queue() -> PgLwLock<Queue> {
     unsafe { PgLwLock::new(c"pg_iceberg_sync_queue") }
 }
 
-/// Asks for shared memory and for the syncer; called once, from `_PG_init`.
+/// Asks for shared memory and for the syncers; called once, from `_PG_init`.
 #[expect(
     unexpected_cfgs,
     reason = "pgrx's macro asks for versions of PostgreSQL by features"
 )]
 pub fn register() {
     pg_shmem_init!(QUEUE = Queue::default());
-    BackgroundWorkerBuilder::new("pg_iceberg syncer")
-        .set_type("pg_iceberg syncer")
-        .set_library("pg_iceberg_am")
-        .set_function("pg_iceberg_syncer_main")
-        .set_start_time(BgWorkerStartTime::RecoveryFinished)
-        .set_restart_time(Some(Duration::from_secs(5)))
-        .enable_spi_access()
-        .load();
+    for syncer in 0..SYNCERS {
+        BackgroundWorkerBuilder::new(&format!("pg_iceberg syncer {}", syncer + 1))
+            .set_type("pg_iceberg syncer")
+            .set_library("pg_iceberg_am")
+            .set_function("pg_iceberg_syncer_main")
+            .set_argument((syncer as i32).into_datum())
+            .set_start_time(BgWorkerStartTime::RecoveryFinished)
+            .set_restart_time(Some(Duration::from_secs(5)))
+            .enable_spi_access()
+            .load();
+    }
 }
 
 /// Leaves the fsync of the files at `paths`, and of their directory entries, to the syncer. Returns
@@ -104,65 +128,56 @@ pub fn leave_to_syncer(_delay: &DelayCheckpoint, paths: &[&str]) -> bool {
         return false;
     }
     let mut queue = QUEUE.exclusive();
-    if queue.collecting && queue.count + paths.len() <= CAPACITY {
-        for path in paths {
-            let at = queue.count;
-            let entry = &mut queue.entries[at];
-            entry.length = path.len() as u16;
-            entry.path[..path.len()].copy_from_slice(path.as_bytes());
-            queue.count += 1;
-        }
-        return true;
+    let Some(collecting) = queue.collecting else {
+        queue.wake(0);
+        return false;
+    };
+    let syncer = &mut queue.syncers[collecting];
+    if syncer.count + paths.len() > CAPACITY {
+        return false;
     }
-    let latch = queue.latch;
-    drop(queue);
-    if !latch.is_null() {
-        // SAFETY: the latch of a PGPROC, which stays one whoever owns it now.
-        unsafe { pg_sys::SetLatch(latch) };
+    for path in paths {
+        let entry = &mut syncer.entries[syncer.count];
+        entry.length = path.len() as u16;
+        entry.path[..path.len()].copy_from_slice(path.as_bytes());
+        syncer.count += 1;
     }
-    false
+    true
 }
 
-/// The syncer's main function.
+/// A syncer's main function.
 #[pg_guard]
 #[unsafe(no_mangle)]
-pub extern "C-unwind" fn pg_iceberg_syncer_main(_arg: pg_sys::Datum) {
+pub extern "C-unwind" fn pg_iceberg_syncer_main(argument: pg_sys::Datum) {
+    let me = argument.value() % SYNCERS;
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     BackgroundWorker::connect_worker_to_spi(None, None);
     // SAFETY: the process's own latch.
-    QUEUE.exclusive().latch = unsafe { pg_sys::MyLatch };
-    'serving: while BackgroundWorker::wait_latch(Some(IDLE)) {
-        loop {
-            match round() {
-                Round::Idle => break,
-                Round::Busy => {}
-                Round::Terminated => break 'serving,
-            }
-        }
-    }
+    QUEUE.exclusive().syncers[me].latch = unsafe { pg_sys::MyLatch };
+    while BackgroundWorker::wait_latch(Some(IDLE)) && collect_and_sync(me) {}
     // A shutdown checkpoint follows. From now on backends sync for themselves.
-    QUEUE.exclusive().latch = std::ptr::null_mut();
+    QUEUE.exclusive().syncers[me].latch = std::ptr::null_mut();
 }
 
-/// What came of a round.
-enum Round {
-    /// Nothing was queued.
-    Idle,
-    /// Files were synced; more are likely to come.
-    Busy,
-    /// The server shuts down.
-    Terminated,
-}
-
-/// Collects for a while, then syncs.
-fn round() -> Round {
+/// Collects until there is nothing to collect or the other syncer has taken over, then syncs. Returns
+/// whether to go on.
+fn collect_and_sync(me: usize) -> bool {
     // SAFETY: outside of a transaction; it takes no snapshot, and gives the process the virtual
     // transaction id by which the checkpointer knows it.
     unsafe { pg_sys::StartTransactionCommand() };
     let delay = DelayCheckpoint::begin();
-    QUEUE.exclusive().collecting = true;
-    let goes_on = BackgroundWorker::wait_latch(Some(COLLECT));
-    let paths = take_all();
+    take_over(me);
+    let began = Instant::now();
+    let mut goes_on = true;
+    while is_collecting(me) {
+        goes_on = BackgroundWorker::wait_latch(Some(COLLECT));
+        if !goes_on {
+            stop_collecting(me);
+        } else if began.elapsed() >= COLLECT {
+            ask_other(me);
+        }
+    }
+    let paths = take_all(me);
     if let Err((path, error)) = sync_all(&paths) {
         // The kernel may have dropped what it could not write: only the log has it now.
         ereport!(
@@ -174,19 +189,48 @@ fn round() -> Round {
     drop(delay);
     // SAFETY: ends the transaction begun above.
     unsafe { pg_sys::CommitTransactionCommand() };
-    match (goes_on, paths.is_empty()) {
-        (false, _) => Round::Terminated,
-        (true, true) => Round::Idle,
-        (true, false) => Round::Busy,
+    goes_on
+}
+
+/// Begins to collect; whoever did is woken to sync.
+fn take_over(me: usize) {
+    let mut queue = QUEUE.exclusive();
+    if let Some(before) = queue.collecting.replace(me)
+        && before != me
+    {
+        queue.wake(before);
     }
 }
 
-/// Stops collecting and takes what was collected.
-fn take_all() -> BTreeSet<String> {
+fn is_collecting(me: usize) -> bool {
+    QUEUE.share().collecting == Some(me)
+}
+
+fn stop_collecting(me: usize) {
     let mut queue = QUEUE.exclusive();
-    queue.collecting = false;
-    let count = std::mem::take(&mut queue.count);
-    queue.entries[..count]
+    queue.collecting.take_if(|collecting| *collecting == me);
+}
+
+/// Asks the other syncer to take over; stops collecting when there is nothing to take over.
+fn ask_other(me: usize) {
+    let mut queue = QUEUE.exclusive();
+    if queue.collecting != Some(me) {
+        return;
+    }
+    let other = (me + 1) % SYNCERS;
+    if queue.syncers[me].count == 0 || queue.syncers[other].latch.is_null() {
+        queue.collecting = None;
+    } else {
+        queue.wake(other);
+    }
+}
+
+/// Takes what was collected.
+fn take_all(me: usize) -> BTreeSet<String> {
+    let mut queue = QUEUE.exclusive();
+    let syncer = &mut queue.syncers[me];
+    let count = std::mem::take(&mut syncer.count);
+    syncer.entries[..count]
         .iter()
         .map(|entry| String::from_utf8_lossy(&entry.path[..entry.length.into()]).into_owned())
         .collect()

@@ -60,6 +60,8 @@ struct Finished {
 }
 
 thread_local! {
+    /// The buffer of a model that has had its day.
+    static SPARE_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static LAST_MODEL: RefCell<Option<(TableDirectory, Model)>> = const { RefCell::new(None) };
 }
 
@@ -165,8 +167,10 @@ impl VfdFileIo {
             self.sync_now(&finished)?;
         }
         drop(delay);
-        for (file, model) in finished.into_iter().zip(&models) {
-            if let (Some(_), Some((0, bytes))) = (model, file.unlogged) {
+        for (file, model) in finished.into_iter().zip(models) {
+            if let (Some(mut model), Some((0, bytes))) = (model, file.unlogged) {
+                model.bytes.clear();
+                SPARE_BUFFER.set(model.bytes);
                 Model::keep(&self.directory, file.name, bytes);
             }
         }
@@ -312,6 +316,10 @@ impl FileIo for VfdFileIo {
             wal::remove_files(&self.key, [&*name].into_iter());
         }
         Ok(())
+    }
+
+    fn buffer(&self) -> Vec<u8> {
+        SPARE_BUFFER.take()
     }
 
     fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {

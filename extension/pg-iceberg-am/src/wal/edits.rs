@@ -1,7 +1,8 @@
 //! A text as the difference from another one.
 //!
-//! A metadata file repeats its predecessor but for some numbers and one snapshot. What is looked for
-//! are long equal runs in the same order; a text that has been rearranged is simply given whole.
+//! A metadata file, which is JSON, repeats its predecessor but for some numbers and one snapshot. What is
+//! looked for are long equal runs in the same order; a text that has been rearranged is simply given
+//! whole.
 
 /// The shortest run that is worth an edit of its own, in bytes.
 const RUN: usize = 32;
@@ -107,6 +108,10 @@ fn resume(base: &[u8], new: &[u8]) -> Option<(usize, usize)> {
         let Some(wanted) = new.get(skip..skip + RUN) else {
             break;
         };
+        // Where one member or element ends and the next begins is often enough.
+        if skip > 0 && !matches!(wanted[0], b',' | b'}' | b']') {
+            continue;
+        }
         if let Some(found) = memchr::memmem::find(near, wanted) {
             let end = |text: &[u8], from: usize| text.len().min(from + LONG);
             let run = common_prefix(&base[found..end(base, found)], &new[skip..end(new, skip)]);
@@ -124,6 +129,8 @@ fn resume(base: &[u8], new: &[u8]) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::expect_used, reason = "tests fail by panicking")]
+
     use super::{apply, diff};
 
     /// Like a metadata file: ids of snapshots come again in their children and in the log.

@@ -159,6 +159,8 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::expect_used, reason = "tests fail by panicking")]
+
     use super::*;
 
     const KEY: StorageKey = StorageKey {
