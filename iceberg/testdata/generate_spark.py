@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the spark-* fixtures anew.
 
-Needs pyspark 3.5 with Java 17, and the path of iceberg-spark-runtime-3.5 1.10 as the argument. The
+Needs pyspark 3.5 with Java 17, and the path of iceberg-spark-runtime-3.5 1.9 as the argument. The
 tables have their location in /tmp/iceberg-fixtures, which tests map to this directory; only
 metadata and manifests are kept.
 """

@@ -4,7 +4,8 @@ use iceberg_lite::manifest::{
     DataContentType, DataFileFormat, ManifestContent, ManifestFile, ManifestStatus, parse_manifest,
     read_manifest, read_snapshot_manifests,
 };
-use iceberg_lite::spec::{Datum, Schema, TableMetadata};
+use iceberg_lite::scan::plan_files;
+use iceberg_lite::spec::{Datum, PrimitiveType, Schema, TableMetadata};
 
 use crate::support::{FixtureIo, fixture_metadata, testdata};
 
@@ -174,4 +175,65 @@ fn fields_of_version_3_are_read() {
         (Some(4), Some(40))
     );
     assert_eq!(file.first_row_id, Some(100));
+}
+
+/// Spark deletes rows by position delete files in version 2 and by deletion vectors in version 3; between
+/// its commits a column was widened and the partition spec changed.
+#[test]
+fn tables_that_spark_deleted_rows_of_are_planned_with_their_deletes() {
+    for (table, format) in [
+        ("spark-v2-merge-on-read", DataFileFormat::Parquet),
+        ("spark-v3-deletion-vectors", DataFileFormat::Puffin),
+    ] {
+        let (metadata, _) = current_manifests(table);
+        let snapshot = metadata.current_snapshot().unwrap();
+        let mut files = plan_files(&metadata, snapshot, &FixtureIo).unwrap();
+        files.sort_by_key(|file| (file.data_sequence_number, file.data_file.record_count));
+        // Two appends of ten rows each by partition, each with one row deleted; two rows after that.
+        let told: Vec<_> = files
+            .iter()
+            .map(|file| {
+                let deletes: Vec<_> = file
+                    .deletes
+                    .iter()
+                    .map(|delete| (delete.file_format, delete.record_count))
+                    .collect();
+                (file.data_file.record_count, deletes)
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (10, vec![(format, 1)]),
+                (10, vec![(format, 1)]),
+                (1, vec![]),
+                (1, vec![]),
+            ],
+            "{table}"
+        );
+        let late = &files[3].data_file;
+        assert_eq!(late.partition.len(), 2, "{table}: {:?}", late.partition);
+        assert_eq!(late.partition[0], Some(Datum::String("late".into())));
+        assert!(
+            matches!(late.partition[1], Some(Datum::Date(19_743..=19_744))),
+            "{table}"
+        );
+        let kinds: Vec<_> = files[..2]
+            .iter()
+            .map(|file| file.data_file.partition[0].clone())
+            .collect();
+        assert_eq!(kinds, [Some(Datum::String("new".into())), None], "{table}");
+        let id = metadata.current_schema().unwrap().type_of(1).cloned();
+        assert_eq!(id, Some(PrimitiveType::Long.into()), "{table}");
+        for file in &files[..2] {
+            if format == DataFileFormat::Puffin {
+                let vector = &file.deletes[0];
+                assert_eq!(
+                    vector.referenced_data_file.as_deref(),
+                    Some(&*file.data_file.file_path)
+                );
+                assert!(vector.content_offset.is_some() && vector.content_size_in_bytes.is_some());
+            }
+        }
+    }
 }
