@@ -19,9 +19,9 @@ use crate::spec::Datum;
 /// Uncompressed bytes in a block, from which on the next one begins.
 const BLOCK_BYTES: usize = 64 << 10;
 
-/// Files whose records take less are not compressed: they take a block of the file system all the
+/// Files whose records take less are not compressed: they take some blocks of the file system all the
 /// same, and setting up the compressor takes longer than everything else.
-const COMPRESSED_FROM_BYTES: usize = 8 << 10;
+const COMPRESSED_FROM_BYTES: usize = 32 << 10;
 
 /// One record in Avro's binary encoding, field after field in the order of the schema.
 pub struct AvroEncoder<'a>(&'a mut Vec<u8>);
