@@ -25,9 +25,15 @@ use crate::error::{Error, Result};
 impl TableMetadata {
     /// Reads metadata from its JSON text; `file` is named in errors.
     pub fn from_json(file: &str, text: &[u8]) -> Result<Self> {
+        Self::from_json_after(file, text, None)
+    }
+
+    /// As [`Self::from_json`]; snapshots that `known`, other metadata of the table, has with the same text
+    /// are shared with it.
+    pub(crate) fn from_json_after(file: &str, text: &[u8], known: Option<&Self>) -> Result<Self> {
         let document: Document<'_> = serde_json::from_slice(text)
             .map_err(|e| Error::invalid_metadata(file, "", format!("not a JSON object: {e}")))?;
-        read_metadata(file, document)
+        read_metadata(file, document, known.map_or(&[], |known| &known.snapshots))
     }
 
     /// The JSON text.
@@ -88,7 +94,11 @@ impl<'de> Deserialize<'de> for Document<'de> {
     }
 }
 
-fn read_metadata(file: &str, document: Document<'_>) -> Result<TableMetadata> {
+fn read_metadata(
+    file: &str,
+    document: Document<'_>,
+    known: &[SnapshotRef],
+) -> Result<TableMetadata> {
     let mut object = ObjectReader::new(file, "", Value::Object(document.members))?;
     let number: i64 = object.required("format-version")?;
     let Some(format_version) = FormatVersion::from_number(number) else {
@@ -114,7 +124,7 @@ fn read_metadata(file: &str, document: Document<'_>) -> Result<TableMetadata> {
     }
     let snapshots = match document.snapshots {
         None => Vec::new(),
-        Some(text) => read_snapshots(file, text)?,
+        Some(text) => read_snapshots(file, text, known)?,
     };
     let current_snapshot_id = object
         .optional("current-snapshot-id")?
@@ -220,14 +230,29 @@ fn read_partition_specs(object: &mut ObjectReader<'_>, is_v1: bool) -> Result<Ve
     }
 }
 
-fn read_snapshots(file: &str, text: &RawValue) -> Result<Vec<SnapshotRef>> {
+/// Reads the snapshots. Those of `known`, in their order, are not parsed again: metadata files repeat
+/// their predecessors but for the last snapshot.
+fn read_snapshots(file: &str, text: &RawValue, known: &[SnapshotRef]) -> Result<Vec<SnapshotRef>> {
     let elements: Vec<&RawValue> = match text.get() {
         "null" => Vec::new(),
         text => serde_json::from_str(text)
             .map_err(|_| Error::invalid_metadata(file, "snapshots", "must be an array"))?,
     };
-    let read = |(index, element)| {
-        StoredSnapshot::from_json(file, &format!("snapshots[{index}]"), element).map(Arc::new)
+    let mut known = known.iter().peekable();
+    if let Some(first) = elements.first() {
+        // Snapshots may have expired since.
+        while known
+            .next_if(|snapshot| snapshot.json().get() != first.get())
+            .is_some()
+        {}
+    }
+    let read = |(index, element): (usize, &RawValue)| match known
+        .next_if(|snapshot| snapshot.json().get() == element.get())
+    {
+        Some(snapshot) => Ok(Arc::clone(snapshot)),
+        None => {
+            StoredSnapshot::from_json(file, &format!("snapshots[{index}]"), element).map(Arc::new)
+        }
     };
     elements.into_iter().enumerate().map(read).collect()
 }

@@ -359,6 +359,12 @@ impl Table {
             &self.io,
             self.now_ms,
         )?;
+        let location = &published.metadata_location;
+        let after = TableMetadata::read_from_after(&self.io, location, Some(&self.metadata))?;
+        assert_eq!(
+            after, published.metadata,
+            "read with the earlier metadata at hand"
+        );
         self.metadata = published.metadata.clone();
         self.location = Some(published.metadata_location.clone());
         Ok(published)

@@ -30,6 +30,9 @@ const FOOTERS: usize = 512;
 thread_local! {
     static METADATA: RefCell<BoundedCache<String, Arc<TableMetadata>>> =
         RefCell::new(BoundedCache::new(METADATA_FILES));
+    /// Of each table, by location, the metadata seen last: the next ones have much in common with them.
+    static LATEST: RefCell<BoundedCache<String, Arc<TableMetadata>>> =
+        RefCell::new(BoundedCache::new(METADATA_FILES));
     static MANIFESTS: Rc<ManifestCache> = Rc::new(ManifestCache::new(MANIFEST_ENTRIES));
     static SEGMENTS: RefCell<BoundedCache<String, Arc<Vec<Segment>>>> =
         RefCell::new(BoundedCache::new(SEGMENT_COUNT));
@@ -43,8 +46,11 @@ pub fn metadata(io: &VfdFileIo, relative: &str) -> PgResult<Arc<TableMetadata>> 
     if let Some(known) = METADATA.with_borrow_mut(|cache| cache.get(&path)) {
         return Ok(known);
     }
-    let metadata = Arc::new(TableMetadata::read_from(io, &path).map_err(to_pg_error)?);
-    METADATA.with_borrow_mut(|cache| cache.put(path, Arc::clone(&metadata), 1));
+    let location = io.directory().location();
+    let known = LATEST.with_borrow_mut(|cache| cache.get(&location));
+    let metadata = TableMetadata::read_from_after(io, &path, known.as_deref());
+    let metadata = Arc::new(metadata.map_err(to_pg_error)?);
+    put_metadata(location, path, &metadata);
     Ok(metadata)
 }
 
@@ -88,8 +94,14 @@ pub fn manifests() -> Rc<ManifestCache> {
 
 /// Keeps metadata that this backend has just written.
 pub fn remember(io: &VfdFileIo, relative: &str, metadata: Arc<TableMetadata>) {
-    let path = format!("{}/{relative}", io.directory().location());
-    METADATA.with_borrow_mut(|cache| cache.put(path, metadata, 1));
+    let location = io.directory().location();
+    let path = format!("{location}/{relative}");
+    put_metadata(location, path, &metadata);
+}
+
+fn put_metadata(location: String, path: String, metadata: &Arc<TableMetadata>) {
+    LATEST.with_borrow_mut(|cache| cache.put(location, Arc::clone(metadata), 1));
+    METADATA.with_borrow_mut(|cache| cache.put(path, Arc::clone(metadata), 1));
 }
 
 /// The footer of the data file at `path`, read by `read` unless known.
