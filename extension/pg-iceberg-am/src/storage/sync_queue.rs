@@ -19,8 +19,8 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use pg_lakebase_core::file;
 use pg_lakebase_core::wal::DelayCheckpoint;
+use pg_lakebase_core::{file, interrupt};
 use pgrx::bgworkers::{
     BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags,
 };
@@ -166,6 +166,9 @@ fn collect_and_sync(me: usize) -> bool {
     // transaction id by which the checkpointer knows it.
     unsafe { pg_sys::StartTransactionCommand() };
     let delay = DelayCheckpoint::begin();
+    // Cancelling, time limits and termination wait until the files are synced.
+    let held = interrupt::hold();
+    let promise = Promise;
     take_over(me);
     let began = Instant::now();
     let mut goes_on = true;
@@ -186,10 +189,24 @@ fn collect_and_sync(me: usize) -> bool {
             format!("could not sync \"{path}\": {error}")
         );
     }
+    drop(promise);
+    drop(held);
     drop(delay);
     // SAFETY: ends the transaction begun above.
     unsafe { pg_sys::CommitTransactionCommand() };
     goes_on
+}
+
+/// Stands for the files that a syncer has taken. Should it fail while it has them, only recovery from the
+/// log can bring them back.
+struct Promise;
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
 }
 
 /// Begins to collect; whoever did is woken to sync.
