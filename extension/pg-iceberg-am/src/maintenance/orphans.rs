@@ -22,6 +22,7 @@ use crate::bindings::relid_by_relfilenumber;
 use crate::catalog::{PointerCatalog, cache, is_iceberg};
 use crate::error::to_pg_error;
 use crate::storage::{self, StorageKey, TableDirectory, VfdFileIo};
+use crate::transaction;
 use crate::wal::{self, FileContent};
 
 /// How long to wait for a table of many.
@@ -76,9 +77,17 @@ fn remove(
             "cannot remove files of Iceberg tables during recovery",
         ));
     }
+    if transaction::has_changes() {
+        // They would be taken for orphans: a lock keeps others out, not ourselves.
+        return Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_ACTIVE_SQL_TRANSACTION,
+            "cannot remove orphan files in a transaction that has changed Iceberg tables",
+        ));
+    }
     let mut orphans = Vec::new();
     match relation {
         Some(relid) => {
+            check_owner(relid)?;
             let rel = OpenRelation::open(relid, LockMode::Share);
             if !is_iceberg(rel.relation()) {
                 return Err(PgError::new(
@@ -86,7 +95,6 @@ fn remove(
                     format!("\"{}\" is not an Iceberg table", rel.relation().name()),
                 ));
             }
-            check_owner(rel.relation())?;
             of_table(rel.relation(), before, dry_run, &mut orphans)?;
         }
         None => {
@@ -114,18 +122,27 @@ fn remove(
     Ok(orphans)
 }
 
-fn check_owner(rel: Relation<'_>) -> PgResult<()> {
-    // SAFETY: a look-up in the system caches.
-    let owns = unsafe {
-        pg_sys::object_ownercheck(pg_sys::RelationRelationId, rel.oid(), pg_sys::GetUserId())
-    };
-    if owns {
-        return Ok(());
+/// Before the table is locked: who does not own it shall not keep others from writing.
+fn check_owner(relid: pg_sys::Oid) -> PgResult<()> {
+    // SAFETY: look-ups in the system caches, by the Oid of a relation that an argument of type regclass
+    // named; the name comes palloc'd.
+    unsafe {
+        if pg_sys::object_ownercheck(pg_sys::RelationRelationId, relid, pg_sys::GetUserId()) {
+            return Ok(());
+        }
+        let name = pg_sys::get_rel_name(relid);
+        let name = if name.is_null() {
+            relid.to_u32().to_string()
+        } else {
+            std::ffi::CStr::from_ptr(name)
+                .to_string_lossy()
+                .into_owned()
+        };
+        Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!("must be owner of table {name}"),
+        ))
     }
-    Err(PgError::new(
-        PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        format!("must be owner of table {}", rel.name()),
-    ))
 }
 
 fn check_superuser() -> PgResult<()> {

@@ -22,6 +22,11 @@ SELECT path LIKE 'base/%/iceberg_4000000000' AS found, bytes
 SELECT count(*) FROM lakebase.remove_orphan_files(NULL, interval '1 hour') WHERE path LIKE '%4000000000%';
 SELECT count(*) FROM lakebase.remove_orphan_files(NULL, interval '1 hour', true) WHERE path LIKE '%4000000000%';
 \! ls -d "$DIR/../iceberg_4000000000" 2>/dev/null || echo gone
+-- Files of a transaction in progress are none, one's own included.
+BEGIN;
+INSERT INTO kept VALUES (21);
+SELECT * FROM lakebase.remove_orphan_files('kept', interval '0');
+ROLLBACK;
 -- Whose it is to do.
 CREATE ROLE orphan_user;
 SET ROLE orphan_user;
