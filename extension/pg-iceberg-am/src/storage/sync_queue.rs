@@ -203,6 +203,8 @@ fn collect_and_sync(me: usize) -> bool {
     drop(delay);
     // SAFETY: ends the transaction begun above.
     unsafe { pg_sys::CommitTransactionCommand() };
+    // What was held off: DROP DATABASE waits until every process has closed its files.
+    interrupt::check();
     goes_on
 }
 
