@@ -19,14 +19,12 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 const PREPARED_MAX: usize = 3;
 /// Deadlocks, lock time-outs and serialisation failures: what concurrent clients have to expect.
 const EXPECTED: [&str; 3] = ["40P01", "55P03", "40001"];
-const NOT_SUPPORTED: &str = "0A000";
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub committed: u64,
     pub rolled_back: u64,
     pub prepared: u64,
-    pub prepare_refused: u64,
     /// Ended by an error that was to be expected.
     pub failed: u64,
 }
@@ -41,8 +39,8 @@ pub struct Client {
 /// How an attempt ended.
 enum Outcome {
     Done,
-    /// The server refused, with this SQLSTATE, and nothing was changed.
-    Refused(String),
+    /// The server refused, and nothing was changed.
+    Refused,
     /// The server is gone.
     Lost,
 }
@@ -134,7 +132,7 @@ impl Client {
             };
             match outcome {
                 Outcome::Done => {}
-                Outcome::Refused(_) => {
+                Outcome::Refused => {
                     self.counts.failed += 1;
                     return server.run("ROLLBACK");
                 }
@@ -159,7 +157,7 @@ impl Client {
                 self.ledger.committed(sequence);
                 self.counts.committed += 1;
             }
-            Outcome::Refused(_) => {
+            Outcome::Refused => {
                 self.ledger.not_committed(sequence);
                 self.counts.failed += 1;
             }
@@ -180,13 +178,9 @@ impl Client {
             .preparing(&gid, sequence, transaction.is_exclusive());
         match server.run(&format!("PREPARE TRANSACTION '{gid}'"))? {
             Outcome::Lost => return Ok(Outcome::Lost),
-            Outcome::Refused(state) => {
+            Outcome::Refused => {
                 self.ledger.not_prepared(&gid);
-                if state == NOT_SUPPORTED {
-                    self.counts.prepare_refused += 1;
-                } else {
-                    self.counts.failed += 1;
-                }
+                self.counts.failed += 1;
                 // The refusal has ended the transaction; this makes sure of it.
                 return server.run("ROLLBACK");
             }
@@ -229,7 +223,7 @@ impl Client {
                     self.counts.rolled_back += 1;
                 }
             }
-            Outcome::Refused(_) => {
+            Outcome::Refused => {
                 self.ledger.is_prepared(gid);
                 self.counts.failed += 1;
             }
@@ -242,16 +236,16 @@ impl Client {
 impl Server<'_> {
     fn run(&mut self, sql: &str) -> Result<Outcome> {
         let result = self.session.query(sql).map(drop);
-        self.judge(sql, result)
+        self.judge(result)
     }
 
     fn copy(&mut self, sql: &str, data: &str) -> Result<Outcome> {
         let result = self.session.copy_in(sql, data.as_bytes()).map(drop);
-        self.judge(sql, result)
+        self.judge(result)
     }
 
     /// An error that was not to be expected is the run's failure.
-    fn judge(&mut self, sql: &str, result: Result<()>) -> Result<Outcome> {
+    fn judge(&mut self, result: Result<()>) -> Result<Outcome> {
         for notice in self.session.take_notices() {
             self.hits.count_message(&notice);
         }
@@ -265,18 +259,13 @@ impl Server<'_> {
             return self.lost(error);
         }
         let state = answer.state.as_str();
-        let refused = Ok(Outcome::Refused(state.to_owned()));
         if points::is_injected(&answer.message) {
             self.hits.count_message(&answer.message);
-            return refused;
+            return Ok(Outcome::Refused);
         }
         let disk_full = ["53", "58"].iter().any(|class| state.starts_with(class));
-        let prepare_refused = state == NOT_SUPPORTED && sql.starts_with("PREPARE TRANSACTION");
-        if EXPECTED.contains(&state)
-            || prepare_refused
-            || (disk_full && self.signals.is_disk_full())
-        {
-            return refused;
+        if EXPECTED.contains(&state) || (disk_full && self.signals.is_disk_full()) {
+            return Ok(Outcome::Refused);
         }
         Err(error)
     }

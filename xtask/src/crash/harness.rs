@@ -257,7 +257,7 @@ impl Harness {
         self.summary.report(
             &self.clients,
             &self.hits,
-            self.orphans.counted(),
+            self.orphans.removed(),
             self.primary.has_points(),
         )
     }

@@ -1,38 +1,23 @@
 //! Files that no table names: what a crash leaves behind has to be found and removed, and nothing else.
 
 use crate::cluster::Connection;
-use crate::progress::note;
 use crate::psql;
 use anyhow::{Context, Result, bail};
 
-/// Removing orphans, as far as the extension can.
+/// Removing orphans.
 #[derive(Debug, Default)]
 pub struct Orphans {
     removed: u64,
-    missing: bool,
 }
 
 impl Orphans {
-    /// How many were removed; `None` where they cannot be.
-    pub fn counted(&self) -> Option<u64> {
-        (!self.missing).then_some(self.removed)
+    /// How many were removed.
+    pub fn removed(&self) -> u64 {
+        self.removed
     }
 
     /// Lists orphans, removes them, and lists them again: now there must be none.
     pub fn remove(&mut self, connection: &Connection) -> Result<()> {
-        if self.missing {
-            return Ok(());
-        }
-        let known = psql::query(
-            connection,
-            "SELECT count(*) FROM pg_proc \
-             WHERE proname = 'remove_orphan_files' AND pronamespace = 'lakebase'::regnamespace",
-        )?;
-        if known == "0" {
-            self.missing = true;
-            note("lakebase.remove_orphan_files does not exist: orphans are not checked");
-            return Ok(());
-        }
         let listed = call(connection, true)?;
         let removed = call(connection, false)?;
         let left = call(connection, true)?;

@@ -56,19 +56,18 @@ impl Summary {
         &self,
         clients: &[Client],
         hits: &Hits,
-        orphans: Option<u64>,
+        orphans: u64,
         judge_points: bool,
     ) -> Result<()> {
         let sum = |of: &dyn Fn(&Client) -> u64| clients.iter().map(of).sum::<u64>();
         println!();
         println!("iterations: {}", self.iterations);
         println!(
-            "transactions: {} committed, {} rolled back, {} ended by an error, {} prepared, {} refused to be",
+            "transactions: {} committed, {} rolled back, {} ended by an error, {} prepared",
             sum(&|client| client.counts.committed),
             sum(&|client| client.counts.rolled_back),
             sum(&|client| client.counts.failed),
-            sum(&|client| client.counts.prepared),
-            sum(&|client| client.counts.prepare_refused)
+            sum(&|client| client.counts.prepared)
         );
         println!("faults: {}", listed(&self.by_kind));
         if !self.missed.is_empty() {
@@ -82,10 +81,7 @@ impl Summary {
                 println!("  {name:<28}{passed:>8}{struck:>6}");
             }
         }
-        match orphans {
-            Some(removed) => println!("orphans removed: {removed}"),
-            None => println!("orphans: not checked"),
-        }
+        println!("orphans removed: {orphans}");
         println!(
             "standby promoted: {}; restored to: {}",
             if self.promoted { "yes" } else { "no" },
