@@ -143,14 +143,11 @@ impl PointerCatalog {
         mut unseen: impl FnMut(pg_sys::TransactionId),
     ) -> PgResult<Option<Pointer>> {
         let mut found = None;
-        // SAFETY: a static snapshot.
-        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
-        self.each(key, Some(all), |rel, tuple, buffer| {
-            if is_visible(tuple, buffer, snapshot) {
-                found = Some(read(rel, tuple)?);
+        self.each_version(key, |version| {
+            if version.is_visible(snapshot) {
+                found = Some(version.read()?);
             } else {
-                // SAFETY: the tuple is pinned; nobody changes what is read.
-                unseen(unsafe { (*(*tuple).t_data).t_choice.t_heap.t_xmin });
+                unseen(version.writer());
             }
             Ok(ControlFlow::Continue(()))
         })?;
@@ -160,20 +157,17 @@ impl PointerCatalog {
     /// The row of `key` as it was first inserted, as far as its versions have not been vacuumed.
     pub fn find_first(&self, key: &StorageKey) -> PgResult<Option<Pointer>> {
         let mut first: Option<(pg_sys::TransactionId, Pointer)> = None;
-        // SAFETY: a static snapshot.
-        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
-        self.each(key, Some(all), |rel, tuple, _| {
-            // SAFETY: the scan's slot keeps the tuple; transaction ids are compared and looked up.
-            let earlier = unsafe {
-                let writer = (*(*tuple).t_data).t_choice.t_heap.t_xmin;
-                (pg_sys::TransactionIdDidCommit(writer)
+        self.each_version(key, |version| {
+            let writer = version.writer();
+            // SAFETY: transaction ids are compared and looked up.
+            let is_earlier = unsafe {
+                pg_sys::TransactionIdDidCommit(writer)
                     && first
                         .as_ref()
-                        .is_none_or(|(known, _)| pg_sys::TransactionIdPrecedes(writer, *known)))
-                .then_some(writer)
+                        .is_none_or(|(known, _)| pg_sys::TransactionIdPrecedes(writer, *known))
             };
-            if let Some(writer) = earlier {
-                first = Some((writer, read(rel, tuple)?));
+            if is_earlier {
+                first = Some((writer, version.read()?));
             }
             Ok(ControlFlow::Continue(()))
         })?;
@@ -184,18 +178,16 @@ impl PointerCatalog {
     /// names: a snapshot may see any of them.
     pub fn metadata_of_all_versions(&self, key: &StorageKey) -> PgResult<BTreeSet<String>> {
         let mut names = BTreeSet::new();
-        // SAFETY: a static snapshot.
-        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
-        self.each(key, Some(all), |rel, tuple, _| {
-            // SAFETY: the scan's slot keeps the tuple. Versions that never counted name files that
-            // nothing needs.
+        self.each_version(key, |version| {
+            let writer = version.writer();
+            // Versions that never counted name files that nothing needs.
+            // SAFETY: transaction ids are looked up.
             let counts = unsafe {
-                let writer = (*(*tuple).t_data).t_choice.t_heap.t_xmin;
                 pg_sys::TransactionIdDidCommit(writer)
                     || pg_sys::TransactionIdIsCurrentTransactionId(writer)
             };
             if counts {
-                names.extend(read(rel, tuple)?.metadata_location);
+                names.extend(version.read()?.metadata_location);
             }
             Ok(ControlFlow::Continue(()))
         })?;
@@ -310,32 +302,38 @@ impl PointerCatalog {
         if snapshot.is_none() && serializable::is_serializable() && !xact::in_parallel_mode() {
             // What is read here is no reading of the table by the transaction, and must not count as such.
             let latest = RegisteredSnapshot::latest();
-            // SAFETY: a static snapshot.
-            let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
-            self.each(key, Some(all), |rel, tuple, buffer| {
-                if is_visible(tuple, buffer, latest.snapshot()) {
-                    on_first(rel, tuple)
+            self.each_version(key, |version| {
+                if version.is_visible(latest.snapshot()) {
+                    on_first(version.rel, version.tuple)
                 } else {
                     Ok(ControlFlow::Continue(()))
                 }
             })?;
         } else {
-            self.each(key, snapshot, |rel, tuple, _| on_first(rel, tuple))?;
+            self.each(key, snapshot, |version| {
+                on_first(version.rel, version.tuple)
+            })?;
         }
         Ok(result)
     }
 
-    /// Calls `on_row` with the rows of `key` that `snapshot` sees, each with the pinned buffer that it
-    /// lies in.
+    /// Calls `on_row` with every version of the row of `key`, whoever may see it.
+    fn each_version(
+        &self,
+        key: &StorageKey,
+        on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
+    ) -> PgResult<()> {
+        // SAFETY: a static snapshot.
+        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
+        self.each(key, Some(all), on_row)
+    }
+
+    /// Calls `on_row` with the versions of the row of `key` that `snapshot` sees.
     fn each(
         &self,
         key: &StorageKey,
         snapshot: Option<Snapshot>,
-        mut on_row: impl FnMut(
-            pg_sys::Relation,
-            pg_sys::HeapTuple,
-            pg_sys::Buffer,
-        ) -> PgResult<ControlFlow<()>>,
+        mut on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
     ) -> PgResult<()> {
         // SAFETY: the keys match the columns' types (oid, oid, int4) and their equality functions;
         // the scan ends before the relation is closed. A null snapshot asks for a fresh catalog
@@ -371,7 +369,12 @@ impl PointerCatalog {
                 }
                 // The slot of a scan of a heap table.
                 let slot = (*scan).slot.cast::<pg_sys::BufferHeapTupleTableSlot>();
-                match on_row(self.rel, tuple, (*slot).buffer) {
+                let version = RowVersion {
+                    rel: self.rel,
+                    tuple,
+                    buffer: (*slot).buffer,
+                };
+                match on_row(version) {
                     Ok(ControlFlow::Continue(())) => {}
                     Ok(ControlFlow::Break(())) => break,
                     Err(error) => {
@@ -437,15 +440,35 @@ impl Drop for PointerCatalog {
     }
 }
 
-/// Whether `snapshot` sees a tuple of the pointer table.
-fn is_visible(tuple: pg_sys::HeapTuple, buffer: pg_sys::Buffer, snapshot: Snapshot<'_>) -> bool {
-    // SAFETY: the scan's slot pins the tuple. Its visibility is looked at, and its hint bits may be set,
-    // under the lock of its page.
-    unsafe {
-        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
-        let visible = pg_sys::HeapTupleSatisfiesVisibility(tuple, snapshot.as_ptr(), buffer);
-        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
-        visible
+/// A version of a pointer row that a scan stands on, whose slot pins it.
+struct RowVersion {
+    rel: pg_sys::Relation,
+    tuple: pg_sys::HeapTuple,
+    buffer: pg_sys::Buffer,
+}
+
+impl RowVersion {
+    /// The transaction that wrote it.
+    fn writer(&self) -> pg_sys::TransactionId {
+        // SAFETY: the tuple is pinned; nobody changes what is read.
+        unsafe { (*(*self.tuple).t_data).t_choice.t_heap.t_xmin }
+    }
+
+    /// Whether `snapshot` sees it.
+    fn is_visible(&self, snapshot: Snapshot<'_>) -> bool {
+        // SAFETY: the tuple is pinned. Its visibility is looked at, and its hint bits may be set, under
+        // the lock of its page.
+        unsafe {
+            pg_sys::LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+            let visible =
+                pg_sys::HeapTupleSatisfiesVisibility(self.tuple, snapshot.as_ptr(), self.buffer);
+            pg_sys::LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+            visible
+        }
+    }
+
+    fn read(&self) -> PgResult<Pointer> {
+        read(self.rel, self.tuple)
     }
 }
 

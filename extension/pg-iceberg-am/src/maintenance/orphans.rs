@@ -254,9 +254,7 @@ fn log_current_metadata(
             like: None,
         }],
     );
-    fs::File::open(&path)
-        .and_then(|file| file.sync_all())
-        .map_err(failed)?;
+    file::fsync_file(&path).map_err(failed)?;
     directory.sync()
 }
 
@@ -271,10 +269,7 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
     let before = before.min(oldest);
     // SAFETY: the database that the session is connected to.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
-    for parent in storage::startup::database_directories() {
-        if parent.file_name().and_then(|name| name.to_str()) != Some(&*database.to_string()) {
-            continue;
-        }
+    for parent in storage::database_directories(Some(database)) {
         let tablespace = tablespace_of(&parent);
         for entry in fs::read_dir(&parent).into_iter().flatten().flatten() {
             let Some(rel_number) = entry

@@ -2,9 +2,9 @@
 
 use std::ffi::CStr;
 use std::fmt;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file;
@@ -51,16 +51,10 @@ impl TableDirectory {
 
     /// Whether a database has any such directory, in any tablespace.
     pub fn exist_in(database: u32) -> bool {
-        let below = |path: String| fs::read_dir(path).into_iter().flatten().flatten();
-        let holds_tables = |path: String| {
-            below(path).any(|entry| entry.file_name().to_string_lossy().starts_with("iceberg_"))
-        };
-        holds_tables(format!("base/{database}"))
-            || below("pg_tblspc".to_owned())
-                .flat_map(|tablespace| below(tablespace.path().to_string_lossy().into_owned()))
-                .any(|version| {
-                    holds_tables(format!("{}/{database}", version.path().to_string_lossy()))
-                })
+        database_directories(Some(database))
+            .iter()
+            .flat_map(|path| entries(path))
+            .any(|entry| entry.file_name().to_string_lossy().starts_with("iceberg_"))
     }
 
     /// The absolute path, which is what Iceberg metadata records.
@@ -177,6 +171,32 @@ impl TableDirectory {
         let climbs = name.split('/').any(|part| part == "..");
         (!climbs).then_some(name)
     }
+}
+
+/// The directories of a database, or of all, in all tablespaces, relative to the data directory.
+pub fn database_directories(database: Option<u32>) -> Vec<PathBuf> {
+    let wanted = database.map(|database| database.to_string());
+    let databases = |path: &Path| {
+        entries(path)
+            .filter(|entry| {
+                let name = entry.file_name();
+                wanted.as_ref().is_none_or(|wanted| name == wanted.as_str())
+            })
+            .map(|entry| entry.path())
+            .collect::<Vec<_>>()
+    };
+    let mut found = databases(Path::new("base"));
+    for tablespace in entries(Path::new("pg_tblspc")) {
+        for version in entries(&tablespace.path()) {
+            found.extend(databases(&version.path()));
+        }
+    }
+    found
+}
+
+/// What is in a directory; nothing, if it cannot be read.
+pub fn entries(directory: &Path) -> impl Iterator<Item = DirEntry> + use<> {
+    fs::read_dir(directory).into_iter().flatten().flatten()
 }
 
 /// The cluster's data directory, as an absolute path.

@@ -17,7 +17,7 @@ use pg_lakebase_core::{injection, wal as core_wal};
 
 use crate::wal;
 
-pub use directory::TableDirectory;
+pub use directory::{TableDirectory, database_directories};
 pub use key::StorageKey;
 pub use vfd_io::VfdFileIo;
 

@@ -3,11 +3,13 @@
 //! As PostgreSQL does with its own files (`RemovePgTempFiles`, `ResetUnloggedRelations`), tables of
 //! sessions that are gone are removed, and after a crash unlogged tables are emptied.
 
-use std::fs::{self, DirEntry};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::Path;
 
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::shmem;
+
+use super::directory::{database_directories, entries};
 
 /// Registers the work; called once, from `_PG_init`.
 pub fn register() {
@@ -51,7 +53,7 @@ fn empty_if_unlogged(database: &Path, name: &str, table: &Path) {
 
 /// Calls `work` with each table's database directory, name and directory.
 fn for_each_table(work: impl Fn(&Path, &str, &Path)) {
-    for database in database_directories() {
+    for database in database_directories(None) {
         for entry in entries(&database) {
             if let Some(name) = entry.file_name().to_str()
                 && name.starts_with("iceberg_")
@@ -60,20 +62,4 @@ fn for_each_table(work: impl Fn(&Path, &str, &Path)) {
             }
         }
     }
-}
-
-/// The directories of databases in all tablespaces, relative to the data directory.
-pub fn database_directories() -> Vec<PathBuf> {
-    let below = |path: &Path| entries(path).map(|entry| entry.path()).collect::<Vec<_>>();
-    let mut databases = below(Path::new("base"));
-    for tablespace in below(Path::new("pg_tblspc")) {
-        for version in below(&tablespace) {
-            databases.extend(below(&version));
-        }
-    }
-    databases
-}
-
-fn entries(directory: &Path) -> impl Iterator<Item = DirEntry> + use<> {
-    fs::read_dir(directory).into_iter().flatten().flatten()
 }

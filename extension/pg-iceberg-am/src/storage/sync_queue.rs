@@ -14,9 +14,7 @@
 //! therefore durable before any checkpoint completes whose redo pointer lies behind the file's record.
 
 use std::collections::BTreeSet;
-use std::ffi::CString;
 use std::io::{self, ErrorKind};
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use pg_lakebase_core::wal::DelayCheckpoint;
@@ -38,7 +36,8 @@ const COLLECT: Duration = Duration::from_millis(200);
 /// How often a syncer looks around when nobody wakes it.
 const IDLE: Duration = Duration::from_secs(60);
 
-static QUEUE: PgLwLock<Queue> = unsafe_queue();
+// SAFETY: no other lock has the name.
+static QUEUE: PgLwLock<Queue> = unsafe { PgLwLock::new(c"pg_iceberg_sync_queue") };
 
 #[derive(Clone, Copy)]
 struct Entry {
@@ -92,11 +91,6 @@ impl Queue {
             unsafe { pg_sys::SetLatch(latch) };
         }
     }
-}
-
-const fn unsafe_queue() -> PgLwLock<Queue> {
-    // SAFETY: no other lock has the name.
-    unsafe { PgLwLock::new(c"pg_iceberg_sync_queue") }
 }
 
 /// Asks for shared memory and for the syncers; called once, from `_PG_init`.
@@ -267,38 +261,22 @@ fn take_all(me: usize) -> BTreeSet<String> {
 fn sync_all(paths: &BTreeSet<String>) -> Result<(), (String, io::Error)> {
     let mut directories = BTreeSet::new();
     for path in paths {
-        sync_file(path).map_err(|error| (path.clone(), error))?;
+        unless_removed(file::fsync_file(path)).map_err(|error| (path.clone(), error))?;
         if let Some((directory, _)) = path.rsplit_once('/') {
             directories.insert(directory);
         }
     }
     for directory in directories {
-        match file::fsync_directory(directory) {
-            // Removed by a transaction that has committed or aborted since.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            result => result.map_err(|error| (directory.to_owned(), error))?,
-        }
+        unless_removed(file::fsync_directory(directory))
+            .map_err(|error| (directory.to_owned(), error))?;
     }
     Ok(())
 }
 
-fn sync_file(path: &str) -> io::Result<()> {
-    let name = CString::new(path).map_err(|_| io::Error::from(ErrorKind::InvalidInput))?;
-    // SAFETY: the name is terminated; the descriptor is owned at once.
-    unsafe {
-        let fd = pg_sys::BasicOpenFile(name.as_ptr(), libc::O_RDWR);
-        if fd < 0 {
-            let error = io::Error::last_os_error();
-            return if error.kind() == ErrorKind::NotFound {
-                Ok(())
-            } else {
-                Err(error)
-            };
-        }
-        let _close = OwnedFd::from_raw_fd(fd);
-        if pg_sys::pg_fsync(fd) < 0 {
-            return Err(io::Error::last_os_error());
-        }
+/// That it is gone is no error: the transaction that removed it has committed or aborted since.
+fn unless_removed(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result,
     }
-    Ok(())
 }

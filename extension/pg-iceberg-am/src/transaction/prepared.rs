@@ -54,9 +54,7 @@ pub fn write_down(state: &TransactionState) -> PgResult<()> {
     let failed = |source: std::io::Error| PgError::file_access("write file", &path, &source);
     fs::create_dir_all(DIRECTORY).map_err(failed)?;
     fs::write(&path, text.to_string()).map_err(failed)?;
-    fs::File::open(&path)
-        .and_then(|file| file.sync_all())
-        .map_err(failed)?;
+    file::fsync_file(&path).map_err(failed)?;
     file::fsync_directory(DIRECTORY).map_err(failed)
 }
 

@@ -1,5 +1,6 @@
 //! Directories, and removing what is in them.
 
+use std::ffi::c_int;
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
@@ -19,20 +20,29 @@ pub fn make_directory(path: &str) -> io::Result<()> {
 
 /// Has the directory's entries on disk, unless `fsync` is off.
 pub fn fsync_directory(path: &str) -> io::Result<()> {
+    match fsync(path, libc::O_RDONLY) {
+        // Some file systems cannot fsync directories: PostgreSQL lets that pass as well.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EBADF | libc::EINVAL)) => Ok(()),
+        result => result,
+    }
+}
+
+/// Has a file that somebody has written on disk, unless `fsync` is off; not its directory's entry.
+pub fn fsync_file(path: &str) -> io::Result<()> {
+    fsync(path, libc::O_RDWR)
+}
+
+fn fsync(path: &str, flags: c_int) -> io::Result<()> {
     let name = c_path(path)?;
     // SAFETY: the name is terminated; the descriptor is owned at once, and closed on return.
     unsafe {
-        let fd = pg_sys::BasicOpenFile(name.as_ptr(), libc::O_RDONLY);
+        let fd = pg_sys::BasicOpenFile(name.as_ptr(), flags);
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
         let _close = OwnedFd::from_raw_fd(fd);
         if pg_sys::pg_fsync(fd) < 0 {
-            let error = io::Error::last_os_error();
-            // Some file systems cannot fsync directories: PostgreSQL lets that pass as well.
-            if !matches!(error.raw_os_error(), Some(libc::EBADF | libc::EINVAL)) {
-                return Err(error);
-            }
+            return Err(io::Error::last_os_error());
         }
     }
     Ok(())

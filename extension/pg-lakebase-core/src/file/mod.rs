@@ -11,7 +11,7 @@ mod external_fd;
 mod path;
 mod vfd;
 
-pub use directory::{fsync_directory, make_directory, remove_file, remove_tree};
+pub use directory::{fsync_directory, fsync_file, make_directory, remove_file, remove_tree};
 pub use external_fd::ExternalFd;
 pub use path::{relation_directory, relation_path};
 pub use vfd::VfdFile;
