@@ -145,14 +145,10 @@ impl TableDirectory {
     /// what nothing needs any more. One that is removed before its turn comes is left out.
     pub fn files(&self) -> impl Iterator<Item = (String, fs::Metadata)> {
         [DATA, METADATA].into_iter().flat_map(|sub| {
-            fs::read_dir(format!("{}/{sub}", self.relative))
-                .into_iter()
-                .flatten()
-                .filter_map(move |entry| {
-                    let entry = entry.ok()?;
-                    let name = format!("{sub}/{}", entry.file_name().to_str()?);
-                    Some((name, entry.metadata().ok()?))
-                })
+            entries(Path::new(&format!("{}/{sub}", self.relative))).filter_map(move |entry| {
+                let name = format!("{sub}/{}", entry.file_name().to_str()?);
+                Some((name, entry.metadata().ok()?))
+            })
         })
     }
 

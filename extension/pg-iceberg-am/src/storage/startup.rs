@@ -17,11 +17,12 @@ pub fn register() {
 }
 
 fn startup() -> PgResult<()> {
+    let recovery_is_due = shmem::recovery_is_due();
     for_each_table(|database, name, table| {
         if name.starts_with("iceberg_t") {
             // What cannot be removed is left: the next owner of the name removes it.
             let _ = fs::remove_dir_all(table);
-        } else if shmem::recovery_is_due() {
+        } else if recovery_is_due {
             empty_if_unlogged(database, name, table);
         }
     });
