@@ -59,6 +59,20 @@ struct Finished {
     unlogged: Option<(u64, Vec<u8>)>,
 }
 
+impl Finished {
+    /// What is not in the log yet; a file of which nothing is may be told as the difference from `model`.
+    fn unlogged_content<'a>(&'a self, model: Option<&'a Model>) -> Option<FileContent<'a>> {
+        let (offset, bytes) = self.unlogged.as_ref()?;
+        let model = model.filter(|_| *offset == 0);
+        Some(FileContent {
+            name: &self.name,
+            offset: *offset,
+            bytes,
+            like: model.map(|model| (&*model.name, &*model.bytes)),
+        })
+    }
+}
+
 thread_local! {
     /// The buffer of a model that has had its day.
     static SPARE_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -145,16 +159,7 @@ impl VfdFileIo {
         let unlogged: Vec<FileContent<'_>> = finished
             .iter()
             .zip(&models)
-            .filter_map(|(file, model)| {
-                let (offset, bytes) = file.unlogged.as_ref()?;
-                let model = model.as_ref().filter(|_| *offset == 0);
-                Some(FileContent {
-                    name: &file.name,
-                    offset: *offset,
-                    bytes,
-                    like: model.map(|model| (&*model.name, &*model.bytes)),
-                })
-            })
+            .filter_map(|(file, model)| file.unlogged_content(model.as_ref()))
             .collect();
         self.written.in_log.set(true);
         wal::write_files(&self.key, &unlogged);
@@ -187,21 +192,15 @@ impl VfdFileIo {
         if held <= HELD {
             return;
         }
-        let unlogged: Vec<(String, (u64, Vec<u8>))> = finished
-            .iter_mut()
-            .filter_map(|file| Some((file.name.clone(), file.unlogged.take()?)))
-            .collect();
-        let contents: Vec<FileContent<'_>> = unlogged
+        let unlogged: Vec<FileContent<'_>> = finished
             .iter()
-            .map(|(name, (offset, bytes))| FileContent {
-                name,
-                offset: *offset,
-                bytes,
-                like: None,
-            })
+            .filter_map(|file| file.unlogged_content(None))
             .collect();
         self.written.in_log.set(true);
-        wal::write_files(&self.key, &contents);
+        wal::write_files(&self.key, &unlogged);
+        for file in finished.iter_mut() {
+            file.unlogged = None;
+        }
     }
 
     /// Write-back of all files begins before the first is waited for.
