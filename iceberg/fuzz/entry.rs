@@ -3,7 +3,9 @@
 //! Any bytes must give a value or an error: no panic, no endless loop, no allocation out of
 //! proportion. What was read must be written and read again as the same.
 
-use iceberg_lite::manifest::{ManifestFile, parse_manifest, parse_manifest_list};
+use iceberg_lite::manifest::{
+    ManifestFile, decode_data_file, encode_data_file, parse_manifest, parse_manifest_list,
+};
 use iceberg_lite::spec::{FormatVersion, TableMetadata};
 use serde_json::Value;
 
@@ -32,7 +34,7 @@ pub fn metadata_json(bytes: &[u8]) {
     );
 }
 
-/// Reads bytes as a manifest and as a manifest list.
+/// Reads bytes as a manifest, as a manifest list, and as the record of a data file.
 pub fn manifest_avro(bytes: &[u8]) {
     let manifest = ManifestFile {
         sequence_number: 1,
@@ -40,6 +42,11 @@ pub fn manifest_avro(bytes: &[u8]) {
     };
     let _ = parse_manifest(&manifest, bytes);
     let _ = parse_manifest_list("fuzz", bytes);
+    if let Ok(file) = decode_data_file("fuzz", bytes)
+        && let Ok(record) = encode_data_file(&file)
+    {
+        assert_eq!(decode_data_file("fuzz", &record).ok(), Some(file));
+    }
 }
 
 fn has_float(value: &Value) -> bool {

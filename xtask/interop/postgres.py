@@ -73,7 +73,8 @@ def _expression(name: str, sql_type: str) -> str:
 
 
 def catalog(table: str) -> dict[str, Any]:
-    """The row of lakebase.iceberg_tables for `table`."""
+    """The row of lakebase.iceberg_tables for `table`, once all that is committed is in the metadata."""
+    query(f"SELECT lakebase.publish('{table}'::regclass)")
     found = query(
         "SELECT location, metadata_location, snapshot_id, row_count, file_count, total_bytes "
         f"FROM lakebase.iceberg_tables WHERE relation = '{table}'::regclass"

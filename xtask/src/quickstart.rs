@@ -133,10 +133,7 @@ fn inside(connection: &Connection) -> Result<()> {
     )?;
     let metadata = psql::query(
         connection,
-        &format!(
-            "SELECT metadata_location FROM lakebase.iceberg_tables \
-             WHERE relation = '{lineitem}'::regclass"
-        ),
+        &format!("SELECT lakebase.publish('{lineitem}')"),
     )?;
     println!("Other engines open the table by its metadata file:\n  {metadata}\n");
     Ok(())

@@ -13,11 +13,28 @@ CREATE TABLE lakebase.iceberg_pointer (
     total_bytes       int8 NOT NULL,
     -- What older snapshots see: n (nothing), f (the same) or r (an error).
     origin            "char" NOT NULL,
+    published_at      timestamptz NOT NULL,
     PRIMARY KEY (relfilenumber, tablespace, backend)
 ) USING heap WITH (fillfactor = 50);
 
 COMMENT ON TABLE lakebase.iceberg_pointer IS
     'Current Iceberg metadata file of each table, by storage; read lakebase.iceberg_tables instead';
+
+-- Data files that have been committed and are not in the metadata yet, a row each.
+CREATE TABLE lakebase.iceberg_append (
+    relfilenumber     oid  NOT NULL,
+    tablespace        oid  NOT NULL,
+    backend           int4 NOT NULL,
+    row_count         int8 NOT NULL,
+    total_bytes       int8 NOT NULL,
+    -- The entry that a manifest will have, in Avro; never toasted, as above.
+    data_file         bytea STORAGE PLAIN NOT NULL
+) USING heap;
+
+CREATE INDEX iceberg_append_storage ON lakebase.iceberg_append (relfilenumber, tablespace, backend);
+
+COMMENT ON TABLE lakebase.iceberg_append IS
+    'Committed data files of Iceberg tables that wait for their next metadata file';
 
 CREATE FUNCTION lakebase.iceberg_tableam_handler(internal) RETURNS table_am_handler
     AS 'MODULE_PATHNAME', 'iceberg_tableam_handler' LANGUAGE C STRICT;

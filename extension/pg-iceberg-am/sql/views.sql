@@ -6,9 +6,10 @@ SELECT c.oid::regclass AS relation,
        lakebase.iceberg_location(c.oid::regclass) AS location,
        lakebase.iceberg_location(c.oid::regclass) || '/' || p.metadata_location AS metadata_location,
        p.snapshot_id,
-       coalesce(p.row_count, 0) AS row_count,
-       coalesce(p.file_count, 0) AS file_count,
-       coalesce(p.total_bytes, 0) AS total_bytes
+       (coalesce(p.row_count, 0) + unpublished.rows)::bigint AS row_count,
+       (coalesce(p.file_count, 0) + unpublished.files)::bigint AS file_count,
+       (coalesce(p.total_bytes, 0) + unpublished.bytes)::bigint AS total_bytes,
+       unpublished.files AS unpublished_files
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'iceberg'
@@ -20,10 +21,15 @@ SELECT c.oid::regclass AS relation,
                         WHEN 't' THEN pg_catalog.substring(n.nspname::text, 'pg_temp_(\d+)')::int4
                         ELSE -1
                    END
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS files, coalesce(sum(a.row_count), 0) AS rows, coalesce(sum(a.total_bytes), 0) AS bytes
+         FROM lakebase.iceberg_append a
+        WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
+       ) unpublished
  WHERE c.relkind IN ('r', 'm');
 
 COMMENT ON VIEW lakebase.iceberg_tables IS
-    'Iceberg tables of this database, each with its current metadata file as this statement sees it';
+    'Iceberg tables of this database as this statement sees them, each with its current metadata file and the number of data files that are not in it yet';
 
 GRANT USAGE ON SCHEMA lakebase TO PUBLIC;
 GRANT SELECT ON lakebase.iceberg_tables TO PUBLIC;

@@ -1,6 +1,7 @@
 //! The settings `pg_iceberg_am.*`.
 
 use std::ffi::CStr;
+use std::time::Duration;
 
 use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
@@ -12,6 +13,9 @@ static ENCODER_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static COMPRESSION_LEVEL: GucSetting<i32> = GucSetting::<i32>::new(3);
 /// Whether the planner may use the Iceberg scan node.
 static ENABLE_CUSTOM_SCAN: GucSetting<bool> = GucSetting::<bool>::new(true);
+
+/// Milliseconds from one metadata file of a table to the next.
+static PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(100);
 
 /// Registers the settings; called once, from `_PG_init`.
 pub fn register() {
@@ -38,6 +42,15 @@ pub fn register() {
         1,
         22,
         GucFlags::default(),
+    );
+    int(
+        c"pg_iceberg_am.publish_interval",
+        c"How long inserts into a table wait, after it was given a metadata file, to share the next one; \
+          0 gives every transaction its own.",
+        &PUBLISH_INTERVAL,
+        0,
+        60_000,
+        GucFlags::UNIT_MS,
     );
     GucRegistry::define_bool_guc(
         c"pg_iceberg_am.enable_custom_scan",
@@ -72,6 +85,11 @@ fn int(
 /// Size in bytes at which a data file is closed.
 pub fn target_file_size() -> u64 {
     u64::from(TARGET_FILE_SIZE.get().unsigned_abs()) * 1024
+}
+
+/// How long it takes from one metadata file of a table to the next; zero if every transaction makes one.
+pub fn publish_interval() -> Duration {
+    Duration::from_millis(PUBLISH_INTERVAL.get().unsigned_abs().into())
 }
 
 /// Number of threads that encode a large data file.

@@ -19,6 +19,7 @@ mod inspect;
 mod maintenance;
 mod modify;
 mod planner;
+mod publisher;
 mod scan;
 mod schema;
 mod storage;
@@ -49,6 +50,7 @@ pub extern "C-unwind" fn _PG_init() {
     wal::register();
     storage::startup::register();
     storage::sync_queue::register();
+    publisher::register();
     transaction::register();
     if let Err(error) = ddl::register().and_then(|()| planner::register()) {
         error.raise();

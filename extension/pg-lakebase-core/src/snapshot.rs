@@ -118,16 +118,17 @@ pub struct RegisteredSnapshot {
 }
 
 impl RegisteredSnapshot {
-    /// Registers a snapshot of what is committed now (`GetLatestSnapshot`).
-    pub fn latest() -> Self {
+    /// Registers a snapshot to read a catalog-like table with (`GetCatalogSnapshot`): what is committed
+    /// now, whatever the isolation level, and all that this transaction has done; also in parallel mode.
+    pub fn catalog(relid: pg_sys::Oid) -> Self {
         // SAFETY: called inside a transaction; both calls raise or give a valid snapshot.
-        unsafe { Self::register(pg_sys::GetLatestSnapshot()) }
+        unsafe { Self::register(pg_sys::GetCatalogSnapshot(relid)) }
     }
 
     /// Registers the transaction's snapshot (`GetTransactionSnapshot`): a new one at READ
     /// COMMITTED, always the same one above.
     pub fn transaction() -> Self {
-        // SAFETY: as in `latest`.
+        // SAFETY: as in `catalog`.
         unsafe { Self::register(pg_sys::GetTransactionSnapshot()) }
     }
 

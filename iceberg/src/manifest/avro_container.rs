@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 pub const MAX_AVRO_BYTES: u64 = 512 << 20;
 
 /// The most memory that one value or one decompressed block of a file may ask for, in bytes.
-const MAX_ALLOCATION_BYTES: usize = 256 << 20;
+pub(super) const MAX_ALLOCATION_BYTES: usize = 256 << 20;
 
 /// An Avro file whose records are read one after the other.
 pub struct AvroFile<'a> {

@@ -26,7 +26,12 @@ const COMPRESSED_FROM_BYTES: usize = 32 << 10;
 /// One record in Avro's binary encoding, field after field in the order of the schema.
 pub struct AvroEncoder<'a>(&'a mut Vec<u8>);
 
-impl AvroEncoder<'_> {
+impl<'a> AvroEncoder<'a> {
+    /// Appends to `bytes`.
+    pub fn new(bytes: &'a mut Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
     /// A `long`: zigzag, then seven bits a byte.
     pub fn long(&mut self, value: i64) {
         let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();

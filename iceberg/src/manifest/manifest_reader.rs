@@ -1,7 +1,9 @@
 //! Reading manifests of every version.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
+use apache_avro::schema::RecordSchema;
 use apache_avro::types::Value;
 
 use super::avro_container::{AvroFile, MAX_AVRO_BYTES};
@@ -62,9 +64,9 @@ pub(super) fn describe_manifest(
 }
 
 /// Where which field stands in the records of a manifest, and what they inherit.
-struct Layout<'a> {
+pub(super) struct Layout<'a> {
     path: &'a str,
-    manifest: &'a ManifestFile,
+    manifest: Cow<'a, ManifestFile>,
     entry_ids: Vec<i32>,
     file_ids: Vec<i32>,
     partition_ids: Vec<i32>,
@@ -100,13 +102,26 @@ impl<'a> Layout<'a> {
         };
         Ok(Self {
             path,
-            manifest,
+            manifest: Cow::Borrowed(manifest),
             entry_ids: field_ids(entry),
             file_ids: field_ids(data_file),
             partition_ids: partition.map(field_ids).unwrap_or_default(),
             partition_fields,
             partition_types,
         })
+    }
+
+    /// The layout of data files that lie outside of manifests, unpartitioned.
+    pub(super) fn of_data_file(path: &'a str, data_file: &RecordSchema) -> Self {
+        Self {
+            path,
+            manifest: Cow::Owned(ManifestFile::default()),
+            entry_ids: Vec::new(),
+            file_ids: field_ids(data_file),
+            partition_ids: Vec::new(),
+            partition_fields: Vec::new(),
+            partition_types: Vec::new(),
+        }
     }
 
     fn missing(&self, field: &str) -> Error {
@@ -155,7 +170,7 @@ impl<'a> Layout<'a> {
         })
     }
 
-    fn read_data_file(&self, fields: Vec<(String, Value)>) -> Result<DataFile> {
+    pub(super) fn read_data_file(&self, fields: Vec<(String, Value)>) -> Result<DataFile> {
         let mut file = DataFile {
             partition_spec_id: self.manifest.partition_spec_id,
             ..DataFile::default()

@@ -266,7 +266,11 @@ impl ManifestWriter {
 }
 
 /// A data file's record, its fields in the order of [`manifest_entry_schema`].
-fn encode_file(avro: &mut AvroEncoder<'_>, file: &DataFile, partition: &[Option<Datum>]) {
+pub(super) fn encode_file(
+    avro: &mut AvroEncoder<'_>,
+    file: &DataFile,
+    partition: &[Option<Datum>],
+) {
     avro.int(file.content.code());
     avro.string(&file.file_path);
     avro.string(file.file_format.name());

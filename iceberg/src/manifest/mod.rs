@@ -22,10 +22,13 @@ mod manifest_reader;
 mod manifest_writer;
 mod partition_summary;
 
+mod data_file_record;
+
 mod cache;
 
 pub use cache::{ManifestCache, manifest_entries, snapshot_manifests};
 pub use data_file::{DataContentType, DataFile, DataFileFormat};
+pub use data_file_record::{decode_data_file, encode_data_file};
 pub use entry::{ManifestEntry, ManifestStatus};
 pub use list_reader::{parse_manifest_list, read_manifest_list, read_snapshot_manifests};
 pub use list_writer::{ManifestListHeader, write_manifest_list};

@@ -5,7 +5,9 @@ use std::sync::OnceLock;
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use crate::support::{fixtures, testdata};
+use iceberg_lite::manifest::encode_data_file;
+
+use crate::support::{data_file, fixtures, testdata};
 
 #[path = "../../fuzz/entry.rs"]
 mod entry;
@@ -32,7 +34,11 @@ fn metadata_files() -> &'static [Vec<u8>] {
 
 fn avro_files() -> &'static [Vec<u8>] {
     static FILES: OnceLock<Vec<Vec<u8>>> = OnceLock::new();
-    FILES.get_or_init(|| files(".avro", &["broken", TABLES[0], TABLES[1], TABLES[2]]))
+    FILES.get_or_init(|| {
+        let mut files = files(".avro", &["broken", TABLES[0], TABLES[1], TABLES[2]]);
+        files.push(encode_data_file(&data_file("a", 3)).unwrap());
+        files
+    })
 }
 
 /// Some bytes are replaced, a part is cut out, another is said twice.

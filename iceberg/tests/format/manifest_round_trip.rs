@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use iceberg_lite::manifest::{
     DataContentType, DataFile, DataFileFormat, FieldSummary, ManifestContent, ManifestEntry,
-    ManifestFile, ManifestListHeader, ManifestStatus, ManifestWriter, read_manifest,
-    read_manifest_list, write_manifest_list,
+    ManifestFile, ManifestListHeader, ManifestStatus, ManifestWriter, decode_data_file,
+    encode_data_file, read_manifest, read_manifest_list, write_manifest_list,
 };
 use iceberg_lite::spec::{
     Datum, NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema, Transform,
@@ -187,6 +187,16 @@ prop_compose! {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn data_file_records_read_back_as_written(file in any_file(ManifestContent::Data)) {
+        let file = DataFile { partition: Vec::new(), partition_spec_id: 0, ..file };
+        let record = encode_data_file(&file).unwrap();
+        prop_assert_eq!(decode_data_file("test", &record).unwrap(), file);
+        for length in 0..record.len() {
+            let _ = decode_data_file("test", &record[..length]);
+        }
+    }
 
     #[test]
     fn manifests_read_back_as_written(

@@ -78,7 +78,9 @@ impl Client {
         hits: &Hits,
     ) -> Result<()> {
         let mut random = Random::for_part(self.seed, &[1, iteration, self.number as u64]);
-        let session = match self.open(connection) {
+        // Some leave their files to the publisher, others wait for one another.
+        let interval = if random.chance(50) { 100 } else { 0 };
+        let session = match self.open(connection, interval) {
             Ok(session) => session,
             Err(_) if signals.is_breaking() => return Ok(()),
             Err(error) => return Err(error),
@@ -105,11 +107,12 @@ impl Client {
         Ok(())
     }
 
-    fn open(&self, connection: &Connection) -> Result<Session> {
+    fn open(&self, connection: &Connection, publish_interval: u32) -> Result<Session> {
         let mut session = Session::open(connection)?;
         session.set_time_limit(TIME_LIMIT)?;
         session.query(&format!(
-            "SET application_name = '{APPLICATION}-{}'; SET lock_timeout = '300ms'",
+            "SET application_name = '{APPLICATION}-{}'; SET lock_timeout = '300ms'; \
+             SET pg_iceberg_am.publish_interval = {publish_interval}",
             self.number
         ))?;
         Ok(session)

@@ -67,7 +67,7 @@ impl Engines {
     /// Compares what the engines find in each table's metadata file with what PostgreSQL did.
     pub fn check(&mut self, primary: &Primary, expected: &Fingerprints) -> Result<()> {
         let text = primary.query(
-            "SELECT table_name, row_count, metadata_location FROM lakebase.iceberg_tables \
+            "SELECT table_name, row_count, lakebase.publish(relation) FROM lakebase.iceberg_tables \
              WHERE table_name ~ '^t[0-9]+$'",
         )?;
         for line in text.lines() {

@@ -6,10 +6,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// In the order in which a transaction passes them.
-pub const POINTS: [&str; 11] = [
+pub const POINTS: [&str; 12] = [
     "iceberg-directory-created",
     "iceberg-file-created",
     "iceberg-file-finished",
+    "iceberg-appended",
     "iceberg-manifests-written",
     "iceberg-pointer-locked",
     "iceberg-metadata-written",

@@ -1,9 +1,12 @@
-//! The extension's own catalog: one pointer row for each table's storage; and what is cached of the
-//! metadata they point to.
+//! The extension's own catalog: one pointer row for each table's storage, and data files on their way
+//! into the metadata; and what is cached of the metadata they point to.
 
+mod append;
 pub mod cache;
+mod keyed_table;
 mod pointer;
 
+pub use append::{Append, AppendCatalog, Record};
 pub use pointer::{LockedPointer, Origin, Pointer, PointerCatalog};
 
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -15,30 +18,78 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use crate::bindings;
 use crate::storage::{StorageKey, TableDirectory};
 
-/// The pointer row of `key`, a storage of `rel`, that `snapshot` sees; without a snapshot, the latest
-/// committed one or this transaction's own. `None` also while the extension is being created or dropped.
-pub fn find_pointer(
+/// What is committed of a storage, as a snapshot sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Committed {
+    /// The pointer row.
+    pub pointer: Pointer,
+    /// Data files on top of the metadata that it points to.
+    pub appends: Vec<Append>,
+}
+
+impl Committed {
+    /// Rows.
+    pub fn row_count(&self) -> u64 {
+        let appended: i64 = self.appends.iter().map(|append| append.row_count).sum();
+        self.pointer
+            .row_count
+            .saturating_add(appended)
+            .unsigned_abs()
+    }
+
+    /// Bytes of data files.
+    pub fn total_bytes(&self) -> u64 {
+        let appended: i64 = self.appends.iter().map(|append| append.total_bytes).sum();
+        self.pointer
+            .total_bytes
+            .saturating_add(appended)
+            .unsigned_abs()
+    }
+}
+
+/// What `snapshot` sees of `key`, a storage of `rel`; without a snapshot, the latest that is committed or
+/// this transaction's own. `None` also while the extension is being created or dropped.
+pub fn find_committed(
     rel: Relation<'_>,
     key: &StorageKey,
     snapshot: Option<Snapshot<'_>>,
-) -> PgResult<Option<Pointer>> {
-    let Some(catalog) = PointerCatalog::open() else {
+) -> PgResult<Option<Committed>> {
+    let Some(pointers) = PointerCatalog::open() else {
         return Ok(None);
     };
-    let pointer = match snapshot {
-        Some(snapshot) if serializable::is_serializable() => {
-            serializable::note_read(rel, snapshot);
-            catalog.find_among_versions(key, snapshot, |writer| {
-                serializable::note_unseen_write(rel, writer, snapshot);
-            })?
-        }
-        _ => catalog.find(key, snapshot)?,
+    let latest = snapshot.is_none().then(|| pointers.latest());
+    let seen = match &latest {
+        Some(latest) => latest.snapshot(),
+        None => snapshot.unwrap_or_else(|| unreachable!("one of the two is there")),
     };
+    // Sessions publish temporary tables themselves.
+    let appends = match AppendCatalog::open() {
+        Some(appends) if !key.is_temporary() => Some(appends),
+        _ => None,
+    };
+    let (pointer, appends) = if snapshot.is_some() && serializable::is_serializable() {
+        serializable::note_read(rel, seen);
+        let unseen = |writer| serializable::note_unseen_write(rel, writer, seen);
+        let pointer = pointers.find_among_versions(key, seen, unseen)?;
+        let appends = appends.map(|appends| appends.find_among_versions(key, seen, unseen));
+        (pointer, appends)
+    } else {
+        let pointer = pointers.find(key, seen)?;
+        (pointer, appends.map(|appends| appends.find(key, seen)))
+    };
+    let appends = appends.transpose()?.unwrap_or_default();
     let pointer = match (pointer, snapshot) {
-        (None, Some(_)) => newer_than_snapshot(rel, &catalog, key)?,
+        (None, Some(_)) => newer_than_snapshot(rel, &pointers, key)?,
         (pointer, _) => pointer,
     };
-    Ok(pointer.map(|pointer| unless_emptied(rel.persistence(), key, pointer)))
+    Ok(pointer.map(|pointer| {
+        let pointer = unless_emptied(rel.persistence(), key, pointer);
+        let appends = match pointer.metadata_location {
+            Some(_) => appends,
+            None => Vec::new(),
+        };
+        Committed { pointer, appends }
+    }))
 }
 
 /// What a snapshot sees of a storage whose row it does not see: the storage was made later.
@@ -47,7 +98,7 @@ fn newer_than_snapshot(
     catalog: &PointerCatalog,
     key: &StorageKey,
 ) -> PgResult<Option<Pointer>> {
-    match catalog.find(key, None)? {
+    match catalog.find_latest(key)? {
         Some(pointer) if pointer.origin == Origin::Frozen => catalog.find_first(key),
         Some(pointer) if pointer.origin == Origin::Rewritten => Err(PgError::new(
             PgSqlErrorCode::ERRCODE_T_R_SERIALIZATION_FAILURE,

@@ -12,7 +12,7 @@ use pgrx::pg_sys;
 use crate::catalog::iceberg_descendant;
 use crate::modify::{INDEX_HINT, cannot};
 use crate::storage::TableDirectory;
-use crate::transaction;
+use crate::{publisher, transaction};
 
 /// What to do instead of changing a table's columns.
 const COLUMNS_HINT: &str = "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
@@ -33,8 +33,17 @@ pub fn register() -> PgResult<()> {
             Some((TwoPhase::Finish { committed }, name)) => {
                 call.proceed();
                 transaction::prepared::finish(&name, committed);
+                if committed {
+                    publisher::ensure_running();
+                }
             }
-            None => call.proceed(),
+            None => {
+                // SAFETY: as above.
+                if let Some(database) = unsafe { database_to_drop(call.statement()) } {
+                    publisher::dismiss(database);
+                }
+                call.proceed();
+            }
         }
         Ok(())
     })
@@ -72,6 +81,22 @@ unsafe fn two_phase(statement: *mut pg_sys::Node) -> Option<(TwoPhase, String)> 
             .to_string_lossy()
             .into_owned();
         Some((step, name))
+    }
+}
+
+/// The database that `statement` drops.
+///
+/// # Safety
+///
+/// As [`check`].
+unsafe fn database_to_drop(statement: *mut pg_sys::Node) -> Option<pg_sys::Oid> {
+    // SAFETY: the node is cast to the type that its tag names; a look-up by the name it has.
+    unsafe {
+        if (*statement).type_ != pg_sys::NodeTag::T_DropdbStmt {
+            return None;
+        }
+        let name = (*statement.cast::<pg_sys::DropdbStmt>()).dbname;
+        Some(pg_sys::get_database_oid(name, true)).filter(|oid| *oid != pg_sys::InvalidOid)
     }
 }
 

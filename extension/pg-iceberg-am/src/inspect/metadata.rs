@@ -5,12 +5,12 @@ use pg_lakebase_core::relation::{LockMode, OpenRelation};
 use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
-use crate::catalog::{cache, is_iceberg};
-use crate::scan::{SegmentSource, TableView, latest_pointer};
+use crate::catalog::{cache, find_committed, is_iceberg};
+use crate::scan::{SegmentSource, TableView, UNSEQUENCED};
 use crate::storage::{StorageKey, TableDirectory, VfdFileIo};
 
 /// Opens an Iceberg table for reading, as the user who asks: SELECT is needed to look inside.
-fn open(relid: pg_sys::Oid) -> PgResult<OpenRelation> {
+pub fn open(relid: pg_sys::Oid) -> PgResult<OpenRelation> {
     let rel = OpenRelation::open(relid, LockMode::AccessShare);
     if !is_iceberg(rel.relation()) {
         return Err(PgError::new(
@@ -68,7 +68,8 @@ mod lakebase {
         TableIterator::new(or_raise(snapshots(relation.oid())))
     }
 
-    /// The data files that the current snapshot of a table consists of.
+    /// The data files that a table consists of; those that no metadata file names yet have no sequence
+    /// number.
     #[pg_extern(stable, strict)]
     fn iceberg_files(
         relation: PgRelation,
@@ -79,7 +80,7 @@ mod lakebase {
             name!(file_format, String),
             name!(record_count, i64),
             name!(file_size_in_bytes, i64),
-            name!(sequence_number, i64),
+            name!(sequence_number, Option<i64>),
         ),
     > {
         TableIterator::new(or_raise(files(relation.oid())))
@@ -98,9 +99,10 @@ type SnapshotRow = (
 
 fn snapshots(relid: pg_sys::Oid) -> PgResult<Vec<SnapshotRow>> {
     let rel = open(relid)?;
-    let io = VfdFileIo::new(StorageKey::of(rel.relation()));
-    let Some(location) =
-        latest_pointer(rel.relation())?.and_then(|pointer| pointer.metadata_location)
+    let key = StorageKey::of(rel.relation());
+    let io = VfdFileIo::new(key);
+    let Some(location) = find_committed(rel.relation(), &key, None)?
+        .and_then(|committed| committed.pointer.metadata_location)
     else {
         return Ok(Vec::new());
     };
@@ -128,7 +130,7 @@ fn snapshots(relid: pg_sys::Oid) -> PgResult<Vec<SnapshotRow>> {
         .collect()
 }
 
-type FileRow = (String, String, i64, i64, i64);
+type FileRow = (String, String, i64, i64, Option<i64>);
 
 fn files(relid: pg_sys::Oid) -> PgResult<Vec<FileRow>> {
     let rel = open(relid)?;
@@ -145,7 +147,7 @@ fn files(relid: pg_sys::Oid) -> PgResult<Vec<FileRow>> {
                 file.data_file.file_format.name().to_owned(),
                 file.data_file.record_count,
                 file.data_file.file_size_in_bytes,
-                file.data_sequence_number,
+                (file.data_sequence_number != UNSEQUENCED).then_some(file.data_sequence_number),
             )),
             SegmentSource::Batch(_) => None,
         })

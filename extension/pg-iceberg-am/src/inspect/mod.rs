@@ -2,3 +2,5 @@
 
 mod metadata;
 mod sizes;
+
+pub use metadata::open;

@@ -5,8 +5,7 @@ use pg_lakebase_core::relation::{LockMode, OpenRelation, Relation};
 use pgrx::prelude::*;
 use pgrx::{direct_function_call, pg_sys};
 
-use crate::catalog::is_iceberg;
-use crate::scan::latest_pointer;
+use crate::catalog::{find_committed, is_iceberg};
 use crate::storage::{StorageKey, TableDirectory};
 
 #[pg_schema]
@@ -29,7 +28,11 @@ CREATE FUNCTION lakebase.relation_size(regclass, text) RETURNS bigint STRICT VOL
 "#)]
     fn relation_fork_size(relation: pg_sys::Oid, fork: &str) -> Option<i64> {
         iceberg(relation, |rel| match fork {
-            "main" => Ok(latest_pointer(rel)?.map_or(0, |pointer| pointer.total_bytes)),
+            "main" => {
+                let committed = find_committed(rel, &StorageKey::of(rel), None)?;
+                let bytes = committed.map_or(0, |committed| committed.total_bytes());
+                Ok(bytes.try_into().unwrap_or(i64::MAX))
+            }
             _ => Ok(0),
         })
         .or_else(|| {

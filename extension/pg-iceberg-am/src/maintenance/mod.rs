@@ -1,5 +1,6 @@
-//! Sizes, statistics and VACUUM.
+//! Sizes, statistics, VACUUM, and what keeps files in order.
 
 mod orphans;
+mod publish;
 pub mod size;
 pub mod vacuum;

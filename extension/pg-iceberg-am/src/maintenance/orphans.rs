@@ -1,9 +1,9 @@
 //! Files that nothing needs: left by transactions that were cut off by a crash.
 //!
-//! What a table needs is what the metadata files lead to that any version of its pointer row names,
-//! since a snapshot may see any version that has not been vacuumed. The table is locked against writers
-//! meanwhile, so that no file of a transaction in progress is taken for an orphan; prepared
-//! transactions hold their locks as well.
+//! What a table needs is what the metadata files lead to that any version of its pointer row names, and
+//! the data files of appends, since a snapshot may see any version that has not been vacuumed. The table
+//! is locked against writers meanwhile, and its pointer row against the publisher, so that no file of a
+//! transaction in progress is taken for an orphan; prepared transactions hold their locks as well.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +19,7 @@ use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
 use crate::bindings::relid_by_relfilenumber;
-use crate::catalog::{PointerCatalog, cache, is_iceberg};
+use crate::catalog::{AppendCatalog, PointerCatalog, cache, is_iceberg};
 use crate::error::to_pg_error;
 use crate::storage::{self, StorageKey, TableDirectory, VfdFileIo};
 use crate::transaction;
@@ -184,9 +184,11 @@ fn of_table(
     orphans: &mut Vec<Orphan>,
 ) -> PgResult<()> {
     let key = StorageKey::of(rel);
-    let Some(catalog) = PointerCatalog::open() else {
+    let (Some(catalog), Some(appends)) = (PointerCatalog::open_for_update(), AppendCatalog::open())
+    else {
         return Ok(());
     };
+    catalog.lock(&key)?;
     let io = VfdFileIo::new(key);
     let directory = TableDirectory::of(&key);
     let mut needed = BTreeSet::new();
@@ -196,6 +198,10 @@ fn of_table(
             needed.extend(directory.name_of(&path).map(str::to_owned));
         }
         needed.insert(name);
+    }
+    for append in appends.of_all_versions(&key)? {
+        let path = &append.data_file()?.file_path;
+        needed.extend(directory.name_of(path).map(str::to_owned));
     }
     let found: Vec<(String, u64)> = directory
         .files()
@@ -238,7 +244,7 @@ fn log_current_metadata(
     key: &StorageKey,
     directory: &TableDirectory,
 ) -> PgResult<()> {
-    let pointer = catalog.find(key, None)?;
+    let pointer = catalog.find_latest(key)?;
     let Some(name) = pointer.and_then(|pointer| pointer.metadata_location) else {
         return Ok(());
     };
@@ -312,14 +318,7 @@ fn tablespace_of(parent: &Path) -> u32 {
 }
 
 fn is_known(key: &StorageKey) -> bool {
-    // SAFETY: a setting of the session's database.
-    let own = unsafe { pg_sys::MyDatabaseTableSpace }.to_u32();
-    let tablespace = if key.tablespace == own {
-        0
-    } else {
-        key.tablespace
-    };
-    relid_by_relfilenumber(tablespace.into(), key.rel_number.into()) != pg_sys::InvalidOid
+    relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into()) != pg_sys::InvalidOid
 }
 
 /// When the oldest transaction in progress began, this one left out; now, if there is none. `None` while

@@ -5,7 +5,7 @@ use pg_lakebase_core::relation::{ForkNumber, Relation};
 use pg_lakebase_core::table_am::SizeEstimate;
 use pgrx::pg_sys;
 
-use crate::scan::latest_pointer;
+use crate::catalog::find_committed;
 use crate::storage::StorageKey;
 use crate::transaction;
 
@@ -26,10 +26,10 @@ struct Extent {
 
 fn extent(rel: Relation<'_>) -> PgResult<Extent> {
     let key = StorageKey::of(rel);
-    let pointer = latest_pointer(rel)?.unwrap_or_default();
+    let committed = find_committed(rel, &key, None)?.unwrap_or_default();
     Ok(Extent {
-        rows: pointer.row_count.unsigned_abs() + transaction::pending_row_count(&key),
-        bytes: pointer.total_bytes.unsigned_abs(),
+        rows: committed.row_count() + transaction::pending_row_count(&key),
+        bytes: committed.total_bytes(),
     })
 }
 

@@ -16,4 +16,4 @@ mod view;
 pub use address::RowAddress;
 pub use reader::{Projection, RowReader};
 pub use table_scan::TableScan;
-pub use view::{Segment, SegmentSource, TableView, committed_segments, latest_pointer};
+pub use view::{Segment, SegmentSource, TableView, UNSEQUENCED, committed_segments};

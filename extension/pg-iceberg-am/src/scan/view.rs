@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use iceberg_lite::manifest::DataFile;
 use iceberg_lite::scan::ScanFile;
 use iceberg_lite::spec::{Schema, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -11,10 +12,13 @@ use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::RowAddress;
-use crate::catalog::{Pointer, cache, find_pointer};
+use crate::catalog::{Append, Committed, cache, find_committed};
 use crate::schema::TableColumns;
 use crate::storage::{StorageKey, VfdFileIo};
 use crate::transaction;
+
+/// What stands for the sequence number of a file that has none yet: no snapshot has added it.
+pub const UNSEQUENCED: i64 = i64::MAX;
 
 /// Rows that lie together: a data file, or a batch in memory.
 #[derive(Clone)]
@@ -58,8 +62,8 @@ pub struct TableView {
 impl TableView {
     /// What `snapshot` sees of `rel`.
     ///
-    /// An MVCC snapshot sees the pointer row it sees, and the transaction's own rows of earlier
-    /// commands. Any other snapshot, and none, sees the latest committed state and all own rows.
+    /// An MVCC snapshot sees the pointer row and the appends it sees, and the transaction's own rows of
+    /// earlier commands. Any other snapshot, and none, sees the latest committed state and all own rows.
     pub fn resolve(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
         let key = StorageKey::of(rel);
         let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
@@ -74,16 +78,17 @@ impl TableView {
             })
         })
         .transpose()?;
-        let pointer = match &own {
+        let committed = match &own {
             Some(own) if own.hides_committed => None,
-            _ => find_pointer(rel, &key, snapshot)?,
+            _ => find_committed(rel, &key, snapshot)?,
         };
+        let Committed { pointer, appends } = committed.unwrap_or_default();
         let io = match &own {
             Some(own) => own.io.clone(),
             None => VfdFileIo::new(key),
         };
         let metadata = pointer
-            .and_then(|pointer| pointer.metadata_location)
+            .metadata_location
             .map(|location| cache::metadata(&io, &location).map(|metadata| (location, metadata)))
             .transpose()?;
         let columns = match &own {
@@ -99,8 +104,12 @@ impl TableView {
             Some((location, metadata)) => cache::segments(&io, location, metadata)?,
             None => Arc::default(),
         };
+        let committed = match &*appends {
+            [] => committed,
+            appends => with_appends(&committed, appends)?,
+        };
         let segments = match own {
-            Some(own) if own.pending.rows > 0 => append_pending(&committed, own.pending)?,
+            Some(own) if own.pending.rows > 0 => with_pending(&committed, own.pending)?,
             _ => committed,
         };
         Ok(Self {
@@ -115,9 +124,7 @@ impl TableView {
 
     /// Number of rows, counting deleted ones.
     pub fn rows(&self) -> u64 {
-        self.segments
-            .last()
-            .map_or(0, |segment| segment.start + segment.rows)
+        end_of(&self.segments)
     }
 
     /// Index of the segment that holds row number `row` of the view.
@@ -148,39 +155,59 @@ struct Own {
     pending: transaction::PendingView,
 }
 
-/// The latest pointer of `rel`, committed or this transaction's own.
-pub fn latest_pointer(rel: Relation<'_>) -> PgResult<Option<Pointer>> {
-    find_pointer(rel, &StorageKey::of(rel), None)
-}
-
 /// The segments of committed data files, in the order given.
 pub fn committed_segments(files: Vec<ScanFile>) -> PgResult<Vec<Segment>> {
-    let mut start = 0;
-    files
-        .into_iter()
-        .map(|file| {
-            let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
-            let segment = Segment {
-                start,
-                rows,
-                address: RowAddress::committed(start + rows)
-                    .and(RowAddress::committed(start))
-                    .ok_or_else(too_many_rows)?,
-                source: SegmentSource::File(Arc::new(file)),
-            };
-            start += rows;
-            Ok(segment)
-        })
-        .collect()
+    let mut segments = Vec::with_capacity(files.len());
+    for file in files {
+        push_committed(&mut segments, file)?;
+    }
+    Ok(segments)
 }
 
-fn append_pending(
+fn push_committed(segments: &mut Vec<Segment>, file: ScanFile) -> PgResult<()> {
+    let start = end_of(segments);
+    let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
+    segments.push(Segment {
+        start,
+        rows,
+        address: RowAddress::committed(start + rows)
+            .and(RowAddress::committed(start))
+            .ok_or_else(too_many_rows)?,
+        source: SegmentSource::File(Arc::new(file)),
+    });
+    Ok(())
+}
+
+/// Number of rows in segments, counting deleted ones.
+fn end_of(segments: &[Segment]) -> u64 {
+    segments
+        .last()
+        .map_or(0, |segment| segment.start + segment.rows)
+}
+
+/// The segments of a snapshot's metadata, and those of appends that it does not have yet.
+fn with_appends(committed: &[Segment], appends: &[Append]) -> PgResult<Arc<Vec<Segment>>> {
+    let mut segments = Vec::with_capacity(committed.len() + appends.len());
+    segments.extend_from_slice(committed);
+    for append in appends {
+        push_committed(&mut segments, unsequenced(append.data_file()?))?;
+    }
+    Ok(Arc::new(segments))
+}
+
+fn unsequenced(data_file: Arc<DataFile>) -> ScanFile {
+    ScanFile {
+        data_file,
+        data_sequence_number: UNSEQUENCED,
+        deletes: Vec::new(),
+    }
+}
+
+fn with_pending(
     committed: &[Segment],
     pending: transaction::PendingView,
 ) -> PgResult<Arc<Vec<Segment>>> {
-    let base = committed
-        .last()
-        .map_or(0, |segment| segment.start + segment.rows);
+    let base = end_of(committed);
     let mut segments = committed.to_vec();
     let mut add = |first: u64, rows: u64, source: SegmentSource| {
         let rows = rows.min(pending.rows - first);
@@ -196,11 +223,7 @@ fn append_pending(
     };
     for file in &pending.files {
         let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
-        let source = SegmentSource::File(Arc::new(ScanFile {
-            data_file: Arc::clone(&file.data_file),
-            data_sequence_number: i64::MAX,
-            deletes: Vec::new(),
-        }));
+        let source = SegmentSource::File(Arc::new(unsequenced(Arc::clone(&file.data_file))));
         add(file.start, rows, source)?;
     }
     for batch in &pending.batches {

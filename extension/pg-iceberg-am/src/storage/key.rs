@@ -36,6 +36,17 @@ impl StorageKey {
         }
     }
 
+    /// The tablespace as `pg_class` has it: 0 for the database's default one.
+    pub fn tablespace_in_catalog(&self) -> pg_sys::Oid {
+        // SAFETY: a setting of the session's database.
+        let default = unsafe { pg_sys::MyDatabaseTableSpace };
+        if default.to_u32() == self.tablespace {
+            pg_sys::InvalidOid
+        } else {
+            self.tablespace.into()
+        }
+    }
+
     /// Whether the storage belongs to a temporary table.
     pub fn is_temporary(&self) -> bool {
         self.backend != pg_sys::INVALID_PROC_NUMBER

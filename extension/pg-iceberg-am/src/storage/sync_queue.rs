@@ -25,6 +25,8 @@ use pgrx::bgworkers::{
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 
+use crate::publisher;
+
 /// Syncers.
 const SYNCERS: usize = 2;
 /// Files that can wait for one of them.
@@ -157,6 +159,9 @@ pub extern "C-unwind" fn pg_iceberg_syncer_main(argument: pg_sys::Datum) {
     }
     // SAFETY: the process's own latch.
     QUEUE.exclusive().syncers[me].latch = unsafe { pg_sys::MyLatch };
+    if me == 0 {
+        publisher::start_in_all_databases();
+    }
     while BackgroundWorker::wait_latch(Some(IDLE)) && collect_and_sync(me) {}
     // A shutdown checkpoint follows. From now on backends sync for themselves.
     QUEUE.exclusive().syncers[me].latch = std::ptr::null_mut();

@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 use super::prepared;
 use super::publish::publish;
 use super::state::{TransactionState, end_transaction, has_changes, with_transaction};
+use crate::publisher;
 
 struct IcebergTransaction;
 
@@ -19,7 +20,7 @@ pub fn register() {
 impl TransactionCallbacks for IcebergTransaction {
     fn pre_commit() -> PgResult<()> {
         if has_changes() {
-            publish()?;
+            publish(false)?;
         }
         Ok(())
     }
@@ -27,6 +28,9 @@ impl TransactionCallbacks for IcebergTransaction {
     fn commit() {
         if has_changes() {
             injection::point(c"iceberg-committed");
+        }
+        if with_transaction(|state| state.left_appends) {
+            publisher::ensure_running();
         }
         end_transaction(TransactionState::commit);
     }
@@ -37,7 +41,7 @@ impl TransactionCallbacks for IcebergTransaction {
 
     fn pre_prepare() -> PgResult<()> {
         if has_changes() {
-            publish()?;
+            publish(true)?;
             with_transaction(|state| prepared::write_down(state))?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Nothing here touches a table's metadata before commit. [`state`] holds, per storage, the rows
 //! appended ([`PendingRows`]), whether the storage was created or dropped here, and one level per
-//! subtransaction to undo from. [`publish`] turns all of it into Iceberg commits at pre-commit;
+//! subtransaction to undo from. [`publish`] turns all of it into commits at pre-commit;
 //! [`callbacks`] is where PostgreSQL calls.
 
 mod callbacks;
@@ -14,6 +14,7 @@ mod state;
 
 pub use callbacks::register;
 pub use pending::PendingView;
+pub use publish::adopt_appends;
 pub use state::{
     create_storage, drop_storage, empty_storage, has_changes, pending_row_count, with_storage,
     with_writable_storage,

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::{Schema, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
@@ -12,7 +13,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::level::Levels;
 use super::pending::PendingRows;
-use crate::catalog::{self, Origin, Pointer, PointerCatalog, cache};
+use crate::catalog::{self, AppendCatalog, Origin, Pointer, PointerCatalog, cache};
 use crate::schema::TableColumns;
 use crate::storage::{self, StorageKey, VfdFileIo};
 
@@ -29,6 +30,8 @@ pub struct TransactionState {
     pub(super) levels: Levels,
     /// Whether pre-commit has published: what comes now must change pointer rows itself.
     pub(super) published: bool,
+    /// Whether pre-commit has left files for the publisher.
+    pub(super) left_appends: bool,
     /// The storage appended to last and the subtransaction that did: its mark is set already.
     marked: Option<(StorageKey, pg_sys::SubTransactionId)>,
 }
@@ -53,6 +56,8 @@ pub struct StorageState {
     pub relid: pg_sys::Oid,
     /// Whether the rows committed before are gone (`relation_nontransactional_truncate`).
     pub emptied: bool,
+    /// Committed appends whose files this transaction puts into the metadata: those of the publisher.
+    pub adopted: Vec<Arc<DataFile>>,
 }
 
 impl StorageState {
@@ -77,12 +82,13 @@ impl StorageState {
             origin: Origin::New,
             relid: rel.oid(),
             emptied: false,
+            adopted: Vec::new(),
         })
     }
 
     /// Whether publishing has anything to do.
     pub fn is_changed(&self) -> bool {
-        self.created || self.emptied || self.rows.len() > 0
+        self.created || self.emptied || self.rows.len() > 0 || !self.adopted.is_empty()
     }
 }
 
@@ -225,8 +231,8 @@ pub fn with_writable_storage<T>(
 
 /// State for a storage that was there before this transaction.
 fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageState> {
-    let pointer = catalog::find_pointer(rel, key, None)?.ok_or_else(|| missing(rel))?;
-    match pointer.metadata_location {
+    let committed = catalog::find_committed(rel, key, None)?.ok_or_else(|| missing(rel))?;
+    match committed.pointer.metadata_location {
         Some(location) => {
             let metadata = cache::metadata(&VfdFileIo::new(*key), &location)?;
             StorageState::new(rel, key, Some(&metadata))
@@ -237,6 +243,14 @@ fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageStat
             Ok(storage)
         }
     }
+}
+
+/// Has pre-commit put `files`, which are committed, into the metadata of `key`, the storage of `rel`.
+pub(super) fn adopt(rel: Relation<'_>, key: StorageKey, files: Vec<Arc<DataFile>>) -> PgResult<()> {
+    let mut storage = existing_storage(rel, &key)?;
+    storage.adopted = files;
+    with_transaction(|state| state.storages.insert(key, storage));
+    Ok(())
 }
 
 fn missing(rel: Relation<'_>) -> PgError {
@@ -270,6 +284,10 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     if let Some(catalog) = PointerCatalog::open_for_update() {
         catalog.delete(&key)?;
     }
+    if let Some(catalog) = AppendCatalog::open_for_update() {
+        let latest = catalog.latest();
+        catalog.delete(&catalog.find(&key, latest.snapshot())?);
+    }
     with_transaction(|state| {
         if state.dropped.insert(key) {
             state
@@ -297,7 +315,7 @@ pub fn empty_storage(rel: Relation<'_>) -> PgResult<()> {
         let key = StorageKey::of(rel);
         if let Some(catalog) = PointerCatalog::open_for_update() {
             let locked = catalog.lock(&key)?;
-            catalog.replace(&key, locked, &Pointer::default())?;
+            catalog.replace(&key, &locked, &Pointer::default());
         }
     }
     Ok(())

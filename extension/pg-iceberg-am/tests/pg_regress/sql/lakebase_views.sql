@@ -4,6 +4,8 @@ DROP SCHEMA IF EXISTS test_lakebase_views CASCADE;
 RESET client_min_messages;
 CREATE SCHEMA test_lakebase_views;
 SET search_path = test_lakebase_views;
+-- A snapshot for each transaction.
+SET pg_iceberg_am.publish_interval = 0;
 
 CREATE VIEW here AS
     SELECT relation, table_namespace, table_name, snapshot_id IS NOT NULL AS has_snapshot, row_count, file_count, total_bytes > 0 AS has_bytes

@@ -1,4 +1,6 @@
 -- What goes into the write-ahead log, as pg_walinspect shows it.
+-- A metadata file for each transaction.
+SET pg_iceberg_am.publish_interval = 0;
 CREATE EXTENSION pg_walinspect;
 SELECT rm_name, rm_builtin FROM pg_get_wal_resource_managers() WHERE rm_name = 'pg_iceberg';
 CREATE FUNCTION records(from_lsn pg_lsn) RETURNS TABLE (record_type text, description text)

@@ -1,0 +1,370 @@
+//! The extension's own heap tables, whose rows belong to tables' storages.
+//!
+//! They are ordinary heap tables, so what they say is MVCC data: snapshots choose, and PostgreSQL's
+//! commit record decides. Rows are written by the same functions that write PostgreSQL's catalogs
+//! (`CatalogTupleInsert` and its siblings).
+
+use std::ffi::CStr;
+use std::ops::ControlFlow;
+
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::serializable;
+use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
+use pgrx::{IntoDatum, pg_sys};
+
+use crate::storage::StorageKey;
+
+const SCHEMA: &CStr = c"lakebase";
+
+/// An open table whose first columns, and an index on them, are those of [`KeyedTable::KEYS`].
+pub struct KeyedTable {
+    rel: pg_sys::Relation,
+    index: pg_sys::Oid,
+    lockmode: pg_sys::LOCKMODE,
+}
+
+impl KeyedTable {
+    /// Columns of a storage's key: `relfilenumber`, `tablespace`, `backend`.
+    pub const KEYS: usize = 3;
+
+    /// Opens the table for reading; `None` while the extension is being created or dropped.
+    pub fn open(table: &CStr, index: &CStr) -> Option<Self> {
+        Self::open_with(table, index, pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+    }
+
+    /// Opens the table for writing; `None` as for [`Self::open`].
+    pub fn open_for_update(table: &CStr, index: &CStr) -> Option<Self> {
+        Self::open_with(table, index, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE)
+    }
+
+    fn open_with(table: &CStr, index: &CStr, lockmode: pg_sys::LOCKMODE) -> Option<Self> {
+        // SAFETY: name look-ups in the system caches with NUL-terminated names; the relation is
+        // opened under a lock and closed by `Drop`, or by the resource owner after an error.
+        unsafe {
+            let namespace = pg_sys::get_namespace_oid(SCHEMA.as_ptr(), true);
+            if namespace == pg_sys::InvalidOid {
+                return None;
+            }
+            let relid = pg_sys::get_relname_relid(table.as_ptr(), namespace);
+            let index = pg_sys::get_relname_relid(index.as_ptr(), namespace);
+            if relid == pg_sys::InvalidOid || index == pg_sys::InvalidOid {
+                return None;
+            }
+            let rel = pg_sys::try_table_open(relid, lockmode);
+            (!rel.is_null()).then_some(Self {
+                rel,
+                index,
+                lockmode,
+            })
+        }
+    }
+
+    /// The table's Oid.
+    pub fn relid(&self) -> pg_sys::Oid {
+        // SAFETY: the relation is open.
+        unsafe { (*self.rel).rd_id }
+    }
+
+    /// A snapshot of what is committed now, and of all that this transaction has done.
+    pub fn latest(&self) -> RegisteredSnapshot {
+        RegisteredSnapshot::catalog(self.relid())
+    }
+
+    /// Calls `on_row` with the rows of `key`, or of all storages, that `snapshot` sees.
+    ///
+    /// For serializable transactions, reading these tables is not noted: tables whose rows lie on one
+    /// page would conflict.
+    pub fn each(
+        &self,
+        key: Option<&StorageKey>,
+        snapshot: Snapshot<'_>,
+        mut on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
+    ) -> PgResult<()> {
+        if serializable::is_serializable() {
+            self.each_version(key, |version| {
+                if version.is_visible(snapshot) {
+                    on_row(version)
+                } else {
+                    Ok(ControlFlow::Continue(()))
+                }
+            })
+        } else {
+            self.scan(key, snapshot, on_row)
+        }
+    }
+
+    /// Calls `on_row` with every version of the rows of `key`, or of all storages, whoever may see it.
+    pub fn each_version(
+        &self,
+        key: Option<&StorageKey>,
+        on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
+    ) -> PgResult<()> {
+        // SAFETY: a static snapshot.
+        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
+        self.scan(key, all, on_row)
+    }
+
+    fn scan(
+        &self,
+        key: Option<&StorageKey>,
+        snapshot: Snapshot<'_>,
+        mut on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
+    ) -> PgResult<()> {
+        // SAFETY: the keys match the columns' types (oid, oid, int4) and their equality functions;
+        // the scan ends before the relation is closed.
+        unsafe {
+            let mut keys: [pg_sys::ScanKeyData; Self::KEYS] = Default::default();
+            let count = match key {
+                Some(key) => {
+                    let oid_eq = pg_sys::F_OIDEQ.into();
+                    let procedures = [oid_eq, oid_eq, pg_sys::F_INT4EQ.into()];
+                    let values = key_columns(key);
+                    for (index, entry) in keys.iter_mut().enumerate() {
+                        pg_sys::ScanKeyInit(
+                            entry,
+                            index as pg_sys::AttrNumber + 1,
+                            pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+                            procedures[index],
+                            values[index].unwrap_or(pg_sys::Datum::null()),
+                        );
+                    }
+                    Self::KEYS as i32
+                }
+                None => 0,
+            };
+            let scan = pg_sys::systable_beginscan(
+                self.rel,
+                self.index,
+                key.is_some(),
+                snapshot.as_ptr(),
+                count,
+                keys.as_mut_ptr(),
+            );
+            let mut result = Ok(());
+            loop {
+                let tuple = pg_sys::systable_getnext(scan);
+                if tuple.is_null() {
+                    break;
+                }
+                // The slot of a scan of a heap table.
+                let slot = (*scan).slot.cast::<pg_sys::BufferHeapTupleTableSlot>();
+                let version = RowVersion {
+                    rel: self.rel,
+                    tuple,
+                    buffer: (*slot).buffer,
+                };
+                match on_row(version) {
+                    Ok(ControlFlow::Continue(())) => {}
+                    Ok(ControlFlow::Break(())) => break,
+                    Err(error) => {
+                        result = Err(error);
+                        break;
+                    }
+                }
+            }
+            pg_sys::systable_endscan(scan);
+            result
+        }
+    }
+
+    /// Adds a row.
+    pub fn insert(&self, columns: &[Option<pg_sys::Datum>]) {
+        self.write(columns, |tuple| {
+            // SAFETY: `tuple` was formed for this relation's descriptor.
+            unsafe { pg_sys::CatalogTupleInsert(self.rel, tuple) }
+        });
+    }
+
+    /// Replaces the row version at `tid`, which this transaction has locked.
+    pub fn update(&self, mut tid: pg_sys::ItemPointerData, columns: &[Option<pg_sys::Datum>]) {
+        self.write(columns, |tuple| {
+            // SAFETY: as for `insert`; `tid` is the row version that this transaction has locked.
+            unsafe { pg_sys::CatalogTupleUpdate(self.rel, &mut tid, tuple) }
+        });
+    }
+
+    /// Removes the row version at `tid`, which nobody else may change.
+    pub fn delete(&self, mut tid: pg_sys::ItemPointerData) {
+        // SAFETY: the caller holds what keeps others from changing the row.
+        unsafe {
+            pg_sys::CatalogTupleDelete(self.rel, &mut tid);
+            pg_sys::CommandCounterIncrement();
+        }
+    }
+
+    fn write(&self, columns: &[Option<pg_sys::Datum>], store: impl FnOnce(pg_sys::HeapTuple)) {
+        let nulls: Vec<bool> = columns.iter().map(Option::is_none).collect();
+        let values: Vec<pg_sys::Datum> = columns
+            .iter()
+            .map(|column| column.unwrap_or(pg_sys::Datum::null()))
+            .collect();
+        // SAFETY: values and nulls have the descriptor's length. The command counter is advanced so
+        // that a later step of this transaction (ON COMMIT DROP, say) sees and may replace the row.
+        unsafe {
+            let descriptor = (*self.rel).rd_att;
+            assert_eq!(columns.len(), (*descriptor).natts as usize);
+            let tuple = pg_sys::heap_form_tuple(descriptor, values.as_ptr(), nulls.as_ptr());
+            store(tuple);
+            pg_sys::heap_freetuple(tuple);
+            pg_sys::CommandCounterIncrement();
+        }
+    }
+}
+
+impl Drop for KeyedTable {
+    fn drop(&mut self) {
+        // While an error unwinds, the resource owner closes the relation, and calling into
+        // PostgreSQL is not safe.
+        if !std::thread::panicking() {
+            // SAFETY: opened by `open_with` and not closed since; the lock stays to the end of the
+            // transaction, as for any table that was written.
+            let lock = if self.lockmode == pg_sys::AccessShareLock as pg_sys::LOCKMODE {
+                self.lockmode
+            } else {
+                pg_sys::NoLock as pg_sys::LOCKMODE
+            };
+            // SAFETY: as above.
+            unsafe { pg_sys::table_close(self.rel, lock) }
+        }
+    }
+}
+
+/// The values of a key's columns.
+pub fn key_columns(key: &StorageKey) -> [Option<pg_sys::Datum>; KeyedTable::KEYS] {
+    [
+        pg_sys::Oid::from(key.rel_number).into_datum(),
+        pg_sys::Oid::from(key.tablespace).into_datum(),
+        key.backend.into_datum(),
+    ]
+}
+
+/// A version of a row that a scan stands on, whose slot pins it.
+pub struct RowVersion {
+    rel: pg_sys::Relation,
+    tuple: pg_sys::HeapTuple,
+    buffer: pg_sys::Buffer,
+}
+
+impl RowVersion {
+    /// The transaction that wrote it.
+    pub fn writer(&self) -> pg_sys::TransactionId {
+        // SAFETY: the tuple is pinned; nobody changes what is read.
+        unsafe { (*(*self.tuple).t_data).t_choice.t_heap.t_xmin }
+    }
+
+    /// Where it is.
+    pub fn tid(&self) -> pg_sys::ItemPointerData {
+        // SAFETY: as above.
+        unsafe { (*self.tuple).t_self }
+    }
+
+    /// Whether its writer is this transaction or has committed; what others wrote never counted.
+    pub fn is_committed_or_own(&self) -> bool {
+        let writer = self.writer();
+        // SAFETY: transaction ids are looked up.
+        unsafe {
+            pg_sys::TransactionIdIsCurrentTransactionId(writer)
+                || pg_sys::TransactionIdDidCommit(writer)
+        }
+    }
+
+    /// Whether `snapshot` sees it.
+    pub fn is_visible(&self, snapshot: Snapshot<'_>) -> bool {
+        // SAFETY: the tuple is pinned. Its visibility is looked at, and its hint bits may be set, under
+        // the lock of its page.
+        unsafe {
+            pg_sys::LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+            let visible =
+                pg_sys::HeapTupleSatisfiesVisibility(self.tuple, snapshot.as_ptr(), self.buffer);
+            pg_sys::LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+            visible
+        }
+    }
+
+    /// Locks the row for being replaced. `None` if it has been replaced already, or if another
+    /// transaction has the lock and `wait` is false.
+    pub fn lock(&self, wait: bool) -> Option<LockedRow> {
+        // SAFETY: the scan's tuple is valid here; what is locked is its TID, in a copy of the header
+        // that `heap_lock_tuple` points at the buffer it pins.
+        unsafe {
+            let mut locked = LockedRow {
+                rel: self.rel,
+                tuple: pg_sys::HeapTupleData {
+                    t_self: (*self.tuple).t_self,
+                    ..Default::default()
+                },
+                buffer: pg_sys::InvalidBuffer as pg_sys::Buffer,
+            };
+            let mut failure = pg_sys::TM_FailureData::default();
+            let policy = if wait {
+                pg_sys::LockWaitPolicy::LockWaitBlock
+            } else {
+                pg_sys::LockWaitPolicy::LockWaitSkip
+            };
+            let result = pg_sys::heap_lock_tuple(
+                self.rel,
+                &mut locked.tuple,
+                pg_sys::GetCurrentCommandId(true),
+                pg_sys::LockTupleMode::LockTupleNoKeyExclusive,
+                policy,
+                false,
+                &mut locked.buffer,
+                &mut failure,
+            );
+            (result == pg_sys::TM_Result::TM_Ok).then_some(locked)
+        }
+    }
+
+    /// The values of all columns.
+    pub fn columns<const N: usize>(&self) -> ([pg_sys::Datum; N], [bool; N]) {
+        // SAFETY: the tuple is one of the relation, and pinned.
+        unsafe { deform(self.rel, self.tuple) }
+    }
+}
+
+/// A row that this transaction has locked, pinned until dropped.
+pub struct LockedRow {
+    rel: pg_sys::Relation,
+    tuple: pg_sys::HeapTupleData,
+    buffer: pg_sys::Buffer,
+}
+
+impl LockedRow {
+    /// Where it is.
+    pub fn tid(&self) -> pg_sys::ItemPointerData {
+        self.tuple.t_self
+    }
+
+    /// The values of all columns.
+    pub fn columns<const N: usize>(&mut self) -> ([pg_sys::Datum; N], [bool; N]) {
+        // SAFETY: as for `RowVersion::columns`.
+        unsafe { deform(self.rel, &mut self.tuple) }
+    }
+}
+
+impl Drop for LockedRow {
+    fn drop(&mut self) {
+        if self.buffer != pg_sys::InvalidBuffer as pg_sys::Buffer && !std::thread::panicking() {
+            // SAFETY: pinned by `heap_lock_tuple`.
+            unsafe { pg_sys::ReleaseBuffer(self.buffer) }
+        }
+    }
+}
+
+/// # Safety
+///
+/// `tuple` is a valid one of `rel`, which has `N` columns.
+unsafe fn deform<const N: usize>(
+    rel: pg_sys::Relation,
+    tuple: pg_sys::HeapTuple,
+) -> ([pg_sys::Datum; N], [bool; N]) {
+    let mut values = [pg_sys::Datum::null(); N];
+    let mut nulls = [true; N];
+    // SAFETY: the caller's.
+    unsafe {
+        let descriptor = (*rel).rd_att;
+        assert_eq!((*descriptor).natts as usize, N);
+        pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
+    }
+    (values, nulls)
+}

@@ -1,0 +1,83 @@
+//! Metadata at once, for those who are about to hand it to another engine.
+
+use std::time::Duration;
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::{interrupt, wal as core_wal};
+use pgrx::prelude::*;
+use pgrx::{PgRelation, pg_sys};
+
+use crate::catalog::{AppendCatalog, PointerCatalog};
+use crate::inspect;
+use crate::publisher;
+use crate::storage::{StorageKey, TableDirectory};
+
+/// How long to wait for the publisher, which has nothing to do but this unless the table is locked.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[pg_schema]
+mod lakebase {
+    use super::*;
+
+    /// Waits until everything committed to a table is in its metadata, and returns the metadata file.
+    #[pg_extern(volatile, parallel_restricted, strict)]
+    fn publish(relation: PgRelation) -> Option<String> {
+        super::publish(relation.oid()).unwrap_or_else(|error| error.raise())
+    }
+}
+
+fn publish(relid: pg_sys::Oid) -> PgResult<Option<String>> {
+    let rel = inspect::open(relid)?;
+    let key = StorageKey::of(rel.relation());
+    let (Some(pointers), Some(appends)) = (PointerCatalog::open(), AppendCatalog::open()) else {
+        return Ok(None);
+    };
+    let find = || appends.find(&key, appends.latest().snapshot());
+    let waiting = find()?;
+    if !waiting.is_empty() {
+        if core_wal::in_recovery() {
+            return Err(PgError::new(
+                PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+                "cannot write metadata of Iceberg tables during recovery",
+            ));
+        }
+        let mut error = None;
+        let done = interrupt::poll_until(Some(PATIENCE), |tick| {
+            if !publisher::hurry() {
+                error = Some(
+                    PgError::new(
+                        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+                        "could not start a background worker to write metadata",
+                    )
+                    .with_hint("You might need to increase \"max_worker_processes\"."),
+                );
+                return Some(());
+            }
+            std::thread::sleep(tick.min(Duration::from_millis(2)));
+            match find() {
+                Ok(found) if found.iter().any(|append| waiting.contains(append)) => None,
+                Ok(_) => Some(()),
+                Err(failed) => {
+                    error = Some(failed);
+                    Some(())
+                }
+            }
+        });
+        if let Some(error) = error {
+            return Err(error);
+        }
+        done.ok_or_else(|| {
+            PgError::new(
+                PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+                format!(
+                    "could not write metadata of table \"{}\" in time",
+                    rel.relation().name()
+                ),
+            )
+            .with_hint("The table may be locked, or the server's log may tell why.")
+        })?;
+    }
+    let pointer = pointers.find_latest(&key)?;
+    let location = pointer.and_then(|pointer| pointer.metadata_location);
+    Ok(location.map(|name| format!("{}/{name}", TableDirectory::of(&key).location())))
+}
