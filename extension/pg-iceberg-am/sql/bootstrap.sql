@@ -20,21 +20,24 @@ CREATE TABLE lakebase.iceberg_pointer (
 COMMENT ON TABLE lakebase.iceberg_pointer IS
     'Current Iceberg metadata file of each table, by storage; read lakebase.iceberg_tables instead';
 
--- Data files that have been committed and are not in the metadata yet, a row each.
+-- What has been committed and is not in the metadata yet: data files and, where they are few, rows.
 CREATE TABLE lakebase.iceberg_append (
     relfilenumber     oid  NOT NULL,
     tablespace        oid  NOT NULL,
     backend           int4 NOT NULL,
     row_count         int8 NOT NULL,
     total_bytes       int8 NOT NULL,
-    -- The entry that a manifest will have, in Avro; never toasted, as above.
-    data_file         bytea STORAGE PLAIN NOT NULL
+    -- Either a manifest's entry of a data file, in Avro, or rows, in Arrow's IPC format; never toasted, as
+    -- above.
+    data_file         bytea STORAGE PLAIN,
+    data_rows         bytea STORAGE PLAIN,
+    CHECK ((data_file IS NULL) <> (data_rows IS NULL))
 ) USING heap;
 
 CREATE INDEX iceberg_append_storage ON lakebase.iceberg_append (relfilenumber, tablespace, backend);
 
 COMMENT ON TABLE lakebase.iceberg_append IS
-    'Committed data files of Iceberg tables that wait for their next metadata file';
+    'Committed rows and data files of Iceberg tables that wait for the next metadata file';
 
 CREATE FUNCTION lakebase.iceberg_tableam_handler(internal) RETURNS table_am_handler
     AS 'MODULE_PATHNAME', 'iceberg_tableam_handler' LANGUAGE C STRICT;

@@ -9,7 +9,7 @@ SELECT c.oid::regclass AS relation,
        (coalesce(p.row_count, 0) + unpublished.rows)::bigint AS row_count,
        (coalesce(p.file_count, 0) + unpublished.files)::bigint AS file_count,
        (coalesce(p.total_bytes, 0) + unpublished.bytes)::bigint AS total_bytes,
-       unpublished.files AS unpublished_files
+       unpublished.rows::bigint AS unpublished_rows
   FROM pg_catalog.pg_class c
   JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'iceberg'
@@ -22,14 +22,14 @@ SELECT c.oid::regclass AS relation,
                         ELSE -1
                    END
  CROSS JOIN LATERAL (
-       SELECT count(*) AS files, coalesce(sum(a.row_count), 0) AS rows, coalesce(sum(a.total_bytes), 0) AS bytes
+       SELECT count(a.data_file) AS files, coalesce(sum(a.row_count), 0) AS rows, coalesce(sum(a.total_bytes), 0) AS bytes
          FROM lakebase.iceberg_append a
         WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
        ) unpublished
  WHERE c.relkind IN ('r', 'm');
 
 COMMENT ON VIEW lakebase.iceberg_tables IS
-    'Iceberg tables of this database as this statement sees them, each with its current metadata file and the number of data files that are not in it yet';
+    'Iceberg tables of this database as this statement sees them, each with its current metadata file and the number of rows that are not in it yet';
 
 GRANT USAGE ON SCHEMA lakebase TO PUBLIC;
 GRANT SELECT ON lakebase.iceberg_tables TO PUBLIC;

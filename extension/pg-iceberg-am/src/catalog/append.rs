@@ -1,22 +1,25 @@
-//! Appends: data files that count already and that no metadata file names yet.
+//! Appends: rows that count already and that no metadata file names yet.
 //!
 //! A transaction that appends to a table while its metadata file is being replaced, or was a moment ago,
-//! commits a row for each of its data files in `lakebase.iceberg_append` and lets the publisher
-//! (`publisher.rs`) put them into the next metadata file, together with others'. A snapshot sees a
-//! table as its pointer row says and, on top, the appends it sees: the publisher replaces the pointer
-//! row and deletes the appends in one transaction, so that it sees every file once.
+//! commits to `lakebase.iceberg_append` instead: a few rows as they are, more of them as data files, each
+//! in a row of that table. The publisher (`publisher.rs`) puts them into the next metadata file, together
+//! with others'. A snapshot sees a table as its pointer row says and, on top, the appends it sees: the
+//! publisher replaces the pointer row and deletes the appends in one transaction, so that it sees
+//! everything once.
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use iceberg_lite::manifest::{DataFile, decode_data_file, encode_data_file};
-use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
-use pgrx::{FromDatum, IntoDatum, pg_sys};
+use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
 
 use super::keyed_table::{KeyedTable, RowVersion, key_columns};
+use super::{Extent, inline_rows};
 use crate::error::to_pg_error;
 use crate::storage::StorageKey;
 
@@ -24,39 +27,62 @@ const TABLE: &CStr = c"iceberg_append";
 const INDEX: &CStr = c"iceberg_append_storage";
 
 /// Columns of `lakebase.iceberg_append`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 6;
+const NATTS: usize = 7;
 
-/// The longest record of a data file: rows are never toasted, as those of pointers.
-const MAX_RECORD_BYTES: usize = 7 << 10;
+/// The longest content of a row, which is never toasted, as those of pointers are not.
+const MAX_BYTES: usize = 7 << 10;
 
-/// A data file that a transaction may commit without metadata.
+/// Something to append without metadata.
 pub struct Record {
     row_count: i64,
     total_bytes: i64,
-    bytes: Vec<u8>,
+    content: Content,
+}
+
+/// What a row of the table holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
+    /// A manifest's entry of a data file.
+    DataFile(Vec<u8>),
+    /// Rows themselves.
+    Rows(Vec<u8>),
 }
 
 impl Record {
-    /// `None` if it takes too much space.
-    pub fn of(file: &DataFile) -> PgResult<Option<Self>> {
+    /// A data file; `None` if its entry takes too much space.
+    pub fn of_file(file: &DataFile) -> PgResult<Option<Self>> {
         let bytes = encode_data_file(file).map_err(to_pg_error)?;
-        Ok((bytes.len() <= MAX_RECORD_BYTES).then_some(Self {
+        Ok((bytes.len() <= MAX_BYTES).then_some(Self {
             row_count: file.record_count,
             total_bytes: file.file_size_in_bytes,
-            bytes,
+            content: Content::DataFile(bytes),
+        }))
+    }
+
+    /// Rows of all the table's columns; `None` if they take too much space.
+    pub fn of_rows(rows: &RecordBatch) -> PgResult<Option<Self>> {
+        let bytes = inline_rows::encode(rows)?;
+        Ok((bytes.len() <= MAX_BYTES).then_some(Self {
+            row_count: rows.num_rows() as i64,
+            total_bytes: bytes.len() as i64,
+            content: Content::Rows(bytes),
         }))
     }
 }
 
-/// A committed data file that the metadata does not name.
+/// Something committed that the metadata does not name.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// Rows in the file.
-    pub row_count: i64,
-    /// Bytes of the file.
-    pub total_bytes: i64,
     tid: pg_sys::ItemPointerData,
-    record: Vec<u8>,
+    content: Content,
+}
+
+/// What was appended.
+pub enum Appended {
+    /// A data file.
+    DataFile(Arc<DataFile>),
+    /// Rows of all the table's columns.
+    Rows(RecordBatch),
 }
 
 impl PartialEq for Append {
@@ -66,29 +92,36 @@ impl PartialEq for Append {
             let block = append.tid.ip_blkid;
             (block.bi_hi, block.bi_lo, append.tid.ip_posid)
         };
-        place(self) == place(other) && self.record == other.record
+        place(self) == place(other) && self.content == other.content
     }
 }
 
 impl Append {
-    fn read(version: &RowVersion) -> Self {
+    fn read(version: &RowVersion) -> PgResult<Self> {
         let (values, nulls) = version.columns::<NATTS>();
-        // SAFETY: the columns have these types.
-        unsafe {
-            Self {
-                row_count: i64::from_datum(values[3], nulls[3]).unwrap_or(0),
-                total_bytes: i64::from_datum(values[4], nulls[4]).unwrap_or(0),
-                record: Vec::<u8>::from_datum(values[5], nulls[5]).unwrap_or_default(),
-                tid: version.tid(),
-            }
-        }
+        // SAFETY: the columns are of type bytea.
+        let bytes = |i: usize| unsafe { Vec::<u8>::from_datum(values[i], nulls[i]) };
+        let file = bytes(5).map(Content::DataFile);
+        let content = file.or_else(|| bytes(6).map(Content::Rows));
+        Ok(Self {
+            tid: version.tid(),
+            content: content.ok_or_else(|| {
+                PgError::new(
+                    PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+                    "a row of lakebase.iceberg_append is empty",
+                )
+            })?,
+        })
     }
 
-    /// The file.
-    pub fn data_file(&self) -> PgResult<Arc<DataFile>> {
-        decode_data_file("lakebase.iceberg_append", &self.record)
-            .map(Arc::new)
-            .map_err(to_pg_error)
+    /// What was appended.
+    pub fn appended(&self) -> PgResult<Appended> {
+        match &self.content {
+            Content::DataFile(bytes) => decode_data_file("lakebase.iceberg_append", bytes)
+                .map(|file| Appended::DataFile(Arc::new(file)))
+                .map_err(to_pg_error),
+            Content::Rows(bytes) => inline_rows::decode(bytes).map(Appended::Rows),
+        }
     }
 }
 
@@ -120,7 +153,7 @@ impl AppendCatalog {
     pub fn find(&self, key: &StorageKey, snapshot: Snapshot<'_>) -> PgResult<Vec<Append>> {
         let mut found = Vec::new();
         self.0.each(Some(key), snapshot, |version| {
-            found.push(Append::read(&version));
+            found.push(Append::read(&version)?);
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
@@ -137,13 +170,27 @@ impl AppendCatalog {
         let mut found = Vec::new();
         self.0.each_version(Some(key), |version| {
             if version.is_visible(snapshot) {
-                found.push(Append::read(&version));
+                found.push(Append::read(&version)?);
             } else {
                 unseen(version.writer());
             }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
+    }
+
+    /// Rows and bytes of the appends to `key` that `snapshot` sees.
+    pub fn extent(&self, key: &StorageKey, snapshot: Snapshot<'_>) -> PgResult<Extent> {
+        let mut extent = Extent::default();
+        self.0.each(Some(key), snapshot, |version| {
+            let (values, nulls) = version.columns::<NATTS>();
+            // SAFETY: the columns are of type int8.
+            let int8 = |i: usize| unsafe { i64::from_datum(values[i], nulls[i]) };
+            extent.rows += int8(3).unwrap_or(0).unsigned_abs();
+            extent.bytes += int8(4).unwrap_or(0).unsigned_abs();
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(extent)
     }
 
     /// Whether `snapshot` sees any append to `key`.
@@ -161,7 +208,7 @@ impl AppendCatalog {
         let mut found = Vec::new();
         self.0.each_version(Some(key), |version| {
             if version.is_committed_or_own() {
-                found.push(Append::read(&version));
+                found.push(Append::read(&version)?);
             }
             Ok(ControlFlow::Continue(()))
         })?;
@@ -187,13 +234,18 @@ impl AppendCatalog {
     /// Adds an append to `key`.
     pub fn insert(&self, key: &StorageKey, record: &Record) {
         let [number, tablespace, backend] = key_columns(key);
+        let (file, rows) = match &record.content {
+            Content::DataFile(bytes) => (bytes.as_slice().into_datum(), None),
+            Content::Rows(bytes) => (None, bytes.as_slice().into_datum()),
+        };
         let columns: [Option<pg_sys::Datum>; NATTS] = [
             number,
             tablespace,
             backend,
             record.row_count.into_datum(),
             record.total_bytes.into_datum(),
-            record.bytes.as_slice().into_datum(),
+            file,
+            rows,
         ];
         self.0.insert(&columns);
     }

@@ -1,18 +1,19 @@
-//! The extension's own catalog: one pointer row for each table's storage, and data files on their way
-//! into the metadata; and what is cached of the metadata they point to.
+//! The extension's own catalog: one pointer row for each table's storage, and appends on their way into
+//! the metadata; and what is cached of the metadata they point to.
 
 mod append;
 pub mod cache;
+mod inline_rows;
 mod keyed_table;
 mod pointer;
 
-pub use append::{Append, AppendCatalog, Record};
+pub use append::{Append, AppendCatalog, Appended, Record};
 pub use pointer::{LockedPointer, Origin, Pointer, PointerCatalog};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
 use pg_lakebase_core::serializable;
-use pg_lakebase_core::snapshot::Snapshot;
+use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::bindings;
@@ -23,28 +24,8 @@ use crate::storage::{StorageKey, TableDirectory};
 pub struct Committed {
     /// The pointer row.
     pub pointer: Pointer,
-    /// Data files on top of the metadata that it points to.
+    /// What is on top of the metadata that it points to.
     pub appends: Vec<Append>,
-}
-
-impl Committed {
-    /// Rows.
-    pub fn row_count(&self) -> u64 {
-        let appended: i64 = self.appends.iter().map(|append| append.row_count).sum();
-        self.pointer
-            .row_count
-            .saturating_add(appended)
-            .unsigned_abs()
-    }
-
-    /// Bytes of data files.
-    pub fn total_bytes(&self) -> u64 {
-        let appended: i64 = self.appends.iter().map(|append| append.total_bytes).sum();
-        self.pointer
-            .total_bytes
-            .saturating_add(appended)
-            .unsigned_abs()
-    }
 }
 
 /// What `snapshot` sees of `key`, a storage of `rel`; without a snapshot, the latest that is committed or
@@ -58,9 +39,8 @@ pub fn find_committed(
         return Ok(None);
     };
     let latest = snapshot.is_none().then(|| pointers.latest());
-    let seen = match &latest {
-        Some(latest) => latest.snapshot(),
-        None => snapshot.unwrap_or_else(|| unreachable!("one of the two is there")),
+    let Some(seen) = snapshot.or(latest.as_ref().map(RegisteredSnapshot::snapshot)) else {
+        return Ok(None);
     };
     // Sessions publish temporary tables themselves.
     let appends = match AppendCatalog::open() {
@@ -90,6 +70,47 @@ pub fn find_committed(
         };
         Committed { pointer, appends }
     }))
+}
+
+/// The latest pointer row of `key`, a storage of `rel`, committed or this transaction's own.
+pub fn latest_pointer(rel: Relation<'_>, key: &StorageKey) -> PgResult<Option<Pointer>> {
+    let Some(pointers) = PointerCatalog::open() else {
+        return Ok(None);
+    };
+    let pointer = pointers.find_latest(key)?;
+    Ok(pointer.map(|pointer| unless_emptied(rel.persistence(), key, pointer)))
+}
+
+/// Rows and bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extent {
+    /// Number of rows.
+    pub rows: u64,
+    /// Bytes of data files.
+    pub bytes: u64,
+}
+
+/// How large `key` is, a storage of `rel`, as it is committed now.
+pub fn latest_extent(rel: Relation<'_>, key: &StorageKey) -> PgResult<Extent> {
+    let Some(pointers) = PointerCatalog::open() else {
+        return Ok(Extent::default());
+    };
+    let latest = pointers.latest();
+    let pointer = pointers.find(key, latest.snapshot())?;
+    let Some(pointer) = pointer.map(|pointer| unless_emptied(rel.persistence(), key, pointer))
+    else {
+        return Ok(Extent::default());
+    };
+    let appended = match AppendCatalog::open() {
+        Some(appends) if !key.is_temporary() && pointer.metadata_location.is_some() => {
+            appends.extent(key, latest.snapshot())?
+        }
+        _ => Extent::default(),
+    };
+    Ok(Extent {
+        rows: pointer.row_count.unsigned_abs() + appended.rows,
+        bytes: pointer.total_bytes.unsigned_abs() + appended.bytes,
+    })
 }
 
 /// What a snapshot sees of a storage whose row it does not see: the storage was made later.

@@ -5,7 +5,7 @@ use pg_lakebase_core::relation::{LockMode, OpenRelation};
 use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
-use crate::catalog::{cache, find_committed, is_iceberg};
+use crate::catalog::{cache, is_iceberg, latest_pointer};
 use crate::scan::{SegmentSource, TableView, UNSEQUENCED};
 use crate::storage::{StorageKey, TableDirectory, VfdFileIo};
 
@@ -101,8 +101,8 @@ fn snapshots(relid: pg_sys::Oid) -> PgResult<Vec<SnapshotRow>> {
     let rel = open(relid)?;
     let key = StorageKey::of(rel.relation());
     let io = VfdFileIo::new(key);
-    let Some(location) = find_committed(rel.relation(), &key, None)?
-        .and_then(|committed| committed.pointer.metadata_location)
+    let Some(location) =
+        latest_pointer(rel.relation(), &key)?.and_then(|pointer| pointer.metadata_location)
     else {
         return Ok(Vec::new());
     };

@@ -5,7 +5,7 @@ use pg_lakebase_core::relation::{LockMode, OpenRelation, Relation};
 use pgrx::prelude::*;
 use pgrx::{direct_function_call, pg_sys};
 
-use crate::catalog::{find_committed, is_iceberg};
+use crate::catalog::{is_iceberg, latest_extent};
 use crate::storage::{StorageKey, TableDirectory};
 
 #[pg_schema]
@@ -29,8 +29,7 @@ CREATE FUNCTION lakebase.relation_size(regclass, text) RETURNS bigint STRICT VOL
     fn relation_fork_size(relation: pg_sys::Oid, fork: &str) -> Option<i64> {
         iceberg(relation, |rel| match fork {
             "main" => {
-                let committed = find_committed(rel, &StorageKey::of(rel), None)?;
-                let bytes = committed.map_or(0, |committed| committed.total_bytes());
+                let bytes = latest_extent(rel, &StorageKey::of(rel))?.bytes;
                 Ok(bytes.try_into().unwrap_or(i64::MAX))
             }
             _ => Ok(0),

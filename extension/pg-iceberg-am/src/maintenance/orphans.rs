@@ -19,7 +19,7 @@ use pgrx::prelude::*;
 use pgrx::{PgRelation, pg_sys};
 
 use crate::bindings::relid_by_relfilenumber;
-use crate::catalog::{AppendCatalog, PointerCatalog, cache, is_iceberg};
+use crate::catalog::{AppendCatalog, Appended, PointerCatalog, cache, is_iceberg};
 use crate::error::to_pg_error;
 use crate::storage::{self, StorageKey, TableDirectory, VfdFileIo};
 use crate::transaction;
@@ -200,8 +200,9 @@ fn of_table(
         needed.insert(name);
     }
     for append in appends.of_all_versions(&key)? {
-        let path = &append.data_file()?.file_path;
-        needed.extend(directory.name_of(path).map(str::to_owned));
+        if let Appended::DataFile(file) = append.appended()? {
+            needed.extend(directory.name_of(&file.file_path).map(str::to_owned));
+        }
     }
     let found: Vec<(String, u64)> = directory
         .files()

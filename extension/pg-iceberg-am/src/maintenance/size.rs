@@ -5,7 +5,7 @@ use pg_lakebase_core::relation::{ForkNumber, Relation};
 use pg_lakebase_core::table_am::SizeEstimate;
 use pgrx::pg_sys;
 
-use crate::catalog::find_committed;
+use crate::catalog::{Extent, latest_extent};
 use crate::storage::StorageKey;
 use crate::transaction;
 
@@ -19,17 +19,12 @@ const ROWS_PER_BLOCK: u64 = 128;
 const MAX_BLOCK_NUMBER: u32 = u32::MAX - 1;
 
 /// What is known of a table's size without opening its files.
-struct Extent {
-    rows: u64,
-    bytes: u64,
-}
-
 fn extent(rel: Relation<'_>) -> PgResult<Extent> {
     let key = StorageKey::of(rel);
-    let committed = find_committed(rel, &key, None)?.unwrap_or_default();
+    let Extent { rows, bytes } = latest_extent(rel, &key)?;
     Ok(Extent {
-        rows: committed.row_count() + transaction::pending_row_count(&key),
-        bytes: committed.total_bytes(),
+        rows: rows + transaction::pending_row_count(&key),
+        bytes,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::scan::ScanFile;
 use iceberg_lite::spec::{Schema, TableMetadata};
@@ -12,7 +13,8 @@ use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::RowAddress;
-use crate::catalog::{Append, Committed, cache, find_committed};
+use crate::catalog::{Append, Appended, Committed, cache, find_committed};
+use crate::error::to_pg_error;
 use crate::schema::TableColumns;
 use crate::storage::{StorageKey, VfdFileIo};
 use crate::transaction;
@@ -159,23 +161,27 @@ struct Own {
 pub fn committed_segments(files: Vec<ScanFile>) -> PgResult<Vec<Segment>> {
     let mut segments = Vec::with_capacity(files.len());
     for file in files {
-        push_committed(&mut segments, file)?;
+        push_file(&mut segments, file)?;
     }
     Ok(segments)
 }
 
-fn push_committed(segments: &mut Vec<Segment>, file: ScanFile) -> PgResult<()> {
+fn push_committed(segments: &mut Vec<Segment>, rows: u64, source: SegmentSource) -> PgResult<()> {
     let start = end_of(segments);
-    let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
     segments.push(Segment {
         start,
         rows,
         address: RowAddress::committed(start + rows)
             .and(RowAddress::committed(start))
             .ok_or_else(too_many_rows)?,
-        source: SegmentSource::File(Arc::new(file)),
+        source,
     });
     Ok(())
+}
+
+fn push_file(segments: &mut Vec<Segment>, file: ScanFile) -> PgResult<()> {
+    let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
+    push_committed(segments, rows, SegmentSource::File(Arc::new(file)))
 }
 
 /// Number of rows in segments, counting deleted ones.
@@ -189,8 +195,22 @@ fn end_of(segments: &[Segment]) -> u64 {
 fn with_appends(committed: &[Segment], appends: &[Append]) -> PgResult<Arc<Vec<Segment>>> {
     let mut segments = Vec::with_capacity(committed.len() + appends.len());
     segments.extend_from_slice(committed);
+    let mut batches = Vec::new();
     for append in appends {
-        push_committed(&mut segments, unsequenced(append.data_file()?))?;
+        match append.appended()? {
+            Appended::DataFile(file) => push_file(&mut segments, unsequenced(file))?,
+            Appended::Rows(batch) => batches.push(batch),
+        }
+    }
+    if let Some(batch) = batches.first() {
+        let batch = concat_batches(batch.schema_ref(), &batches).map_err(|source| {
+            to_pg_error(iceberg_lite::error::Error::Arrow {
+                operation: "join appended rows",
+                source,
+            })
+        })?;
+        let rows = batch.num_rows() as u64;
+        push_committed(&mut segments, rows, SegmentSource::Batch(batch))?;
     }
     Ok(Arc::new(segments))
 }

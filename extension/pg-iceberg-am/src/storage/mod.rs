@@ -7,6 +7,7 @@
 //! gives iceberg-lite its files; nothing else in this crate opens a table's file.
 
 mod directory;
+pub mod durable;
 mod key;
 pub mod startup;
 pub mod sync_queue;

@@ -12,20 +12,24 @@
 //! syncer takes over: it delays checkpoints and collects from then on, while the first one syncs all there
 //! is in its queue and ends its transaction, which lets a checkpoint that has waited go on. A file is
 //! therefore durable before any checkpoint completes whose redo pointer lies behind the file's record.
+//!
+//! For recovery, which has no syncers, whoever has synced files says so in the log before it lets
+//! checkpoints go on. Redo keeps files unsynced until then: they are durable before it comes to the record
+//! of any such checkpoint, and so before a restartpoint.
 
 use std::collections::BTreeSet;
-use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
+use pg_lakebase_core::interrupt;
 use pg_lakebase_core::wal::DelayCheckpoint;
-use pg_lakebase_core::{file, interrupt};
 use pgrx::bgworkers::{
     BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags,
 };
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 
-use crate::publisher;
+use super::durable;
+use crate::{publisher, wal};
 
 /// Syncers.
 const SYNCERS: usize = 2;
@@ -189,13 +193,16 @@ fn collect_and_sync(me: usize) -> bool {
         }
     }
     let paths = take_all(me);
-    if let Err((path, error)) = sync_all(&paths) {
+    if let Err((path, error)) = durable::sync_all(&paths) {
         // The kernel may have dropped what it could not write: only the log has it now.
         ereport!(
             PgLogLevel::PANIC,
             PgSqlErrorCode::ERRCODE_IO_ERROR,
             format!("could not sync \"{path}\": {error}")
         );
+    }
+    if !paths.is_empty() {
+        wal::sync_files();
     }
     drop(promise);
     drop(held);
@@ -261,27 +268,4 @@ fn take_all(me: usize) -> BTreeSet<String> {
         .iter()
         .map(|entry| String::from_utf8_lossy(&entry.path[..entry.length.into()]).into_owned())
         .collect()
-}
-
-fn sync_all(paths: &BTreeSet<String>) -> Result<(), (String, io::Error)> {
-    let mut directories = BTreeSet::new();
-    for path in paths {
-        unless_removed(file::fsync_file(path)).map_err(|error| (path.clone(), error))?;
-        if let Some((directory, _)) = path.rsplit_once('/') {
-            directories.insert(directory);
-        }
-    }
-    for directory in directories {
-        unless_removed(file::fsync_directory(directory))
-            .map_err(|error| (directory.to_owned(), error))?;
-    }
-    Ok(())
-}
-
-/// That it is gone is no error: the transaction that removed it has committed or aborted since.
-fn unless_removed(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }

@@ -162,14 +162,21 @@ impl VfdFileIo {
             .filter_map(|(file, model)| file.unlogged_content(model.as_ref()))
             .collect();
         self.written.in_log.set(true);
-        wal::write_files(&self.key, &unlogged);
-        injection::point(c"iceberg-files-logged");
         let all_small = finished
             .iter()
             .all(|file| matches!(file.unlogged, Some((0, _))));
+        if all_small {
+            wal::write_files_unsynced(&self.key, &unlogged, &delay);
+        } else {
+            wal::write_files(&self.key, &unlogged);
+        }
+        injection::point(c"iceberg-files-logged");
         let paths: Vec<&str> = finished.iter().map(|file| file.file.path()).collect();
         if !(all_small && sync_queue::leave_to_syncer(&delay, &paths)) {
             self.sync_now(&finished)?;
+            if all_small {
+                wal::sync_files();
+            }
         }
         drop(delay);
         for (file, model) in finished.into_iter().zip(models) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
+use arrow::datatypes::SchemaRef;
 use iceberg_lite::io::FileIo;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::Schema;
@@ -129,12 +130,7 @@ impl PendingRows {
         }
         if self.builder.len() >= BATCH_ROWS || self.builder.is_full() {
             self.seal()?;
-            let rows = self
-                .tail
-                .iter()
-                .map(|pending| pending.batch.num_rows() as u64)
-                .sum::<u64>();
-            if rows >= TAIL_ROWS || self.tail_bytes() >= TAIL_BYTES {
+            if self.is_large() {
                 self.spill(&marks())?;
             }
         }
@@ -231,12 +227,53 @@ impl PendingRows {
         Ok(self.files.drain(..).map(|file| file.data_file).collect())
     }
 
+    /// All rows, if they are in memory and their values take no more than `limit` bytes; they stay.
+    pub fn small_batch(&mut self, limit: usize) -> PgResult<Option<RecordBatch>> {
+        if self.open.is_some() || !self.files.is_empty() {
+            return Ok(None);
+        }
+        self.seal()?;
+        let bytes: usize = self
+            .tail
+            .iter()
+            .map(|pending| value_bytes(&pending.batch))
+            .sum();
+        match &*self.tail {
+            [] => Ok(None),
+            _ if bytes > limit => Ok(None),
+            [only] => Ok(Some(only.batch.clone())),
+            [first, ..] => {
+                let batches = self.tail.iter().map(|pending| &pending.batch);
+                join(first.batch.schema_ref(), batches).map(Some)
+            }
+        }
+    }
+
+    /// Appends rows that another transaction has committed, and that this one gives a data file.
+    pub fn adopt(&mut self, batch: RecordBatch) -> PgResult<()> {
+        self.seal()?;
+        let start = self.tail_end();
+        self.tail.push(PendingBatch { start, batch });
+        self.join_small_batches()?;
+        if self.is_large() {
+            self.spill(&[])?;
+        }
+        Ok(())
+    }
+
     /// Bytes of memory that the tail takes.
     fn tail_bytes(&self) -> usize {
         self.tail
             .iter()
             .map(|pending| pending.batch.get_array_memory_size())
             .sum()
+    }
+
+    /// Whether the tail should go to a file.
+    fn is_large(&self) -> bool {
+        let batches = self.tail.iter();
+        let rows: u64 = batches.map(|pending| pending.batch.num_rows() as u64).sum();
+        rows >= TAIL_ROWS || self.tail_bytes() >= TAIL_BYTES
     }
 
     /// Number of the row after the last one in the tail.
@@ -276,16 +313,7 @@ impl PendingRows {
                 break;
             }
             let start = before.start;
-            let joined = arrow::compute::concat_batches(
-                before.batch.schema_ref(),
-                [&before.batch, &last.batch],
-            )
-            .map_err(|source| {
-                to_pg_error(iceberg_lite::error::Error::Arrow {
-                    operation: "join pending rows",
-                    source,
-                })
-            })?;
+            let joined = join(before.batch.schema_ref(), [&before.batch, &last.batch])?;
             self.tail.truncate(self.tail.len() - 2);
             self.tail.push(PendingBatch {
                 start,
@@ -360,6 +388,18 @@ impl PendingRows {
         }
         Ok(())
     }
+}
+
+fn join<'a>(
+    schema: &SchemaRef,
+    batches: impl IntoIterator<Item = &'a RecordBatch>,
+) -> PgResult<RecordBatch> {
+    arrow::compute::concat_batches(schema, batches).map_err(|source| {
+        to_pg_error(iceberg_lite::error::Error::Arrow {
+            operation: "join pending rows",
+            source,
+        })
+    })
 }
 
 /// Bytes of the values in a batch, whatever memory it holds for more.

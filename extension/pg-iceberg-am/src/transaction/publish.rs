@@ -1,19 +1,20 @@
-//! Pre-commit: what the transaction did becomes Iceberg commits.
+//! Pre-commit: what the transaction did becomes part of its tables.
 //!
-//! First, without holding anything that others wait for, every changed table's rows are closed into
-//! data files. A table whose metadata file was replaced only a moment ago, or is being replaced, is not
-//! waited for: the transaction commits its data files as appends, which count at once, and the publisher
-//! (`publisher.rs`) puts them into the metadata, many transactions' together. All other changes go into
-//! the metadata here. Table by table, in the order of their keys, the pointer row is locked, its latest
-//! version read, the change put on top of whatever it says, the manifest list and the metadata file are
-//! written, and the row replaced. The row lock is held to the end of the PostgreSQL commit, which follows
-//! at once.
+//! There are two ways. A table whose metadata file was replaced only a moment ago, or is being replaced, is
+//! not waited for: the transaction commits its rows, or data files, as appends (`catalog/append.rs`), which
+//! count at once, and the publisher (`publisher.rs`) puts them into the metadata, many transactions'
+//! together.
+//!
+//! All other changes go into the metadata here. First, without holding anything that others wait for, the
+//! rows are closed into data files and their manifests are written. Then, table by table in the order of
+//! their keys, the pointer row is locked, its latest version read, the change put on top of whatever it
+//! says, the manifest list and the metadata file are written, and the row replaced. The row lock is held to
+//! the end of the PostgreSQL commit, which follows at once.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use iceberg_lite::commit::{self, PreparedSnapshot, SnapshotDelta};
-use iceberg_lite::io::FileIo;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::{PartitionSpec, Schema, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -21,70 +22,52 @@ use pg_lakebase_core::relation::{LockMode, OpenRelation, Persistence, Relation};
 use pg_lakebase_core::{injection, serializable};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
+use super::pending::PendingRows;
 use super::state::{StorageState, adopt, with_transaction};
 use crate::catalog::{
-    Append, AppendCatalog, LockedPointer, Origin, Pointer, PointerCatalog, Record, cache,
-    unless_emptied,
+    AppendCatalog, LockedPointer, Origin, Pointer, PointerCatalog, Record, cache, unless_emptied,
 };
 use crate::error::to_pg_error;
 use crate::storage::{StorageKey, VfdFileIo};
 use crate::{guc, publisher};
 
-/// How many data files a transaction may leave for the publisher.
-const MAX_APPENDS: usize = 16;
+/// The most bytes of values that are committed as rows.
+const MAX_INLINE_BYTES: usize = 4 << 10;
+/// The most data files that a transaction leaves for the publisher.
+const MAX_FILES: usize = 16;
 
 /// Commits every storage that this transaction has changed and not dropped. `for_prepare` says that the
 /// outcome may take long to be known, so that others' commits must not wait for it.
 pub fn publish(for_prepare: bool) -> PgResult<()> {
-    let changed = with_transaction(|state| {
+    let mut changes: Vec<Change> = with_transaction(|state| {
         state.published = true;
         let dropped = &state.dropped;
         state
             .storages
-            .iter_mut()
+            .iter()
             .filter(|(key, storage)| !dropped.contains(key) && storage.is_changed())
-            .map(|(key, storage)| Change::of(*key, storage))
-            .collect::<PgResult<Vec<_>>>()
-    })?;
-    if changed.is_empty() {
+            .map(|(key, storage)| Change::of(*key, storage, for_prepare))
+            .collect()
+    });
+    if changes.is_empty() {
         return Ok(());
     }
-    let (Some(pointers), Some(appends)) = (
-        PointerCatalog::open_for_update(),
-        AppendCatalog::open_for_update(),
-    ) else {
-        return Err(PgError::new(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "cannot commit changes of Iceberg tables: the extension pg_iceberg_am is gone",
-        ));
-    };
-    let catalogs = Catalogs { pointers, appends };
-    let mut publications = Vec::with_capacity(changed.len());
-    let mut ios = Vec::with_capacity(changed.len());
-    for change in changed {
-        let records = change.records(&catalogs, for_prepare)?;
-        match records {
-            Some((records, Urgency::Later)) => {
-                ios.push((change.io.clone(), None));
-                append(&catalogs, &change, &records);
-            }
-            records => publications.push(Publication {
-                prepared: change.prepare()?,
-                records: records.map(|(records, _)| records),
-                change,
-            }),
+    let catalogs = Catalogs::open()?;
+    for change in &mut changes {
+        change.way = change.choose_way(&catalogs)?;
+        if change.way == Way::Publish {
+            change.prepare()?;
         }
     }
     injection::point(c"iceberg-manifests-written");
-    for publication in publications {
-        let io = publication.change.io.clone();
-        ios.push((io, publication.run(&catalogs)?));
+    let mut metadata = Vec::with_capacity(changes.len());
+    for change in &mut changes {
+        metadata.push(change.commit(&catalogs)?);
     }
-    for (io, metadata) in ios {
-        io.sync(|name| {
-            let metadata: &MetadataFiles = metadata.as_ref()?;
-            let previous = metadata.previous.as_deref()?;
-            (name == metadata.current).then_some(previous)
+    for (change, metadata) in changes.iter().zip(&metadata) {
+        change.io.sync(|name| {
+            let MetadataFiles { current, previous } = metadata.as_ref()?;
+            previous.as_deref().filter(|_| name == current)
         })?;
     }
     injection::point(c"iceberg-synced");
@@ -96,6 +79,31 @@ struct Catalogs {
     appends: AppendCatalog,
 }
 
+impl Catalogs {
+    fn open() -> PgResult<Self> {
+        PointerCatalog::open_for_update()
+            .zip(AppendCatalog::open_for_update())
+            .map(|(pointers, appends)| Self { pointers, appends })
+            .ok_or_else(|| {
+                PgError::new(
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "cannot commit changes of Iceberg tables: the extension pg_iceberg_am is gone",
+                )
+            })
+    }
+}
+
+/// How a change becomes part of its table.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Through the metadata, after waiting for whoever is replacing them.
+    Publish,
+    /// Through the metadata, unless somebody else is replacing them.
+    PublishIfFree,
+    /// As an append.
+    Append,
+}
+
 /// What a transaction has done to a storage.
 struct Change {
     key: StorageKey,
@@ -103,124 +111,13 @@ struct Change {
     schema: Arc<Schema>,
     created: bool,
     emptied: bool,
+    adopts: bool,
     origin: Origin,
     persistence: Persistence,
     relid: pg_sys::Oid,
-    /// Files of this transaction's rows.
-    added: Vec<Arc<DataFile>>,
-    /// Files of committed appends.
-    adopted: Vec<Arc<DataFile>>,
-}
-
-/// When a storage's files come into its metadata, if they may come later.
-#[derive(PartialEq, Eq)]
-enum Urgency {
-    /// With this commit, unless somebody else is replacing the metadata.
-    Now,
-    Later,
-}
-
-impl Change {
-    /// Closes the rows into data files.
-    fn of(key: StorageKey, storage: &mut StorageState) -> PgResult<Self> {
-        Ok(Self {
-            key,
-            added: storage.rows.finish()?,
-            adopted: std::mem::take(&mut storage.adopted),
-            io: storage.io.clone(),
-            schema: Arc::clone(&storage.schema),
-            created: storage.created,
-            emptied: storage.emptied,
-            origin: storage.origin,
-            persistence: storage.persistence,
-            relid: storage.relid,
-        })
-    }
-
-    /// The records to leave for the publisher, if that can be done; `None` if this transaction has to
-    /// replace the metadata, and to wait for others who do.
-    fn records(
-        &self,
-        catalogs: &Catalogs,
-        for_prepare: bool,
-    ) -> PgResult<Option<(Vec<Record>, Urgency)>> {
-        let only_appends =
-            !self.created && !self.emptied && !self.key.is_temporary() && self.adopted.is_empty();
-        let interval = guc::publish_interval();
-        let is_wanted = for_prepare || (!interval.is_zero() && self.added.len() <= MAX_APPENDS);
-        if !only_appends || !is_wanted {
-            return Ok(None);
-        }
-        let latest = catalogs.pointers.latest();
-        let Some(pointer) = catalogs.pointers.find(&self.key, latest.snapshot())? else {
-            return Ok(None);
-        };
-        let pointer = unless_emptied(self.persistence, &self.key, pointer);
-        if pointer.metadata_location.is_none() {
-            return Ok(None);
-        }
-        let records = self.added.iter().map(|file| Record::of(file));
-        let Some(records) = records.collect::<PgResult<Option<Vec<_>>>>()? else {
-            return Ok(None);
-        };
-        let is_recent = now().saturating_sub(pointer.published_at)
-            < i64::try_from(interval.as_micros()).unwrap_or(i64::MAX);
-        let later =
-            for_prepare || is_recent || catalogs.appends.any(&self.key, latest.snapshot())?;
-        if !publisher::ensure_running() && !for_prepare {
-            return Ok(None);
-        }
-        let urgency = if later { Urgency::Later } else { Urgency::Now };
-        Ok(Some((records, urgency)))
-    }
-
-    /// Writes the manifest of the files.
-    fn prepare(&self) -> PgResult<Option<PreparedSnapshot>> {
-        if self.added.is_empty() && self.adopted.is_empty() && !self.emptied {
-            return Ok(None);
-        }
-        let delta = SnapshotDelta {
-            added_data_files: [&*self.adopted, &*self.added].concat(),
-            removes_everything: self.emptied,
-            ..SnapshotDelta::default()
-        };
-        commit::prepare(
-            &delta,
-            &self.schema,
-            &PartitionSpec::unpartitioned(),
-            &self.io.directory().location(),
-            &self.io,
-        )
-        .map(Some)
-        .map_err(to_pg_error)
-    }
-
-    /// Whoever has read the table since the rows were inserted has not seen them.
-    fn note_write(&self) {
-        if !self.created
-            && let Some(rel) = OpenRelation::try_open(self.relid, LockMode::None)
-        {
-            serializable::note_write(rel.relation());
-        }
-    }
-}
-
-/// Leaves a change for the publisher.
-fn append(catalogs: &Catalogs, change: &Change, records: &[Record]) {
-    change.note_write();
-    for record in records {
-        catalogs.appends.insert(&change.key, record);
-    }
-    with_transaction(|state| state.left_appends = true);
-    injection::point(c"iceberg-appended");
-}
-
-/// A change that goes into the metadata with this commit.
-struct Publication {
-    change: Change,
+    for_prepare: bool,
+    way: Way,
     prepared: Option<PreparedSnapshot>,
-    /// What to leave for the publisher instead if somebody else is replacing the metadata.
-    records: Option<Vec<Record>>,
 }
 
 /// A new metadata file and the one before it, relative to the table's directory.
@@ -229,106 +126,230 @@ struct MetadataFiles {
     previous: Option<String>,
 }
 
-impl Publication {
-    fn run(self, catalogs: &Catalogs) -> PgResult<Option<MetadataFiles>> {
-        let Self {
-            change,
-            prepared,
-            records,
-        } = self;
-        let key = &change.key;
-        let locked = match &records {
-            _ if change.created => None,
-            None => Some(catalogs.pointers.lock(key)?),
-            Some(records) => match catalogs.pointers.try_lock(key)? {
-                Some(locked) => Some(locked),
-                None => {
-                    let manifests = prepared.iter().flat_map(PreparedSnapshot::files_written);
-                    for manifest in manifests {
-                        change.io.delete(manifest).map_err(to_pg_error)?;
-                    }
-                    append(catalogs, &change, records);
-                    return Ok(None);
-                }
-            },
-        };
-        change.note_write();
-        injection::point(c"iceberg-pointer-locked");
-        replace_metadata(catalogs, &change, prepared.as_ref(), locked).map(Some)
+impl Change {
+    fn of(key: StorageKey, storage: &StorageState, for_prepare: bool) -> Self {
+        Self {
+            key,
+            io: storage.io.clone(),
+            schema: Arc::clone(&storage.schema),
+            created: storage.created,
+            emptied: storage.emptied,
+            adopts: storage.adopts,
+            origin: storage.origin,
+            persistence: storage.persistence,
+            relid: storage.relid,
+            for_prepare,
+            way: Way::Publish,
+            prepared: None,
+        }
     }
-}
 
-/// Writes the manifest list and the metadata file, and points the table to it.
-fn replace_metadata(
-    catalogs: &Catalogs,
-    change: &Change,
-    prepared: Option<&PreparedSnapshot>,
-    locked: Option<LockedPointer>,
-) -> PgResult<MetadataFiles> {
-    let Change { key, io, .. } = change;
-    let location = io.directory().location();
-    let locked = locked.map(|LockedPointer { pointer, tid }| LockedPointer {
-        pointer: unless_emptied(change.persistence, key, pointer),
-        tid,
-    });
-    let previous = locked
-        .as_ref()
-        .and_then(|locked| locked.pointer.metadata_location.clone());
-    let base = match &previous {
-        Some(relative) => cache::metadata(io, relative)?,
-        None => TableMetadata::new_table(
-            (*change.schema).clone(),
-            PartitionSpec::unpartitioned(),
-            location.clone(),
-            Default::default(),
-            uuid::Uuid::new_v4(),
-            now_ms(),
-        )
-        .into(),
-    };
-    let base_path = previous
-        .as_deref()
-        .map(|relative| format!("{location}/{relative}"));
-    let published = commit::publish(&base, base_path.as_deref(), prepared, io, now_ms())
-        .map_err(to_pg_error)?;
-    let current = published
-        .metadata_location
-        .strip_prefix(&format!("{location}/"))
-        .unwrap_or(&published.metadata_location)
-        .to_owned();
-    injection::point(c"iceberg-metadata-written");
-    let mut pointer = pointer(&published.metadata, current.clone());
-    match locked {
-        Some(locked) => {
-            if previous.is_none() && !key.is_temporary() {
-                // A table that recovery has emptied: what was appended before is gone as well.
-                let latest = catalogs.appends.latest();
-                let gone = catalogs.appends.find(key, latest.snapshot())?;
-                catalogs.appends.delete(&gone);
-            }
-            pointer.origin = locked.pointer.origin;
-            catalogs.pointers.replace(key, &locked, &pointer);
+    fn choose_way(&self, catalogs: &Catalogs) -> PgResult<Way> {
+        let interval = guc::publish_interval();
+        let only_appends =
+            !self.created && !self.emptied && !self.adopts && !self.key.is_temporary();
+        if !only_appends || (interval.is_zero() && !self.for_prepare) {
+            return Ok(Way::Publish);
         }
-        None => {
-            pointer.origin = change.origin;
-            catalogs.pointers.insert(key, &pointer);
+        let latest = catalogs.pointers.latest();
+        let pointer = catalogs.pointers.find(&self.key, latest.snapshot())?;
+        let pointer = pointer.map(|pointer| unless_emptied(self.persistence, &self.key, pointer));
+        let Some(Pointer {
+            metadata_location: Some(_),
+            published_at,
+            ..
+        }) = pointer
+        else {
+            return Ok(Way::Publish);
+        };
+        if !publisher::ensure_running() && !self.for_prepare {
+            return Ok(Way::Publish);
+        }
+        let age = u64::try_from(now() - published_at).unwrap_or(0);
+        let is_busy = u128::from(age) < interval.as_micros()
+            || catalogs.appends.any(&self.key, latest.snapshot())?;
+        Ok(if is_busy || self.for_prepare {
+            Way::Append
+        } else {
+            Way::PublishIfFree
+        })
+    }
+
+    /// Closes the rows into data files.
+    fn finish(&self) -> PgResult<Vec<Arc<DataFile>>> {
+        self.with_rows(PendingRows::finish)
+    }
+
+    fn with_rows<T>(&self, work: impl FnOnce(&mut PendingRows) -> PgResult<T>) -> PgResult<T> {
+        with_transaction(|state| {
+            state
+                .storages
+                .get_mut(&self.key)
+                .map(|storage| work(&mut storage.rows))
+        })
+        .unwrap_or_else(|| {
+            Err(PgError::internal(format!(
+                "Iceberg storage {} vanished while it was published",
+                self.key.rel_number
+            )))
+        })
+    }
+
+    /// Closes the rows into data files and writes their manifest.
+    fn prepare(&mut self) -> PgResult<()> {
+        let mut files = with_transaction(|state| {
+            let storage = state.storages.get_mut(&self.key);
+            storage.map_or_else(Vec::new, |storage| std::mem::take(&mut storage.adopted))
+        });
+        files.extend(self.finish()?);
+        self.write_manifest(files)
+    }
+
+    fn write_manifest(&mut self, added_data_files: Vec<Arc<DataFile>>) -> PgResult<()> {
+        if added_data_files.is_empty() && !self.emptied {
+            return Ok(());
+        }
+        let delta = SnapshotDelta {
+            added_data_files,
+            removes_everything: self.emptied,
+            ..SnapshotDelta::default()
+        };
+        let prepared = commit::prepare(
+            &delta,
+            &self.schema,
+            &PartitionSpec::unpartitioned(),
+            &self.io.directory().location(),
+            &self.io,
+        );
+        self.prepared = Some(prepared.map_err(to_pg_error)?);
+        Ok(())
+    }
+
+    fn commit(&mut self, catalogs: &Catalogs) -> PgResult<Option<MetadataFiles>> {
+        // Whoever has read the table since the rows were inserted has not seen them.
+        if !self.created
+            && let Some(rel) = OpenRelation::try_open(self.relid, LockMode::None)
+        {
+            serializable::note_write(rel.relation());
+        }
+        match self.way {
+            Way::Publish => self.wait_and_publish(catalogs).map(Some),
+            Way::PublishIfFree => match catalogs.pointers.try_lock(&self.key)? {
+                Some(locked) => {
+                    self.prepare()?;
+                    self.replace_metadata(catalogs, Some(locked)).map(Some)
+                }
+                None => self.append(catalogs),
+            },
+            Way::Append => self.append(catalogs),
         }
     }
-    injection::point(c"iceberg-pointer-replaced");
-    cache::remember(io, &current, published.metadata.into());
-    Ok(MetadataFiles { current, previous })
+
+    /// Leaves the change for the publisher, if there is not too much of it.
+    fn append(&mut self, catalogs: &Catalogs) -> PgResult<Option<MetadataFiles>> {
+        let rows = self.with_rows(|rows| rows.small_batch(MAX_INLINE_BYTES))?;
+        let record = rows.map(|rows| Record::of_rows(&rows)).transpose()?;
+        let records = match record.flatten() {
+            Some(record) => vec![record],
+            None => {
+                let files = self.finish()?;
+                let records: Option<Vec<Record>> = files
+                    .iter()
+                    .map(|file| Record::of_file(file))
+                    .collect::<PgResult<_>>()?;
+                match records {
+                    Some(records) if self.for_prepare || records.len() <= MAX_FILES => records,
+                    _ => {
+                        self.write_manifest(files)?;
+                        return self.wait_and_publish(catalogs).map(Some);
+                    }
+                }
+            }
+        };
+        for record in &records {
+            catalogs.appends.insert(&self.key, record);
+        }
+        with_transaction(|state| state.left_appends = true);
+        injection::point(c"iceberg-appended");
+        Ok(None)
+    }
+
+    fn wait_and_publish(&self, catalogs: &Catalogs) -> PgResult<MetadataFiles> {
+        let locked = (!self.created).then(|| catalogs.pointers.lock(&self.key));
+        self.replace_metadata(catalogs, locked.transpose()?)
+    }
+
+    /// Writes the manifest list and the metadata file, and points the table to it.
+    fn replace_metadata(
+        &self,
+        catalogs: &Catalogs,
+        locked: Option<LockedPointer>,
+    ) -> PgResult<MetadataFiles> {
+        injection::point(c"iceberg-pointer-locked");
+        let Self { key, io, .. } = self;
+        let location = io.directory().location();
+        let locked = locked.map(|LockedPointer { pointer, tid }| LockedPointer {
+            pointer: unless_emptied(self.persistence, key, pointer),
+            tid,
+        });
+        let previous = locked
+            .as_ref()
+            .and_then(|locked| locked.pointer.metadata_location.clone());
+        let base = match &previous {
+            Some(relative) => cache::metadata(io, relative)?,
+            None => TableMetadata::new_table(
+                (*self.schema).clone(),
+                PartitionSpec::unpartitioned(),
+                location.clone(),
+                Default::default(),
+                uuid::Uuid::new_v4(),
+                now_ms(),
+            )
+            .into(),
+        };
+        let base_path = previous
+            .as_deref()
+            .map(|relative| format!("{location}/{relative}"));
+        let prepared = self.prepared.as_ref();
+        let published = commit::publish(&base, base_path.as_deref(), prepared, io, now_ms())
+            .map_err(to_pg_error)?;
+        let current = published
+            .metadata_location
+            .strip_prefix(&format!("{location}/"))
+            .unwrap_or(&published.metadata_location)
+            .to_owned();
+        injection::point(c"iceberg-metadata-written");
+        let mut pointer = pointer(&published.metadata, current.clone());
+        match locked {
+            Some(locked) => {
+                if previous.is_none() && !key.is_temporary() {
+                    // A table that recovery has emptied: what was appended before is gone as well.
+                    let latest = catalogs.appends.latest();
+                    let gone = catalogs.appends.find(key, latest.snapshot())?;
+                    catalogs.appends.delete(&gone);
+                }
+                pointer.origin = locked.pointer.origin;
+                catalogs.pointers.replace(key, &locked, &pointer);
+            }
+            None => {
+                pointer.origin = self.origin;
+                catalogs.pointers.insert(key, &pointer);
+            }
+        }
+        injection::point(c"iceberg-pointer-replaced");
+        cache::remember(io, &current, published.metadata.into());
+        Ok(MetadataFiles { current, previous })
+    }
 }
 
 /// Has pre-commit put the committed appends to `rel` into its metadata. Returns how many there are; none
 /// if somebody else is replacing the metadata.
 pub fn adopt_appends(rel: Relation<'_>) -> PgResult<usize> {
     let key = StorageKey::of(rel);
-    let (Some(pointers), Some(catalog)) = (
-        PointerCatalog::open_for_update(),
-        AppendCatalog::open_for_update(),
-    ) else {
-        return Ok(0);
-    };
+    let Catalogs {
+        pointers,
+        appends: catalog,
+    } = Catalogs::open()?;
     if pointers.try_lock(&key)?.is_none() {
         return Ok(0);
     }
@@ -338,11 +359,7 @@ pub fn adopt_appends(rel: Relation<'_>) -> PgResult<usize> {
     if appends.is_empty() {
         return Ok(0);
     }
-    let files = appends
-        .iter()
-        .map(Append::data_file)
-        .collect::<PgResult<Vec<_>>>()?;
-    adopt(rel, key, files)?;
+    adopt(rel, key, &appends)?;
     catalog.delete(&appends);
     Ok(appends.len())
 }

@@ -13,7 +13,9 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::level::Levels;
 use super::pending::PendingRows;
-use crate::catalog::{self, AppendCatalog, Origin, Pointer, PointerCatalog, cache};
+use crate::catalog::{
+    self, Append, AppendCatalog, Appended, Origin, Pointer, PointerCatalog, cache,
+};
 use crate::schema::TableColumns;
 use crate::storage::{self, StorageKey, VfdFileIo};
 
@@ -56,7 +58,9 @@ pub struct StorageState {
     pub relid: pg_sys::Oid,
     /// Whether the rows committed before are gone (`relation_nontransactional_truncate`).
     pub emptied: bool,
-    /// Committed appends whose files this transaction puts into the metadata: those of the publisher.
+    /// Whether this transaction puts committed appends into the metadata: the publisher's.
+    pub adopts: bool,
+    /// Files of those.
     pub adopted: Vec<Arc<DataFile>>,
 }
 
@@ -82,13 +86,14 @@ impl StorageState {
             origin: Origin::New,
             relid: rel.oid(),
             emptied: false,
+            adopts: false,
             adopted: Vec::new(),
         })
     }
 
     /// Whether publishing has anything to do.
     pub fn is_changed(&self) -> bool {
-        self.created || self.emptied || self.rows.len() > 0 || !self.adopted.is_empty()
+        self.created || self.emptied || self.rows.len() > 0 || self.adopts
     }
 }
 
@@ -231,8 +236,8 @@ pub fn with_writable_storage<T>(
 
 /// State for a storage that was there before this transaction.
 fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageState> {
-    let committed = catalog::find_committed(rel, key, None)?.ok_or_else(|| missing(rel))?;
-    match committed.pointer.metadata_location {
+    let pointer = catalog::latest_pointer(rel, key)?.ok_or_else(|| missing(rel))?;
+    match pointer.metadata_location {
         Some(location) => {
             let metadata = cache::metadata(&VfdFileIo::new(*key), &location)?;
             StorageState::new(rel, key, Some(&metadata))
@@ -245,10 +250,16 @@ fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageStat
     }
 }
 
-/// Has pre-commit put `files`, which are committed, into the metadata of `key`, the storage of `rel`.
-pub(super) fn adopt(rel: Relation<'_>, key: StorageKey, files: Vec<Arc<DataFile>>) -> PgResult<()> {
+/// Has pre-commit put `appends`, which are committed, into the metadata of `key`, the storage of `rel`.
+pub(super) fn adopt(rel: Relation<'_>, key: StorageKey, appends: &[Append]) -> PgResult<()> {
     let mut storage = existing_storage(rel, &key)?;
-    storage.adopted = files;
+    for append in appends {
+        match append.appended()? {
+            Appended::DataFile(file) => storage.adopted.push(file),
+            Appended::Rows(rows) => storage.rows.adopt(rows)?,
+        }
+    }
+    storage.adopts = true;
     with_transaction(|state| state.storages.insert(key, storage));
     Ok(())
 }

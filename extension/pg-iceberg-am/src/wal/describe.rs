@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use pg_lakebase_core::wal::RecordKind;
 
-use super::record::{Payload, REMOVE_FILES, Reader, WRITE_FILES};
+use super::record::{Payload, REMOVE_FILES, Reader, SYNC_FILES, WRITE_FILES, WRITE_FILES_UNSYNCED};
 use crate::storage::TableDirectory;
 
 /// A line about a record: the table's directory, then the files.
@@ -13,10 +13,13 @@ pub fn describe(kind: RecordKind, content: &[u8]) -> String {
 }
 
 fn text(kind: RecordKind, content: &[u8]) -> Option<String> {
+    if kind == SYNC_FILES {
+        return Some(String::new());
+    }
     let (key, reader) = Reader::new(content)?;
     let mut text = TableDirectory::of(&key).to_string();
     match kind {
-        WRITE_FILES => {
+        WRITE_FILES | WRITE_FILES_UNSYNCED => {
             for write in reader.writes()? {
                 // Writing to a string does not fail.
                 let _ = match write.payload {

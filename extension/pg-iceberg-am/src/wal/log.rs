@@ -1,11 +1,11 @@
 //! Writing records.
 
-use pg_lakebase_core::wal::{self, MAX_CONTENT, RecordKind};
+use pg_lakebase_core::wal::{self, DelayCheckpoint, MAX_CONTENT, RecordKind};
 
 use super::edits;
 use super::record::{
-    CREATE_DIRECTORY, FileWrite, Payload, REMOVE_DIRECTORY, REMOVE_FILES, WRITE_FILES, head,
-    put_name, put_write,
+    CREATE_DIRECTORY, FileWrite, Payload, REMOVE_DIRECTORY, REMOVE_FILES, SYNC_FILES, VERSION,
+    WRITE_FILES, WRITE_FILES_UNSYNCED, head, put_name, put_write,
 };
 use super::resource_manager::IcebergResourceManager;
 use crate::storage::StorageKey;
@@ -46,6 +46,21 @@ pub fn remove_files<'a>(key: &StorageKey, names: impl ExactSizeIterator<Item = &
 
 /// Logs writes, in as many records as it takes.
 pub fn write_files(key: &StorageKey, files: &[FileContent<'_>]) {
+    write_records(WRITE_FILES, key, files);
+}
+
+/// As [`write_files`], by a caller that delays checkpoints until the files are durable and it, or whom it
+/// has left them to, has called [`sync_files`].
+pub fn write_files_unsynced(key: &StorageKey, files: &[FileContent<'_>], _delay: &DelayCheckpoint) {
+    write_records(WRITE_FILES_UNSYNCED, key, files);
+}
+
+/// Logs that files of [`write_files_unsynced`] have been made durable.
+pub fn sync_files() {
+    insert(SYNC_FILES, &[&[VERSION]]);
+}
+
+fn write_records(kind: RecordKind, key: &StorageKey, files: &[FileContent<'_>]) {
     let mut begin = 0;
     while begin < files.len() {
         let mut bytes = 0;
@@ -57,12 +72,12 @@ pub fn write_files(key: &StorageKey, files: &[FileContent<'_>]) {
             })
             .count()
             .max(1);
-        write_record(key, &files[begin..begin + count]);
+        write_record(kind, key, &files[begin..begin + count]);
         begin += count;
     }
 }
 
-fn write_record(key: &StorageKey, files: &[FileContent<'_>]) {
+fn write_record(kind: RecordKind, key: &StorageKey, files: &[FileContent<'_>]) {
     let edits: Vec<Option<Vec<u8>>> = files
         .iter()
         .map(|file| {
@@ -94,5 +109,5 @@ fn write_record(key: &StorageKey, files: &[FileContent<'_>]) {
     }
     let mut parts = vec![&*bytes];
     parts.extend(payloads);
-    insert(WRITE_FILES, &parts);
+    insert(kind, &parts);
 }

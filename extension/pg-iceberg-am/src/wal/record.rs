@@ -7,16 +7,21 @@ use pg_lakebase_core::wal::RecordKind;
 use crate::storage::StorageKey;
 
 /// The layout's version, the first byte of every record.
-const VERSION: u8 = 1;
+pub const VERSION: u8 = 1;
 
 /// A table's directory was made.
 pub const CREATE_DIRECTORY: RecordKind = RecordKind::new(0);
-/// Bytes were written to files.
+/// Bytes were written to files, which redo has to make durable at once.
 pub const WRITE_FILES: RecordKind = RecordKind::new(1);
 /// A table's directory was removed, with all that was in it.
 pub const REMOVE_DIRECTORY: RecordKind = RecordKind::new(2);
 /// Files were removed.
 pub const REMOVE_FILES: RecordKind = RecordKind::new(3);
+/// As [`WRITE_FILES`], but a [`SYNC_FILES`] follows before the next checkpoint whose redo pointer lies
+/// behind: redo may leave the files to that.
+pub const WRITE_FILES_UNSYNCED: RecordKind = RecordKind::new(4);
+/// Files were made durable.
+pub const SYNC_FILES: RecordKind = RecordKind::new(5);
 
 const RAW: u8 = 0;
 const EDITS: u8 = 1;

@@ -2,9 +2,14 @@
 //!
 //! Every record can be done again any number of times: files are never changed once written, and
 //! their names never used again. A record may be about a directory or a file that a later record
-//! removes and that is gone from disk already; then there is nothing to do. What a record writes is
-//! durable when its redo returns, since restartpoints do not wait for us.
+//! removes and that is gone from disk already; then there is nothing to do.
+//!
+//! Restartpoints do not wait for us. So what a record does is durable when its redo returns, but for small
+//! files: they wait for a record that says that they are durable on the primary, which comes before that of
+//! any checkpoint that relies on it, or for the end of recovery.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
@@ -18,17 +23,35 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::edits;
 use super::record::{
-    CREATE_DIRECTORY, FileWrite, Payload, REMOVE_DIRECTORY, REMOVE_FILES, Reader, WRITE_FILES,
+    CREATE_DIRECTORY, FileWrite, Payload, REMOVE_DIRECTORY, REMOVE_FILES, Reader, SYNC_FILES,
+    WRITE_FILES, WRITE_FILES_UNSYNCED,
 };
-use crate::storage::TableDirectory;
+use crate::storage::{TableDirectory, durable};
+
+thread_local! {
+    /// Files written and not durable yet.
+    static UNSYNCED: RefCell<BTreeSet<String>> = RefCell::default();
+}
 
 /// Does a record again.
 pub fn redo(kind: RecordKind, content: &[u8]) -> PgResult<()> {
+    if kind == SYNC_FILES {
+        return sync_unsynced();
+    }
     let (key, reader) = Reader::new(content).ok_or_else(unreadable)?;
     let directory = TableDirectory::of(&key);
     match kind {
         CREATE_DIRECTORY => create(&directory),
-        WRITE_FILES => write_files(&directory, &reader.writes().ok_or_else(unreadable)?),
+        WRITE_FILES | WRITE_FILES_UNSYNCED => {
+            let writes = reader.writes().ok_or_else(unreadable)?;
+            let written = write_files(&directory, &writes)?;
+            if kind == WRITE_FILES_UNSYNCED {
+                let paths = written.into_iter().map(|(path, _)| path);
+                UNSYNCED.with_borrow_mut(|unsynced| unsynced.extend(paths));
+                return Ok(());
+            }
+            sync(&directory, &written)
+        }
         REMOVE_DIRECTORY => directory.remove().map_err(|source| {
             PgError::file_access("remove directory", &directory.to_string(), &source)
         }),
@@ -60,9 +83,19 @@ fn create(directory: &TableDirectory) -> PgResult<()> {
     Ok(())
 }
 
-fn write_files(directory: &TableDirectory, writes: &[FileWrite<'_>]) -> PgResult<()> {
+/// Makes the files durable that wait for it.
+pub fn sync_unsynced() -> PgResult<()> {
+    durable::sync_all(&UNSYNCED.take())
+        .map_err(|(path, source)| PgError::file_access("sync file", &path, &source))
+}
+
+/// Writes files, of which those are returned that could be written.
+fn write_files(
+    directory: &TableDirectory,
+    writes: &[FileWrite<'_>],
+) -> PgResult<Vec<(String, File)>> {
     if !Path::new(&directory.to_string()).is_dir() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let mut written = Vec::with_capacity(writes.len());
     for write in writes {
@@ -91,13 +124,21 @@ fn write_files(directory: &TableDirectory, writes: &[FileWrite<'_>]) -> PgResult
         start_writeback(&file, write.offset, bytes.len());
         written.push((path, file));
     }
-    for (path, file) in &written {
-        sync(file).map_err(|source| PgError::file_access("sync file", path, &source))?;
+    Ok(written)
+}
+
+fn sync(directory: &TableDirectory, written: &[(String, File)]) -> PgResult<()> {
+    for (path, file) in written {
+        // SAFETY: the descriptor is open.
+        if unsafe { pg_sys::pg_fsync(file.as_raw_fd()) } < 0 {
+            let source = io::Error::last_os_error();
+            return Err(PgError::file_access("sync file", path, &source));
+        }
     }
-    if !written.is_empty() {
-        directory.sync()?;
+    if written.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    directory.sync()
 }
 
 /// What the edits make of the file `base`. If that is gone, a later record removes it, and what is
@@ -122,12 +163,4 @@ fn start_writeback(file: &File, offset: u64, length: usize) {
     };
     // SAFETY: the descriptor is open. A hint: failure means that the later sync waits longer.
     unsafe { pg_sys::pg_flush_data(file.as_raw_fd(), offset, length) }
-}
-
-fn sync(file: &File) -> io::Result<()> {
-    // SAFETY: the descriptor is open.
-    if unsafe { pg_sys::pg_fsync(file.as_raw_fd()) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }

@@ -5,7 +5,9 @@ use std::ffi::CStr;
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::wal::{self, RecordKind, ResourceManager};
 
-use super::record::{CREATE_DIRECTORY, REMOVE_DIRECTORY, REMOVE_FILES, WRITE_FILES};
+use super::record::{
+    CREATE_DIRECTORY, REMOVE_DIRECTORY, REMOVE_FILES, SYNC_FILES, WRITE_FILES, WRITE_FILES_UNSYNCED,
+};
 use super::{describe, redo};
 use crate::storage;
 
@@ -36,11 +38,14 @@ impl ResourceManager for IcebergResourceManager {
             WRITE_FILES => Some(c"WRITE_FILES"),
             REMOVE_DIRECTORY => Some(c"REMOVE_DIRECTORY"),
             REMOVE_FILES => Some(c"REMOVE_FILES"),
+            WRITE_FILES_UNSYNCED => Some(c"WRITE_FILES_UNSYNCED"),
+            SYNC_FILES => Some(c"SYNC_FILES"),
             _ => None,
         }
     }
 
     fn cleanup() -> PgResult<()> {
+        redo::sync_unsynced()?;
         storage::startup::empty_unlogged();
         Ok(())
     }

@@ -12,6 +12,7 @@ CREATE TABLE numbers (id int, n numeric(8, 2), b bytea, d date, u uuid) USING ic
 INSERT INTO numbers VALUES (1, 1.5, '\xff', '2024-01-01', '00112233-4455-6677-8899-aabbccddeeff');
 SELECT id, n, b, u FROM numbers;
 SELECT count(*) FROM lakebase.iceberg_tables;
+SELECT lakebase.publish('numbers') IS NOT NULL AS published;
 SELECT count(*) FROM lakebase.iceberg_files('numbers');
 \c :home
 DROP DATABASE regress_iceberg_latin1;
