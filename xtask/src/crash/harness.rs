@@ -207,10 +207,12 @@ impl Harness {
         prepared::resolve(&self.primary, &mut self.clients, which, &mut random)?;
         self.step = "comparing the tables";
         self.fingerprints = tables::check(&self.primary.connection)?;
-        self.step = "removing orphans";
-        self.orphans.remove(&self.primary.connection)?;
+        self.step = "removing orphans beside prepared transactions";
+        self.orphans.remove_some(&self.primary.connection)?;
         self.step = "resolving the remaining prepared transactions";
         prepared::resolve(&self.primary, &mut self.clients, Which::All, &mut random)?;
+        self.step = "removing orphans";
+        self.orphans.remove(&self.primary.connection)?;
         self.step = "comparing what was acknowledged";
         prepared::check_acknowledged(&self.primary, &mut self.clients)?;
         self.step = "working on";

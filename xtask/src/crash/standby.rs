@@ -57,7 +57,9 @@ impl Standby {
 
     /// Waits until everything the primary has written is replayed, and compares.
     pub fn check(&mut self, primary: &Primary, expected: &Fingerprints) -> Result<()> {
-        let target = primary.query("SELECT pg_current_wal_lsn()")?;
+        // The log is sent as far as it is flushed, which a commit sees to.
+        primary.query("SELECT pg_logical_emit_message(true, 'crash', 'flush')")?;
+        let target = primary.query("SELECT pg_current_wal_flush_lsn()")?;
         self.catch_up(&target)?;
         self.compare(expected)?;
         self.log.check()

@@ -275,7 +275,7 @@ fn missing(rel: Relation<'_>) -> PgError {
 /// subtransaction commits.
 pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
     let storage = StorageState::new(rel, &key, None)?;
-    storage::create_directory(&key)?;
+    // Known before it is made, so that it is removed should that fail half-way.
     with_transaction(|state| {
         state
             .levels
@@ -284,7 +284,7 @@ pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
             .push(key);
         state.storages.insert(key, storage);
     });
-    Ok(())
+    storage::create_directory(&key)
 }
 
 /// Drops the storage of `rel` if the current subtransaction commits.
