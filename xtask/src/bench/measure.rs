@@ -8,7 +8,7 @@ use crate::wire::Session;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The table access methods compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,18 +39,45 @@ pub enum Step {
     Sum,
     SelectAll,
     Inserts,
+    Sessions,
+    /// INSERTs into a table of so many files.
+    Grown(Files),
+    /// The same, of which each comes after a pause.
+    Paused(Files),
 }
 
-pub const STEPS: [Step; 6] = [
+/// How many data files the grown table has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Files(pub u32);
+
+pub const FEW: Files = Files(10);
+pub const SOME: Files = Files(1_000);
+pub const MANY: Files = Files(10_000);
+
+pub const STEPS: [Step; 12] = [
     Step::Load,
     Step::Size,
     Step::Memory,
     Step::Sum,
     Step::SelectAll,
     Step::Inserts,
+    Step::Sessions,
+    Step::Grown(FEW),
+    Step::Grown(SOME),
+    Step::Grown(MANY),
+    Step::Paused(FEW),
+    Step::Paused(MANY),
 ];
 
 pub const INSERTS: u32 = 1_000;
+pub const SESSIONS: u32 = 16;
+pub const INSERTS_A_SESSION: u32 = 50;
+pub const GROWN_INSERTS: u32 = 500;
+pub const PAUSED_INSERTS: u32 = 10;
+/// Files that come with each snapshot of the grown table.
+const FILES_A_SNAPSHOT: u32 = 10;
+/// Longer than `pg_iceberg_am.publish_interval`.
+const PAUSE: Duration = Duration::from_millis(150);
 
 const SUM: &str = "SELECT sum(l_quantity), sum(l_extendedprice), sum(l_discount), sum(l_tax) \
      FROM %TABLE% WHERE l_shipdate >= date '1995-03-01' AND l_shipdate < date '1995-04-01'";
@@ -71,6 +98,11 @@ impl Samples {
     }
 }
 
+static NO_SAMPLES: Samples = Samples {
+    heap: Vec::new(),
+    iceberg: Vec::new(),
+};
+
 /// All samples, by [`STEPS`].
 #[derive(Clone, Debug, Default)]
 pub struct Measurements {
@@ -79,28 +111,14 @@ pub struct Measurements {
 
 impl Measurements {
     pub fn of(&self, step: Step) -> &Samples {
-        let [load, size, memory, sum, select, inserts] = &self.samples;
-        match step {
-            Step::Load => load,
-            Step::Size => size,
-            Step::Memory => memory,
-            Step::Sum => sum,
-            Step::SelectAll => select,
-            Step::Inserts => inserts,
-        }
+        let index = STEPS.iter().position(|known| *known == step);
+        index.map_or(&NO_SAMPLES, |index| &self.samples[index])
     }
 
     fn push(&mut self, step: Step, method: Method, value: f64) {
-        let [load, size, memory, sum, select, inserts] = &mut self.samples;
-        let samples = match step {
-            Step::Load => load,
-            Step::Size => size,
-            Step::Memory => memory,
-            Step::Sum => sum,
-            Step::SelectAll => select,
-            Step::Inserts => inserts,
-        };
-        samples.push(method, value);
+        if let Some(index) = STEPS.iter().position(|known| *known == step) {
+            self.samples[index].push(method, value);
+        }
     }
 }
 
@@ -128,8 +146,16 @@ pub fn all(connection: &Connection, csv: &Path, repeats: u32) -> Result<Measurem
         for method in order {
             measured.push(Step::Inserts, method, inserts(connection, method, repeat)?);
         }
+        for method in order {
+            measured.push(
+                Step::Sessions,
+                method,
+                sessions(connection, method, repeat)?,
+            );
+        }
         note(format!("repeat {} of {repeats} is done", repeat + 1));
     }
+    grown(connection, repeats, &mut measured)?;
     Ok(measured)
 }
 
@@ -260,13 +286,141 @@ fn inserts(connection: &Connection, method: Method, repeat: u32) -> Result<f64> 
         ))?;
     }
     let seconds = started.elapsed().as_secs_f64();
+    expect_rows(&mut session, &table, INSERTS)?;
+    Ok(seconds)
+}
+
+/// Seconds until so many sessions have committed so many single-row INSERTs each into one table.
+fn sessions(connection: &Connection, method: Method, repeat: u32) -> Result<f64> {
+    let table = format!("sessions_{}_{repeat}", method.name());
+    let mut session = Session::open(connection)?;
+    session.query(&format!(
+        "CREATE TABLE {table} ({SMALL_COLUMNS}) USING {}",
+        method.name()
+    ))?;
+    session.query("CHECKPOINT")?;
+    let mut opened = (0..SESSIONS)
+        .map(|_| {
+            let mut session = Session::open(connection)?;
+            session.query(&small_insert(&table, 0).replace("INSERT", "EXPLAIN INSERT"))?;
+            anyhow::Ok(session)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    touch_memory();
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = opened
+            .iter_mut()
+            .map(|session| {
+                let table = &table;
+                scope.spawn(move || {
+                    (0..INSERTS_A_SESSION)
+                        .try_for_each(|row| session.query(&small_insert(table, row)).map(drop))
+                })
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|_| bail!("a session's thread panicked"))
+        })
+    })?;
+    let seconds = started.elapsed().as_secs_f64();
+    expect_rows(&mut session, &table, SESSIONS * INSERTS_A_SESSION)?;
+    Ok(seconds)
+}
+
+const SMALL_COLUMNS: &str = "id int, note text, amount float8, at timestamptz";
+
+fn small_insert(table: &str, row: u32) -> String {
+    format!("INSERT INTO {table} VALUES ({row}, 'a few words', 1.5, now())")
+}
+
+fn expect_rows(session: &mut Session, table: &str, rows: u32) -> Result<()> {
     let counted = session
         .query(&format!("SELECT count(*) FROM {table}"))?
         .first;
-    if counted.as_deref() != Some(&INSERTS.to_string()) {
-        bail!("{table} holds {counted:?} rows after {INSERTS} inserts");
+    if counted.as_deref() != Some(&rows.to_string()) {
+        bail!("{table} holds {counted:?} rows, not {rows}");
+    }
+    Ok(())
+}
+
+/// INSERTs into a table that grows to more and more files and snapshots, and into a heap table.
+fn grown(connection: &Connection, repeats: u32, measured: &mut Measurements) -> Result<()> {
+    let mut session = Session::open(connection)?;
+    for method in [Method::Heap, Method::Iceberg] {
+        session.query(&format!(
+            "CREATE TABLE grown_{0} ({SMALL_COLUMNS}) USING {0}",
+            method.name()
+        ))?;
+    }
+    let mut files = 0;
+    for goal in [FEW, SOME, MANY] {
+        grow(&mut session, &mut files, goal)?;
+        session.query("CHECKPOINT")?;
+        for repeat in 0..repeats {
+            let order = if repeat % 2 == 0 {
+                [Method::Heap, Method::Iceberg]
+            } else {
+                [Method::Iceberg, Method::Heap]
+            };
+            for method in order {
+                let table = format!("grown_{}", method.name());
+                touch_memory();
+                let started = Instant::now();
+                for row in 0..GROWN_INSERTS {
+                    session.query(&small_insert(&table, row))?;
+                }
+                let seconds = started.elapsed().as_secs_f64();
+                measured.push(Step::Grown(goal), method, seconds);
+            }
+            if goal != SOME {
+                for method in order {
+                    let seconds = paused_inserts(&mut session, method)?;
+                    measured.push(Step::Paused(goal), method, seconds);
+                }
+            }
+        }
+        note(format!("INSERTs at {} files are done", goal.0));
+    }
+    Ok(())
+}
+
+/// Seconds of INSERTs with pauses between them, which do not count.
+fn paused_inserts(session: &mut Session, method: Method) -> Result<f64> {
+    let table = format!("grown_{}", method.name());
+    let mut seconds = 0.0;
+    for row in 0..PAUSED_INSERTS {
+        std::thread::sleep(PAUSE);
+        let started = Instant::now();
+        session.query(&small_insert(&table, row))?;
+        seconds += started.elapsed().as_secs_f64();
     }
     Ok(seconds)
+}
+
+/// Gives the grown Iceberg table files, of rows too many to be committed as rows, and a snapshot for
+/// every few of them.
+fn grow(session: &mut Session, files: &mut u32, goal: Files) -> Result<()> {
+    while *files < goal.0 {
+        for _ in 0..FILES_A_SNAPSHOT {
+            session.query(
+                "INSERT INTO grown_iceberg SELECT g, md5(g::text), 1.5, now() \
+                 FROM generate_series(1, 100) g",
+            )?;
+        }
+        session.query("SELECT lakebase.publish('grown_iceberg')")?;
+        *files += FILES_A_SNAPSHOT;
+    }
+    let counted = session
+        .query("SELECT file_count FROM lakebase.iceberg_tables WHERE table_name = 'grown_iceberg'")?
+        .first
+        .and_then(|text| text.parse::<u32>().ok());
+    if counted.is_none_or(|counted| counted < goal.0) {
+        bail!("the grown table has {counted:?} files, not {}", goal.0);
+    }
+    Ok(())
 }
 
 /// Has the kernel hand out memory and take it back: a virtual machine's host may take microseconds for

@@ -1,7 +1,10 @@
 //! The result: one row a step, as a table, as JSON and for the picture.
 
 use super::machine::Machine;
-use super::measure::{INSERTS, Measurements, STEPS, Step};
+use super::measure::{
+    Files, GROWN_INSERTS, INSERTS, INSERTS_A_SESSION, Measurements, PAUSED_INSERTS, SESSIONS,
+    STEPS, Step,
+};
 use super::statistics::median;
 use std::fmt::Write as _;
 
@@ -108,6 +111,27 @@ fn describe(step: Step) -> (String, Unit, Target) {
         Step::Inserts => {
             return (
                 format!("{INSERTS} single-row INSERTs"),
+                Unit::Seconds,
+                Target::Ratio(5.0),
+            );
+        }
+        Step::Sessions => {
+            return (
+                format!("{SESSIONS} sessions, {INSERTS_A_SESSION} INSERTs"),
+                Unit::Seconds,
+                Target::Ratio(4.0),
+            );
+        }
+        Step::Grown(Files(files)) => {
+            return (
+                format!("{GROWN_INSERTS} INSERTs, {files} files"),
+                Unit::Seconds,
+                Target::Ratio(5.0),
+            );
+        }
+        Step::Paused(Files(files)) => {
+            return (
+                format!("{PAUSED_INSERTS} paused, {files} files"),
                 Unit::Seconds,
                 Target::Ratio(5.0),
             );

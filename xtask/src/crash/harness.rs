@@ -11,8 +11,9 @@ use super::prepared::{self, Which};
 use super::primary::{self, Primary};
 use super::random::Random;
 use super::restore::Restore;
+use super::rewind;
 use super::small_disk::SmallDisk;
-use super::standby::Standby;
+use super::standby::{self, Standby, Upstream};
 use super::summary::Summary;
 use super::tables::{self, Fingerprints};
 use super::transaction::Targets;
@@ -43,6 +44,8 @@ pub struct Parts {
 pub struct Harness {
     primary: Primary,
     standby: Option<Standby>,
+    /// The standby's standby.
+    cascade: Option<Standby>,
     restore: Option<Restore>,
     small: Option<SmallDisk>,
     engines: Option<Engines>,
@@ -66,12 +69,14 @@ impl Harness {
         seed: u64,
         parts: Parts,
     ) -> Result<Self> {
-        let [primary_dir, standby_dir, restore_dir] = primary::directories(cache);
+        let directories = primary::directories(cache);
+        let [primary_dir, followers @ ..] = &directories;
+        let [standby_dir, cascade_dir, restore_dir] = followers;
         // A standby left over would stream from the new primary.
-        for dir in [&standby_dir, &restore_dir] {
+        for dir in followers {
             primary::clear(dir)?;
         }
-        let primary = Primary::create(&primary_dir, installation, library)?;
+        let primary = Primary::create(primary_dir, installation, library)?;
         if !primary.has_points() {
             note("injection_points is not installed: nothing is injected");
         }
@@ -91,15 +96,33 @@ impl Harness {
         tables::add_a_row(&primary.connection, &all, 1)?;
         let fingerprints = tables::check(&primary.connection)?;
         let tablespace = small.as_ref().map(SmallDisk::tablespace);
-        let tablespace = tablespace.as_deref();
+        let upstream = Upstream {
+            cluster: &primary.cluster,
+            connection: &primary.connection,
+            tablespace: tablespace.as_deref(),
+        };
         let restore = parts
             .restore
-            .then(|| Restore::prepare(&restore_dir, &primary, tablespace, installation))
+            .then(|| Restore::prepare(restore_dir, upstream, installation))
             .transpose()?;
         let standby = parts
             .standby
-            .then(|| Standby::create(&standby_dir, &primary, tablespace, installation, library))
+            .then(|| Standby::create(standby_dir, upstream, standby::SLOT, installation, library))
             .transpose()?;
+        let cascade = standby
+            .as_ref()
+            .map(|first| {
+                let tablespace = standby::tablespace_of(&first.cluster);
+                let upstream = Upstream {
+                    cluster: &first.cluster,
+                    connection: &first.connection,
+                    tablespace: upstream.tablespace.map(|_| &*tablespace),
+                };
+                let slot = standby::CASCADE_SLOT;
+                Standby::create(cascade_dir, upstream, slot, installation, library)
+            })
+            .transpose()
+            .context("the standby's standby")?;
         let engines = parts
             .engines
             .then(|| Engines::start(cache))
@@ -108,6 +131,7 @@ impl Harness {
         Ok(Self {
             primary,
             standby,
+            cascade,
             restore,
             small,
             engines,
@@ -230,7 +254,11 @@ impl Harness {
         }
         self.step = "comparing the standby";
         if let Some(standby) = &mut self.standby {
-            standby.check(&self.primary, &self.fingerprints)?;
+            standby.check(&self.primary.connection, &self.fingerprints)?;
+        }
+        self.step = "comparing the standby's standby";
+        if let Some(cascade) = &mut self.cascade {
+            cascade.check(&self.primary.connection, &self.fingerprints)?;
         }
         self.step = "reading the server's log";
         self.primary.log.check()
@@ -238,9 +266,15 @@ impl Harness {
 
     /// The checks that end the run.
     pub fn finish(&mut self) -> Result<()> {
+        let mut promoted = None;
         if let Some(standby) = &mut self.standby {
             self.step = "promoting the standby";
-            standby.promote(&self.fingerprints, &mut self.orphans)?;
+            let tables = standby.promote(&self.fingerprints, &mut self.orphans)?;
+            self.step = "comparing the promoted standby's standby";
+            if let Some(cascade) = &mut self.cascade {
+                cascade.check(&standby.connection, &tables)?;
+            }
+            promoted = Some(tables);
             self.summary.promoted = true;
         }
         if let Some(restore) = &mut self.restore {
@@ -255,6 +289,11 @@ impl Harness {
             )?;
             self.summary.restored = Some(name);
         }
+        if let (Some(standby), Some(tables)) = (&self.standby, &promoted) {
+            self.step = "rewinding the former primary";
+            rewind::check(&mut self.primary, standby, tables, &self.installation)?;
+            self.summary.rewound = true;
+        }
         self.step = "counting injection points";
         self.summary.report(
             &self.clients,
@@ -268,7 +307,7 @@ impl Harness {
     pub fn shut_down(self, failed: bool) -> Result<()> {
         drop(self.engines);
         let mut stopped = Ok(());
-        if let Some(standby) = &self.standby {
+        for standby in self.cascade.iter().chain(&self.standby) {
             stopped = stopped.and(standby.cluster.stop().map(drop));
         }
         if let Some(restore) = &self.restore {

@@ -27,6 +27,7 @@ mod small_disk;
 mod engines;
 mod orphans;
 mod restore;
+mod rewind;
 mod standby;
 mod tables;
 

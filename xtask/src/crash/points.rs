@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// In the order in which a transaction passes them.
-pub const POINTS: [&str; 12] = [
+pub const POINTS: [&str; 13] = [
     "iceberg-directory-created",
     "iceberg-file-created",
     "iceberg-file-finished",
@@ -18,12 +18,17 @@ pub const POINTS: [&str; 12] = [
     "iceberg-files-logged",
     "iceberg-synced",
     "iceberg-committed",
+    "iceberg-directory-half-removed",
     "iceberg-directory-removed",
 ];
 
 /// Points behind the commit record, where an error can no longer undo anything and becomes a PANIC:
 /// the server may be killed there, but no error injected.
-pub const AFTER_COMMIT: [&str; 2] = ["iceberg-committed", "iceberg-directory-removed"];
+pub const AFTER_COMMIT: [&str; 3] = [
+    "iceberg-committed",
+    "iceberg-directory-half-removed",
+    "iceberg-directory-removed",
+];
 
 const NOTICE: &str = "notice triggered for injection point ";
 const ERROR: &str = "error triggered for injection point ";

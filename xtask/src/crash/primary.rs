@@ -128,6 +128,15 @@ impl Primary {
         Ok(())
     }
 
+    /// Starts the server as a standby, which its data directory makes it.
+    pub fn follow(&mut self) -> Result<()> {
+        let settings = follower_settings(&[]);
+        self.connection = self
+            .cluster
+            .start(&self.installation, &self.library, &settings)?;
+        Ok(())
+    }
+
     /// Waits until the postmaster that lost a backend accepts connections again.
     pub fn wait_restarted(&mut self) -> Result<()> {
         self.attached = false;
@@ -155,17 +164,18 @@ pub fn clear(dir: &Path) -> Result<()> {
     remove_tree(dir)
 }
 
-/// The three clusters of this test, of which the first is the primary's.
-pub fn directories(cache: &Cache) -> [PathBuf; 3] {
-    ["crash", "crash-standby", "crash-restore"].map(|name| cache.cluster(name))
+/// The clusters of this test: the primary's, the standby's, that of the standby's standby, and the one
+/// that is restored.
+pub fn directories(cache: &Cache) -> [PathBuf; 4] {
+    ["crash", "crash-standby", "crash-cascade", "crash-restore"].map(|name| cache.cluster(name))
 }
 
-/// Removes all three clusters.
+/// Removes all clusters.
 pub fn clear_all(cache: &Cache) -> Result<()> {
     directories(cache).iter().try_for_each(|dir| clear(dir))
 }
 
-/// Ends whatever runs in the three clusters.
+/// Ends whatever runs in the clusters.
 pub fn stop_all(cache: &Cache) -> Result<()> {
     for dir in directories(cache) {
         processes::kill_all(&Cluster::at(&dir)?.data(), KILL_LIMIT)?;
@@ -195,6 +205,8 @@ fn settings(archive: &Path) -> Vec<(String, String)> {
             ("autovacuum", "on"),
             ("autovacuum_naptime", "5s"),
             ("checkpoint_timeout", "30s"),
+            // pg_rewind looks back to before the last common checkpoint.
+            ("wal_keep_size", "1GB"),
             ("archive_mode", "on"),
             ("archive_command", archive_command.as_str()),
         ]
@@ -209,6 +221,8 @@ pub fn common_settings() -> Vec<(String, String)> {
         ("max_prepared_transactions", "20"),
         ("max_wal_senders", "5"),
         ("hot_standby", "on"),
+        // pg_rewind asks for them.
+        ("wal_log_hints", "on"),
         // Nothing here takes so long: it hangs.
         ("statement_timeout", "100s"),
     ]

@@ -5,10 +5,11 @@ use super::orphans::Orphans;
 use super::primary::{self, Primary};
 use super::random::Random;
 use super::server_log::ServerLog;
-use super::standby;
+use super::standby::{self, Upstream};
 use super::tables::{self, Fingerprints};
 use crate::cluster::Cluster;
 use crate::installation::Installation;
+use crate::psql;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::Path;
@@ -19,21 +20,28 @@ const POLL: Duration = Duration::from_millis(100);
 
 pub struct Restore {
     pub cluster: Cluster,
-    points: Vec<(String, Fingerprints)>,
+    moments: Vec<Moment>,
+}
+
+/// A moment at which nobody worked.
+struct Moment {
+    /// Ways to name it: PostgreSQL's `recovery_target_*` settings with their values.
+    targets: [(&'static str, String); 4],
+    fingerprints: Fingerprints,
 }
 
 impl Restore {
     /// Takes the base backup.
     pub fn prepare(
         dir: &Path,
-        primary: &Primary,
-        small: Option<&Path>,
+        upstream: Upstream<'_>,
         installation: &Installation,
     ) -> Result<Self> {
         primary::clear(dir)?;
+        psql::execute(upstream.connection, "CREATE TABLE moments (at timestamptz)")?;
         Ok(Self {
-            cluster: standby::base_backup(dir, primary, small, installation, &[])?,
-            points: Vec::new(),
+            cluster: standby::base_backup(dir, upstream, installation, &[])?,
+            moments: Vec::new(),
         })
     }
 
@@ -45,12 +53,22 @@ impl Restore {
         fingerprints: &Fingerprints,
     ) -> Result<()> {
         let name = format!("crash_{iteration}");
-        primary.execute(&format!("SELECT pg_create_restore_point('{name}')"))?;
-        self.points.push((name, fingerprints.clone()));
+        let xid = mark(primary)?;
+        let time = primary.query("SELECT clock_timestamp()")?;
+        let lsn = primary.query(&format!("SELECT pg_create_restore_point('{name}')"))?;
+        self.moments.push(Moment {
+            targets: [
+                ("recovery_target_name", name),
+                ("recovery_target_xid", xid),
+                ("recovery_target_time", time),
+                ("recovery_target_lsn", lsn),
+            ],
+            fingerprints: fingerprints.clone(),
+        });
         Ok(())
     }
 
-    /// Restores one of the moments and compares. Returns its name.
+    /// Restores one of the moments and compares. Returns how it was named.
     pub fn check(
         &mut self,
         primary: &Primary,
@@ -59,9 +77,15 @@ impl Restore {
         installation: &Installation,
         library: &str,
     ) -> Result<String> {
-        let (name, expected) = random
-            .pick(&self.points)
-            .context("there is no restore point")?;
+        let moment = random
+            .pick(&self.moments)
+            .context("there is no moment to restore")?;
+        let Some((setting, value)) = random.pick(&moment.targets) else {
+            bail!("the moment has no name");
+        };
+        let target = format!("{setting} = '{value}'");
+        // Recovery to a time ends at the first commit after it.
+        mark(primary)?;
         archive_all(primary)?;
         let signal = self.cluster.data().join("recovery.signal");
         fs::write(&signal, "").with_context(|| format!("cannot write {}", signal.display()))?;
@@ -69,21 +93,28 @@ impl Restore {
         let restore_command = format!("cp \"{}/%f\" \"%p\"", primary.archive().display());
         let settings = primary::follower_settings(&[
             ("restore_command", &restore_command),
-            ("recovery_target_name", name),
+            (setting, value),
             ("recovery_target_action", "promote"),
         ]);
         let connection = self
             .cluster
             .start(installation, library, &settings)
-            .with_context(|| format!("recovery to {name} fails"))?;
+            .with_context(|| format!("recovery with {target} fails"))?;
         let mut log = ServerLog::from_start(&self.cluster.log());
         standby::wait_writable(&connection)?;
         orphans.remove(&connection)?;
-        let found = tables::check(&connection).with_context(|| format!("restored to {name}"))?;
-        tables::same(&format!("the server restored to {name}"), &found, expected)?;
+        let found =
+            tables::check(&connection).with_context(|| format!("restored with {target}"))?;
+        let place = format!("the server restored with {target}");
+        tables::same(&place, &found, &moment.fingerprints)?;
         log.check()?;
-        Ok(name.clone())
+        Ok(target)
     }
+}
+
+/// Commits a transaction and returns its id.
+fn mark(primary: &Primary) -> Result<String> {
+    primary.query("INSERT INTO moments VALUES (now()) RETURNING pg_current_xact_id()")
 }
 
 /// Waits until all that was written so far is in the archive.

@@ -1,7 +1,8 @@
-//! A server that follows the primary by streaming all along: it must have what the primary has.
+//! Servers that follow by streaming all along: one the primary, another one the first. They must have what
+//! the primary has.
 
 use super::orphans::Orphans;
-use super::primary::{self, Primary};
+use super::primary;
 use super::server_log::ServerLog;
 use super::tables::{self, Fingerprints};
 use crate::cluster::{Cluster, Connection, SUPERUSER};
@@ -9,11 +10,13 @@ use crate::installation::Installation;
 use crate::process;
 use crate::psql;
 use anyhow::{Context, Result, bail};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The replication slot, by which the primary keeps what the standby has not got yet.
-const SLOT: &str = "crash_standby";
+/// The replication slots, by which the primary and the first standby keep what their standbys have not got
+/// yet.
+pub const SLOT: &str = "crash_standby";
+pub const CASCADE_SLOT: &str = "crash_cascade";
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
 /// How often a comparison may be in the way of replay.
 const COMPARISONS: u32 = 20;
@@ -24,21 +27,30 @@ const POLL: Duration = Duration::from_millis(100);
 
 pub struct Standby {
     pub cluster: Cluster,
-    connection: Connection,
+    pub connection: Connection,
     log: ServerLog,
+}
+
+/// A server that others are copied from and follow.
+#[derive(Clone, Copy)]
+pub struct Upstream<'a> {
+    pub cluster: &'a Cluster,
+    pub connection: &'a Connection,
+    /// Where the small disk's tablespace is.
+    pub tablespace: Option<&'a Path>,
 }
 
 impl Standby {
     pub fn create(
         dir: &Path,
-        primary: &Primary,
-        small: Option<&Path>,
+        upstream: Upstream<'_>,
+        slot: &str,
         installation: &Installation,
         library: &str,
     ) -> Result<Self> {
         primary::clear(dir)?;
-        let slot = ["--create-slot", "--slot", SLOT, "--write-recovery-conf"];
-        let mut cluster = base_backup(dir, primary, small, installation, &slot)?;
+        let options = ["--create-slot", "--slot", slot, "--write-recovery-conf"];
+        let mut cluster = base_backup(dir, upstream, installation, &options)?;
         let settings = primary::follower_settings(&[
             ("wal_retrieve_retry_interval", "500ms"),
             // A comparison in the way of replay is cancelled soon, and made again.
@@ -55,18 +67,20 @@ impl Standby {
         })
     }
 
-    /// Waits until everything the primary has written is replayed, and compares.
-    pub fn check(&mut self, primary: &Primary, expected: &Fingerprints) -> Result<()> {
-        // The log is sent as far as it is flushed, which a commit sees to.
-        primary.query("SELECT pg_logical_emit_message(true, 'crash', 'flush')")?;
-        let target = primary.query("SELECT pg_current_wal_flush_lsn()")?;
-        self.catch_up(&target)?;
+    /// Waits until everything that the server written to has in its log is replayed, and compares.
+    pub fn check(&mut self, writer: &Connection, expected: &Fingerprints) -> Result<()> {
+        wait_replayed(&self.cluster, &self.connection, &flushed(writer)?)?;
         self.compare(expected)?;
         self.log.check()
     }
 
-    /// Makes it a primary, compares, removes orphans, and goes on working.
-    pub fn promote(&mut self, expected: &Fingerprints, orphans: &mut Orphans) -> Result<()> {
+    /// Makes it a primary, compares, removes orphans, and goes on working. Returns what the tables hold
+    /// then.
+    pub fn promote(
+        &mut self,
+        expected: &Fingerprints,
+        orphans: &mut Orphans,
+    ) -> Result<Fingerprints> {
         psql::execute(&self.connection, "SELECT pg_promote(true, 60)")
             .context("the standby cannot be promoted")?;
         wait_writable(&self.connection)?;
@@ -74,11 +88,13 @@ impl Standby {
         self.compare(expected)?;
         let tables: Vec<String> = expected.keys().cloned().collect();
         tables::add_a_row(&self.connection, &tables, u64::from(u32::MAX))?;
-        tables::check(&self.connection).context("after the standby was promoted and written to")?;
-        self.log.check()
+        let found = tables::check(&self.connection)
+            .context("after the standby was promoted and written to")?;
+        self.log.check()?;
+        Ok(found)
     }
 
-    fn compare(&self, expected: &Fingerprints) -> Result<()> {
+    pub fn compare(&self, expected: &Fingerprints) -> Result<()> {
         let mut tries = COMPARISONS;
         let found = loop {
             tries -= 1;
@@ -87,58 +103,74 @@ impl Standby {
                 found => break found.context("on the standby")?,
             }
         };
-        tables::same("the standby", &found, expected)
-    }
-
-    fn catch_up(&self, target: &str) -> Result<()> {
-        let started = Instant::now();
-        let replayed = format!(
-            "SELECT coalesce(pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '{target}') >= 0, false)"
-        );
-        loop {
-            if self.cluster.pid().is_none() {
-                bail!("the standby is down; see {}", self.cluster.log().display());
-            }
-            // It may be restarting its recovery.
-            let answer = psql::query(&self.connection, &replayed);
-            if matches!(answer.as_deref(), Ok("t")) {
-                return Ok(());
-            }
-            if started.elapsed() > CATCH_UP_LIMIT {
-                answer?;
-                bail!(
-                    "the standby has not replayed {target} within {} s",
-                    CATCH_UP_LIMIT.as_secs()
-                );
-            }
-            std::thread::sleep(POLL);
-        }
+        let place = format!("the standby in {}", self.cluster.dir().display());
+        tables::same(&place, &found, expected)
     }
 }
 
-/// A base backup of the primary in the cluster directory `dir`; the small disk's tablespace goes to an
-/// ordinary directory there.
+/// Waits until a server has replayed the log up to `target`.
+pub fn wait_replayed(cluster: &Cluster, connection: &Connection, target: &str) -> Result<()> {
+    let started = Instant::now();
+    let replayed = format!(
+        "SELECT coalesce(pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '{target}') >= 0, false)"
+    );
+    loop {
+        if cluster.pid().is_none() {
+            bail!("the standby is down; see {}", cluster.log().display());
+        }
+        // It may be restarting its recovery.
+        let answer = psql::query(connection, &replayed);
+        if matches!(answer.as_deref(), Ok("t")) {
+            return Ok(());
+        }
+        if started.elapsed() > CATCH_UP_LIMIT {
+            answer?;
+            bail!(
+                "the standby has not replayed {target} within {} s",
+                CATCH_UP_LIMIT.as_secs()
+            );
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The position up to which a server's log is flushed; it is sent as far as that, and what was written
+/// before is flushed by a commit.
+pub fn flushed(writer: &Connection) -> Result<String> {
+    psql::query(
+        writer,
+        "SELECT pg_logical_emit_message(true, 'crash', 'flush')",
+    )?;
+    psql::query(writer, "SELECT pg_current_wal_flush_lsn()")
+}
+
+/// Where [`base_backup`] puts the small disk's tablespace.
+pub fn tablespace_of(cluster: &Cluster) -> PathBuf {
+    cluster.dir().join("tablespace")
+}
+
+/// A base backup in the cluster directory `dir`; the small disk's tablespace goes to an ordinary directory
+/// there.
 pub fn base_backup(
     dir: &Path,
-    primary: &Primary,
-    small: Option<&Path>,
+    upstream: Upstream<'_>,
     installation: &Installation,
     options: &[&str],
 ) -> Result<Cluster> {
-    let account = primary.cluster.account();
+    let account = upstream.cluster.account();
     account.make_private_dir(dir)?;
     let cluster = Cluster::at(dir)?;
     let mut command = account.command(installation.program("pg_basebackup"), cluster.dir());
     command.arg("--pgdata").arg(cluster.data());
     command.args(["--checkpoint=fast", "--wal-method=stream"]);
     command.args(options);
-    if let Some(small) = small {
-        let moved = cluster.dir().join("tablespace");
+    if let Some(small) = upstream.tablespace {
+        let moved = tablespace_of(&cluster);
         command
             .arg("--tablespace-mapping")
             .arg(format!("{}={}", small.display(), moved.display()));
     }
-    let connection = &primary.connection;
+    let connection = upstream.connection;
     command.arg("--host").arg(&connection.host);
     command.args(["--port", &connection.port.to_string()]);
     command.args(["--username", SUPERUSER]);

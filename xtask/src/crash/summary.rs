@@ -17,6 +17,7 @@ pub struct Summary {
     missed: BTreeMap<Kind, u64>,
     pub restored: Option<String>,
     pub promoted: bool,
+    pub rewound: bool,
 }
 
 impl Summary {
@@ -82,9 +83,11 @@ impl Summary {
             }
         }
         println!("orphans removed: {orphans}");
+        let yes_or_no = |done| if done { "yes" } else { "no" };
         println!(
-            "standby promoted: {}; restored to: {}",
-            if self.promoted { "yes" } else { "no" },
+            "standby promoted: {}; former primary rewound: {}; restored with: {}",
+            yes_or_no(self.promoted),
+            yes_or_no(self.rewound),
             self.restored.as_deref().unwrap_or("nothing")
         );
         let missed = hits.never_hit();

@@ -136,6 +136,11 @@ impl TableDirectory {
         file::remove_tree(&self.relative)
     }
 
+    /// Removes the metadata, which lead to all the rest.
+    pub fn remove_metadata(&self) -> std::io::Result<()> {
+        file::remove_tree(&format!("{}/{METADATA}", self.relative))
+    }
+
     /// Whether there is a file of this name, relative to the directory.
     pub fn has_file(&self, name: &str) -> bool {
         Path::new(&format!("{}/{name}", self.relative)).is_file()

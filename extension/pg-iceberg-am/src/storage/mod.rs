@@ -39,7 +39,10 @@ pub fn remove_directory(key: &StorageKey) {
     if is_in_log(key) {
         wal::remove_directory(key);
     }
-    let _ = TableDirectory::of(key).remove();
+    let directory = TableDirectory::of(key);
+    let _ = directory.remove_metadata();
+    injection::point(c"iceberg-directory-half-removed");
+    let _ = directory.remove();
     injection::point(c"iceberg-directory-removed");
 }
 

@@ -114,12 +114,16 @@ fn write_files(
                 }
             }
         };
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed)?;
+        let file = match open(&path) {
+            // The server died while it removed the directory, which a later record does again, if the
+            // record got as far as the disk.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                directory.make()?;
+                open(&path)
+            }
+            result => result,
+        }
+        .map_err(failed)?;
         file.write_all_at(bytes, write.offset).map_err(failed)?;
         start_writeback(&file, write.offset, bytes.len());
         written.push((path, file));
@@ -139,6 +143,14 @@ fn sync(directory: &TableDirectory, written: &[(String, File)]) -> PgResult<()> 
         return Ok(());
     }
     directory.sync()
+}
+
+fn open(path: &str) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
 }
 
 /// What the edits make of the file `base`. If that is gone, a later record removes it, and what is
