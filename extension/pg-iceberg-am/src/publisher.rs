@@ -309,10 +309,11 @@ impl Publisher {
                 }
             }
         }
-        self.vacuum_if_worthwhile();
+        let is_idle = self.busy.elapsed() >= LINGER
+            || self.progress.elapsed() >= PATIENCE + guc::publish_interval();
+        self.vacuum_if_worthwhile(is_idle);
         // SAFETY: reports what this process has done, outside of a transaction.
         unsafe { pg_sys::pgstat_report_stat(false) };
-        let is_idle = self.busy.elapsed() >= LINGER || self.progress.elapsed() >= PATIENCE;
         if is_idle && self.leave(requests) {
             return None;
         }
@@ -373,15 +374,17 @@ impl Publisher {
     }
 
     /// Appends live for a moment: their table would grow with the dead until autovacuum came by.
-    fn vacuum_if_worthwhile(&mut self) {
-        if self.published < VACUUM_EVERY || self.vacuumed.elapsed() < VACUUM_PAUSE {
+    fn vacuum_if_worthwhile(&mut self, is_idle: bool) {
+        if self.published < VACUUM_EVERY || (!is_idle && self.vacuumed.elapsed() < VACUUM_PAUSE) {
             return;
         }
         self.published = 0;
         self.vacuumed = Instant::now();
         in_transaction(|| {
-            if let Some(appends) = AppendCatalog::open() {
-                vacuum(appends.relid());
+            // It is closed before the transaction ends.
+            let appends = AppendCatalog::open().map(|appends| appends.relid());
+            if let Some(relid) = appends {
+                vacuum(relid);
             }
             Ok(())
         });

@@ -28,6 +28,15 @@ impl Method {
     fn table(self) -> String {
         format!("lineitem_{}", self.name())
     }
+
+    /// Both, of which another one goes first in the next repeat.
+    fn in_turn(repeat: u32) -> [Self; 2] {
+        if repeat.is_multiple_of(2) {
+            [Self::Heap, Self::Iceberg]
+        } else {
+            [Self::Iceberg, Self::Heap]
+        }
+    }
 }
 
 /// The steps, in the order of the report.
@@ -122,15 +131,11 @@ impl Measurements {
     }
 }
 
-/// Runs all steps `repeats` times. The method that goes first alternates.
+/// Runs all steps `repeats` times.
 pub fn all(connection: &Connection, csv: &Path, repeats: u32) -> Result<Measurements> {
     let mut measured = Measurements::default();
     for repeat in 0..repeats {
-        let order = if repeat % 2 == 0 {
-            [Method::Heap, Method::Iceberg]
-        } else {
-            [Method::Iceberg, Method::Heap]
-        };
+        let order = Method::in_turn(repeat);
         for method in order {
             load(connection, csv, method, &mut measured)?;
         }
@@ -360,11 +365,7 @@ fn grown(connection: &Connection, repeats: u32, measured: &mut Measurements) -> 
         grow(&mut session, &mut files, goal)?;
         session.query("CHECKPOINT")?;
         for repeat in 0..repeats {
-            let order = if repeat % 2 == 0 {
-                [Method::Heap, Method::Iceberg]
-            } else {
-                [Method::Iceberg, Method::Heap]
-            };
+            let order = Method::in_turn(repeat);
             for method in order {
                 let table = format!("grown_{}", method.name());
                 touch_memory();

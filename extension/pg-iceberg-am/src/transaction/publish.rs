@@ -162,9 +162,6 @@ impl Change {
         else {
             return Ok(Way::Publish);
         };
-        if !publisher::ensure_running() && !self.for_prepare {
-            return Ok(Way::Publish);
-        }
         let age = u64::try_from(now() - published_at).unwrap_or(0);
         let is_busy = u128::from(age) < interval.as_micros()
             || catalogs.appends.any(&self.key, latest.snapshot())?;
@@ -245,33 +242,38 @@ impl Change {
         }
     }
 
-    /// Leaves the change for the publisher, if there is not too much of it.
+    /// Leaves the change for the publisher, if there is one and not too much of it.
     fn append(&mut self, catalogs: &Catalogs) -> PgResult<Option<MetadataFiles>> {
+        if !publisher::ensure_running() && !self.for_prepare {
+            self.prepare()?;
+            return self.wait_and_publish(catalogs).map(Some);
+        }
         let rows = self.with_rows(|rows| rows.small_batch(MAX_INLINE_BYTES))?;
         let record = rows.map(|rows| Record::of_rows(&rows)).transpose()?;
-        let records = match record.flatten() {
-            Some(record) => vec![record],
-            None => {
-                let files = self.finish()?;
-                let records: Option<Vec<Record>> = files
-                    .iter()
-                    .map(|file| Record::of_file(file))
-                    .collect::<PgResult<_>>()?;
-                match records {
-                    Some(records) if self.for_prepare || records.len() <= MAX_FILES => records,
-                    _ => {
-                        self.write_manifest(files)?;
-                        return self.wait_and_publish(catalogs).map(Some);
-                    }
-                }
+        if let Some(record) = record.flatten() {
+            self.insert(catalogs, &[record]);
+            return Ok(None);
+        }
+        let files = self.finish()?;
+        let records = files.iter().map(|file| Record::of_file(file));
+        match records.collect::<PgResult<Option<Vec<_>>>>()? {
+            Some(records) if self.for_prepare || records.len() <= MAX_FILES => {
+                self.insert(catalogs, &records);
+                Ok(None)
             }
-        };
-        for record in &records {
+            _ => {
+                self.write_manifest(files)?;
+                self.wait_and_publish(catalogs).map(Some)
+            }
+        }
+    }
+
+    fn insert(&self, catalogs: &Catalogs, records: &[Record]) {
+        for record in records {
             catalogs.appends.insert(&self.key, record);
         }
         with_transaction(|state| state.left_appends = true);
         injection::point(c"iceberg-appended");
-        Ok(None)
     }
 
     fn wait_and_publish(&self, catalogs: &Catalogs) -> PgResult<MetadataFiles> {

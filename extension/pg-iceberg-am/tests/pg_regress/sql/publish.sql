@@ -130,8 +130,20 @@ INSERT INTO shared VALUES (11, 'eleven');
 INSERT INTO shared VALUES (12, 'twelve');
 SELECT unpublished_rows FROM here;
 SELECT count(*) - :snapshots AS new FROM lakebase.iceberg_snapshots('shared');
--- A publisher that waits is not in the way of DROP DATABASE.
+-- Many transactions one after the other: what they leave in the catalog is cleaned up.
 RESET pg_iceberg_am.publish_interval;
+CREATE TABLE many (id int) USING iceberg;
+DO $$ BEGIN FOR i IN 1..1200 LOOP INSERT INTO many VALUES (i); COMMIT; END LOOP; END $$;
+SELECT lakebase.publish('many') IS NOT NULL AS published;
+SELECT count(*), sum(id) FROM many;
+DO $$ BEGIN
+    FOR i IN 1..200 LOOP
+        EXIT WHEN (SELECT vacuum_count > 0 FROM pg_stat_user_tables WHERE relname = 'iceberg_append');
+        PERFORM pg_sleep(0.1), pg_stat_clear_snapshot();
+    END LOOP;
+END $$;
+SELECT vacuum_count > 0 AS vacuumed FROM pg_stat_user_tables WHERE relname = 'iceberg_append';
+-- A publisher that waits is not in the way of DROP DATABASE.
 INSERT INTO shared VALUES (13, 'thirteen');
 SELECT unpublished_rows FROM here;
 SELECT count(*) FROM pg_stat_activity WHERE datname = 'regress_iceberg_publish' AND backend_type = 'pg_iceberg publisher';
