@@ -143,7 +143,6 @@ mod tests {
     #[pg_test]
     fn state_of_the_transaction_is_told() {
         assert!(xact::is_in_progress());
-        assert!(!xact::in_parallel_mode());
         assert_eq!(xact::nest_level(), 1);
         assert_eq!(xact::current_subxact_id(), 1);
         let before = xact::current_command_id(true);

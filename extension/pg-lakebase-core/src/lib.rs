@@ -17,6 +17,7 @@
     reason = "this crate is the boundary to PostgreSQL's C interfaces"
 )]
 
+pub mod background;
 pub mod custom_scan;
 pub mod error;
 pub mod file;

@@ -2,7 +2,7 @@
 //!
 //! A transaction that appends to a table while its metadata file is being replaced, or was a moment ago,
 //! commits to `lakebase.iceberg_append` instead: a few rows as they are, more of them as data files, each
-//! in a row of that table. The publisher (`publisher.rs`) puts them into the next metadata file, together
+//! in a row of that table. The publisher (`publisher/`) puts them into the next metadata file, together
 //! with others'. A snapshot sees a table as its pointer row says and, on top, the appends it sees: the
 //! publisher replaces the pointer row and deletes the appends in one transaction, so that it sees
 //! everything once.

@@ -20,8 +20,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use pg_lakebase_core::interrupt;
 use pg_lakebase_core::wal::DelayCheckpoint;
+use pg_lakebase_core::{background, interrupt};
 use pgrx::bgworkers::{
     BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags,
 };
@@ -152,15 +152,7 @@ pub extern "C-unwind" fn pg_iceberg_syncer_main(argument: pg_sys::Datum) {
     let me = argument.value() % SYNCERS;
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     BackgroundWorker::connect_worker_to_spi(None, None);
-    // SAFETY: a setting of the process's own, as autovacuum workers make it (`AutoVacWorkerMain`).
-    unsafe {
-        pg_sys::SetConfigOption(
-            c"transaction_timeout".as_ptr(),
-            c"0".as_ptr(),
-            pg_sys::GucContext::PGC_SUSET,
-            pg_sys::GucSource::PGC_S_OVERRIDE,
-        );
-    }
+    background::override_setting(c"transaction_timeout", c"0");
     // SAFETY: the process's own latch.
     QUEUE.exclusive().syncers[me].latch = unsafe { pg_sys::MyLatch };
     if me == 0 {

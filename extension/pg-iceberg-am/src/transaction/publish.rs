@@ -2,7 +2,7 @@
 //!
 //! There are two ways. A table whose metadata file was replaced only a moment ago, or is being replaced, is
 //! not waited for: the transaction commits its rows, or data files, as appends (`catalog/append.rs`), which
-//! count at once, and the publisher (`publisher.rs`) puts them into the metadata, many transactions'
+//! count at once, and the publisher (`publisher/`) puts them into the metadata, many transactions'
 //! together.
 //!
 //! All other changes go into the metadata here. First, without holding anything that others wait for, the
@@ -19,6 +19,7 @@ use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::{PartitionSpec, Schema, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{LockMode, OpenRelation, Persistence, Relation};
+use pg_lakebase_core::xact::clock_timestamp;
 use pg_lakebase_core::{injection, serializable};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -162,7 +163,7 @@ impl Change {
         else {
             return Ok(Way::Publish);
         };
-        let age = u64::try_from(now() - published_at).unwrap_or(0);
+        let age = u64::try_from(clock_timestamp() - published_at).unwrap_or(0);
         let is_busy = u128::from(age) < interval.as_micros()
             || catalogs.appends.any(&self.key, latest.snapshot())?;
         Ok(if is_busy || self.for_prepare {
@@ -381,14 +382,8 @@ fn pointer(metadata: &TableMetadata, metadata_location: String) -> Pointer {
         total_bytes: total("total-files-size"),
         metadata_location: Some(metadata_location),
         origin: Origin::New,
-        published_at: now(),
+        published_at: clock_timestamp(),
     }
-}
-
-/// Microseconds since 2000.
-fn now() -> pg_sys::TimestampTz {
-    // SAFETY: reads the clock.
-    unsafe { pg_sys::GetCurrentTimestamp() }
 }
 
 /// Milliseconds since the Unix epoch.

@@ -29,8 +29,8 @@ pub fn nest_level() -> i32 {
     unsafe { pg_sys::GetCurrentTransactionNestLevel() }
 }
 
-/// Whether the backend is in parallel mode, where nothing may be changed.
-pub fn in_parallel_mode() -> bool {
-    // SAFETY: reads the backend's transaction state.
-    unsafe { pg_sys::IsInParallelMode() }
+/// The time now, whenever the transaction began: microseconds since 2000 (`GetCurrentTimestamp`).
+pub fn clock_timestamp() -> pg_sys::TimestampTz {
+    // SAFETY: reads the clock.
+    unsafe { pg_sys::GetCurrentTimestamp() }
 }

@@ -1,0 +1,222 @@
+//! The background worker.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use pg_lakebase_core::background;
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::relation::{LockMode, OpenRelation};
+use pg_lakebase_core::xact::clock_timestamp;
+use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use super::slots::{Held, Requests, free_slot};
+use crate::bindings::relid_by_relfilenumber;
+use crate::catalog::{AppendCatalog, PointerCatalog};
+use crate::storage::StorageKey;
+use crate::{guc, transaction};
+
+/// How long a publisher stays when there is nothing to do.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long a publisher stays when it cannot do what there is to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long after a failure it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+/// How often a publisher looks for appends.
+const TICK: Duration = Duration::from_millis(100);
+/// Of a publisher's time, the part that one table's metadata may take is one in so many.
+const SHARE: u32 = 10;
+/// After so many appends the table of appends is vacuumed,
+const VACUUM_EVERY: usize = 1000;
+/// unless it just was.
+const VACUUM_PAUSE: Duration = Duration::from_secs(2);
+
+/// The publisher's main function; the argument is the database.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_iceberg_publisher_main(argument: pg_sys::Datum) {
+    // SAFETY: the function frees the slot, whatever ends the process; the datum is an oid.
+    let database = unsafe {
+        pg_sys::before_shmem_exit(Some(free_slot), argument);
+        pg_sys::Oid::from_datum(argument, false).unwrap_or(pg_sys::InvalidOid)
+    };
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), None);
+    configure();
+    let mut publisher = Publisher::new(Held::take(database));
+    while let Some(pause) = publisher.round() {
+        if !BackgroundWorker::wait_latch(Some(pause)) {
+            break;
+        }
+        if BackgroundWorker::sighup_received() {
+            // SAFETY: as every process does that is told of a new configuration.
+            unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
+        }
+    }
+}
+
+/// Settings of sessions that are not for this process. Nothing is lost if its commits are: they can be
+/// made again.
+fn configure() {
+    for (name, value) in [
+        (c"transaction_timeout", c"0"),
+        (c"default_transaction_isolation", c"read committed"),
+        (c"default_transaction_read_only", c"off"),
+        (c"synchronous_commit", c"off"),
+    ] {
+        background::override_setting(name, value);
+    }
+}
+
+/// A storage of this database: relation file number and tablespace.
+type Storage = (u32, u32);
+
+struct Publisher {
+    slot: Held,
+    /// When a table's metadata may be replaced again at the earliest.
+    not_before: HashMap<Storage, Instant>,
+    /// When there was last anything to do, and when it was last done.
+    busy: Instant,
+    progress: Instant,
+    /// Appends published since the table of appends was vacuumed, and when that was.
+    published: usize,
+    vacuumed: Instant,
+}
+
+impl Publisher {
+    fn new(slot: Held) -> Self {
+        let now = Instant::now();
+        Self {
+            slot,
+            not_before: HashMap::new(),
+            busy: now,
+            progress: now,
+            published: 0,
+            vacuumed: now,
+        }
+    }
+
+    /// Publishes what is due. Returns how long to wait for more; `None` when it is time to leave.
+    fn round(&mut self) -> Option<Duration> {
+        let Requests { count, urgent } = self.slot.requests()?;
+        let waiting = background::in_transaction(waiting_storages);
+        let mut pause = TICK;
+        match waiting {
+            None => pause = RETRY,
+            Some(waiting) => {
+                let now = Instant::now();
+                self.not_before
+                    .retain(|storage, _| waiting.contains_key(storage));
+                if waiting.is_empty() {
+                    self.progress = now;
+                } else {
+                    self.busy = now;
+                }
+                for (storage, published_at) in waiting {
+                    pause = pause.min(self.visit(storage, published_at, urgent));
+                }
+            }
+        }
+        let is_idle = self.busy.elapsed() >= LINGER
+            || self.progress.elapsed() >= PATIENCE + guc::publish_interval();
+        self.vacuum_if_worthwhile(is_idle);
+        // SAFETY: reports what this process has done, outside of a transaction.
+        unsafe { pg_sys::pgstat_report_stat(false) };
+        if is_idle && self.slot.give_back(count) {
+            return None;
+        }
+        Some(pause.max(Duration::from_millis(1)))
+    }
+
+    /// Publishes one storage's appends if it is time. Returns how long to wait for the next visit.
+    fn visit(
+        &mut self,
+        storage: Storage,
+        published_at: pg_sys::TimestampTz,
+        urgent: bool,
+    ) -> Duration {
+        let now = Instant::now();
+        let interval = guc::publish_interval();
+        let age =
+            u64::try_from(clock_timestamp() - published_at).map_or(interval, Duration::from_micros);
+        let rest = self
+            .not_before
+            .get(&storage)
+            .map_or(Duration::ZERO, |time| time.saturating_duration_since(now));
+        let wait = interval.saturating_sub(age).max(rest);
+        if !wait.is_zero() && !urgent {
+            return wait;
+        }
+        let result = background::in_transaction(|| publish(storage));
+        let next = match result {
+            Some(count) if count > 0 => {
+                self.progress = Instant::now();
+                self.published += count;
+                now.elapsed() * SHARE
+            }
+            // It is locked, or somebody else has done it.
+            Some(_) => TICK,
+            None => RETRY,
+        };
+        self.not_before.insert(storage, Instant::now() + next);
+        next.max(interval)
+    }
+
+    /// Appends live for a moment: their table would grow with the dead until autovacuum came by.
+    fn vacuum_if_worthwhile(&mut self, is_idle: bool) {
+        if self.published < VACUUM_EVERY || (!is_idle && self.vacuumed.elapsed() < VACUUM_PAUSE) {
+            return;
+        }
+        self.published = 0;
+        self.vacuumed = Instant::now();
+        background::in_transaction(|| {
+            // It is closed before the transaction ends.
+            let appends = AppendCatalog::open().map(|appends| appends.relid());
+            if let Some(relid) = appends {
+                background::vacuum(relid);
+            }
+            Ok(())
+        });
+    }
+}
+
+/// The storages that have appends, each with the time of its metadata.
+fn waiting_storages() -> PgResult<HashMap<Storage, pg_sys::TimestampTz>> {
+    let (Some(appends), Some(pointers)) = (AppendCatalog::open(), PointerCatalog::open()) else {
+        return Ok(HashMap::new());
+    };
+    let latest = appends.latest();
+    let mut waiting = HashMap::new();
+    for storage in appends.storages(latest.snapshot())? {
+        let pointer = pointers.find(&key_of(storage), latest.snapshot())?;
+        waiting.insert(storage, pointer.map_or(0, |pointer| pointer.published_at));
+    }
+    Ok(waiting)
+}
+
+fn key_of((rel_number, tablespace): Storage) -> StorageKey {
+    StorageKey {
+        tablespace,
+        // SAFETY: the database that the process is connected to.
+        database: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+        rel_number,
+        backend: pg_sys::INVALID_PROC_NUMBER,
+    }
+}
+
+/// Has the end of the transaction publish a storage's appends. Returns how many there are: none if its
+/// table is locked, or if somebody else is replacing its metadata.
+fn publish(storage: Storage) -> PgResult<usize> {
+    let key = key_of(storage);
+    let relid = relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into());
+    if relid == pg_sys::InvalidOid {
+        return Ok(0);
+    }
+    match OpenRelation::open_unless_locked(relid, LockMode::AccessShare) {
+        Some(rel) if StorageKey::of(rel.relation()) == key => {
+            transaction::adopt_appends(rel.relation())
+        }
+        _ => Ok(0),
+    }
+}
