@@ -3,7 +3,7 @@
 
 mod append;
 pub mod cache;
-mod inline_rows;
+pub mod inline_rows;
 mod keyed_table;
 mod pointer;
 

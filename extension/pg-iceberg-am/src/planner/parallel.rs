@@ -1,13 +1,13 @@
 //! Parallel query and Iceberg tables.
 //!
-//! Workers read what is committed. No partial paths are offered, and a transaction that has changed
-//! an Iceberg table runs its queries in the leader alone: a worker would not see the changes.
+//! No partial paths are offered: a worker that comes to an Iceberg table reads it whole. It reads what is
+//! committed, and what its leader's transaction has changed and has written down for it.
 
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks::{self, ExecutorRunCall, RelationInfo};
 
 use crate::catalog::is_iceberg_relid;
-use crate::transaction;
+use crate::transaction::{self, shared::SharedChanges};
 
 pub fn register() -> PgResult<()> {
     hooks::register_get_relation_info(relation_info)?;
@@ -24,29 +24,18 @@ fn relation_info(info: &RelationInfo<'_>) -> PgResult<()> {
 }
 
 fn executor_run(call: &mut ExecutorRunCall<'_>) -> PgResult<()> {
-    if transaction::has_changes() {
-        // SAFETY: the query's own plan, which is read (`ExecutePlan`) only after this. Without
-        // parallel mode Gather nodes run their plan in the leader. A cached plan may be shared with
-        // later executions, so the flag is put back.
-        unsafe {
-            let plan = (*call.query_desc).plannedstmt;
-            let needed = std::mem::replace(&mut (*plan).parallelModeNeeded, false);
-            let restore = Restore(plan, needed);
-            call.proceed();
-            drop(restore);
-        }
-    } else {
-        call.proceed();
-    }
+    // SAFETY: the query's own plan and snapshot.
+    let (parallel, curcid) = unsafe {
+        let query = call.query_desc;
+        (
+            (*(*query).plannedstmt).parallelModeNeeded,
+            (*(*query).snapshot).curcid,
+        )
+    };
+    let shared = (parallel && transaction::has_changes())
+        .then(|| SharedChanges::of_transaction(curcid))
+        .transpose()?;
+    call.proceed();
+    drop(shared);
     Ok(())
-}
-
-/// Puts `parallelModeNeeded` back, also when the execution raises.
-struct Restore(*mut pgrx::pg_sys::PlannedStmt, bool);
-
-impl Drop for Restore {
-    fn drop(&mut self) {
-        // SAFETY: the plan outlives its execution.
-        unsafe { (*self.0).parallelModeNeeded = self.1 };
-    }
 }

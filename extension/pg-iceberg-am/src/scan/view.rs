@@ -17,7 +17,7 @@ use crate::catalog::{Append, Appended, Committed, cache, find_committed};
 use crate::error::to_pg_error;
 use crate::schema::TableColumns;
 use crate::storage::{StorageKey, VfdFileIo};
-use crate::transaction;
+use crate::transaction::{self, shared};
 
 /// What stands for the sequence number of a file that has none yet: no snapshot has added it.
 pub const UNSEQUENCED: i64 = i64::MAX;
@@ -70,16 +70,11 @@ impl TableView {
         let key = StorageKey::of(rel);
         let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
         let curcid = snapshot.map(|snapshot| snapshot.cur_cid());
-        let own = transaction::with_storage(&key, |storage, marks| {
-            Ok::<_, PgError>(Own {
-                columns: Arc::clone(&storage.columns),
-                schema: Arc::clone(&storage.schema),
-                io: storage.io.clone(),
-                hides_committed: storage.created || storage.emptied,
-                pending: storage.rows.view(curcid, marks)?,
-            })
-        })
-        .transpose()?;
+        let own = if shared::is_worker() {
+            Own::of_leader(rel, key)?
+        } else {
+            Own::of_transaction(&key, curcid)?
+        };
         let committed = match &own {
             Some(own) if own.hides_committed => None,
             _ => find_committed(rel, &key, snapshot)?,
@@ -155,6 +150,39 @@ struct Own {
     io: VfdFileIo,
     hides_committed: bool,
     pending: transaction::PendingView,
+}
+
+impl Own {
+    fn of_transaction(
+        key: &StorageKey,
+        curcid: Option<pg_sys::CommandId>,
+    ) -> PgResult<Option<Self>> {
+        transaction::with_storage(key, |storage, marks| {
+            Ok(Self {
+                columns: Arc::clone(&storage.columns),
+                schema: Arc::clone(&storage.schema),
+                io: storage.io.clone(),
+                hides_committed: storage.created || storage.emptied,
+                pending: storage.rows.view(curcid, marks)?,
+            })
+        })
+        .transpose()
+    }
+
+    /// In a parallel worker, what the leader has done before the plan began.
+    fn of_leader(rel: Relation<'_>, key: StorageKey) -> PgResult<Option<Self>> {
+        let Some(storage) = shared::storage_of_leader(&key)? else {
+            return Ok(None);
+        };
+        let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
+        Ok(Some(Self {
+            schema: Arc::new(columns.iceberg_schema()?),
+            columns,
+            io: VfdFileIo::new(key),
+            hides_committed: storage.hides_committed,
+            pending: storage.pending,
+        }))
+    }
 }
 
 /// The segments of committed data files, in the order given.

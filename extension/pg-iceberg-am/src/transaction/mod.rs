@@ -10,6 +10,7 @@ mod level;
 mod pending;
 pub mod prepared;
 mod publish;
+pub mod shared;
 mod state;
 
 pub use callbacks::register;

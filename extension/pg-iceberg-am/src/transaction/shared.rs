@@ -1,0 +1,203 @@
+//! What parallel workers see of a transaction that has changed Iceberg tables.
+//!
+//! While a parallel plan runs, nothing is changed. So the leader writes down, before it begins, what the
+//! plan's snapshot sees of the transaction's own rows: the data files by their entries, the rows in memory
+//! in Arrow's IPC format. The file lies where PostgreSQL has its temporary files, which it removes when it
+//! starts, and is named for the leader; it begins with the leader's transaction, so that a file left by
+//! another one is no harm.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use iceberg_lite::manifest::{decode_data_file, encode_data_file};
+use pg_lakebase_core::error::{PgError, PgResult};
+use pgrx::pg_sys;
+use serde::{Deserialize, Serialize};
+
+use super::pending::{PendingBatch, PendingFile, PendingView};
+use super::state::with_transaction;
+use crate::catalog::inline_rows;
+use crate::error::to_pg_error;
+use crate::storage::StorageKey;
+
+const DIRECTORY: &str = "base/pgsql_tmp";
+
+/// What comes first in the file, after its own length; what it tells the lengths of follows in its order.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    /// The leader's local transaction id.
+    transaction: u32,
+    storages: Vec<StorageHead>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StorageHead {
+    /// Tablespace, database, relation file number.
+    key: [u32; 3],
+    hides_committed: bool,
+    rows: u64,
+    files: Vec<Part>,
+    batches: Vec<Part>,
+}
+
+/// A data file or a batch: the number of its first row, and how many bytes tell of it.
+#[derive(Serialize, Deserialize)]
+struct Part {
+    start: u64,
+    bytes: usize,
+}
+
+/// What a worker sees of what its leader has done to a storage.
+pub struct SharedStorage {
+    /// Whether the rows committed before are gone.
+    pub hides_committed: bool,
+    /// The leader's rows.
+    pub pending: PendingView,
+}
+
+/// Lets the workers of this process see its changes until it is dropped.
+pub struct SharedChanges {
+    path: String,
+    /// What the file held, of a plan that goes on after this one.
+    before: Option<Vec<u8>>,
+}
+
+impl SharedChanges {
+    /// Writes down what a snapshot with this command counter sees.
+    pub fn of_transaction(curcid: pg_sys::CommandId) -> PgResult<Self> {
+        let mut blobs = Vec::new();
+        let storages = with_transaction(|state| {
+            let levels = &state.levels;
+            state
+                .storages
+                .iter_mut()
+                .filter(|(key, _)| !key.is_temporary())
+                .map(|(key, storage)| {
+                    let view = storage.rows.view(Some(curcid), &levels.marks(key))?;
+                    let mut put = |start, content: Vec<u8>| {
+                        blobs.extend_from_slice(&content);
+                        Part {
+                            start,
+                            bytes: content.len(),
+                        }
+                    };
+                    let mut files = Vec::with_capacity(view.files.len());
+                    for file in &view.files {
+                        let entry = encode_data_file(&file.data_file).map_err(to_pg_error)?;
+                        files.push(put(file.start, entry));
+                    }
+                    let mut batches = Vec::with_capacity(view.batches.len());
+                    for batch in &view.batches {
+                        batches.push(put(batch.start, inline_rows::encode(&batch.batch)?));
+                    }
+                    Ok(StorageHead {
+                        key: [key.tablespace, key.database, key.rel_number],
+                        hides_committed: storage.created || storage.emptied,
+                        rows: view.rows,
+                        files,
+                        batches,
+                    })
+                })
+                .collect::<PgResult<Vec<_>>>()
+        })?;
+        // SAFETY: the process's own entry.
+        let transaction = unsafe { (*pg_sys::MyProc).vxid.lxid };
+        let head = serde_json::to_vec(&Head {
+            transaction,
+            storages,
+        })
+        .map_err(|error| PgError::internal(error.to_string()))?;
+        let mut content = (head.len() as u64).to_le_bytes().to_vec();
+        content.extend_from_slice(&head);
+        content.append(&mut blobs);
+        // SAFETY: the process's own number.
+        let path = path_of(unsafe { pg_sys::MyProcNumber });
+        fs::create_dir_all(DIRECTORY)
+            .map_err(|source| PgError::file_access("create directory", DIRECTORY, &source))?;
+        // Dropped also when writing fails half-way.
+        let shared = Self {
+            before: fs::read(&path).ok(),
+            path,
+        };
+        fs::write(&shared.path, content)
+            .map_err(|source| PgError::file_access("write file", &shared.path, &source))?;
+        Ok(shared)
+    }
+}
+
+impl Drop for SharedChanges {
+    fn drop(&mut self) {
+        let _ = match &self.before {
+            Some(before) => fs::write(&self.path, before),
+            None => fs::remove_file(&self.path),
+        };
+    }
+}
+
+/// Whether this process is a parallel worker.
+pub fn is_worker() -> bool {
+    // SAFETY: a number that the process got when it began.
+    unsafe { pg_sys::ParallelWorkerNumber >= 0 }
+}
+
+/// What this worker's leader has done to a storage; `None` if it has not changed it.
+pub fn storage_of_leader(key: &StorageKey) -> PgResult<Option<SharedStorage>> {
+    // SAFETY: a worker belongs to its leader's lock group.
+    let (leader, transaction) = unsafe {
+        let leader = (*pg_sys::MyProc).lockGroupLeader;
+        (pg_sys::ParallelLeaderProcNumber, (*leader).vxid.lxid)
+    };
+    let path = path_of(leader);
+    let content = match fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        content => content.map_err(|source| PgError::file_access("read file", &path, &source))?,
+    };
+    let cut_off = || PgError::internal(format!("file \"{path}\" is cut off"));
+    let (length, rest) = content.split_first_chunk::<8>().ok_or_else(cut_off)?;
+    let (head, mut blobs) = rest
+        .split_at_checked(u64::from_le_bytes(*length) as usize)
+        .ok_or_else(cut_off)?;
+    let head: Head = serde_json::from_slice(head)
+        .map_err(|error| PgError::internal(format!("file \"{path}\": {error}")))?;
+    if head.transaction != transaction {
+        return Ok(None);
+    }
+    let wanted = [key.tablespace, key.database, key.rel_number];
+    for storage in head.storages {
+        let mut pending = PendingView {
+            rows: storage.rows,
+            ..PendingView::default()
+        };
+        let is_wanted = storage.key == wanted;
+        for (part, is_file) in storage
+            .files
+            .iter()
+            .map(|part| (part, true))
+            .chain(storage.batches.iter().map(|part| (part, false)))
+        {
+            let (bytes, rest) = blobs.split_at_checked(part.bytes).ok_or_else(cut_off)?;
+            blobs = rest;
+            let start = part.start;
+            if !is_wanted {
+            } else if is_file {
+                let data_file = Arc::new(decode_data_file(&path, bytes).map_err(to_pg_error)?);
+                pending.files.push(PendingFile { start, data_file });
+            } else {
+                let batch = inline_rows::decode(bytes)?;
+                pending.batches.push(PendingBatch { start, batch });
+            }
+        }
+        if is_wanted {
+            return Ok(Some(SharedStorage {
+                hides_committed: storage.hides_committed,
+                pending,
+            }));
+        }
+    }
+    Ok(None)
+}
+
+fn path_of(leader: pg_sys::ProcNumber) -> String {
+    format!("{DIRECTORY}/pgsql_tmp_iceberg.{leader}")
+}
