@@ -6,8 +6,11 @@ use super::plan::{Fault, Iteration};
 use super::points::Hits;
 use super::primary::Primary;
 use super::processes;
+use super::random::Random;
 use super::small_disk::SmallDisk;
 use super::tables::mirror;
+use super::torn;
+use crate::installation::Installation;
 use crate::wire::{ServerError, Session};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
@@ -47,6 +50,8 @@ pub struct Scene<'a> {
     pub signals: &'a Signals,
     pub hits: &'a Hits,
     pub small: Option<(&'a SmallDisk, &'a str)>,
+    pub installation: &'a Installation,
+    pub seed: u64,
 }
 
 impl Scene<'_> {
@@ -67,6 +72,11 @@ impl Scene<'_> {
             }
             Fault::Immediate => {
                 self.primary.stop_immediately()?;
+                Down::Stopped
+            }
+            Fault::PowerFailure => {
+                let mut random = Random::for_part(self.seed, &[4, iteration.number]);
+                torn::power_failure(self.primary, self.installation, &mut random)?;
                 Down::Stopped
             }
             Fault::KillBackend => {

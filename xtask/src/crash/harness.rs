@@ -205,6 +205,8 @@ impl Harness {
             signals: load.signals(),
             hits: &self.hits,
             small,
+            installation: &self.installation,
+            seed: self.seed,
         };
         let struck = scene.strike(iteration);
         // Whoever is to lose the connection goes on until it does.

@@ -30,6 +30,7 @@ mod restore;
 mod rewind;
 mod standby;
 mod tables;
+mod torn;
 
 mod command;
 mod harness;

@@ -14,6 +14,8 @@ pub enum Kind {
     Backend,
     /// Immediate shutdown
     Immediate,
+    /// SIGKILL to all, and what was not synced is lost
+    Power,
     /// SIGKILL to all while a backend waits at an injection point
     Point,
     /// An error at an injection point
@@ -28,6 +30,7 @@ impl fmt::Display for Kind {
             Self::Postmaster => "postmaster",
             Self::Backend => "backend",
             Self::Immediate => "immediate",
+            Self::Power => "power",
             Self::Point => "point",
             Self::Error => "error",
             Self::FullDisk => "full-disk",
@@ -36,10 +39,11 @@ impl fmt::Display for Kind {
 }
 
 /// One round: the kinds in the shares they get.
-const ROUND: [Kind; 9] = [
+const ROUND: [Kind; 10] = [
     Kind::Postmaster,
     Kind::Backend,
     Kind::Immediate,
+    Kind::Power,
     Kind::Point,
     Kind::Point,
     Kind::Point,
@@ -53,6 +57,7 @@ pub enum Fault {
     KillPostmaster,
     KillBackend,
     Immediate,
+    PowerFailure,
     KillAt(&'static str),
     ErrorAt(&'static str),
     FullDisk,
@@ -64,6 +69,7 @@ impl Fault {
             Self::KillPostmaster => Kind::Postmaster,
             Self::KillBackend => Kind::Backend,
             Self::Immediate => Kind::Immediate,
+            Self::PowerFailure => Kind::Power,
             Self::KillAt(_) => Kind::Point,
             Self::ErrorAt(_) => Kind::Error,
             Self::FullDisk => Kind::FullDisk,
@@ -82,6 +88,7 @@ impl fmt::Display for Fault {
             Self::KillPostmaster => f.write_str("postmaster killed"),
             Self::KillBackend => f.write_str("backend killed"),
             Self::Immediate => f.write_str("immediate shutdown"),
+            Self::PowerFailure => f.write_str("power failure"),
             Self::KillAt(point) => write!(f, "killed at {point}"),
             Self::ErrorAt(point) => write!(f, "error at {point}"),
             Self::FullDisk => f.write_str("full disk"),
@@ -124,6 +131,7 @@ pub fn iterations(seed: u64, count: u64, only: Option<Kind>) -> Vec<Iteration> {
                 Kind::Postmaster => Fault::KillPostmaster,
                 Kind::Backend => Fault::KillBackend,
                 Kind::Immediate => Fault::Immediate,
+                Kind::Power => Fault::PowerFailure,
                 Kind::Point => kill_points
                     .draw(&mut random)
                     .map_or(Fault::KillPostmaster, Fault::KillAt),
@@ -185,7 +193,7 @@ mod tests {
             .iter()
             .map(|iteration| iteration.fault.kind())
             .collect();
-        assert_eq!(kinds.len(), 6);
+        assert_eq!(kinds.len(), 7);
     }
 
     #[test]

@@ -146,6 +146,14 @@ SELECT vacuum_count > 0 AS vacuumed FROM pg_stat_user_tables WHERE relname = 'ic
 -- A publisher that waits is not in the way of DROP DATABASE.
 INSERT INTO shared VALUES (13, 'thirteen');
 SELECT unpublished_rows FROM here;
-SELECT count(*) FROM pg_stat_activity WHERE datname = 'regress_iceberg_publish' AND backend_type = 'pg_iceberg publisher';
+DO $$ BEGIN
+    FOR i IN 1..200 LOOP
+        PERFORM pg_stat_clear_snapshot();
+        EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'pg_iceberg publisher');
+        PERFORM pg_sleep(0.05);
+    END LOOP;
+    PERFORM pg_stat_clear_snapshot();
+    ASSERT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'pg_iceberg publisher');
+END $$;
 \c :before
 DROP DATABASE regress_iceberg_publish;
