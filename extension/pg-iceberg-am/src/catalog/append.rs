@@ -131,12 +131,12 @@ pub struct AppendCatalog(KeyedTable);
 impl AppendCatalog {
     /// Opens the table for reading; `None` while the extension is being created or dropped.
     pub fn open() -> Option<Self> {
-        KeyedTable::open(TABLE, INDEX).map(Self)
+        KeyedTable::open(TABLE, INDEX, NATTS).map(Self)
     }
 
     /// Opens the table for writing; `None` as for [`Self::open`].
     pub fn open_for_update() -> Option<Self> {
-        KeyedTable::open_for_update(TABLE, INDEX).map(Self)
+        KeyedTable::open_for_update(TABLE, INDEX, NATTS).map(Self)
     }
 
     /// A snapshot of what is committed now, and of all that this transaction has done.

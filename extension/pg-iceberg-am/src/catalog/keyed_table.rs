@@ -7,10 +7,10 @@
 use std::ffi::CStr;
 use std::ops::ControlFlow;
 
-use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::serializable;
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
-use pgrx::{IntoDatum, pg_sys};
+use pgrx::{IntoDatum, PgSqlErrorCode, pg_sys};
 
 use crate::storage::StorageKey;
 
@@ -27,17 +27,33 @@ impl KeyedTable {
     /// Columns of a storage's key: `relfilenumber`, `tablespace`, `backend`.
     pub const KEYS: usize = 3;
 
-    /// Opens the table for reading; `None` while the extension is being created or dropped.
-    pub fn open(table: &CStr, index: &CStr) -> Option<Self> {
-        Self::open_with(table, index, pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+    /// Opens the table, of so many columns, for reading; `None` while the extension is being created or
+    /// dropped. Raises an error where the extension is another version's.
+    pub fn open(table: &CStr, index: &CStr, columns: usize) -> Option<Self> {
+        Self::open_with(
+            table,
+            index,
+            columns,
+            pg_sys::AccessShareLock as pg_sys::LOCKMODE,
+        )
     }
 
     /// Opens the table for writing; `None` as for [`Self::open`].
-    pub fn open_for_update(table: &CStr, index: &CStr) -> Option<Self> {
-        Self::open_with(table, index, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE)
+    pub fn open_for_update(table: &CStr, index: &CStr, columns: usize) -> Option<Self> {
+        Self::open_with(
+            table,
+            index,
+            columns,
+            pg_sys::RowExclusiveLock as pg_sys::LOCKMODE,
+        )
     }
 
-    fn open_with(table: &CStr, index: &CStr, lockmode: pg_sys::LOCKMODE) -> Option<Self> {
+    fn open_with(
+        table: &CStr,
+        index: &CStr,
+        columns: usize,
+        lockmode: pg_sys::LOCKMODE,
+    ) -> Option<Self> {
         // SAFETY: name look-ups in the system caches with NUL-terminated names; the relation is
         // opened under a lock and closed by `Drop`, or by the resource owner after an error.
         unsafe {
@@ -51,7 +67,18 @@ impl KeyedTable {
                 return None;
             }
             let rel = pg_sys::try_table_open(relid, lockmode);
-            (!rel.is_null()).then_some(Self {
+            if rel.is_null() {
+                return None;
+            }
+            if (*(*rel).rd_att).natts as usize != columns {
+                PgError::new(
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "the extension pg_iceberg_am was created by another version of its library",
+                )
+                .with_hint("With that version, copy what its tables hold elsewhere; then drop the extension and create it again.")
+                .raise();
+            }
+            Some(Self {
                 rel,
                 index,
                 lockmode,
@@ -202,7 +229,7 @@ impl KeyedTable {
         // that a later step of this transaction (ON COMMIT DROP, say) sees and may replace the row.
         unsafe {
             let descriptor = (*self.rel).rd_att;
-            assert_eq!(columns.len(), (*descriptor).natts as usize);
+            debug_assert_eq!(columns.len(), (*descriptor).natts as usize);
             let tuple = pg_sys::heap_form_tuple(descriptor, values.as_ptr(), nulls.as_ptr());
             store(tuple);
             pg_sys::heap_freetuple(tuple);
@@ -363,7 +390,7 @@ unsafe fn deform<const N: usize>(
     // SAFETY: the caller's.
     unsafe {
         let descriptor = (*rel).rd_att;
-        assert_eq!((*descriptor).natts as usize, N);
+        debug_assert_eq!((*descriptor).natts as usize, N);
         pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
     }
     (values, nulls)
