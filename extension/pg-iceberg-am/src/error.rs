@@ -1,5 +1,6 @@
 //! The one place where errors become SQLSTATE, message, detail and hint.
 
+use arrow::error::ArrowError;
 use iceberg_lite::error::Error;
 use pg_arrow_conv::ConvError;
 use pg_lakebase_core::error::PgError;
@@ -55,4 +56,9 @@ impl IntoPgError for ConvError {
         }
         error
     }
+}
+
+/// What Arrow says of an operation, as the error that is raised.
+pub fn arrow_error(operation: &'static str) -> impl FnOnce(ArrowError) -> PgError {
+    move |source| to_pg_error(Error::Arrow { operation, source })
 }

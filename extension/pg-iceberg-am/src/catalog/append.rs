@@ -134,6 +134,12 @@ impl AppendCatalog {
         KeyedTable::open(TABLE, INDEX, NATTS).map(Self)
     }
 
+    /// Opens the table to read what `key` has there; `None` also for temporary tables, which their sessions
+    /// publish themselves.
+    pub fn open_for(key: &StorageKey) -> Option<Self> {
+        (!key.is_temporary()).then(Self::open)?
+    }
+
     /// Opens the table for writing; `None` as for [`Self::open`].
     pub fn open_for_update() -> Option<Self> {
         KeyedTable::open_for_update(TABLE, INDEX, NATTS).map(Self)

@@ -3,11 +3,10 @@
 use arrow::array::RecordBatch;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
-use iceberg_lite::error::Error;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pgrx::PgSqlErrorCode;
 
-use crate::error::to_pg_error;
+use crate::error::arrow_error;
 
 /// Encodes rows.
 pub fn encode(rows: &RecordBatch) -> PgResult<Vec<u8>> {
@@ -17,12 +16,7 @@ pub fn encode(rows: &RecordBatch) -> PgResult<Vec<u8>> {
             writer.write(rows)?;
             writer.finish()
         })
-        .map_err(|source| {
-            to_pg_error(Error::Arrow {
-                operation: "encode rows",
-                source,
-            })
-        })?;
+        .map_err(arrow_error("encode rows"))?;
     Ok(bytes)
 }
 
@@ -30,12 +24,7 @@ pub fn encode(rows: &RecordBatch) -> PgResult<Vec<u8>> {
 pub fn decode(bytes: &[u8]) -> PgResult<RecordBatch> {
     let batch = StreamReader::try_new(bytes, None)
         .and_then(|mut reader| reader.next().transpose())
-        .map_err(|source| {
-            to_pg_error(Error::Arrow {
-                operation: "decode rows",
-                source,
-            })
-        })?;
+        .map_err(arrow_error("decode rows"))?;
     batch.ok_or_else(|| {
         PgError::new(
             PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,

@@ -42,11 +42,7 @@ pub fn find_committed(
     let Some(seen) = snapshot.or(latest.as_ref().map(RegisteredSnapshot::snapshot)) else {
         return Ok(None);
     };
-    // Sessions publish temporary tables themselves.
-    let appends = match AppendCatalog::open() {
-        Some(appends) if !key.is_temporary() => Some(appends),
-        _ => None,
-    };
+    let appends = AppendCatalog::open_for(key);
     let (pointer, appends) = if snapshot.is_some() && serializable::is_serializable() {
         serializable::note_read(rel, seen);
         let unseen = |writer| serializable::note_unseen_write(rel, writer, seen);
@@ -101,8 +97,8 @@ pub fn latest_extent(rel: Relation<'_>, key: &StorageKey) -> PgResult<Extent> {
     else {
         return Ok(Extent::default());
     };
-    let appended = match AppendCatalog::open() {
-        Some(appends) if !key.is_temporary() && pointer.metadata_location.is_some() => {
+    let appended = match AppendCatalog::open_for(key) {
+        Some(appends) if pointer.metadata_location.is_some() => {
             appends.extent(key, latest.snapshot())?
         }
         _ => Extent::default(),

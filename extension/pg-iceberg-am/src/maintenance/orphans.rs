@@ -278,7 +278,7 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
     for parent in storage::database_directories(Some(database)) {
         let tablespace = tablespace_of(&parent);
-        for entry in fs::read_dir(&parent).into_iter().flatten().flatten() {
+        for entry in storage::entries(&parent) {
             let Some(rel_number) = entry
                 .file_name()
                 .to_str()

@@ -41,31 +41,17 @@ fn publish(relid: pg_sys::Oid) -> PgResult<Option<String>> {
                 "cannot write metadata of Iceberg tables during recovery",
             ));
         }
-        let mut error = None;
         let done = interrupt::poll_until(Some(PATIENCE), |tick| {
             if !publisher::hurry() {
-                error = Some(
-                    PgError::new(
-                        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
-                        "could not start a background worker to write metadata",
-                    )
-                    .with_hint("You might need to increase \"max_worker_processes\"."),
-                );
-                return Some(());
+                return Some(Err(no_publisher()));
             }
             std::thread::sleep(tick.min(Duration::from_millis(2)));
-            match find() {
-                Ok(found) if found.iter().any(|append| waiting.contains(append)) => None,
-                Ok(_) => Some(()),
-                Err(failed) => {
-                    error = Some(failed);
-                    Some(())
-                }
+            let left = find().map(|found| found.iter().any(|append| waiting.contains(append)));
+            match left {
+                Ok(true) => None,
+                left => Some(left.map(drop)),
             }
         });
-        if let Some(error) = error {
-            return Err(error);
-        }
         done.ok_or_else(|| {
             PgError::new(
                 PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
@@ -75,9 +61,17 @@ fn publish(relid: pg_sys::Oid) -> PgResult<Option<String>> {
                 ),
             )
             .with_hint("The table may be locked, or the server's log may tell why.")
-        })?;
+        })??;
     }
     let pointer = pointers.find_latest(&key)?;
     let location = pointer.and_then(|pointer| pointer.metadata_location);
     Ok(location.map(|name| format!("{}/{name}", TableDirectory::of(&key).location())))
+}
+
+fn no_publisher() -> PgError {
+    PgError::new(
+        PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
+        "could not start a background worker to write metadata",
+    )
+    .with_hint("You might need to increase \"max_worker_processes\".")
 }

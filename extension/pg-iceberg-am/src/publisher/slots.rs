@@ -106,18 +106,7 @@ pub fn hurry() -> bool {
 pub fn start_in_all_databases() {
     let databases: BTreeSet<u32> = storage::database_directories(None)
         .into_iter()
-        .filter(|directory| {
-            std::fs::read_dir(directory)
-                .into_iter()
-                .flatten()
-                .flatten()
-                .any(|entry| {
-                    entry
-                        .file_name()
-                        .as_encoded_bytes()
-                        .starts_with(b"iceberg_")
-                })
-        })
+        .filter(|directory| storage::holds_tables(directory))
         .filter_map(|directory| directory.file_name()?.to_str()?.parse().ok())
         .collect();
     for database in databases {

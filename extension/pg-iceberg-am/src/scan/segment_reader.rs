@@ -10,7 +10,7 @@ use pg_lakebase_core::error::PgResult;
 use super::reader::Projection;
 use super::view::{Segment, SegmentSource, TableView};
 use crate::catalog::cache;
-use crate::error::to_pg_error;
+use crate::error::{arrow_error, to_pg_error};
 
 /// Rows decoded together.
 pub const BATCH_ROWS: usize = 8192;
@@ -43,12 +43,9 @@ impl SegmentReader {
         match &segment.source {
             SegmentSource::Batch(batch) => {
                 let rows = batch.slice(range.start as usize, (range.end - range.start) as usize);
-                let batch = rows.project(&projection.live_columns).map_err(|source| {
-                    to_pg_error(iceberg_lite::error::Error::Arrow {
-                        operation: "project pending rows",
-                        source,
-                    })
-                })?;
+                let batch = rows
+                    .project(&projection.live_columns)
+                    .map_err(arrow_error("project pending rows"))?;
                 let positions = RowPositions::Range(range);
                 Ok(Self::Memory(Some(SegmentBatch { positions, batch })))
             }

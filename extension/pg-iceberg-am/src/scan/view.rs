@@ -14,7 +14,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::RowAddress;
 use crate::catalog::{Append, Appended, Committed, cache, find_committed};
-use crate::error::to_pg_error;
+use crate::error::arrow_error;
 use crate::schema::TableColumns;
 use crate::storage::{StorageKey, VfdFileIo};
 use crate::transaction::{self, shared};
@@ -231,12 +231,8 @@ fn with_appends(committed: &[Segment], appends: &[Append]) -> PgResult<Arc<Vec<S
         }
     }
     if let Some(batch) = batches.first() {
-        let batch = concat_batches(batch.schema_ref(), &batches).map_err(|source| {
-            to_pg_error(iceberg_lite::error::Error::Arrow {
-                operation: "join appended rows",
-                source,
-            })
-        })?;
+        let batch = concat_batches(batch.schema_ref(), &batches)
+            .map_err(arrow_error("join appended rows"))?;
         let rows = batch.num_rows() as u64;
         push_committed(&mut segments, rows, SegmentSource::Batch(batch))?;
     }

@@ -53,8 +53,7 @@ impl TableDirectory {
     pub fn exist_in(database: u32) -> bool {
         database_directories(Some(database))
             .iter()
-            .flat_map(|path| entries(path))
-            .any(|entry| entry.file_name().to_string_lossy().starts_with("iceberg_"))
+            .any(|path| holds_tables(path))
     }
 
     /// The absolute path, which is what Iceberg metadata records.
@@ -193,6 +192,11 @@ pub fn database_directories(database: Option<u32>) -> Vec<PathBuf> {
         }
     }
     found
+}
+
+/// Whether one of a database's directories has directories of tables.
+pub fn holds_tables(database: &Path) -> bool {
+    entries(database).any(|entry| entry.file_name().to_string_lossy().starts_with("iceberg_"))
 }
 
 /// What is in a directory; nothing, if it cannot be read.

@@ -18,7 +18,7 @@ use pg_lakebase_core::{injection, wal as core_wal};
 
 use crate::wal;
 
-pub use directory::{TableDirectory, database_directories};
+pub use directory::{TableDirectory, database_directories, entries, holds_tables};
 pub use key::StorageKey;
 pub use vfd_io::VfdFileIo;
 

@@ -12,7 +12,7 @@ use pg_arrow_conv::to_arrow::RowAppender;
 use pg_lakebase_core::error::PgResult;
 use pgrx::pg_sys;
 
-use crate::error::to_pg_error;
+use crate::error::{arrow_error, to_pg_error};
 use crate::schema::TableColumns;
 use crate::storage::VfdFileIo;
 use crate::write::open_data_file;
@@ -394,12 +394,7 @@ fn join<'a>(
     schema: &SchemaRef,
     batches: impl IntoIterator<Item = &'a RecordBatch>,
 ) -> PgResult<RecordBatch> {
-    arrow::compute::concat_batches(schema, batches).map_err(|source| {
-        to_pg_error(iceberg_lite::error::Error::Arrow {
-            operation: "join pending rows",
-            source,
-        })
-    })
+    arrow::compute::concat_batches(schema, batches).map_err(arrow_error("join pending rows"))
 }
 
 /// Bytes of the values in a batch, whatever memory it holds for more.
