@@ -8,10 +8,15 @@
 //! The protocol. There are two syncers, each with a queue of its own. One of them *collects*: it delays
 //! the completion of checkpoints ([`DelayCheckpoint`]), so files may be put into its queue. A backend
 //! delays checkpoints itself from before it inserts the log record until its files are queued, or, if
-//! nobody collects or the queue is full, until it has synced them itself. After a while the other
+//! no syncer may take them, until it has synced them itself ([`Handover`]). After a while the other
 //! syncer takes over: it delays checkpoints and collects from then on, while the first one syncs all there
 //! is in its queue and ends its transaction, which lets a checkpoint that has waited go on. A file is
 //! therefore durable before any checkpoint completes whose redo pointer lies behind the file's record.
+//!
+//! A checkpoint waits only for those whom it finds when it looks around, once, after it has chosen its redo
+//! pointer (`GetVirtualXIDsDelayingChkpt`). So files may be left only to a syncer that collected before their
+//! record was inserted, in the turn it had then: one that began later may have been missed, and whoever
+//! leaves files to it is no longer there to be waited for.
 //!
 //! For recovery, which has no syncers, whoever has synced files says so in the log before it lets
 //! checkpoints go on. Redo keeps files unsynced until then: they are durable before it comes to the record
@@ -55,6 +60,10 @@ struct Entry {
 struct Syncer {
     /// Its latch, in shared memory; null while it does not run.
     latch: *mut pg_sys::Latch,
+    /// How often it has begun to collect.
+    turn: u64,
+    /// Whether files can be put into its queue: from the beginning of its turn until it takes them all.
+    is_open: bool,
     count: usize,
     entries: [Entry; CAPACITY],
 }
@@ -78,6 +87,8 @@ impl Default for Queue {
         };
         let syncer = Syncer {
             latch: std::ptr::null_mut(),
+            turn: 0,
+            is_open: false,
             count: 0,
             entries: [entry; CAPACITY],
         };
@@ -97,6 +108,58 @@ impl Queue {
             unsafe { pg_sys::SetLatch(latch) };
         }
     }
+
+    /// Has `syncer` collect from now on. Returns who did before.
+    fn begin_turn(&mut self, syncer: usize) -> Option<usize> {
+        self.syncers[syncer].turn += 1;
+        self.syncers[syncer].is_open = true;
+        self.collecting.replace(syncer)
+    }
+
+    /// Who collects now.
+    fn collector(&self) -> Option<Collector> {
+        self.collecting.map(|syncer| Collector {
+            syncer,
+            turn: self.syncers[syncer].turn,
+        })
+    }
+
+    /// Puts files into the queue of `collector`; whether its turn lasts and there is room.
+    fn put(&mut self, collector: Collector, paths: &[&str]) -> bool {
+        let syncer = &mut self.syncers[collector.syncer];
+        if syncer.turn != collector.turn
+            || !syncer.is_open
+            || syncer.count + paths.len() > CAPACITY
+            || paths.iter().any(|path| path.len() > PATH_BYTES)
+        {
+            return false;
+        }
+        for path in paths {
+            let entry = &mut syncer.entries[syncer.count];
+            entry.length = path.len() as u16;
+            entry.path[..path.len()].copy_from_slice(path.as_bytes());
+            syncer.count += 1;
+        }
+        true
+    }
+
+    /// Takes what `syncer` has collected, and ends its turn.
+    fn take_all(&mut self, syncer: usize) -> BTreeSet<String> {
+        let syncer = &mut self.syncers[syncer];
+        syncer.is_open = false;
+        let count = std::mem::take(&mut syncer.count);
+        syncer.entries[..count]
+            .iter()
+            .map(|entry| String::from_utf8_lossy(&entry.path[..entry.length.into()]).into_owned())
+            .collect()
+    }
+}
+
+/// A syncer that collects, in one of its turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Collector {
+    syncer: usize,
+    turn: u64,
 }
 
 /// Asks for shared memory and for the syncers; called once, from `_PG_init`.
@@ -119,30 +182,43 @@ pub fn register() {
     }
 }
 
-/// Leaves the fsync of the files at `paths`, and of their directory entries, to the syncer. Returns
-/// whether it took them; if not, the caller has to do it before it lets checkpoints go on.
-///
-/// The caller delays checkpoints.
-pub fn leave_to_syncer(_delay: &DelayCheckpoint, paths: &[&str]) -> bool {
-    if paths.iter().any(|path| path.len() > PATH_BYTES) {
-        return false;
+/// A backend's hold on checkpoints while it logs files and then leaves their fsync to a syncer, or syncs
+/// them itself.
+#[must_use = "checkpoints are held off until this is dropped"]
+pub struct Handover {
+    delay: DelayCheckpoint,
+    collector: Option<Collector>,
+}
+
+impl Handover {
+    /// Begins to hold checkpoints off; before the files' log record is inserted.
+    pub fn begin() -> Self {
+        let delay = DelayCheckpoint::begin();
+        Self {
+            collector: QUEUE.share().collector(),
+            delay,
+        }
     }
-    let mut queue = QUEUE.exclusive();
-    let Some(collecting) = queue.collecting else {
-        queue.wake(0);
-        return false;
-    };
-    let syncer = &mut queue.syncers[collecting];
-    if syncer.count + paths.len() > CAPACITY {
-        return false;
+
+    /// What holds checkpoints off.
+    pub fn delay(&self) -> &DelayCheckpoint {
+        &self.delay
     }
-    for path in paths {
-        let entry = &mut syncer.entries[syncer.count];
-        entry.length = path.len() as u16;
-        entry.path[..path.len()].copy_from_slice(path.as_bytes());
-        syncer.count += 1;
+
+    /// Leaves the fsync of the files at `paths`, and of their directory entries, to the syncer. Returns
+    /// whether it took them; if not, the caller has to do it before it lets checkpoints go on.
+    pub fn leave_to_syncer(&self, paths: &[&str]) -> bool {
+        let mut queue = QUEUE.exclusive();
+        match self.collector {
+            Some(collector) => queue.put(collector, paths),
+            None => {
+                if queue.collecting.is_none() {
+                    queue.wake(0);
+                }
+                false
+            }
+        }
     }
-    true
 }
 
 /// A syncer's main function.
@@ -184,7 +260,7 @@ fn collect_and_sync(me: usize) -> bool {
             ask_other(me);
         }
     }
-    let paths = take_all(me);
+    let paths = QUEUE.exclusive().take_all(me);
     if let Err((path, error)) = durable::sync_all(&paths) {
         // The kernel may have dropped what it could not write: only the log has it now.
         ereport!(
@@ -221,7 +297,7 @@ impl Drop for Promise {
 /// Begins to collect; whoever did is woken to sync.
 fn take_over(me: usize) {
     let mut queue = QUEUE.exclusive();
-    if let Some(before) = queue.collecting.replace(me)
+    if let Some(before) = queue.begin_turn(me)
         && before != me
     {
         queue.wake(before);
@@ -251,13 +327,59 @@ fn ask_other(me: usize) {
     }
 }
 
-/// Takes what was collected.
-fn take_all(me: usize) -> BTreeSet<String> {
-    let mut queue = QUEUE.exclusive();
-    let syncer = &mut queue.syncers[me];
-    let count = std::mem::take(&mut syncer.count);
-    syncer.entries[..count]
-        .iter()
-        .map(|entry| String::from_utf8_lossy(&entry.path[..entry.length.into()]).into_owned())
-        .collect()
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const PATH: &str = "base/5/iceberg_16384/metadata/a.avro";
+
+    /// Runs `test` on an empty queue in which syncer 0 has begun to collect. The queue takes more of a stack
+    /// than a test's thread has.
+    fn with_queue(test: impl FnOnce(&mut Queue, Collector) + Send + 'static) {
+        let thread = std::thread::Builder::new().stack_size(16 << 20).spawn(|| {
+            let mut queue = Queue::default();
+            assert_eq!(queue.begin_turn(0), None);
+            let collector = queue.collector().unwrap();
+            test(&mut queue, collector);
+        });
+        thread.unwrap().join().unwrap();
+    }
+
+    #[test]
+    fn files_are_left_to_who_collected_before_they_were_logged() {
+        with_queue(|queue, known| {
+            assert!(queue.put(known, &[PATH]));
+            // The other one has taken over; the first has not synced yet, and still holds checkpoints off.
+            assert_eq!(queue.begin_turn(1), Some(0));
+            assert!(queue.put(known, &["base/5/iceberg_16384/metadata/b.avro"]));
+            assert_eq!(queue.take_all(0).len(), 2);
+            assert!(queue.take_all(1).is_empty());
+        });
+    }
+
+    /// A checkpoint that looked around before the second syncer began to collect does not wait for it: it
+    /// would complete without the file, whose record lies before its redo pointer.
+    #[test]
+    fn files_are_not_left_to_who_began_to_collect_after_they_were_logged() {
+        with_queue(|queue, known| {
+            queue.begin_turn(1);
+            queue.take_all(0);
+            assert!(!queue.put(known, &[PATH]));
+            // Nor in a later turn of the same syncer.
+            queue.take_all(1);
+            queue.begin_turn(0);
+            assert!(!queue.put(known, &[PATH]));
+            assert!(queue.take_all(0).is_empty());
+        });
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_not_left() {
+        with_queue(|queue, known| {
+            assert!(!queue.put(known, &[&"x".repeat(PATH_BYTES + 1)]));
+            assert!(queue.put(known, &vec![PATH; CAPACITY]));
+            assert!(!queue.put(known, &[PATH]));
+        });
+    }
 }

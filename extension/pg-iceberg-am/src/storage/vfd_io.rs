@@ -1,7 +1,7 @@
 //! iceberg-lite's files on PostgreSQL's virtual file descriptors.
 //!
 //! Small files, which are most, are held in memory until they are whole, and are logged together when
-//! the transaction is about to commit; their fsync can wait ([`sync_queue`]). A file that grows large is
+//! the transaction is about to commit; their fsync can wait ([`super::sync_queue`]). A file that grows large is
 //! logged in chunks as it is written, and synced before the commit.
 
 use std::cell::{Cell, RefCell};
@@ -15,9 +15,10 @@ use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file::{self, ExternalFd, VfdFile};
 use pg_lakebase_core::injection;
 use pg_lakebase_core::relation::Persistence;
-use pg_lakebase_core::wal::{self as core_wal, DelayCheckpoint};
+use pg_lakebase_core::wal as core_wal;
 
-use super::{StorageKey, TableDirectory, sync_queue};
+use super::sync_queue::Handover;
+use super::{StorageKey, TableDirectory};
 use crate::catalog::cache;
 use crate::wal::{self, FileContent};
 
@@ -155,7 +156,7 @@ impl VfdFileIo {
             .iter()
             .map(|file| Model::find(&self.directory, like(&file.name)?))
             .collect();
-        let delay = DelayCheckpoint::begin();
+        let handover = Handover::begin();
         let unlogged: Vec<FileContent<'_>> = finished
             .iter()
             .zip(&models)
@@ -166,19 +167,19 @@ impl VfdFileIo {
             .iter()
             .all(|file| matches!(file.unlogged, Some((0, _))));
         if all_small {
-            wal::write_files_unsynced(&self.key, &unlogged, &delay);
+            wal::write_files_unsynced(&self.key, &unlogged, handover.delay());
         } else {
             wal::write_files(&self.key, &unlogged);
         }
         injection::point(c"iceberg-files-logged");
         let paths: Vec<&str> = finished.iter().map(|file| file.file.path()).collect();
-        if !(all_small && sync_queue::leave_to_syncer(&delay, &paths)) {
+        if !(all_small && handover.leave_to_syncer(&paths)) {
             self.sync_now(&finished)?;
             if all_small {
                 wal::sync_files();
             }
         }
-        drop(delay);
+        drop(handover);
         for (file, model) in finished.into_iter().zip(models) {
             if let (Some(mut model), Some((0, bytes))) = (model, file.unlogged) {
                 model.bytes.clear();
