@@ -22,6 +22,8 @@ static SLOTS_IN_USE: PgLwLock<Slots> = unsafe { PgLwLock::new(c"pg_iceberg_publi
 struct Slot {
     /// `InvalidOid` for a free slot.
     database: pg_sys::Oid,
+    /// Of the worker that was started last for the database: another one has no say here.
+    ticket: u32,
     /// The worker's latch; null until it has started.
     latch: *mut pg_sys::Latch,
     /// When the worker was asked for.
@@ -50,7 +52,11 @@ impl Slot {
 }
 
 #[derive(Clone, Copy)]
-struct Slots([Slot; SLOTS]);
+struct Slots {
+    slots: [Slot; SLOTS],
+    /// The ticket given out last.
+    last_ticket: u32,
+}
 
 // SAFETY: plain data; a latch belongs to a PGPROC, which lies in shared memory at the same address in
 // every process.
@@ -58,22 +64,77 @@ unsafe impl PGRXSharedMemory for Slots {}
 
 impl Default for Slots {
     fn default() -> Self {
-        Self(
-            [Slot {
-                database: pg_sys::InvalidOid,
-                latch: std::ptr::null_mut(),
-                since: 0,
-                requests: 0,
-                urgent: false,
-                dismissed: false,
-            }; SLOTS],
-        )
+        let free = Slot {
+            database: pg_sys::InvalidOid,
+            ticket: 0,
+            latch: std::ptr::null_mut(),
+            since: 0,
+            requests: 0,
+            urgent: false,
+            dismissed: false,
+        };
+        Self {
+            slots: [free; SLOTS],
+            last_ticket: 0,
+        }
     }
 }
 
 impl Slots {
     fn of(&mut self, database: pg_sys::Oid) -> Option<&mut Slot> {
-        self.0.iter_mut().find(|slot| slot.database == database)
+        self.slots.iter_mut().find(|slot| slot.database == database)
+    }
+
+    /// The slot that was given to the worker of this name.
+    fn of_worker(&mut self, name: WorkerName) -> Option<&mut Slot> {
+        self.of(name.database)
+            .filter(|slot| slot.ticket == name.ticket)
+    }
+
+    /// Takes a slot, free or of a worker that is gone, for a worker that is about to be started.
+    fn assign(&mut self, database: pg_sys::Oid, now: pg_sys::TimestampTz) -> Option<WorkerName> {
+        let ticket = self.last_ticket.wrapping_add(1);
+        let known = self.of(database).is_some();
+        let slot = self.of(if known { database } else { pg_sys::InvalidOid })?;
+        *slot = Slot {
+            database,
+            ticket,
+            latch: std::ptr::null_mut(),
+            since: now,
+            requests: 0,
+            urgent: false,
+            dismissed: false,
+        };
+        self.last_ticket = ticket;
+        Some(WorkerName { database, ticket })
+    }
+}
+
+/// A worker's database and ticket, which are its argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerName {
+    database: pg_sys::Oid,
+    ticket: u32,
+}
+
+impl WorkerName {
+    fn to_datum(self) -> pg_sys::Datum {
+        let bits = u64::from(self.ticket) << 32 | u64::from(self.database.to_u32());
+        pg_sys::Datum::from(bits)
+    }
+
+    /// The name that a worker has got as its argument.
+    pub fn from_datum(argument: pg_sys::Datum) -> Self {
+        let bits = argument.value() as u64;
+        Self {
+            database: (bits as u32).into(),
+            ticket: (bits >> 32) as u32,
+        }
+    }
+
+    /// The worker's database.
+    pub fn database(self) -> pg_sys::Oid {
+        self.database
     }
 }
 
@@ -118,39 +179,40 @@ fn ensure_running_in(database: pg_sys::Oid, urgent: bool) -> bool {
     let now = clock_timestamp();
     let mut slots = SLOTS_IN_USE.exclusive();
     let start = i64::try_from(START.as_micros()).unwrap_or(i64::MAX);
-    let known = slots.of(database).is_some();
-    let Some(slot) = slots.of(if known { database } else { pg_sys::InvalidOid }) else {
+    let is_there = slots
+        .of(database)
+        .is_some_and(|slot| !slot.latch.is_null() || now - slot.since < start);
+    if !is_there && !start_worker(&mut slots, database, now) {
+        return false;
+    }
+    let Some(slot) = slots.of(database) else {
         return false;
     };
-    let is_there = known && (!slot.latch.is_null() || now - slot.since < start);
-    if !is_there {
-        let is_started = BackgroundWorkerBuilder::new("pg_iceberg publisher")
-            .set_library("pg_iceberg_am")
-            .set_function("pg_iceberg_publisher_main")
-            .set_argument(database.into_datum())
-            .enable_spi_access()
-            .set_restart_time(None)
-            .load_dynamic()
-            .is_ok();
-        if !is_started {
-            slot.free();
-            return false;
-        }
-        *slot = Slot {
-            database,
-            latch: std::ptr::null_mut(),
-            since: now,
-            requests: 0,
-            urgent: false,
-            dismissed: false,
-        };
-    }
     slot.requests += 1;
     if urgent {
         slot.urgent = true;
         slot.wake();
     }
     true
+}
+
+/// Registers a worker for a database, with a slot of its own; whether there is room for both.
+fn start_worker(slots: &mut Slots, database: pg_sys::Oid, now: pg_sys::TimestampTz) -> bool {
+    let Some(name) = slots.assign(database, now) else {
+        return false;
+    };
+    let is_started = BackgroundWorkerBuilder::new("pg_iceberg publisher")
+        .set_library("pg_iceberg_am")
+        .set_function("pg_iceberg_publisher_main")
+        .set_argument(Some(name.to_datum()))
+        .enable_spi_access()
+        .set_restart_time(None)
+        .load_dynamic()
+        .is_ok();
+    if !is_started && let Some(slot) = slots.of_worker(name) {
+        slot.free();
+    }
+    is_started
 }
 
 /// Has the publisher of a database leave, which is about to be dropped.
@@ -163,9 +225,7 @@ pub fn dismiss(database: pg_sys::Oid) {
 }
 
 /// A publisher's hold on its slot.
-pub struct Held {
-    database: pg_sys::Oid,
-}
+pub struct Held(WorkerName);
 
 /// What has been asked of a publisher.
 pub struct Requests {
@@ -176,19 +236,19 @@ pub struct Requests {
 }
 
 impl Held {
-    /// Takes the slot of `database` for this process, which the publisher's wake-ups are for from now on.
-    pub fn take(database: pg_sys::Oid) -> Self {
-        if let Some(slot) = SLOTS_IN_USE.exclusive().of(database) {
-            // SAFETY: the process's own latch.
-            slot.latch = unsafe { pg_sys::MyLatch };
-        }
-        Self { database }
+    /// Takes the slot of the worker `name`, which this process is: the publisher's wake-ups are for it from
+    /// now on. `None` if the slot has been given to another one since.
+    pub fn take(name: WorkerName) -> Option<Self> {
+        let mut slots = SLOTS_IN_USE.exclusive();
+        // SAFETY: the process's own latch.
+        slots.of_worker(name)?.latch = unsafe { pg_sys::MyLatch };
+        Some(Self(name))
     }
 
     /// What has been asked; `None` if the publisher has been dismissed.
     pub fn requests(&self) -> Option<Requests> {
         let mut slots = SLOTS_IN_USE.exclusive();
-        let slot = slots.of(self.database).filter(|slot| !slot.dismissed)?;
+        let slot = slots.of_worker(self.0).filter(|slot| !slot.dismissed)?;
         Some(Requests {
             count: slot.requests,
             urgent: std::mem::take(&mut slot.urgent),
@@ -198,7 +258,7 @@ impl Held {
     /// Gives the slot back unless somebody has asked for anything since there were `count` requests.
     pub fn give_back(&self, count: u64) -> bool {
         let mut slots = SLOTS_IN_USE.exclusive();
-        match slots.of(self.database) {
+        match slots.of_worker(self.0) {
             Some(slot) if slot.requests != count => false,
             Some(slot) => {
                 slot.free();
@@ -209,12 +269,53 @@ impl Held {
     }
 }
 
-/// Frees the slot of a publisher when its process exits, whatever ends it. `argument` is the database.
+/// Frees the slot of a publisher when its process exits, whatever ends it. `argument` is the worker's name: a
+/// successor's slot is left alone.
 pub unsafe extern "C-unwind" fn free_slot(_code: std::ffi::c_int, argument: pg_sys::Datum) {
-    // SAFETY: the datum is the database's oid.
-    let database = unsafe { pg_sys::Oid::from_datum(argument, false) };
-    let mut slots = SLOTS_IN_USE.exclusive();
-    if let Some(slot) = database.and_then(|database| slots.of(database)) {
+    if let Some(slot) = SLOTS_IN_USE
+        .exclusive()
+        .of_worker(WorkerName::from_datum(argument))
+    {
         slot.free();
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const DATABASE: pg_sys::Oid = pg_sys::Oid::from_u32(5);
+
+    #[test]
+    fn a_worker_is_known_by_its_argument() {
+        let name = WorkerName {
+            database: pg_sys::Oid::from_u32(u32::MAX),
+            ticket: u32::MAX - 1,
+        };
+        assert_eq!(WorkerName::from_datum(name.to_datum()), name);
+    }
+
+    /// It freed the slot when its process exited: a third publisher was started beside the second.
+    #[test]
+    fn a_worker_that_leaves_does_not_free_its_successors_slot() {
+        let mut slots = Slots::default();
+        let first = slots.assign(DATABASE, 0).unwrap();
+        // It gave the slot back, or took too long to start.
+        slots.of_worker(first).unwrap().free();
+        let second = slots.assign(DATABASE, 1).unwrap();
+        assert!(slots.of_worker(first).is_none());
+        assert!(slots.of_worker(second).is_some());
+        let third = slots.assign(DATABASE, 2).unwrap();
+        assert!(slots.of_worker(second).is_none());
+        assert_eq!(
+            slots
+                .slots
+                .iter()
+                .filter(|slot| slot.database == DATABASE)
+                .count(),
+            1
+        );
+        assert!(slots.of_worker(third).is_some());
     }
 }

@@ -11,7 +11,7 @@ use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::slots::{Held, Requests, free_slot};
+use super::slots::{Held, Requests, WorkerName, free_slot};
 use crate::bindings::relid_by_relfilenumber;
 use crate::catalog::{AppendCatalog, PointerCatalog};
 use crate::storage::StorageKey;
@@ -32,19 +32,20 @@ const VACUUM_EVERY: usize = 1000;
 /// unless it just was.
 const VACUUM_PAUSE: Duration = Duration::from_secs(2);
 
-/// The publisher's main function; the argument is the database.
+/// The publisher's main function; the argument is the worker's name.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_iceberg_publisher_main(argument: pg_sys::Datum) {
-    // SAFETY: the function frees the slot, whatever ends the process; the datum is an oid.
-    let database = unsafe {
-        pg_sys::before_shmem_exit(Some(free_slot), argument);
-        pg_sys::Oid::from_datum(argument, false).unwrap_or(pg_sys::InvalidOid)
-    };
+    let name = WorkerName::from_datum(argument);
+    // SAFETY: the function frees the worker's slot, whatever ends the process.
+    unsafe { pg_sys::before_shmem_exit(Some(free_slot), argument) };
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
-    BackgroundWorker::connect_worker_to_spi_by_oid(Some(database), None);
+    BackgroundWorker::connect_worker_to_spi_by_oid(Some(name.database()), None);
     configure();
-    let mut publisher = Publisher::new(Held::take(database));
+    let Some(slot) = Held::take(name) else {
+        return;
+    };
+    let mut publisher = Publisher::new(slot);
     while let Some(pause) = publisher.round() {
         if !BackgroundWorker::wait_latch(Some(pause)) {
             break;
