@@ -9,6 +9,7 @@ use crate::cache::Cache;
 use crate::checkout;
 use crate::cluster::{Cluster, Settings};
 use crate::extension;
+use crate::guardian::Guardian;
 use crate::installation::Flavour;
 use crate::process;
 use crate::progress::note;
@@ -117,7 +118,9 @@ pub fn compare(cache: &Cache, flavour: Flavour, only: &[String]) -> Result<Vec<S
     }
     let installation = setup::ensure(cache, flavour)?;
     let library = extension::ensure(cache, &installation)?;
-    let mut cluster = Cluster::at(&cache.cluster("test-interop"))?;
+    let dir = cache.cluster("test-interop");
+    let _guardian = Guardian::over([dir.clone()])?;
+    let mut cluster = Cluster::at(&dir)?;
     cluster.renew()?;
     let connection = cluster.start(&installation, &library, &Settings::default())?;
 

@@ -12,6 +12,7 @@ mod cluster;
 mod crash;
 mod dataset;
 mod extension;
+mod guardian;
 mod installation;
 mod interop;
 mod isolation;
@@ -55,6 +56,9 @@ enum Command {
     Crash(crash::Args),
     /// Measure Iceberg tables against heap tables
     Bench(bench::Args),
+    /// End what works in clusters when standard input ends: see `guardian.rs`
+    #[command(name = guardian::COMMAND, hide = true)]
+    GuardServers(guardian::Args),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +71,7 @@ fn main() -> ExitCode {
         Command::Interop(args) => interop::run(&args),
         Command::Crash(args) => crash::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::GuardServers(args) => guardian::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

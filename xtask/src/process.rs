@@ -17,9 +17,13 @@ const TAIL_BYTES: u64 = 16 * 1024;
 /// shows the end of the log and is an error that names it.
 pub fn run_logged(title: &str, log: &Path, command: &mut Command) -> Result<()> {
     let start = log_length(log);
+    try_logged(title, log, command).inspect_err(|_| eprint!("{}", tail(log, start, TAIL_LINES)))
+}
+
+/// Like [`run_logged`], for one of several ways to something: a failure is told by the error alone.
+pub fn try_logged(title: &str, log: &Path, command: &mut Command) -> Result<()> {
     let status = status_logged(title, log, command)?;
     if !status.success() {
-        eprint!("{}", tail(log, start, TAIL_LINES));
         bail!(
             "{title}: {} {}; see {}",
             program(command),

@@ -7,6 +7,7 @@ use crate::cache::Cache;
 use crate::checkout;
 use crate::cluster::{Cluster, Connection, Settings};
 use crate::extension;
+use crate::guardian::Guardian;
 use crate::installation::Flavour;
 use crate::progress::{Progress, note};
 use crate::setup;
@@ -49,7 +50,9 @@ pub fn run(args: &Args) -> Result<()> {
     let library = extension::ensure(&cache, &installation)?;
     let csv = lineitem_csv(&cache, args.scale_factor)?;
 
-    let mut cluster = Cluster::at(&cache.cluster("bench"))?;
+    let dir = cache.cluster("bench");
+    let _guardian = Guardian::over([dir.clone()])?;
+    let mut cluster = Cluster::at(&dir)?;
     cluster.renew()?;
     let extra = SETTINGS
         .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -8,9 +8,11 @@
 mod command;
 mod connection;
 mod postmaster;
+pub mod processes;
 mod server;
 mod socket;
 
 pub use command::{Args, run};
 pub use connection::{Connection, SUPERUSER};
+pub use processes::end_processes;
 pub use server::{Cluster, Settings};

@@ -5,6 +5,7 @@ use super::plan::{self, Kind};
 use super::primary;
 use crate::cache::Cache;
 use crate::extension;
+use crate::guardian::Guardian;
 use crate::installation::Flavour;
 use crate::progress::note;
 use crate::setup;
@@ -40,11 +41,11 @@ pub struct Args {
 }
 
 impl Args {
-    /// A run of all parts, with a seed of its own.
-    pub fn short(iterations: u64) -> Self {
+    /// A run of all parts.
+    pub fn short(iterations: u64, seed: u64) -> Self {
         Self {
             iterations,
-            seed: None,
+            seed: Some(seed),
             step: None,
             no_standby: false,
             no_restore: false,
@@ -92,6 +93,7 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         extension::ensure(&cache, &installation)?
     };
+    let _guardian = Guardian::over(primary::directories(&cache))?;
     let seed = args.seed.unwrap_or_else(seed_from_clock);
     note(format!("seed {seed}"));
     let ready = Harness::set_up(&cache, &installation, &library, seed, args.parts());

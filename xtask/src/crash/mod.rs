@@ -20,7 +20,6 @@ mod load;
 
 mod fault;
 mod primary;
-mod processes;
 mod server_log;
 mod small_disk;
 
@@ -38,3 +37,4 @@ mod prepared;
 mod summary;
 
 pub use command::{Args, run};
+pub use primary::unmount_small_disk;

@@ -1,11 +1,11 @@
 //! The server that is killed: its cluster, its settings, and how it comes back.
 
 use super::points::POINTS;
-use super::processes;
 use super::server_log::ServerLog;
 use super::small_disk;
 use crate::cache::{Cache, remove_tree};
-use crate::cluster::{Cluster, Connection, Settings};
+use crate::cluster::processes::{self, KILL_LIMIT};
+use crate::cluster::{Cluster, Connection, Settings, end_processes};
 use crate::extension;
 use crate::installation::Installation;
 use crate::psql;
@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const RESTART_LIMIT: Duration = Duration::from_secs(120);
-const KILL_LIMIT: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
 
 pub struct Primary {
@@ -158,9 +157,8 @@ impl Primary {
 
 /// Ends whatever runs in the cluster in `dir` and removes it, mounts included.
 pub fn clear(dir: &Path) -> Result<()> {
-    let cluster = Cluster::at(dir)?;
-    processes::kill_all(&cluster.data(), KILL_LIMIT)?;
-    small_disk::unmount_left(&small_disk_path(cluster.dir()))?;
+    end_processes(dir)?;
+    unmount_small_disk(dir)?;
     remove_tree(dir)
 }
 
@@ -177,10 +175,14 @@ pub fn clear_all(cache: &Cache) -> Result<()> {
 
 /// Ends whatever runs in the clusters.
 pub fn stop_all(cache: &Cache) -> Result<()> {
-    for dir in directories(cache) {
-        processes::kill_all(&Cluster::at(&dir)?.data(), KILL_LIMIT)?;
-    }
-    Ok(())
+    directories(cache)
+        .iter()
+        .try_for_each(|dir| end_processes(dir))
+}
+
+/// Unmounts the small disk that a run which failed left mounted in the cluster in `dir`.
+pub fn unmount_small_disk(dir: &Path) -> Result<()> {
+    small_disk::unmount_left(&small_disk_path(Cluster::at(dir)?.dir()))
 }
 
 pub fn small_disk_path(dir: &Path) -> PathBuf {

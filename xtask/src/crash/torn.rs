@@ -5,8 +5,8 @@
 //! one completes.
 
 use super::primary::Primary;
-use super::processes;
 use super::random::Random;
+use crate::cluster::processes;
 use crate::installation::Installation;
 use crate::process;
 use crate::wire::Session;

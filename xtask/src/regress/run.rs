@@ -6,6 +6,7 @@ use crate::cache::Cache;
 use crate::checkout;
 use crate::cluster::{Cluster, Connection, SUPERUSER, Settings};
 use crate::extension;
+use crate::guardian::Guardian;
 use crate::installation::Installation;
 use crate::process;
 use crate::progress::note;
@@ -94,7 +95,9 @@ pub fn run(cache: &Cache, installation: &Installation, selection: Selection) -> 
     }
 
     let library = extension::ensure(cache, installation)?;
-    let mut cluster = Cluster::at(&cache.cluster(&format!("test-{folder}")))?;
+    let dir = cache.cluster(&format!("test-{folder}"));
+    let _guardian = Guardian::over([dir.clone()])?;
+    let mut cluster = Cluster::at(&dir)?;
     cluster.renew()?;
     let settings = Settings {
         extra: test_settings(),

@@ -28,6 +28,8 @@ pub fn fetch(cache: &Cache) -> Result<PathBuf> {
     }
     let sources = source_lines()?;
     let log = cache.log("postgresql-source");
+    // Shown only if none of them leads anywhere.
+    let mut failures = Vec::new();
     for source in &sources {
         note(format!(
             "looking for the source package postgresql-{MAJOR} in {}",
@@ -38,14 +40,17 @@ pub fn fetch(cache: &Cache) -> Result<PathBuf> {
                 return newest_tar(&cache.src())
                     .with_context(|| format!("no tar file came; see {}", log.display()));
             }
-            Err(error) => note(format!("{error:#}")),
+            Err(error) => failures.push(error),
         }
     }
     if let Some(source) = sources.first() {
         match fetch_known(cache, source, &log) {
             Ok(tar) => return Ok(tar),
-            Err(error) => note(format!("{error:#}")),
+            Err(error) => failures.push(error),
         }
+    }
+    for failure in failures {
+        note(format!("{failure:#}"));
     }
     bail!(
         "no source package of PostgreSQL {MAJOR} found; install PostgreSQL {MAJOR} with its \
@@ -79,10 +84,10 @@ fn fetch_from(cache: &Cache, source: &Source, log: &Path) -> Result<()> {
         }
         command
     };
-    process::run_logged("Reading the source index", log, apt().arg("update"))?;
+    process::try_logged("Reading the source index", log, apt().arg("update"))?;
     let package = format!("postgresql-{MAJOR}");
     let title = format!("Downloading the source of {package}");
-    process::run_logged(
+    process::try_logged(
         &title,
         log,
         apt().args(["source", "--download-only", &package]),
@@ -103,7 +108,7 @@ fn fetch_known(cache: &Cache, source: &Source, log: &Path) -> Result<PathBuf> {
         .arg(&tar)
         .arg(format!("SHA256:{sha256}"));
     let title = format!("Downloading the source of PostgreSQL {version}");
-    process::run_logged(&title, log, &mut helper)?;
+    process::try_logged(&title, log, &mut helper)?;
     Ok(tar)
 }
 

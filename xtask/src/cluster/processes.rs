@@ -2,6 +2,7 @@
 //! it runs for archiving, works in the data directory. A killed postmaster leaves them behind, and
 //! no new one may start beside them.
 
+use super::Cluster;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -9,6 +10,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(20);
+/// How long killed processes may take to go.
+pub const KILL_LIMIT: Duration = Duration::from_secs(20);
 
 /// Sends `signal`; that the process is gone already is fine.
 pub fn send(pid: i32, signal: Signal) -> Result<()> {
@@ -30,6 +33,11 @@ pub fn working_in(directory: &Path) -> Vec<i32> {
         .filter(|entry| fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == directory))
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
         .collect()
+}
+
+/// Kills whatever works in the data directory of the cluster in `dir`.
+pub fn end_processes(dir: &Path) -> Result<()> {
+    kill_all(&Cluster::at(dir)?.data(), KILL_LIMIT)
 }
 
 /// Kills whatever works in `directory`, again until nothing does.
