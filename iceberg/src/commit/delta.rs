@@ -8,7 +8,7 @@ use crate::spec::Operation;
 
 /// A change of a table's list of files.
 ///
-/// Files are removed from the table as it is when the change is published; what the change adds
+/// Files are removed from the table as it is when the commit is completed; what the change adds
 /// survives that.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SnapshotDelta {
@@ -20,7 +20,7 @@ pub struct SnapshotDelta {
     pub removed_data_files: BTreeSet<String>,
     /// Paths of delete files to remove; one that is gone is a conflict.
     pub removed_delete_files: BTreeSet<String>,
-    /// Removes all files that the table has when the change is published.
+    /// Removes all files that the table has when the commit is completed.
     pub removes_everything: bool,
     /// Paths of data files that must still be there, because added delete files are about them.
     pub required_data_files: BTreeSet<String>,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::publish::{Published, publish_updates};
+use super::complete::{NewMetadata, complete_with_updates};
 use super::requirement::TableRequirement;
 use super::update::TableUpdate;
 use crate::error::Result;
@@ -29,7 +29,7 @@ pub struct ExpireOptions {
 #[derive(Debug, Clone)]
 pub struct Expired {
     /// The new metadata.
-    pub published: Published,
+    pub completed: NewMetadata,
     /// The snapshots that they no longer have.
     pub snapshot_ids: Vec<i64>,
     /// Data files, delete files, manifests, manifest lists and statistics files that nothing refers
@@ -64,9 +64,9 @@ pub fn expire(
         .map(TableUpdate::RemoveSnapshotRef)
         .collect();
     updates.push(TableUpdate::RemoveSnapshots(snapshot_ids.clone()));
-    let published = publish_updates(base, base_location, &requirements, updates, io, now_ms)?;
+    let completed = complete_with_updates(base, base_location, &requirements, updates, io, now_ms)?;
     Ok(Some(Expired {
-        published,
+        completed,
         snapshot_ids,
         unreachable_files,
     }))

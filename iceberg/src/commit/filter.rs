@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::complete::Context;
 use super::file_totals::FileTotals;
-use super::prepare::PreparedSnapshot;
-use super::publish::Context;
 use super::rolling_writer::RollingManifestWriter;
+use super::stage::StagedSnapshot;
 use crate::error::{Error, Result};
 use crate::manifest::{ManifestContent, ManifestEntry, ManifestFile, manifest_entries};
 
@@ -20,23 +20,23 @@ pub struct Filtered {
 /// A file that must be removed, or is relied on, but is not in the base is a conflict.
 pub fn filter_manifests(
     context: &mut Context<'_>,
-    prepared: &PreparedSnapshot,
+    staged: &StagedSnapshot,
     manifests: &[ManifestFile],
 ) -> Result<Filtered> {
     let mut filtered = Filtered {
         manifests: Vec::new(),
         removed: FileTotals::default(),
     };
-    let mut missing = MissingFiles::new(prepared);
+    let mut missing = MissingFiles::new(staged);
     for manifest in manifests {
         if !manifest.may_have_live_files() {
             continue;
         }
         let paths = match manifest.content {
-            ManifestContent::Data => &prepared.removed_data_files,
-            ManifestContent::Deletes => &prepared.removed_delete_files,
+            ManifestContent::Data => &staged.removed_data_files,
+            ManifestContent::Deletes => &staged.removed_delete_files,
         };
-        let wanted = prepared.removes_everything || missing.concern(manifest.content);
+        let wanted = staged.removes_everything || missing.concern(manifest.content);
         if !wanted {
             filtered.manifests.push(manifest.clone());
             continue;
@@ -44,7 +44,7 @@ pub fn filter_manifests(
         let entries = manifest_entries(context.io, manifest)?;
         let is_removed = |entry: &ManifestEntry| {
             entry.is_live()
-                && (prepared.removes_everything || paths.contains(&entry.data_file.file_path))
+                && (staged.removes_everything || paths.contains(&entry.data_file.file_path))
         };
         missing.found(manifest.content, &entries);
         if entries.iter().any(is_removed) {
@@ -53,7 +53,7 @@ pub fn filter_manifests(
             }
             filtered
                 .manifests
-                .extend(rewrite(context, prepared, manifest, &entries, is_removed)?);
+                .extend(rewrite(context, staged, manifest, &entries, is_removed)?);
         } else {
             filtered.manifests.push(manifest.clone());
         }
@@ -65,7 +65,7 @@ pub fn filter_manifests(
 /// Writes a manifest's live entries again, the removed ones as deleted.
 fn rewrite(
     context: &mut Context<'_>,
-    prepared: &PreparedSnapshot,
+    staged: &StagedSnapshot,
     manifest: &ManifestFile,
     entries: &[ManifestEntry],
     is_removed: impl Fn(&ManifestEntry) -> bool,
@@ -76,7 +76,7 @@ fn rewrite(
         manifest.content,
         &schema,
         &spec,
-        prepared.snapshot_id,
+        staged.snapshot_id,
         // One manifest becomes one.
         usize::MAX,
     );
@@ -100,12 +100,12 @@ struct MissingFiles<'a> {
 }
 
 impl<'a> MissingFiles<'a> {
-    fn new(prepared: &'a PreparedSnapshot) -> Self {
+    fn new(staged: &'a StagedSnapshot) -> Self {
         let set = |paths: &'a BTreeSet<String>| paths.iter().map(String::as_str).collect();
         Self {
-            removed_data: set(&prepared.removed_data_files),
-            removed_deletes: set(&prepared.removed_delete_files),
-            required_data: set(&prepared.required_data_files),
+            removed_data: set(&staged.removed_data_files),
+            removed_deletes: set(&staged.removed_delete_files),
+            required_data: set(&staged.required_data_files),
         }
     }
 

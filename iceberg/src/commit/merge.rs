@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::prepare::PreparedSnapshot;
-use super::publish::Context;
+use super::complete::Context;
 use super::rolling_writer::{DEFAULT_MANIFEST_TARGET_BYTES, RollingManifestWriter};
+use super::stage::StagedSnapshot;
 use crate::error::Result;
 use crate::manifest::{ManifestContent, ManifestFile, ManifestStatus, manifest_entries};
 use crate::spec::TableMetadata;
@@ -54,7 +54,7 @@ impl MergeRules {
 /// Merges manifests of the same content, partition spec and tier; new ones come first in `manifests`.
 pub fn merge_manifests(
     context: &mut Context<'_>,
-    prepared: &PreparedSnapshot,
+    staged: &StagedSnapshot,
     manifests: Vec<ManifestFile>,
 ) -> Result<Vec<ManifestFile>> {
     let Some(rules) = MergeRules::of(context.base) else {
@@ -74,7 +74,7 @@ pub fn merge_manifests(
             if bin.len() < 2 || is_growing {
                 merged.extend(bin);
             } else {
-                merged.extend(merge_bin(context, prepared, &bin)?);
+                merged.extend(merge_bin(context, staged, &bin)?);
             }
         }
     }
@@ -109,7 +109,7 @@ fn pack_end(manifests: Vec<ManifestFile>, target: i64) -> Vec<Vec<ManifestFile>>
 /// Writes the entries of several manifests into one. What earlier snapshots deleted is left out.
 fn merge_bin(
     context: &mut Context<'_>,
-    prepared: &PreparedSnapshot,
+    staged: &StagedSnapshot,
     bin: &[ManifestFile],
 ) -> Result<Vec<ManifestFile>> {
     let Some(first) = bin.first() else {
@@ -122,12 +122,12 @@ fn merge_bin(
         content,
         &schema,
         &spec,
-        prepared.snapshot_id,
+        staged.snapshot_id,
         usize::MAX,
     );
     for manifest in bin {
         for entry in manifest_entries(context.io, manifest)?.iter() {
-            let is_own = entry.snapshot_id == Some(prepared.snapshot_id);
+            let is_own = entry.snapshot_id == Some(staged.snapshot_id);
             if entry.status != ManifestStatus::Deleted || is_own {
                 writer.write(&mut context.names, |manifest| manifest.carry(entry))?;
             }

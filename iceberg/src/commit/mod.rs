@@ -1,8 +1,8 @@
 //! Commits: a change of the file list becomes manifests, a manifest list and the next metadata
 //! file.
 //!
-//! A commit has two phases. [`prepare`] writes manifests for the files that the change adds; nobody
-//! waits for it. [`publish`], which callers run one at a time for a table, puts the change on top of
+//! A commit has two phases. [`fn@stage`] writes manifests for the files that the change adds; nobody
+//! waits for it. [`fn@complete`], which callers run one at a time for a table, puts the change on top of
 //! whatever metadata is current by then: it gives the sequence number, takes removed files out of
 //! older manifests, merges small manifests, and writes manifest list and metadata file. What it
 //! returns is not part of the table until the caller points the table to it; a call that fails
@@ -20,7 +20,7 @@ mod update;
 mod apply;
 
 mod created_files;
-mod prepare;
+mod stage;
 
 mod filter;
 mod merge;
@@ -28,16 +28,16 @@ mod rolling_writer;
 mod summary;
 mod validate;
 
-mod publish;
+mod complete;
 
 mod expire;
 mod reachable;
 
 pub use apply::apply;
+pub use complete::{NewMetadata, complete, complete_with_updates};
 pub use delta::SnapshotDelta;
 pub use expire::{ExpireOptions, Expired, expire, snapshots_to_expire};
-pub use prepare::{PreparedSnapshot, prepare};
-pub use publish::{Published, publish, publish_updates};
 pub use reachable::reachable_files;
 pub use requirement::TableRequirement;
+pub use stage::{StagedSnapshot, stage};
 pub use update::TableUpdate;

@@ -1,22 +1,22 @@
 //! The summary of a new snapshot: standard counters of what changed and of what there is.
 
 use super::file_totals::FileTotals;
-use super::prepare::PreparedSnapshot;
+use super::stage::StagedSnapshot;
 use crate::spec::{Snapshot, Summary};
 
 /// Builds the summary. Totals continue the parent's; one that the parent lacks stays unknown,
 /// except after a change that leaves nothing of the parent.
 pub fn summarize(
-    prepared: &PreparedSnapshot,
+    staged: &StagedSnapshot,
     removed: &FileTotals,
     parent: Option<&Snapshot>,
 ) -> Summary {
-    let added = &prepared.added;
+    let added = &staged.added;
     let mut summary = Summary {
-        operation: prepared.operation.clone(),
+        operation: staged.operation.clone(),
         ..Summary::default()
     };
-    for (name, value) in &prepared.summary_properties {
+    for (name, value) in &staged.summary_properties {
         summary.push(name, value.as_str());
     }
     for (name, count) in [
@@ -75,7 +75,7 @@ pub fn summarize(
         let is_of_deletes = name.ends_with("deletes") || name.ends_with("delete-files");
         let before = match parent {
             None => Some(0),
-            Some(_) if prepared.removes_everything => Some(minus),
+            Some(_) if staged.removes_everything => Some(minus),
             Some(parent) => parent.summary.count(name).or_else(|| {
                 let has_totals = parent.summary.count("total-records").is_some();
                 (is_of_deletes && has_totals).then_some(0)

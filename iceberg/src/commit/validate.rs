@@ -1,6 +1,6 @@
-//! Deletes that came between reading and publishing.
+//! Deletes that came between reading and the commit.
 
-use super::prepare::PreparedSnapshot;
+use super::stage::StagedSnapshot;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{
@@ -14,13 +14,13 @@ const DELETE_FILE_PATH_ID: i32 = 2_147_483_546;
 /// that it removes: the rewritten rows would bring deleted ones back.
 pub fn check_no_new_deletes(
     io: &dyn FileIo,
-    prepared: &PreparedSnapshot,
+    staged: &StagedSnapshot,
     manifests: &[ManifestFile],
 ) -> Result<()> {
-    let Some(read) = prepared.read_sequence_number else {
+    let Some(read) = staged.read_sequence_number else {
         return Ok(());
     };
-    if prepared.removed_data_files.is_empty() {
+    if staged.removed_data_files.is_empty() {
         return Ok(());
     }
     let newer = |manifest: &&ManifestFile| {
@@ -30,7 +30,7 @@ pub fn check_no_new_deletes(
         for entry in manifest_entries(io, manifest)?.iter() {
             let is_new = entry.status == ManifestStatus::Added
                 || (entry.is_live() && entry.sequence_number > Some(read));
-            if is_new && let Some(path) = concerned_file(&entry.data_file, prepared) {
+            if is_new && let Some(path) = concerned_file(&entry.data_file, staged) {
                 return Err(Error::CommitConflict {
                     path: path.to_owned(),
                     reason: format!(
@@ -45,12 +45,12 @@ pub fn check_no_new_deletes(
 }
 
 /// A removed file that a delete file may be about.
-fn concerned_file<'a>(delete: &DataFile, prepared: &'a PreparedSnapshot) -> Option<&'a str> {
-    let any = || prepared.removed_data_files.first().map(String::as_str);
+fn concerned_file<'a>(delete: &DataFile, staged: &'a StagedSnapshot) -> Option<&'a str> {
+    let any = || staged.removed_data_files.first().map(String::as_str);
     if delete.content == DataContentType::EqualityDeletes {
         return any();
     }
-    let removed = &prepared.removed_data_files;
+    let removed = &staged.removed_data_files;
     if let Some(path) = &delete.referenced_data_file {
         return removed.get(path).map(String::as_str);
     }

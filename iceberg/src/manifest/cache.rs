@@ -22,7 +22,7 @@ type ByPath<T> = RefCell<BoundedCache<String, T>>;
 /// The content of manifest lists and manifests, by path; see [`FileIo::manifest_cache`].
 pub struct ManifestCache {
     lists: ByPath<Arc<[ManifestFile]>>,
-    /// With the sequence number that entries inherited: a manifest is published again, with another
+    /// With the sequence number that entries inherited: a manifest is committed again, with another
     /// number, when the first attempt comes to nothing.
     manifests: ByPath<(i64, Arc<[ManifestEntry]>)>,
     /// Manifests written here that no list names yet: what their entries inherit is not known.

@@ -1,7 +1,7 @@
 //! Commits end to end.
 
 use iceberg_lite::Error;
-use iceberg_lite::commit::{SnapshotDelta, prepare, publish};
+use iceberg_lite::commit::{SnapshotDelta, complete, stage};
 use iceberg_lite::manifest::{ManifestStatus, read_snapshot_manifests};
 use iceberg_lite::spec::{FormatVersion, Operation, TableMetadata};
 
@@ -10,25 +10,25 @@ use crate::support::{MemoryFileIo, Table, append, data_file, fixture_metadata, p
 #[test]
 fn a_new_table_gets_its_first_file_without_a_snapshot() {
     let table = Table::new();
-    let published = publish(&table.metadata, None, None, &table.io, 5).unwrap();
+    let completed = complete(&table.metadata, None, None, &table.io, 5).unwrap();
     assert!(
-        published
+        completed
             .metadata_location
             .starts_with("/lake/t/metadata/00000-")
     );
-    let read = TableMetadata::read_from(&table.io, &published.metadata_location).unwrap();
-    assert_eq!(read, published.metadata);
+    let read = TableMetadata::read_from(&table.io, &completed.metadata_location).unwrap();
+    assert_eq!(read, completed.metadata);
     assert_eq!(
         (read.current_snapshot_id, read.metadata_log.len()),
         (None, 0)
     );
-    assert_eq!(published.files_written, [published.metadata_location]);
+    assert_eq!(completed.files_written, [completed.metadata_location]);
 }
 
 #[test]
 fn an_append_makes_a_snapshot_with_its_files() {
     let mut table = Table::new();
-    let published = table.commit(&append(&["a", "b"]));
+    let completed = table.commit(&append(&["a", "b"]));
     assert_eq!(table.live(), ["a", "b"]);
     let snapshot = table.metadata.current_snapshot().unwrap();
     assert_eq!(snapshot.summary.operation, Operation::Append);
@@ -58,7 +58,7 @@ fn an_append_makes_a_snapshot_with_its_files() {
         assert_eq!(table.total(name), count, "{name}");
     }
     // Manifest, manifest list and metadata: nothing else was written.
-    let mut written = published.files_written.clone();
+    let mut written = completed.files_written.clone();
     written.sort();
     assert_eq!(written, table.io.paths());
     assert_eq!(written.len(), 3);
@@ -73,10 +73,10 @@ fn an_append_makes_a_snapshot_with_its_files() {
 #[test]
 fn appends_prepared_at_the_same_time_are_published_on_top_of_each_other() {
     let mut table = Table::new();
-    let first = table.prepare(&append(&["a"]));
-    let second = table.prepare(&append(&["b"]));
-    table.try_publish(&second).unwrap();
-    table.try_publish(&first).unwrap();
+    let first = table.stage(&append(&["a"]));
+    let second = table.stage(&append(&["b"]));
+    table.try_complete(&second).unwrap();
+    table.try_complete(&first).unwrap();
     assert_eq!(table.live(), ["a", "b"]);
     let entries = table.entries();
     let number = |name: &str| {
@@ -96,10 +96,10 @@ fn appends_prepared_at_the_same_time_are_published_on_top_of_each_other() {
 #[test]
 fn a_failed_swap_can_be_published_again_on_the_new_base() {
     let mut table = Table::new();
-    let prepared = table.prepare(&append(&["a"]));
-    let lost = publish(&table.metadata, None, Some(&prepared), &table.io, 5).unwrap();
+    let staged = table.stage(&append(&["a"]));
+    let lost = complete(&table.metadata, None, Some(&staged), &table.io, 5).unwrap();
     table.commit(&append(&["b"]));
-    table.try_publish(&prepared).unwrap();
+    table.try_complete(&staged).unwrap();
     assert_eq!(table.live(), ["a", "b"]);
     assert!(
         !table
@@ -172,9 +172,9 @@ fn removing_everything_leaves_only_what_is_added_with_it() {
         removes_everything: true,
         ..append(&["c"])
     };
-    let prepared = table.prepare(&truncate);
+    let staged = table.stage(&truncate);
     table.commit(&append(&["later"]));
-    table.try_publish(&prepared).unwrap();
+    table.try_complete(&staged).unwrap();
     assert_eq!(table.live(), ["c"]);
     assert_eq!(
         (
@@ -245,9 +245,9 @@ fn time_never_runs_backwards() {
 #[test]
 fn gzip_metadata_are_written_when_the_property_says_so() {
     let mut table = Table::with_properties(&[("write.metadata.compression-codec", "gzip")]);
-    let published = table.commit(&append(&["a"]));
-    assert!(published.metadata_location.ends_with(".gz.metadata.json"));
-    assert!(table.io.files.borrow()[&published.metadata_location].starts_with(&[0x1f, 0x8b]));
+    let completed = table.commit(&append(&["a"]));
+    assert!(completed.metadata_location.ends_with(".gz.metadata.json"));
+    assert!(table.io.files.borrow()[&completed.metadata_location].starts_with(&[0x1f, 0x8b]));
     assert_eq!(table.live(), ["a"]);
 }
 
@@ -262,7 +262,7 @@ fn a_commit_makes_a_version_1_table_one_of_version_2() {
         added_data_files: vec![file.into()],
         ..SnapshotDelta::default()
     };
-    let prepared = prepare(
+    let staged = stage(
         &delta,
         base.current_schema().unwrap(),
         spec,
@@ -270,10 +270,10 @@ fn a_commit_makes_a_version_1_table_one_of_version_2() {
         &io,
     )
     .unwrap();
-    let published = publish(&base, Some("s3://b/v1.json"), Some(&prepared), &io, 5).unwrap();
-    assert_eq!(published.metadata.format_version, FormatVersion::V2);
-    assert!(!published.metadata.table_uuid.is_nil());
-    let snapshot = published.metadata.current_snapshot().unwrap();
+    let completed = complete(&base, Some("s3://b/v1.json"), Some(&staged), &io, 5).unwrap();
+    assert_eq!(completed.metadata.format_version, FormatVersion::V2);
+    assert!(!completed.metadata.table_uuid.is_nil());
+    let snapshot = completed.metadata.current_snapshot().unwrap();
     let manifests = read_snapshot_manifests(&io, snapshot).unwrap();
     let summary = &manifests[0].partitions.as_ref().unwrap()[0];
     assert_eq!(
@@ -285,7 +285,7 @@ fn a_commit_makes_a_version_1_table_one_of_version_2() {
 #[test]
 fn version_3_tables_are_not_written() {
     let base = fixture_metadata("v3-row-lineage-and-new-types.metadata.json");
-    let error = publish(&base, None, None, &MemoryFileIo::default(), 5).unwrap_err();
+    let error = complete(&base, None, None, &MemoryFileIo::default(), 5).unwrap_err();
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
 }
 
@@ -299,7 +299,7 @@ fn a_partition_of_the_wrong_shape_is_refused_before_anything_is_written() {
         ..SnapshotDelta::default()
     };
     let spec = table.metadata.default_partition_spec().unwrap();
-    let error = prepare(&delta, &schema(), spec, "/lake/t", &table.io).unwrap_err();
+    let error = stage(&delta, &schema(), spec, "/lake/t", &table.io).unwrap_err();
     assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
     assert!(table.io.paths().is_empty());
 }

@@ -6,17 +6,17 @@ use iceberg_lite::commit::{TableRequirement, TableUpdate, apply};
 
 use crate::support::{Table, append, path_of, position_deletes};
 
-/// Publishing fails with a conflict about the file, and leaves only what was prepared.
+/// Completing fails with a conflict about the file, and leaves only what was staged.
 fn assert_conflict(
     table: &mut Table,
     delta: &SnapshotDelta,
     meanwhile: &SnapshotDelta,
     file: &str,
 ) {
-    let prepared = table.prepare(delta);
+    let staged = table.stage(delta);
     table.commit(meanwhile);
     let before = table.io.paths();
-    let error = table.try_publish(&prepared).unwrap_err();
+    let error = table.try_complete(&staged).unwrap_err();
     assert!(error.is_conflict() && error.is_permanent(), "{error:?}");
     assert_eq!(error.path(), Some(path_of(file).as_str()), "{error}");
     assert_eq!(table.io.paths(), before);
@@ -56,9 +56,9 @@ fn deleting_rows_of_a_file_that_was_removed_is_a_conflict() {
 fn deletes_for_files_that_are_still_there_are_published() {
     let mut table = Table::new();
     table.commit(&append(&["a", "b"]));
-    let prepared = table.prepare(&delete_rows("p", "a"));
+    let staged = table.stage(&delete_rows("p", "a"));
     table.commit(&remove("b"));
-    table.try_publish(&prepared).unwrap();
+    table.try_complete(&staged).unwrap();
     assert_eq!(table.live(), ["a", "p"]);
     for (name, count) in [
         ("total-delete-files", 1),
@@ -93,9 +93,9 @@ fn rewriting_a_file_that_lost_rows_meanwhile_is_a_conflict() {
 
     // Deletes that the rewrite knew of, or that are about another file, do not matter.
     let delta = rewrite(&table, "a", "a3");
-    let prepared = table.prepare(&delta);
+    let staged = table.stage(&delta);
     table.commit(&delete_rows("q", "b"));
-    table.try_publish(&prepared).unwrap();
+    table.try_complete(&staged).unwrap();
     assert_eq!(table.live(), ["a3", "b", "p", "q"]);
 }
 

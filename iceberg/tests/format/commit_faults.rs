@@ -1,6 +1,6 @@
 //! A commit whose file IO fails at any step leaves the table and its directory as they were.
 
-use iceberg_lite::commit::{SnapshotDelta, prepare, publish};
+use iceberg_lite::commit::{SnapshotDelta, complete, stage};
 
 use crate::support::{FaultyFileIo, Table, append, path_of};
 
@@ -15,13 +15,13 @@ fn a_fault_at_any_step_of_publishing_leaves_no_file_behind() {
         removed_data_files: [path_of("b")].into(),
         ..append(&["d"])
     };
-    let prepared = table.prepare(&delta);
+    let staged = table.stage(&delta);
     let before = table.io.files.borrow().clone();
     let mut faults = 0;
     for step in 1.. {
         let io = FaultyFileIo::new(table.io.clone(), step);
         let location = table.location.as_deref();
-        match publish(&table.metadata, location, Some(&prepared), &io, 9_000) {
+        match complete(&table.metadata, location, Some(&staged), &io, 9_000) {
             Ok(_) => break,
             Err(error) => {
                 assert!(!error.is_permanent(), "step {step}: {error:?}");
@@ -45,7 +45,7 @@ fn a_fault_at_any_step_of_publishing_leaves_no_file_behind() {
     for path in written {
         table.io.files.borrow_mut().remove(&path);
     }
-    table.try_publish(&prepared).unwrap();
+    table.try_complete(&staged).unwrap();
     assert_eq!(table.live(), ["a", "c", "d"]);
 }
 
@@ -57,12 +57,12 @@ fn a_fault_at_any_step_of_preparing_leaves_no_file_behind() {
     for step in 1..=3 {
         let io = FaultyFileIo::new(table.io.clone(), step);
         assert!(
-            prepare(&append(&["a"]), schema, spec, "/lake/t", &io).is_err(),
+            stage(&append(&["a"]), schema, spec, "/lake/t", &io).is_err(),
             "step {step}"
         );
         assert!(table.io.paths().is_empty(), "step {step}");
     }
     let io = FaultyFileIo::new(table.io.clone(), 4);
-    let prepared = prepare(&append(&["a"]), schema, spec, "/lake/t", &io).unwrap();
-    assert_eq!(table.io.paths(), prepared.files_written());
+    let staged = stage(&append(&["a"]), schema, spec, "/lake/t", &io).unwrap();
+    assert_eq!(table.io.paths(), staged.files_written());
 }

@@ -87,8 +87,8 @@ fn what_only_expired_snapshots_refer_to_can_be_deleted() {
     for file in &expired.unreachable_files {
         table.io.files.borrow_mut().remove(file).unwrap();
     }
-    table.metadata = expired.published.metadata;
-    table.location = Some(expired.published.metadata_location);
+    table.metadata = expired.completed.metadata;
+    table.location = Some(expired.completed.metadata_location);
     assert_eq!(table.live(), ["b", "c"]);
     assert_eq!(ids(&table.metadata), all[3..]);
     assert_eq!(table.metadata.snapshot_log.len(), 1);
@@ -118,6 +118,6 @@ fn tagged_snapshots_stay_until_their_tag_expires() {
         .unwrap()
         .unwrap();
     assert_eq!(expired.snapshot_ids.len(), 3);
-    assert!(expired.published.metadata.reference("keep").is_none());
-    assert!(expired.published.metadata.reference("main").is_some());
+    assert!(expired.completed.metadata.reference("keep").is_none());
+    assert!(expired.completed.metadata.reference("main").is_some());
 }

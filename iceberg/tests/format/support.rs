@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use iceberg_lite::commit::{PreparedSnapshot, Published, SnapshotDelta, prepare, publish};
+use iceberg_lite::commit::{NewMetadata, SnapshotDelta, StagedSnapshot, complete, stage};
 use iceberg_lite::io::{FileIo, InputFile, LocalFileIo, OutputFile};
 use iceberg_lite::manifest::{
     DataContentType, DataFile, ManifestCache, ManifestEntry, ManifestFile, manifest_entries,
@@ -338,9 +338,9 @@ impl Table {
         }
     }
 
-    pub fn prepare(&self, delta: &SnapshotDelta) -> PreparedSnapshot {
+    pub fn stage(&self, delta: &SnapshotDelta) -> StagedSnapshot {
         let spec = self.metadata.default_partition_spec().unwrap();
-        prepare(
+        stage(
             delta,
             self.metadata.current_schema().unwrap(),
             spec,
@@ -350,29 +350,29 @@ impl Table {
         .unwrap()
     }
 
-    pub fn try_publish(&mut self, prepared: &PreparedSnapshot) -> Result<Published> {
+    pub fn try_complete(&mut self, staged: &StagedSnapshot) -> Result<NewMetadata> {
         self.now_ms += 1_000;
-        let published = publish(
+        let completed = complete(
             &self.metadata,
             self.location.as_deref(),
-            Some(prepared),
+            Some(staged),
             &self.io,
             self.now_ms,
         )?;
-        let location = &published.metadata_location;
+        let location = &completed.metadata_location;
         let after = TableMetadata::read_from_after(&self.io, location, Some(&self.metadata))?;
         assert_eq!(
-            after, published.metadata,
+            after, completed.metadata,
             "read with the earlier metadata at hand"
         );
-        self.metadata = published.metadata.clone();
-        self.location = Some(published.metadata_location.clone());
-        Ok(published)
+        self.metadata = completed.metadata.clone();
+        self.location = Some(completed.metadata_location.clone());
+        Ok(completed)
     }
 
-    pub fn commit(&mut self, delta: &SnapshotDelta) -> Published {
-        let prepared = self.prepare(delta);
-        self.try_publish(&prepared).unwrap()
+    pub fn commit(&mut self, delta: &SnapshotDelta) -> NewMetadata {
+        let staged = self.stage(delta);
+        self.try_complete(&staged).unwrap()
     }
 
     /// All entries of the current snapshot's manifests, as another reader of the files finds them.
@@ -381,7 +381,7 @@ impl Table {
         let metadata = TableMetadata::read_from(&self.io, location).unwrap();
         assert_eq!(
             metadata, self.metadata,
-            "the file holds what publish returned"
+            "the file holds what complete returned"
         );
         let Some(snapshot) = metadata.current_snapshot() else {
             return Vec::new();

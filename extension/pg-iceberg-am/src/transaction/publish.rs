@@ -14,7 +14,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use iceberg_lite::commit::{self, PreparedSnapshot, SnapshotDelta};
+use iceberg_lite::commit::{self, SnapshotDelta, StagedSnapshot};
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::{PartitionSpec, Schema, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -118,7 +118,7 @@ struct Change {
     relid: pg_sys::Oid,
     for_prepare: bool,
     way: Way,
-    prepared: Option<PreparedSnapshot>,
+    prepared: Option<StagedSnapshot>,
 }
 
 /// A new metadata file and the one before it, relative to the table's directory.
@@ -212,7 +212,7 @@ impl Change {
             removes_everything: self.emptied,
             ..SnapshotDelta::default()
         };
-        let prepared = commit::prepare(
+        let prepared = commit::stage(
             &delta,
             &self.schema,
             &PartitionSpec::unpartitioned(),
@@ -314,7 +314,7 @@ impl Change {
             .as_deref()
             .map(|relative| format!("{location}/{relative}"));
         let prepared = self.prepared.as_ref();
-        let published = commit::publish(&base, base_path.as_deref(), prepared, io, now_ms())
+        let published = commit::complete(&base, base_path.as_deref(), prepared, io, now_ms())
             .map_err(to_pg_error)?;
         let current = published
             .metadata_location

@@ -9,9 +9,9 @@ use super::apply::apply;
 use super::created_files::CreatedFiles;
 use super::filter::filter_manifests;
 use super::merge::merge_manifests;
-use super::prepare::PreparedSnapshot;
 use super::requirement::TableRequirement;
 use super::rolling_writer::ManifestNames;
+use super::stage::StagedSnapshot;
 use super::summary::summarize;
 use super::update::TableUpdate;
 use super::validate::check_no_new_deletes;
@@ -31,34 +31,34 @@ const DELETE_AFTER_COMMIT: &str = "write.metadata.delete-after-commit.enabled";
 
 /// New metadata, in a file that the caller may now point the table to.
 #[derive(Debug, Clone)]
-pub struct Published {
+pub struct NewMetadata {
     /// The new metadata.
     pub metadata: TableMetadata,
     /// The file that they are in.
     pub metadata_location: String,
-    /// All files written, prepared manifests included: to delete if the commit does not happen.
+    /// All files written, staged manifests included: to delete if the commit does not happen.
     pub files_written: Vec<String>,
-    /// Prepared manifests that were merged into others: to delete once the commit has happened.
+    /// Staged manifests that were merged into others: to delete once the commit has happened.
     pub superseded_manifests: Vec<String>,
     /// Metadata files that the log forgot, if the table's properties let them be deleted: to delete
     /// once the commit has happened.
     pub expired_metadata_files: Vec<String>,
 }
 
-/// Publishes a prepared change on top of `base`, the current metadata, or, without a change, `base`
+/// Completes the commit of a staged change on top of `base`, the current metadata, or, without a change, `base`
 /// itself: that is how a new table gets its first file.
 ///
 /// `base_location` is the file of `base`, `None` if it was never in one. If this fails, it deletes
-/// what it wrote, though not what [`prepare`](super::prepare) wrote.
-pub fn publish(
+/// what it wrote, though not what [`stage`](fn@super::stage) wrote.
+pub fn complete(
     base: &TableMetadata,
     base_location: Option<&str>,
-    prepared: Option<&PreparedSnapshot>,
+    staged: Option<&StagedSnapshot>,
     io: &dyn FileIo,
     now_ms: i64,
-) -> Result<Published> {
-    let Some(prepared) = prepared else {
-        return publish_updates(base, base_location, &[], Vec::new(), io, now_ms);
+) -> Result<NewMetadata> {
+    let Some(staged) = staged else {
+        return complete_with_updates(base, base_location, &[], Vec::new(), io, now_ms);
     };
     check_writable(base)?;
     let ((metadata, metadata_location, manifests), mut files_written) = CreatedFiles::new(io)
@@ -68,7 +68,7 @@ pub fn publish(
                 base,
                 names: ManifestNames::new(&base.location),
             };
-            let (snapshot, manifests) = write_snapshot(context, prepared, now_ms)?;
+            let (snapshot, manifests) = write_snapshot(context, staged, now_ms)?;
             let updates = snapshot_updates(base, snapshot)?;
             let requirements = snapshot_requirements(base);
             let metadata = apply(base, base_location, &requirements, updates, now_ms)?;
@@ -80,13 +80,13 @@ pub fn publish(
         .iter()
         .map(|manifest| manifest.manifest_path.as_str())
         .collect();
-    let superseded = prepared
+    let superseded = staged
         .files_written()
         .iter()
         .filter(|path| !listed.contains(path.as_str()));
     let superseded_manifests = superseded.cloned().collect();
-    files_written.extend_from_slice(prepared.files_written());
-    Ok(Published {
+    files_written.extend_from_slice(staged.files_written());
+    Ok(NewMetadata {
         expired_metadata_files: expired_metadata_files(base, &metadata),
         metadata,
         metadata_location,
@@ -95,15 +95,15 @@ pub fn publish(
     })
 }
 
-/// Publishes updates that add no snapshot with new files.
-pub fn publish_updates(
+/// Completes a commit of updates that add no snapshot with new files.
+pub fn complete_with_updates(
     base: &TableMetadata,
     base_location: Option<&str>,
     requirements: &[TableRequirement],
     updates: Vec<TableUpdate>,
     io: &dyn FileIo,
     now_ms: i64,
-) -> Result<Published> {
+) -> Result<NewMetadata> {
     check_writable(base)?;
     let mut all = upgrade_updates(base);
     all.extend(updates);
@@ -111,7 +111,7 @@ pub fn publish_updates(
     let metadata_location = metadata.next_metadata_location(base_location);
     let ((), files_written) =
         CreatedFiles::new(io).guard(|io| metadata.write_to(io, &metadata_location))?;
-    Ok(Published {
+    Ok(NewMetadata {
         expired_metadata_files: expired_metadata_files(base, &metadata),
         metadata,
         metadata_location,
@@ -120,7 +120,7 @@ pub fn publish_updates(
     })
 }
 
-/// What the steps of publishing share.
+/// What the steps of this phase share.
 pub struct Context<'a> {
     pub io: &'a dyn FileIo,
     pub base: &'a TableMetadata,
@@ -147,7 +147,9 @@ impl Context<'_> {
             .filter(has_sources)
             .or_else(|| self.base.schemas.iter().rev().find(has_sources))
             .or(current)
-            .ok_or_else(|| Error::invalid_argument("publish", "the table has no current schema"))?;
+            .ok_or_else(|| {
+                Error::invalid_argument("complete", "the table has no current schema")
+            })?;
         Ok((Arc::clone(schema), Arc::clone(spec)))
     }
 }
@@ -167,7 +169,7 @@ fn check_writable(base: &TableMetadata) -> Result<()> {
 /// Writes the new snapshot's manifests and their list.
 fn write_snapshot(
     mut context: Context<'_>,
-    prepared: &PreparedSnapshot,
+    staged: &StagedSnapshot,
     now_ms: i64,
 ) -> Result<(Snapshot, Arc<[ManifestFile]>)> {
     let base = context.base;
@@ -176,11 +178,11 @@ fn write_snapshot(
         None => Arc::default(),
         Some(parent) => snapshot_manifests(context.io, parent)?,
     };
-    check_no_new_deletes(context.io, prepared, &inherited)?;
-    let filtered = filter_manifests(&mut context, prepared, &inherited)?;
-    let mut manifests = prepared.manifests.clone();
+    check_no_new_deletes(context.io, staged, &inherited)?;
+    let filtered = filter_manifests(&mut context, staged, &inherited)?;
+    let mut manifests = staged.manifests.clone();
     manifests.extend(filtered.manifests);
-    let mut manifests = merge_manifests(&mut context, prepared, manifests)?;
+    let mut manifests = merge_manifests(&mut context, staged, manifests)?;
     manifests
         .iter_mut()
         .try_for_each(|manifest| count_entries(context.io, manifest))?;
@@ -188,8 +190,8 @@ fn write_snapshot(
     let sequence_number = base
         .last_sequence_number
         .checked_add(1)
-        .ok_or_else(|| Error::invalid_argument("publish", "sequence numbers are used up"))?;
-    let snapshot_id = prepared.snapshot_id;
+        .ok_or_else(|| Error::invalid_argument("complete", "sequence numbers are used up"))?;
+    let snapshot_id = staged.snapshot_id;
     let parent_snapshot_id = parent.map(|parent| parent.snapshot_id);
     let unique = unique_name();
     let list = format!(
@@ -212,8 +214,8 @@ fn write_snapshot(
         sequence_number,
         timestamp_ms: now_ms.max(base.last_updated_ms),
         manifest_list: Some(list),
-        summary: summarize(prepared, &filtered.removed, parent.map(|parent| &***parent)),
-        schema_id: Some(prepared.schema_id).filter(|&id| base.schema(id).is_some()),
+        summary: summarize(staged, &filtered.removed, parent.map(|parent| &***parent)),
+        schema_id: Some(staged.schema_id).filter(|&id| base.schema(id).is_some()),
         ..Snapshot::default()
     };
     Ok((snapshot, manifests))

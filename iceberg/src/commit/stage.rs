@@ -16,10 +16,10 @@ use crate::spec::{Operation, PartitionSpec, Schema};
 
 /// A change whose added files are in manifests that nothing refers to yet.
 ///
-/// It can be published on any number of bases in turn, until the caller's swap of the pointer to
+/// It can be completed on any number of bases in turn, until the caller's swap of the pointer to
 /// the metadata succeeds.
 #[derive(Debug, Clone)]
-pub struct PreparedSnapshot {
+pub struct StagedSnapshot {
     pub(super) snapshot_id: i64,
     pub(super) schema_id: i32,
     /// Manifests of added data files, then of added delete files.
@@ -35,7 +35,7 @@ pub struct PreparedSnapshot {
     files_written: Vec<String>,
 }
 
-impl PreparedSnapshot {
+impl StagedSnapshot {
     /// The id that the snapshot will have.
     pub fn snapshot_id(&self) -> i64 {
         self.snapshot_id
@@ -50,13 +50,13 @@ impl PreparedSnapshot {
 /// Writes the manifests of the files that `delta` adds, partitioned by `spec`, under `location`.
 ///
 /// Nothing is read and no lock is needed. If it fails, it deletes what it wrote.
-pub fn prepare(
+pub fn stage(
     delta: &SnapshotDelta,
     schema: &Schema,
     spec: &PartitionSpec,
     location: &str,
     io: &dyn FileIo,
-) -> Result<PreparedSnapshot> {
+) -> Result<StagedSnapshot> {
     let snapshot_id = new_snapshot_id();
     let (manifests, files_written) = CreatedFiles::new(io).guard(|io| {
         let mut names = ManifestNames::new(location);
@@ -89,7 +89,7 @@ pub fn prepare(
             ..partition_and_counts(file)
         });
     }
-    Ok(PreparedSnapshot {
+    Ok(StagedSnapshot {
         snapshot_id,
         schema_id: schema.schema_id,
         manifests,
