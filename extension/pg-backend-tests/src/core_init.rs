@@ -15,10 +15,7 @@ pub extern "C-unwind" fn _PG_init() {
     hooks::register_process_utility(core_hooks::process_utility)
         .and_then(|()| hooks::register_object_access(core_hooks::object_access))
         .and_then(|()| hooks::register_planner(core_hooks::planner))
-        .and_then(|()| hooks::register_executor_start(core_hooks::executor_start))
         .and_then(|()| hooks::register_executor_run(core_hooks::executor_run))
-        .and_then(|()| hooks::register_executor_finish(core_hooks::executor_finish))
-        .and_then(|()| hooks::register_executor_end(core_hooks::executor_end))
         .and_then(|()| hooks::register_get_relation_info(core_hooks::get_relation_info))
         .and_then(|()| hooks::register_set_rel_pathlist(core_custom_scan::set_rel_pathlist))
         .unwrap_or_else(|error: PgError| error.raise());

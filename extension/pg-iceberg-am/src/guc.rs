@@ -60,6 +60,7 @@ pub fn register() {
         GucContext::Userset,
         GucFlags::default(),
     );
+    pg_lakebase_core::guc::reserve_prefix(c"pg_iceberg_am");
 }
 
 fn int(

@@ -45,12 +45,6 @@ pub fn count_inserts(rel: Relation<'_>, rows: i64) {
     unsafe { pg_sys::pgstat_count_heap_insert(rel.as_ptr(), rows) }
 }
 
-/// Counts that all rows were removed at once.
-pub fn count_truncate(rel: Relation<'_>) {
-    // SAFETY: as in `count_inserts`.
-    unsafe { pg_sys::pgstat_count_truncate(rel.as_ptr()) }
-}
-
 /// Reports a finished VACUUM, with the rows that it found.
 pub fn report_vacuum(rel: Relation<'_>, live_rows: i64, dead_rows: i64) {
     // SAFETY: the relation is open; the function takes its identity only.

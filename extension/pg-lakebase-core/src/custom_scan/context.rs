@@ -86,12 +86,6 @@ impl<'a> ScanContext<'a> {
         unsafe { !(*self.node).ss.ps.chgParam.is_null() }
     }
 
-    /// Whether this is a parallel worker.
-    pub fn in_parallel_worker(&self) -> bool {
-        // SAFETY: reads a variable of the process's own.
-        unsafe { pg_sys::ParallelWorkerNumber >= 0 }
-    }
-
     /// Evaluates an expression state that was made by [`BeginContext::init_expr`]. `None` is NULL.
     /// The value lives until the next row.
     ///

@@ -34,12 +34,6 @@ impl Explainer<'_> {
         unsafe { (*self.raw).verbose }
     }
 
-    /// Whether costs are shown; switched off where output must not vary.
-    pub fn shows_costs(&self) -> bool {
-        // SAFETY: the output is valid.
-        unsafe { (*self.raw).costs }
-    }
-
     /// Adds a line of text.
     pub fn text(&mut self, label: &str, value: &str) {
         let (label, value) = (c_text(label), c_text(value));
@@ -53,14 +47,6 @@ impl Explainer<'_> {
         let unit = unit.as_ref().map_or(std::ptr::null(), |unit| unit.as_ptr());
         // SAFETY: terminated strings, which are copied; the unit may be null.
         unsafe { pg_sys::ExplainPropertyInteger(label.as_ptr(), unit, value, self.raw) }
-    }
-
-    /// Adds a line with a number of that many decimals, in a unit if there is one.
-    pub fn float(&mut self, label: &str, unit: Option<&str>, value: f64, decimals: i32) {
-        let (label, unit) = (c_text(label), unit.map(c_text));
-        let unit = unit.as_ref().map_or(std::ptr::null(), |unit| unit.as_ptr());
-        // SAFETY: as in `integer`.
-        unsafe { pg_sys::ExplainPropertyFloat(label.as_ptr(), unit, value, decimals, self.raw) }
     }
 
     /// Adds a line with a truth value.

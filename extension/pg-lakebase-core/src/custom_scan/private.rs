@@ -98,22 +98,6 @@ impl PrivateValue {
         }
     }
 
-    /// The integer, if it is one.
-    pub fn as_integer(&self) -> Option<i64> {
-        match self {
-            Self::Integer(value) => Some(*value),
-            _ => None,
-        }
-    }
-
-    /// The text, if it is one.
-    pub fn as_text(&self) -> Option<&str> {
-        match self {
-            Self::Text(value) => Some(value),
-            _ => None,
-        }
-    }
-
     /// The elements, if it is a list.
     pub fn as_list(&self) -> Option<&[Self]> {
         match self {

@@ -12,10 +12,7 @@ mod planner;
 mod registry;
 mod utility;
 
-pub use executor::{
-    ExecutorEndCall, ExecutorFinishCall, ExecutorRunCall, ExecutorStartCall, register_executor_end,
-    register_executor_finish, register_executor_run, register_executor_start,
-};
+pub use executor::{ExecutorRunCall, register_executor_run};
 pub use object_access::{DropFlags, ObjectAccess, ObjectAccessEvent, register_object_access};
 pub use planner::{
     PlannerCall, RelPathlist, RelationInfo, register_get_relation_info, register_planner,

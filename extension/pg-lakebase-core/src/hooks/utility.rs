@@ -82,11 +82,6 @@ impl UtilityCall<'_> {
         self.statement()
     }
 
-    /// The statement with its place in the query string.
-    pub fn planned_statement(&self) -> *mut pg_sys::PlannedStmt {
-        self.pstmt
-    }
-
     /// The text of the whole query string.
     pub fn query_string(&self) -> &str {
         // SAFETY: PostgreSQL's query strings are terminated and live as long as the call; they are

@@ -142,10 +142,4 @@ impl MemoryContext {
             NonNull::new_unchecked(pg_sys::MemoryContextAllocZero(self.as_ptr(), size).cast::<u8>())
         }
     }
-
-    /// The bytes that the context and its children hold from the operating system.
-    pub fn mem_allocated(self) -> usize {
-        // SAFETY: the context is valid.
-        unsafe { pg_sys::MemoryContextMemAllocated(self.as_ptr(), true) as usize }
-    }
 }

@@ -15,9 +15,6 @@ pub struct Relation<'a> {
     _open: PhantomData<&'a pg_sys::RelationData>,
 }
 
-/// `InvalidSubTransactionId`, a macro with a cast, which bindgen leaves out.
-const INVALID_SUBXACT: pg_sys::SubTransactionId = 0;
-
 /// `pg_class.relpersistence`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Persistence {
@@ -151,34 +148,6 @@ impl<'a> Relation<'a> {
             .into_owned()
     }
 
-    /// The OID of the relation's schema.
-    pub fn namespace_oid(self) -> pg_sys::Oid {
-        self.form().relnamespace
-    }
-
-    /// The name of the relation's schema; `None` when it is gone meanwhile.
-    pub fn namespace(self) -> Option<String> {
-        // SAFETY: a syscache look-up that gives a palloc'd copy or null.
-        unsafe {
-            let name = pg_sys::get_namespace_name(self.namespace_oid());
-            if name.is_null() {
-                return None;
-            }
-            let copy = CStr::from_ptr(name).to_string_lossy().into_owned();
-            pg_sys::pfree(name.cast());
-            Some(copy)
-        }
-    }
-
-    /// `schema.name`, quoted where SQL needs it.
-    pub fn qualified_name(self) -> String {
-        let name = pgrx::spi::quote_identifier(self.name());
-        match self.namespace() {
-            Some(namespace) => format!("{}.{name}", pgrx::spi::quote_identifier(namespace)),
-            None => name,
-        }
-    }
-
     /// Where the relation's storage is at present.
     #[inline]
     pub fn locator(self) -> RelFileLocator {
@@ -200,71 +169,10 @@ impl<'a> Relation<'a> {
         self.form().relam
     }
 
-    /// `pg_class.reltablespace`: zero for the database's default tablespace.
-    pub fn tablespace_oid(self) -> pg_sys::Oid {
-        self.form().reltablespace
-    }
-
-    /// The relation's owner.
-    pub fn owner_oid(self) -> pg_sys::Oid {
-        self.form().relowner
-    }
-
-    /// The table that this transient relation will replace, as ALTER TABLE and CLUSTER make them.
-    pub fn rewrite_of(self) -> Option<pg_sys::Oid> {
-        Some(self.form().relrewrite).filter(|oid| *oid != pg_sys::InvalidOid)
-    }
-
     /// `pg_class.relpages` and `pg_class.reltuples`, as the last VACUUM or ANALYZE left them;
     /// `reltuples` is -1 when neither ever ran.
     pub fn statistics(self) -> (i32, f32) {
         (self.form().relpages, self.form().reltuples)
-    }
-
-    /// Whether the table is a temporary one.
-    pub fn is_temp(self) -> bool {
-        self.persistence() == Persistence::Temporary
-    }
-
-    /// Whether the table is a temporary one of another session (`RELATION_IS_OTHER_TEMP`).
-    pub fn is_other_temp(self) -> bool {
-        self.is_temp() && !self.data().rd_islocaltemp
-    }
-
-    /// `pg_class.relispopulated`: false for a materialised view made WITH NO DATA.
-    pub fn is_populated(self) -> bool {
-        self.form().relispopulated
-    }
-
-    /// Whether the table is a partition.
-    pub fn is_partition(self) -> bool {
-        self.form().relispartition
-    }
-
-    /// The subtransaction that created the relation, when that is in the present transaction.
-    pub fn created_subid(self) -> Option<pg_sys::SubTransactionId> {
-        Some(self.data().rd_createSubid).filter(|id| *id != INVALID_SUBXACT)
-    }
-
-    /// The subtransaction that gave the relation its present storage, if that is of this
-    /// transaction (`rd_newRelfilelocatorSubid`).
-    pub fn new_relfilelocator_subid(self) -> Option<pg_sys::SubTransactionId> {
-        Some(self.data().rd_newRelfilelocatorSubid).filter(|id| *id != INVALID_SUBXACT)
-    }
-
-    /// The first subtransaction of this transaction that gave the relation new storage
-    /// (`rd_firstRelfilelocatorSubid`).
-    pub fn first_relfilelocator_subid(self) -> Option<pg_sys::SubTransactionId> {
-        Some(self.data().rd_firstRelfilelocatorSubid).filter(|id| *id != INVALID_SUBXACT)
-    }
-
-    /// `RelationNeedsWAL`: whether changes of the relation must be WAL-logged now.
-    pub fn needs_wal(self) -> bool {
-        // SAFETY: reading a setting that is fixed while the server runs.
-        let wal_level = unsafe { pg_sys::wal_level };
-        self.persistence() == Persistence::Permanent
-            && (wal_level >= pg_sys::WalLevel::WAL_LEVEL_REPLICA as i32
-                || (self.created_subid().is_none() && self.first_relfilelocator_subid().is_none()))
     }
 
     /// The shape of the relation's rows.

@@ -46,14 +46,6 @@ impl OpenRelation {
     pub fn relation(&self) -> Relation<'_> {
         self.relation
     }
-
-    /// Closes the relation and releases a lock that was taken in this mode.
-    pub fn close_and_unlock(self, lock_mode: LockMode) {
-        let raw = self.relation.as_ptr();
-        std::mem::forget(self);
-        // SAFETY: the handle was open and is forgotten, so it is closed once.
-        unsafe { pg_sys::relation_close(raw, lock_mode.to_raw()) }
-    }
 }
 
 impl Deref for OpenRelation {

@@ -121,15 +121,6 @@ impl<'a> Slot<'a> {
         data.tts_nvalid = natts as pg_sys::AttrNumber;
     }
 
-    /// Stores a tuple of NULLs.
-    pub fn store_all_null(&mut self) {
-        self.clear();
-        let (values, nulls) = self.columns_mut();
-        values.fill(pg_sys::Datum::from(0));
-        nulls.fill(true);
-        self.store_virtual();
-    }
-
     /// All columns, deformed (`slot_getallattrs`). Not for empty slots.
     #[inline]
     pub fn load_all(&mut self) -> (&[pg_sys::Datum], &[bool]) {
@@ -176,10 +167,5 @@ impl<'a> Slot<'a> {
     #[inline]
     pub fn set_table_oid(&mut self, oid: pg_sys::Oid) {
         self.data_mut().tts_tableOid = oid;
-    }
-
-    /// The memory context that owns the slot, and what it copies.
-    pub fn memory_context(&self) -> pg_sys::MemoryContext {
-        self.data().tts_mcxt
     }
 }

@@ -38,10 +38,4 @@ impl Tid {
             ip_posid: self.offset,
         }
     }
-
-    /// Whether the identifier may name a tuple (`ItemPointerIsValid`).
-    #[inline]
-    pub const fn is_valid(self) -> bool {
-        self.offset != 0
-    }
 }

@@ -69,23 +69,8 @@ impl ScanFlags {
     }
 
     #[inline]
-    pub const fn is_sample_scan(self) -> bool {
-        self.contains(Self::SAMPLE_SCAN)
-    }
-
-    #[inline]
     pub const fn is_analyze(self) -> bool {
         self.contains(Self::ANALYZE)
-    }
-
-    #[inline]
-    pub const fn is_tid_scan(self) -> bool {
-        self.contains(Self::TID_SCAN)
-    }
-
-    #[inline]
-    pub const fn is_tid_range_scan(self) -> bool {
-        self.contains(Self::TID_RANGE_SCAN)
     }
 }
 

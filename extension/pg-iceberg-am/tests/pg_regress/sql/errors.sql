@@ -28,3 +28,6 @@ DO $$ BEGIN PERFORM fail(); END $$;
 SELECT count(*) FROM errors;
 DROP TABLE errors;
 DROP FUNCTION fail(), diagnose(text);
+
+-- A setting that does not exist was taken without a word.
+SET pg_iceberg_am.publish_intervall = '1s';
