@@ -2,11 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::manifest::{DataContentType, DataFile};
-use crate::spec::Datum;
-
-/// The partition of a file, comparable: spec and single values.
-pub type PartitionKey = (i32, Vec<Option<Vec<u8>>>);
+use crate::manifest::{DataContentType, DataFile, PartitionKey};
 
 /// Counts of some files.
 #[derive(Debug, Clone, Default)]
@@ -35,12 +31,7 @@ impl FileTotals {
         *files += 1;
         *rows = rows.saturating_add(file.record_count);
         self.bytes = self.bytes.saturating_add(file.file_size_in_bytes);
-        let values = file
-            .partition
-            .iter()
-            .map(|value| value.as_ref().map(Datum::to_bytes));
-        self.partitions
-            .insert((file.partition_spec_id, values.collect()));
+        self.partitions.insert(PartitionKey::of(file));
     }
 
     pub fn delete_files(&self) -> i64 {

@@ -7,6 +7,7 @@ mod data_file;
 
 mod entry;
 mod manifest_file;
+mod partition_key;
 
 mod avro_schema;
 
@@ -35,3 +36,4 @@ pub use list_writer::{ManifestListHeader, write_manifest_list};
 pub use manifest_file::{FieldSummary, ManifestContent, ManifestFile, UNASSIGNED_SEQUENCE_NUMBER};
 pub use manifest_reader::{parse_manifest, read_manifest};
 pub use manifest_writer::ManifestWriter;
+pub(crate) use partition_key::PartitionKey;

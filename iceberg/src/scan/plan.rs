@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{
-    DataContentType, DataFile, DataFileFormat, ManifestContent, ManifestEntry, manifest_entries,
-    snapshot_manifests,
+    DataContentType, DataFile, DataFileFormat, ManifestContent, ManifestEntry, PartitionKey,
+    manifest_entries, snapshot_manifests,
 };
 use crate::spec::{Snapshot, TableMetadata};
 
@@ -76,8 +76,8 @@ struct Delete {
 struct DeleteIndex {
     /// Deletion vectors and position deletes of one data file, by its path.
     by_path: HashMap<String, Vec<Delete>>,
-    /// Other deletes, by partition spec.
-    by_spec: HashMap<i32, Vec<Delete>>,
+    /// Other deletes, by partition.
+    by_partition: HashMap<PartitionKey, Vec<Delete>>,
     /// Equality deletes that apply whatever the partition.
     global: Vec<Delete>,
 }
@@ -110,7 +110,11 @@ impl DeleteIndex {
                 {
                     index.global.push(delete);
                 }
-                _ => index.by_spec.entry(spec_id).or_default().push(delete),
+                _ => {
+                    let partition = PartitionKey::of(file);
+                    let deletes = index.by_partition.entry(partition).or_default();
+                    deletes.push(delete);
+                }
             }
         }
         Ok(index)
@@ -118,12 +122,14 @@ impl DeleteIndex {
 
     fn deletes_of(&self, data: &DataFile, sequence_number: i64) -> Vec<Arc<DataFile>> {
         let of_path = self.by_path.get(&data.file_path);
-        let of_spec = self.by_spec.get(&data.partition_spec_id);
-        let in_partition = |delete: &&Delete| delete.file.partition == data.partition;
+        let of_partition = match self.by_partition.is_empty() {
+            true => None,
+            false => self.by_partition.get(&PartitionKey::of(data)),
+        };
         let mut deletes: Vec<_> = of_path
             .into_iter()
             .flatten()
-            .chain(of_spec.into_iter().flatten().filter(in_partition))
+            .chain(of_partition.into_iter().flatten())
             .chain(&self.global)
             .filter(|delete| delete.applies_to(data, sequence_number))
             .map(|delete| Arc::clone(&delete.file))

@@ -110,3 +110,48 @@ fn bounds_of_paths_exclude_position_deletes_of_other_files() {
         [vec![], vec!["p"], vec!["p"], vec![]]
     );
 }
+
+/// A file of partition spec [`PARTITIONED`] and this partition value.
+fn in_partition(path: &str, content: DataContentType, value: Datum) -> DataFile {
+    DataFile {
+        partition: vec![Some(value)],
+        ..file(path, content, PARTITIONED, None)
+    }
+}
+
+#[test]
+fn deletes_apply_in_the_same_partition_after_its_source_column_was_promoted() {
+    let data = vec![
+        entry(1, in_partition("before", Data, Datum::Int(7))),
+        entry(2, in_partition("after", Data, Datum::Long(7))),
+        entry(1, in_partition("other", Data, Datum::Int(8))),
+    ];
+    let deletes = vec![
+        entry(3, in_partition("position", PositionDeletes, Datum::Long(7))),
+        entry(3, in_partition("equality", EqualityDeletes, Datum::Long(7))),
+        entry(2, in_partition("old", PositionDeletes, Datum::Int(7))),
+    ];
+    let plan = plan(data, deletes);
+    assert_eq!(plan[0], ["position", "equality", "old"]);
+    assert_eq!(plan[1], ["position", "equality", "old"]);
+    assert_eq!(plan[2], [""; 0]);
+}
+
+#[test]
+fn deletes_apply_in_partitions_of_nan() {
+    let nan = |path: &str, content| in_partition(path, content, Datum::Float(f32::NAN));
+    let deletes = vec![
+        entry(2, nan("position", PositionDeletes)),
+        entry(2, nan("equality", EqualityDeletes)),
+        entry(2, in_partition("negative zero", EqualityDeletes, Datum::Float(-0.0))),
+    ];
+    let data = vec![
+        entry(1, nan("d", Data)),
+        entry(1, in_partition("zero", Data, Datum::Float(0.0))),
+        entry(1, in_partition("negative zero", Data, Datum::Float(-0.0))),
+    ];
+    assert_eq!(
+        plan(data, deletes),
+        [vec!["position", "equality"], vec![], vec!["negative zero"]]
+    );
+}
