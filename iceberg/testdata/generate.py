@@ -438,7 +438,7 @@ def hand_made():
     (HERE / "broken/v2-cut-off.metadata.json").write_text(text[: len(text) // 2])
     (HERE / "broken/array.metadata.json").write_text("[]\n")
     (HERE / "broken/empty.metadata.json").write_text("")
-    (HERE / "broken/deep.metadata.json").write_text('{"a":' * 200 + "1" + "}" * 200)
+    (HERE / "broken/deep.metadata.json").write_text('{"a":' * 1000 + "1" + "}" * 1000)
     (HERE / "broken/v2-cut-off.gz.metadata.json").write_bytes(
         gzip.compress(text.encode(), mtime=0)[:-20]
     )

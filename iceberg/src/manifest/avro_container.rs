@@ -7,6 +7,7 @@ use apache_avro::types::Value;
 use apache_avro::{Reader, Schema};
 
 use crate::error::{Error, Result};
+use crate::spec::ENCRYPTED_MAGIC;
 
 /// The longest Avro file that is read, in bytes.
 pub const MAX_AVRO_BYTES: u64 = 512 << 20;
@@ -23,6 +24,9 @@ pub struct AvroFile<'a> {
 impl<'a> AvroFile<'a> {
     /// Reads the header; refuses what is not a file of records.
     pub fn open(path: &'a str, bytes: &'a [u8]) -> Result<Self> {
+        if bytes.starts_with(ENCRYPTED_MAGIC) {
+            return Err(Error::unsupported(format!("encrypted file \"{path}\"")));
+        }
         apache_avro::util::max_allocation_bytes(MAX_ALLOCATION_BYTES);
         let reader = Reader::new(bytes).map_err(|e| Error::avro(path, e))?;
         if !matches!(reader.writer_schema(), Schema::Record(_)) {

@@ -18,6 +18,19 @@ pub const METADATA_COMPRESSION: &str = "write.metadata.compression-codec";
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
+/// How files begin that are neither JSON nor gzipped, and what that says of them.
+const UNREAD_FORMATS: [(&[u8], &str); 6] = [
+    (&[0x28, 0xb5, 0x2f, 0xfd], "compressed with zstd"),
+    (&[0x04, 0x22, 0x4d, 0x18], "compressed with lz4"),
+    (b"\xff\x06\0\0sNaPpY", "compressed with snappy"),
+    (b"BZh", "compressed with bzip2"),
+    (b"\xfd7zXZ\0", "compressed with xz"),
+    (ENCRYPTED_MAGIC, "that is encrypted"),
+];
+
+/// How a file begins that is encrypted as a stream (specification "AES GCM Stream").
+pub(crate) const ENCRYPTED_MAGIC: &[u8] = b"AGS1";
+
 impl TableMetadata {
     /// Reads a metadata file, gzipped or not whatever its name says.
     pub fn read_from(io: &dyn FileIo, path: &str) -> Result<Self> {
@@ -38,6 +51,7 @@ impl TableMetadata {
 
     fn from_file_bytes_after(path: &str, bytes: &[u8], known: Option<&Self>) -> Result<Self> {
         if !bytes.starts_with(&GZIP_MAGIC) {
+            require_text(path, bytes)?;
             return Self::from_json_after(path, bytes, known);
         }
         let mut text = Vec::new();
@@ -88,6 +102,19 @@ impl TableMetadata {
     }
 }
 
+/// Refuses what other engines can make of a metadata file and this library does not read.
+fn require_text(path: &str, bytes: &[u8]) -> Result<()> {
+    let known = UNREAD_FORMATS
+        .iter()
+        .find(|(magic, _)| bytes.starts_with(magic));
+    match known {
+        None => Ok(()),
+        Some((_, what)) => Err(Error::unsupported(format!(
+            "metadata file \"{path}\" {what}"
+        ))),
+    }
+}
+
 /// The version in the name of a metadata file: `00007-<uuid>.metadata.json` or `v7.metadata.json`.
 fn metadata_version(path: &str) -> Option<u64> {
     let name = path.rsplit('/').next()?;
@@ -105,6 +132,22 @@ fn metadata_version(path: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_read_of_metadata_files_is_named() {
+        for (bytes, what) in [
+            (&b"\x28\xb5\x2f\xfd\0"[..], "compressed with zstd"),
+            (b"AGS1\0\0\x10\0", "that is encrypted"),
+            (b"BZh91AY", "compressed with bzip2"),
+        ] {
+            let error = TableMetadata::from_file_bytes("/t/v1.metadata.json", bytes);
+            let Err(error @ Error::Unsupported { .. }) = error else {
+                unreachable!("{what}: {error:?}")
+            };
+            let expected = format!("not supported: metadata file \"/t/v1.metadata.json\" {what}");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
 
     #[test]
     fn the_version_is_taken_from_both_styles_of_names() {

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::json::{JsonObject, ObjectReader, ObjectWriter};
+use super::json_text::{is_deep, json_members};
 use super::partition::{FIRST_PARTITION_FIELD_ID, PartitionSpec};
 use super::schema::Schema;
 use super::snapshot::{MAIN_BRANCH, SnapshotRef, SnapshotReference, StoredSnapshot};
@@ -31,7 +32,7 @@ impl TableMetadata {
     /// As [`Self::from_json`]; snapshots that `known`, other metadata of the table, has with the same text
     /// are shared with it.
     pub(crate) fn from_json_after(file: &str, text: &[u8], known: Option<&Self>) -> Result<Self> {
-        let document: Document<'_> = serde_json::from_slice(text)
+        let document = Document::read(text)
             .map_err(|e| Error::invalid_metadata(file, "", format!("not a JSON object: {e}")))?;
         read_metadata(file, document, known.map_or(&[], |known| &known.snapshots))
     }
@@ -61,6 +62,17 @@ impl TableMetadata {
 struct Document<'a> {
     members: JsonObject,
     snapshots: Option<&'a RawValue>,
+}
+
+impl<'a> Document<'a> {
+    /// Reads the text; the error is a sentence.
+    fn read(text: &'a [u8]) -> Result<Self, String> {
+        if is_deep(text) {
+            let (members, snapshots) = json_members(text, "snapshots")?;
+            return Ok(Self { members, snapshots });
+        }
+        serde_json::from_slice(text).map_err(|e| e.to_string())
+    }
 }
 
 impl<'de> Deserialize<'de> for Document<'de> {

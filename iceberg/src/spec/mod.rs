@@ -5,6 +5,7 @@
 //! in every object's `extra` and written back.
 
 pub mod json;
+pub(crate) mod json_text;
 
 mod primitive;
 mod types;
@@ -15,6 +16,7 @@ mod schema;
 mod schema_json;
 
 mod transform;
+mod transform_value;
 
 mod partition;
 mod sort;
@@ -27,6 +29,7 @@ mod metadata_json;
 mod table_metadata;
 
 pub use datum::Datum;
+pub(crate) use metadata_file::ENCRYPTED_MAGIC;
 pub use metadata_file::{MAX_METADATA_BYTES, METADATA_COMPRESSION};
 pub use partition::{FIRST_PARTITION_FIELD_ID, PartitionField, PartitionSpec, PartitionSpecRef};
 pub use primitive::{MAX_DECIMAL_PRECISION, PrimitiveType};

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::Value;
 
 use super::json::{ObjectReader, ObjectWriter};
+use super::json_text::json_value;
 use super::schema::Schema;
 use super::types::{ListType, MapType, NestedField, StructType, Type};
 use crate::error::{Error, Result};
@@ -27,8 +28,7 @@ impl Schema {
 
     /// Reads a schema from the JSON text of a manifest's header.
     pub(crate) fn from_json_text(file: &str, place: &str, text: &[u8]) -> Result<Self> {
-        let value = serde_json::from_slice(text)
-            .map_err(|e| Error::invalid_metadata(file, place, e.to_string()))?;
+        let value = json_value(text).map_err(|e| Error::invalid_metadata(file, place, e))?;
         Self::from_json(file, place, value)
     }
 

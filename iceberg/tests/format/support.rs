@@ -17,9 +17,11 @@ use iceberg_lite::spec::{NestedField, PartitionSpec, PrimitiveType, Schema, Tabl
 use iceberg_lite::{Error, Result};
 use uuid::Uuid;
 
-/// The directory of the fixtures.
+/// The directory of the fixtures; tests that were compiled elsewhere are told where by Cargo.
 pub fn testdata() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("testdata")
+    let package = std::env::var_os("CARGO_MANIFEST_DIR");
+    let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    PathBuf::from(package).join("testdata")
 }
 
 /// The names of the fixtures in a directory that end so.
