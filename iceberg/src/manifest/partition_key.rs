@@ -100,7 +100,11 @@ mod tests {
     fn values_from_before_and_after_a_promotion_are_one_partition() {
         for (before, after, other) in [
             (Datum::Int(-7), Datum::Long(-7), Datum::Long(7)),
-            (Datum::Float(0.1), Datum::Double(0.1_f32.into()), Datum::Double(0.1)),
+            (
+                Datum::Float(0.1),
+                Datum::Double(0.1_f32.into()),
+                Datum::Double(0.1),
+            ),
             (decimal(150, 5), decimal(150, 20), decimal(15, 20)),
             (
                 Datum::Date(-1),
@@ -122,7 +126,11 @@ mod tests {
     fn all_nans_are_one_partition_and_zeros_of_different_signs_are_two() {
         let negative_nan = f64::from_bits(f64::NAN.to_bits() | 1 << 63);
         let signalling = f32::from_bits(0x7fa0_0001);
-        for nan in [Datum::Double(negative_nan), Datum::Float(f32::NAN), Datum::Float(signalling)] {
+        for nan in [
+            Datum::Double(negative_nan),
+            Datum::Float(f32::NAN),
+            Datum::Float(signalling),
+        ] {
             assert_eq!(key(nan), key(Datum::Double(f64::NAN)));
         }
         assert_ne!(key(Datum::Double(-0.0)), key(Datum::Double(0.0)));

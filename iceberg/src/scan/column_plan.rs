@@ -8,7 +8,8 @@ use arrow::datatypes::{DataType, FieldRef};
 
 use super::convert::{Child, Convert};
 use super::default_value::default_array;
-use super::file_schema::FileField;
+use super::file_schema::{FileField, FileSchema, IdSource};
+use super::partition_constants::PartitionConstants;
 use crate::error::{Error, Result};
 use crate::spec::{NestedField, PrimitiveType, Type};
 use crate::write::arrow_schema::arrow_field;
@@ -32,23 +33,28 @@ enum Source {
 }
 
 impl ColumnPlan {
-    /// Plans reading `field` from a file at `path` with these columns.
-    pub(super) fn new(field: &NestedField, file: &[FileField], path: &str) -> Result<Self> {
+    /// Plans reading `field` from a file at `path` with these columns, in a partition with these
+    /// values.
+    pub(super) fn new(
+        field: &NestedField,
+        file: &FileSchema,
+        constants: &PartitionConstants,
+        path: &str,
+    ) -> Result<Self> {
         let target = arrow_field(field)?;
         let mut planner = Planner {
             path,
+            constants,
+            constants_first: file.ids != IdSource::File,
             leaves: Vec::new(),
         };
-        let source = match file
-            .iter()
-            .position(|candidate| candidate.id == Some(field.id))
-        {
-            Some(root) => {
+        let source = match planner.find(field, &file.fields, target.data_type())? {
+            Found::InFile(root) => {
                 let convert =
-                    planner.convert(&file[root], &field.field_type, target.data_type())?;
+                    planner.convert(&file.fields[root], &field.field_type, target.data_type())?;
                 Source::File { root, convert }
             }
-            None => Source::Constant(planner.missing(field, target.data_type())?),
+            Found::Constant(value) => Source::Constant(value),
         };
         Ok(Self {
             field: target,
@@ -62,6 +68,14 @@ impl ColumnPlan {
         match self.source {
             Source::File { root, .. } => Some(root),
             Source::Constant(_) => None,
+        }
+    }
+
+    /// The one value of all rows, if the file does not have the column.
+    pub(super) fn constant(&self) -> Option<&ArrayRef> {
+        match &self.source {
+            Source::File { .. } => None,
+            Source::Constant(value) => Some(value),
         }
     }
 
@@ -106,19 +120,49 @@ pub(super) fn repeat(value: &ArrayRef, count: usize) -> Result<ArrayRef, arrow::
 
 struct Planner<'a> {
     path: &'a str,
+    constants: &'a PartitionConstants,
+    /// Whether partition values go before columns of the file: a file without field ids has, by the
+    /// specification's order, no column that the name mapping is needed for to find.
+    constants_first: bool,
     leaves: Vec<usize>,
 }
 
+/// Where a field's values are from.
+enum Found {
+    /// The field at this place among those of the file.
+    InFile(usize),
+    /// One value for all rows.
+    Constant(ArrayRef),
+}
+
 impl Planner<'_> {
+    /// Finds `field` among the fields of the file at its level.
+    fn find(&self, field: &NestedField, file: &[FileField], target: &DataType) -> Result<Found> {
+        let position = file
+            .iter()
+            .position(|candidate| candidate.id == Some(field.id));
+        match position {
+            Some(position) if !self.constants_first => Ok(Found::InFile(position)),
+            Some(position) => Ok(match self.constants.array(field, target, self.path)? {
+                Some(value) => Found::Constant(value),
+                None => Found::InFile(position),
+            }),
+            None => self.missing(field, target).map(Found::Constant),
+        }
+    }
+
     /// The one value of a field that the file does not have.
     fn missing(&self, field: &NestedField, target: &DataType) -> Result<ArrayRef> {
+        if let Some(value) = self.constants.array(field, target, self.path)? {
+            return Ok(value);
+        }
         match &field.initial_default {
             Some(default) if !default.is_null() => default_array(field, default, target),
             _ if field.required => Err(Error::invalid_data(
                 self.path,
                 format!(
-                    "column \"{}\" (field id {}) is required, has no initial default and is not \
-                     in the file",
+                    "column \"{}\" (field id {}) is required, has no initial default, is no partition \
+                     field by identity, and is not in the file",
                     field.name, field.id
                 ),
             )),
@@ -140,36 +184,32 @@ impl Planner<'_> {
             }
             (Type::Struct(to), DataType::Struct(_), DataType::Struct(targets)) => {
                 let before = self.leaves.len();
+                let targets: Vec<_> = targets.iter().map(|target| target.data_type()).collect();
                 // Children are decoded in the file's order, so the place of each is known only
                 // once it is clear which of them are wanted.
                 let mut wanted = vec![None; file.children.len()];
-                for (index, field) in to.fields.iter().enumerate() {
-                    let found = file.children.iter().position(|c| c.id == Some(field.id));
-                    if let Some(found) = found {
-                        wanted[found] = Some(index);
-                    }
+                let mut children: Vec<Option<Child>> = Vec::with_capacity(to.fields.len());
+                for (index, (field, target)) in to.fields.iter().zip(&targets).enumerate() {
+                    children.push(match self.find(field, &file.children, target)? {
+                        Found::Constant(value) => Some(Child::Constant(value)),
+                        Found::InFile(position) => {
+                            wanted[position] = Some(index);
+                            None
+                        }
+                    });
                 }
-                let mut children: Vec<Option<Child>> = to.fields.iter().map(|_| None).collect();
                 let decoded = file.children.iter().zip(&wanted);
                 let decoded = decoded.filter_map(|(child, index)| Some((child, (*index)?)));
                 for (place, (child, index)) in decoded.enumerate() {
-                    let field = &to.fields[index];
-                    let target = targets[index].data_type();
-                    let convert = self.convert(child, &field.field_type, target)?;
+                    let field_type = &to.fields[index].field_type;
+                    let convert = self.convert(child, field_type, targets[index])?;
                     children[index] = Some(Child::File { place, convert });
                 }
                 if self.leaves.len() == before {
                     // Nothing of the struct is wanted but whether it is null.
                     self.leaves.push(file.leaves.start);
                 }
-                let children = children
-                    .into_iter()
-                    .zip(to.fields.iter().zip(targets))
-                    .map(|(child, (field, target))| match child {
-                        Some(child) => Ok(child),
-                        None => Ok(Child::Constant(self.missing(field, target.data_type())?)),
-                    })
-                    .collect::<Result<_>>()?;
+                let children = children.into_iter().flatten().collect();
                 Ok(Convert::Struct(children))
             }
             (Type::List(to), DataType::List(_), DataType::List(target)) => {

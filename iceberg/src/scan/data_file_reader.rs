@@ -9,8 +9,10 @@ use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 
 use super::column_plan::ColumnPlan;
 use super::file_metadata::FileMetadata;
-use super::file_schema::file_fields;
+use super::file_schema::FileSchema;
+use super::filter::fold_constants;
 use super::name_mapping::NameMapping;
+use super::partition_constants::PartitionConstants;
 use super::positions::{PositionCursor, RowPositions};
 use super::row_group_pruning::{FileStatistics, StatisticsColumn};
 use super::row_group_scan::{FileScan, RowGroupScan, Selectivity};
@@ -37,6 +39,8 @@ pub struct ReadOptions {
     pub predicate: Option<Predicate>,
     /// Field ids for files that carry none.
     pub name_mapping: Option<Arc<NameMapping>>,
+    /// Values of columns that the file lacks.
+    pub partition_constants: PartitionConstants,
 }
 
 impl Default for ReadOptions {
@@ -48,6 +52,7 @@ impl Default for ReadOptions {
             deleted_rows: None,
             predicate: None,
             name_mapping: None,
+            partition_constants: PartitionConstants::default(),
         }
     }
 }
@@ -96,22 +101,14 @@ impl DataFileReader {
         options: ReadOptions,
     ) -> Result<Self> {
         let path = file.path().to_owned();
-        let mapping = options.name_mapping.as_deref();
-        let file_fields =
-            file_fields(metadata.arrow.schema().fields(), mapping).ok_or_else(|| {
-                Error::unsupported(format!(
-                    "data file \"{path}\" without field ids in a table without {}",
-                    NameMapping::PROPERTY
-                ))
-            })?;
+        let columns = metadata.arrow.schema().fields();
+        let file_schema = FileSchema::new(columns, options.name_mapping.as_deref(), schema);
         let plan = |field_id: i32| {
             let field = schema.fields.field(field_id).ok_or_else(|| {
                 Error::invalid_argument("ReadOptions", format!("no column has field id {field_id}"))
             })?;
-            Ok((
-                field,
-                Arc::new(ColumnPlan::new(field, &file_fields, &path)?),
-            ))
+            let plan = ColumnPlan::new(field, &file_schema, &options.partition_constants, &path)?;
+            Ok((field, Arc::new(plan)))
         };
         let projected = options
             .projection
@@ -122,22 +119,30 @@ impl DataFileReader {
         let predicate = options.predicate.as_ref().map(Predicate::normalize);
         let mut filter_columns = BTreeMap::new();
         let mut statistics_columns = BTreeMap::new();
+        let mut constants = BTreeMap::new();
         for field_id in predicate.iter().flat_map(Predicate::field_ids) {
             let (field, plan) = plan(field_id)?;
-            if let Type::Primitive(primitive) = &field.field_type {
-                match (plan.root(), &plan.leaves[..]) {
-                    (Some(_), [leaf]) => {
-                        let column = StatisticsColumn::Leaf(*leaf, primitive.clone());
-                        statistics_columns.insert(field_id, column);
-                    }
-                    _ if field.initial_default.is_none() => {
-                        statistics_columns.insert(field_id, StatisticsColumn::Null);
-                    }
-                    _ => {}
-                }
+            if let Some(value) = plan.constant() {
+                constants.insert(field_id, Arc::clone(value));
+                continue;
+            }
+            if let (Type::Primitive(primitive), [leaf]) = (&field.field_type, &plan.leaves[..]) {
+                let (leaf, primitive) = (*leaf, primitive.clone());
+                statistics_columns.insert(field_id, StatisticsColumn { leaf, primitive });
             }
             filter_columns.insert(field_id, plan);
         }
+        let predicate = predicate
+            .map(|predicate| fold_constants(&predicate, &constants))
+            .transpose()
+            .map_err(|e| Error::arrow("evaluate a predicate", e))?
+            .filter(|predicate| *predicate != Predicate::AlwaysTrue);
+        let filtered = predicate.as_ref().map(Predicate::field_ids);
+        filter_columns.retain(|id, _| filtered.as_ref().is_some_and(|ids| ids.contains(id)));
+
+        let plans = projected.iter().chain(filter_columns.values());
+        let leaves = plans.flat_map(|plan| plan.leaves.iter().copied()).collect();
+        metadata.require_codecs(&path, &leaves)?;
 
         let fields: Vec<_> = projected
             .iter()
@@ -155,7 +160,7 @@ impl DataFileReader {
                 metadata: metadata.arrow.clone(),
                 projected,
                 projection: options.projection,
-                filter: predicate.filter(|p| *p != Predicate::AlwaysTrue),
+                filter: predicate,
                 filter_columns,
             }),
         };

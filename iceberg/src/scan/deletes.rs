@@ -11,6 +11,7 @@ use super::data_file_reader::{DataFileReader, ReadOptions};
 use super::deletion_vector::parse_deletion_vector;
 use super::file_metadata::FileMetadata;
 use super::name_mapping::NameMapping;
+use super::partition_constants::PartitionConstants;
 use super::plan::{DELETE_FILE_PATH, DELETE_POS, ScanFile};
 use super::row_ranges::RowRanges;
 use crate::error::{Error, Result};
@@ -26,8 +27,8 @@ impl ScanFile {
     /// Opens the data file for reading, without the rows that its deletes remove.
     ///
     /// `metadata` is the table's, `schema` the one to read the rows by. Rows and predicate of
-    /// `options` hold as they do for [`DataFileReader`]; its deleted rows and name mapping are set
-    /// here.
+    /// `options` hold as they do for [`DataFileReader`]; its deleted rows, name mapping and partition
+    /// constants are set here.
     pub fn open(
         &self,
         io: &dyn FileIo,
@@ -56,14 +57,22 @@ impl ScanFile {
         schema: &Schema,
         options: ReadOptions,
     ) -> Result<DataFileReader> {
-        let name_mapping = name_mapping(metadata)?;
+        check_record_count(&self.data_file, footer.num_rows())?;
         let deleted = self.deleted_rows(io, file, footer, metadata)?;
         let options = ReadOptions {
             deleted_rows: (!deleted.is_empty()).then(|| Arc::new(deleted)),
-            name_mapping,
-            ..options
+            ..self.in_table(metadata, options)?
         };
         DataFileReader::with_metadata(Arc::clone(file), footer, schema, options)
+    }
+
+    /// How the table says that the file is to be read.
+    fn in_table(&self, metadata: &TableMetadata, options: ReadOptions) -> Result<ReadOptions> {
+        Ok(ReadOptions {
+            name_mapping: name_mapping(metadata)?,
+            partition_constants: PartitionConstants::of(&self.data_file, metadata)?,
+            ..options
+        })
     }
 
     /// The positions of the rows that the file's deletes remove.
@@ -84,7 +93,7 @@ impl ScanFile {
                     position_deletes(io, delete, &self.data_file.file_path)?
                 }
                 (DataContentType::EqualityDeletes, _) => {
-                    equality_deletes(io, delete, file, footer, metadata)?
+                    self.equality_deletes(io, delete, file, footer, metadata)?
                 }
                 (DataContentType::Data, _) => {
                     return Err(Error::invalid_metadata(
@@ -98,6 +107,90 @@ impl ScanFile {
         }
         Ok(deleted)
     }
+
+    /// The rows of the data file whose values are among those of an equality delete file; nulls are
+    /// equal to nulls there.
+    fn equality_deletes(
+        &self,
+        io: &dyn FileIo,
+        delete: &DataFile,
+        file: &Arc<dyn InputFile>,
+        footer: &FileMetadata,
+        metadata: &TableMetadata,
+    ) -> Result<RowRanges> {
+        let ids = delete.equality_ids.clone().unwrap_or_default();
+        if ids.is_empty() {
+            return Err(Error::invalid_metadata(
+                &*delete.file_path,
+                "equality_ids",
+                "an equality delete file names no columns",
+            ));
+        }
+        // The columns may be gone from the current schema.
+        let schemas = || {
+            metadata
+                .current_schema()
+                .into_iter()
+                .chain(metadata.schemas.iter().rev())
+        };
+        let column = |id: &i32| {
+            schemas()
+                .find_map(|schema| schema.fields.field(*id))
+                .cloned()
+                .ok_or_else(|| {
+                    Error::unsupported(format!(
+                        "equality delete file \"{}\" over field {id}, which is no top-level column",
+                        delete.file_path
+                    ))
+                })
+        };
+        let optional = |field: NestedField| NestedField {
+            required: false,
+            ..field
+        };
+        let fields = ids
+            .iter()
+            .map(|id| column(id).map(optional))
+            .collect::<Result<Vec<_>>>()?;
+        let schema = Schema::new(0, fields);
+        let options = ReadOptions {
+            projection: ids,
+            ..ReadOptions::default()
+        };
+
+        let deletes = open_deletes(io, delete, &schema, options.clone())?;
+        let arrow_error = |e| Error::arrow("compare rows with equality deletes", e);
+        let sort_fields = |reader: &DataFileReader| {
+            reader
+                .schema()
+                .fields()
+                .iter()
+                .map(|f| SortField::new(f.data_type().clone()))
+                .collect()
+        };
+        let converter = RowConverter::new(sort_fields(&deletes)).map_err(arrow_error)?;
+        let mut removed: HashSet<OwnedRow> = HashSet::new();
+        for batch in deletes {
+            let rows = converter
+                .convert_columns(batch?.batch.columns())
+                .map_err(arrow_error)?;
+            removed.extend(rows.iter().map(|row| row.owned()));
+        }
+        let mut found = Vec::new();
+        let options = self.in_table(metadata, options)?;
+        for batch in DataFileReader::with_metadata(Arc::clone(file), footer, &schema, options)? {
+            let batch = batch?;
+            let rows = converter
+                .convert_columns(batch.batch.columns())
+                .map_err(arrow_error)?;
+            for (row, position) in rows.iter().zip(batch.positions.iter()) {
+                if removed.contains(&row.owned()) {
+                    found.push(position);
+                }
+            }
+        }
+        Ok(RowRanges::from_positions(found))
+    }
 }
 
 fn name_mapping(metadata: &TableMetadata) -> Result<Option<Arc<NameMapping>>> {
@@ -107,6 +200,16 @@ fn name_mapping(metadata: &TableMetadata) -> Result<Option<Arc<NameMapping>>> {
 }
 
 fn require_parquet(file: &DataFile) -> Result<()> {
+    if file
+        .key_metadata
+        .as_ref()
+        .is_some_and(|key| !key.is_empty())
+    {
+        return Err(Error::unsupported(format!(
+            "encrypted file \"{}\"",
+            file.file_path
+        )));
+    }
     match file.file_format {
         DataFileFormat::Parquet => Ok(()),
         format => Err(Error::unsupported(format!(
@@ -133,11 +236,47 @@ fn deletion_vector(io: &dyn FileIo, delete: &DataFile) -> Result<RowRanges> {
     let length = usize::try_from(length).map_err(|e| invalid(e.to_string()))?;
     let mut blob = vec![0; length];
     io.open(path)?.read_at(offset, &mut blob)?;
-    parse_deletion_vector(&blob).map_err(invalid)
+    let rows = parse_deletion_vector(&blob).map_err(invalid)?;
+    check_record_count(delete, rows.count())?;
+    Ok(rows)
+}
+
+/// Opens a Parquet delete file, which must have the columns of `schema`.
+fn open_deletes(
+    io: &dyn FileIo,
+    delete: &DataFile,
+    schema: &Schema,
+    options: ReadOptions,
+) -> Result<DataFileReader> {
+    require_parquet(delete)?;
+    let file = io.open(&delete.file_path)?;
+    let footer = FileMetadata::read(&file)?;
+    check_record_count(delete, footer.num_rows())?;
+    for field in schema.columns() {
+        if !footer.has_column(field.id) {
+            let reason = format!(
+                "column \"{}\" (field id {}), by which it deletes, is not in the file",
+                field.name, field.id
+            );
+            return Err(Error::invalid_data(&*delete.file_path, reason));
+        }
+    }
+    DataFileReader::with_metadata(file, &footer, schema, options)
+}
+
+/// Refuses files that do not hold as many rows as their manifest entry says.
+fn check_record_count(file: &DataFile, rows: u64) -> Result<()> {
+    if u64::try_from(file.record_count) == Ok(rows) {
+        return Ok(());
+    }
+    let reason = format!(
+        "it has {rows} rows, its manifest entry says {}",
+        file.record_count
+    );
+    Err(Error::invalid_data(&*file.file_path, reason))
 }
 
 fn position_deletes(io: &dyn FileIo, delete: &DataFile, data_path: &str) -> Result<RowRanges> {
-    require_parquet(delete)?;
     let schema = Schema::new(
         0,
         vec![
@@ -155,7 +294,7 @@ fn position_deletes(io: &dyn FileIo, delete: &DataFile, data_path: &str) -> Resu
         ..ReadOptions::default()
     };
     let mut rows = Vec::new();
-    for batch in DataFileReader::open(io.open(&delete.file_path)?, &schema, options)? {
+    for batch in open_deletes(io, delete, &schema, options)? {
         let batch = batch?.batch;
         let paths = batch.column(0).as_string::<i32>();
         let positions = batch.column(1).as_primitive::<Int64Type>().values();
@@ -168,91 +307,4 @@ fn position_deletes(io: &dyn FileIo, delete: &DataFile, data_path: &str) -> Resu
         }
     }
     Ok(RowRanges::from_positions(rows))
-}
-
-/// The rows of the data file whose values are among those of an equality delete file; nulls are
-/// equal to nulls there.
-fn equality_deletes(
-    io: &dyn FileIo,
-    delete: &DataFile,
-    file: &Arc<dyn InputFile>,
-    footer: &FileMetadata,
-    metadata: &TableMetadata,
-) -> Result<RowRanges> {
-    require_parquet(delete)?;
-    let ids = delete.equality_ids.clone().unwrap_or_default();
-    if ids.is_empty() {
-        return Err(Error::invalid_metadata(
-            &*delete.file_path,
-            "equality_ids",
-            "an equality delete file names no columns",
-        ));
-    }
-    // The columns may be gone from the current schema.
-    let schemas = || {
-        metadata
-            .current_schema()
-            .into_iter()
-            .chain(metadata.schemas.iter().rev())
-    };
-    let column = |id: &i32| {
-        schemas()
-            .find_map(|schema| schema.fields.field(*id))
-            .cloned()
-            .ok_or_else(|| {
-                Error::unsupported(format!(
-                    "equality delete file \"{}\" over field {id}, which is no top-level column",
-                    delete.file_path
-                ))
-            })
-    };
-    let optional = |field: NestedField| NestedField {
-        required: false,
-        ..field
-    };
-    let fields = ids
-        .iter()
-        .map(|id| column(id).map(optional))
-        .collect::<Result<Vec<_>>>()?;
-    let schema = Schema::new(0, fields);
-    let options = || -> Result<ReadOptions> {
-        let name_mapping = name_mapping(metadata)?;
-        Ok(ReadOptions {
-            projection: ids.clone(),
-            name_mapping,
-            ..ReadOptions::default()
-        })
-    };
-
-    let deletes = DataFileReader::open(io.open(&delete.file_path)?, &schema, options()?)?;
-    let arrow_error = |e| Error::arrow("compare rows with equality deletes", e);
-    let sort_fields = |reader: &DataFileReader| {
-        reader
-            .schema()
-            .fields()
-            .iter()
-            .map(|f| SortField::new(f.data_type().clone()))
-            .collect()
-    };
-    let converter = RowConverter::new(sort_fields(&deletes)).map_err(arrow_error)?;
-    let mut removed: HashSet<OwnedRow> = HashSet::new();
-    for batch in deletes {
-        let rows = converter
-            .convert_columns(batch?.batch.columns())
-            .map_err(arrow_error)?;
-        removed.extend(rows.iter().map(|row| row.owned()));
-    }
-    let mut found = Vec::new();
-    for batch in DataFileReader::with_metadata(Arc::clone(file), footer, &schema, options()?)? {
-        let batch = batch?;
-        let rows = converter
-            .convert_columns(batch.batch.columns())
-            .map_err(arrow_error)?;
-        for (row, position) in rows.iter().zip(batch.positions.iter()) {
-            if removed.contains(&row.owned()) {
-                found.push(position);
-            }
-        }
-    }
-    Ok(RowRanges::from_positions(found))
 }

@@ -1,17 +1,19 @@
 //! The footer of a Parquet file, read once and shared by all readers of the file.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema as ArrowSchema, TimeUnit};
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
-use parquet::basic::Type as PhysicalType;
+use parquet::basic::{Compression, Type as PhysicalType};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 
+use super::file_schema::own_id;
 use super::input::ParquetInput;
 use super::unwind::catch_panic;
 use crate::error::{Error, Result};
 use crate::io::InputFile;
+use crate::spec::ENCRYPTED_MAGIC;
 
 /// The footer and page index of a Parquet file; cheap to clone and shareable between threads.
 #[derive(Debug, Clone)]
@@ -32,8 +34,8 @@ impl FileMetadata {
         let options = ArrowReaderOptions::new()
             .with_skip_arrow_metadata(true)
             .with_page_index_policy(PageIndexPolicy::Optional);
-        let arrow =
-            ArrowReaderMetadata::load(&input, options.clone()).map_err(|e| input.error(e))?;
+        let arrow = ArrowReaderMetadata::load(&input, options.clone())
+            .map_err(|e| encryption(&**file).unwrap_or_else(|| input.error(e)))?;
         let arrow = match with_microsecond_int96(&arrow) {
             Some(schema) => {
                 let metadata = Arc::clone(arrow.metadata());
@@ -54,15 +56,59 @@ impl FileMetadata {
             .sum()
     }
 
-    /// Bytes that the metadata takes in memory.
+    /// Bytes that the metadata takes in memory, about.
     pub fn memory_size(&self) -> usize {
-        self.parquet().memory_size()
+        // The Arrow schema and the field levels repeat the Parquet schema in other words.
+        let schema = 512 * self.parquet().file_metadata().schema_descr().num_columns();
+        self.parquet().memory_size() + schema
+    }
+
+    /// Whether a top-level column has this field id in the file itself.
+    pub(super) fn has_column(&self, field_id: i32) -> bool {
+        let fields = self.arrow.schema().fields();
+        fields.iter().any(|field| own_id(field) == Some(field_id))
+    }
+
+    /// Refuses to read these leaves if they are compressed by a codec that is not built in.
+    pub(super) fn require_codecs(&self, path: &str, leaves: &BTreeSet<usize>) -> Result<()> {
+        for row_group in self.parquet().row_groups() {
+            for column in leaves
+                .iter()
+                .filter_map(|leaf| row_group.columns().get(*leaf))
+            {
+                let codec = match column.compression() {
+                    Compression::BROTLI(_) => "brotli",
+                    Compression::LZO => "lzo",
+                    _ => continue,
+                };
+                let column = column.column_path().string();
+                return Err(Error::unsupported(format!(
+                    "column \"{column}\" of data file \"{path}\" compressed with {codec}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn parquet(&self) -> &ParquetMetaData {
         self.arrow.metadata()
     }
 }
+
+/// The error for a file that cannot be read because it is encrypted, if it is.
+fn encryption(file: &dyn InputFile) -> Option<Error> {
+    let four_bytes = |offset: u64| {
+        let mut bytes = [0; 4];
+        file.read_at(offset, &mut bytes).ok()?;
+        Some(bytes)
+    };
+    let end = file.len().checked_sub(4)?;
+    let encrypted = four_bytes(0)? == *ENCRYPTED_MAGIC || four_bytes(end)? == *ENCRYPTED_FOOTER;
+    encrypted.then(|| Error::unsupported(format!("encrypted file \"{}\"", file.path())))
+}
+
+/// How a Parquet file ends whose footer is encrypted.
+const ENCRYPTED_FOOTER: &[u8; 4] = b"PARE";
 
 /// The file's Arrow schema with INT96 timestamps in microseconds, if it has any: in nanoseconds,
 /// which is the default, they would only reach from 1677 to 2262.

@@ -6,6 +6,7 @@ use arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 
 use super::name_mapping::NameMapping;
+use crate::spec::{Schema, Type};
 
 /// A field of the file at any level. The fields of a list are its element, those of a map its key
 /// and value.
@@ -20,20 +21,53 @@ pub(super) struct FileField {
     pub(super) children: Vec<FileField>,
 }
 
-/// The top-level columns of a file, with ids of its own or, if it has none at all, those that
-/// `mapping` gives to names. `None` if there is neither.
-pub(super) fn file_fields(
-    fields: &Fields,
-    mapping: Option<&NameMapping>,
-) -> Option<Vec<FileField>> {
-    let mapping = if fields.iter().any(has_ids) {
-        None
-    } else if fields.is_empty() {
-        mapping
-    } else {
-        Some(mapping?)
-    };
-    Some(struct_fields(fields, mapping, &mut 0))
+/// The columns of a file.
+#[derive(Debug)]
+pub(super) struct FileSchema {
+    /// The top-level columns.
+    pub(super) fields: Vec<FileField>,
+    /// Where their ids are from.
+    pub(super) ids: IdSource,
+}
+
+/// Where the field ids of a file are from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IdSource {
+    /// The file has them.
+    File,
+    /// The file has none: the table's name mapping gives them to names.
+    NameMapping,
+    /// Neither has any: columns count from 1, as they do in a schema whose columns were never
+    /// dropped nor reordered, which is how the reference implementation reads such files.
+    Position,
+}
+
+impl FileSchema {
+    /// The columns of a file, to be read by `schema` in a table with this name mapping.
+    pub(super) fn new(fields: &Fields, mapping: Option<&NameMapping>, schema: &Schema) -> Self {
+        let ids = match mapping {
+            _ if fields.iter().any(has_ids) => IdSource::File,
+            Some(_) => IdSource::NameMapping,
+            None => IdSource::Position,
+        };
+        let mapping = mapping.filter(|_| ids == IdSource::NameMapping);
+        let mut fields = struct_fields(fields, mapping, &mut 0);
+        if ids == IdSource::Position {
+            for (id, field) in (1..).zip(&mut fields) {
+                field.id = Some(id);
+                if let Some(column) = schema.fields.field(id) {
+                    number_children(field, &column.field_type);
+                }
+            }
+        }
+        Self { fields, ids }
+    }
+}
+
+/// The id that the file itself gives to a field.
+pub(super) fn own_id(field: &Field) -> Option<i32> {
+    let id = field.metadata().get(PARQUET_FIELD_ID_META_KEY)?;
+    id.parse().ok()
 }
 
 fn has_ids(field: &FieldRef) -> bool {
@@ -43,6 +77,24 @@ fn has_ids(field: &FieldRef) -> bool {
             DataType::List(field) | DataType::Map(field, _) => has_ids(field),
             _ => false,
         }
+}
+
+/// Gives the fields of structs at any depth the ids that stand at their places in `of`.
+fn number_children(field: &mut FileField, of: &Type) {
+    match (of, &mut field.children[..]) {
+        (Type::Struct(of), children) if matches!(field.data_type, DataType::Struct(_)) => {
+            for (child, of) in children.iter_mut().zip(&of.fields) {
+                child.id = Some(of.id);
+                number_children(child, &of.field_type);
+            }
+        }
+        (Type::List(of), [element]) => number_children(element, &of.element),
+        (Type::Map(of), [key, value]) => {
+            number_children(key, &of.key);
+            number_children(value, &of.value);
+        }
+        _ => {}
+    }
 }
 
 fn struct_fields(
@@ -66,10 +118,7 @@ fn file_field(
     let mapped = mapping.and_then(|mapping| mapping.get(role));
     let id = match mapped {
         Some((id, _)) => id,
-        None => field
-            .metadata()
-            .get(PARQUET_FIELD_ID_META_KEY)
-            .and_then(|id| id.parse().ok()),
+        None => own_id(field),
     };
     let inner = mapped.map(|(_, inner)| inner);
     let first_leaf = *next_leaf;

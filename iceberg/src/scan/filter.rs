@@ -87,6 +87,32 @@ pub(super) fn matching_rows(
     })
 }
 
+/// The [normalized](Predicate::normalize) predicate without conditions on columns of which each row
+/// has the same value: `constants`, by field id, of one row each.
+pub(super) fn fold_constants(
+    predicate: &Predicate,
+    constants: &BTreeMap<i32, ArrayRef>,
+) -> Result<Predicate, ArrowError> {
+    let fold = |parts: &[Predicate]| {
+        parts
+            .iter()
+            .map(|part| fold_constants(part, constants))
+            .collect::<Result<Vec<_>, _>>()
+    };
+    let folded = match predicate {
+        Predicate::And(parts) => Predicate::And(fold(parts)?),
+        Predicate::Or(parts) => Predicate::Or(fold(parts)?),
+        leaf if leaf.field_ids().iter().all(|id| constants.contains_key(id)) => {
+            match matching_rows(leaf, constants, 1)?.count_set_bits() {
+                0 => Predicate::AlwaysFalse,
+                _ => Predicate::AlwaysTrue,
+            }
+        }
+        leaf => leaf.clone(),
+    };
+    Ok(folded.normalize())
+}
+
 /// Rows for which the comparison is true; `None` where the types cannot be compared here.
 fn compare(
     array: &ArrayRef,

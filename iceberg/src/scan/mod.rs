@@ -12,10 +12,13 @@ mod convert;
 mod default_value;
 mod file_schema;
 mod name_mapping;
+mod partition_constants;
 
+mod file_pruner;
 mod filter;
 mod literal_array;
 pub(crate) mod parquet_value;
+mod partition_projection;
 mod pruning;
 mod row_group_pruning;
 
@@ -28,8 +31,10 @@ mod plan;
 
 pub use data_file_reader::{DataFileReader, FileBatch, ReadOptions};
 pub use file_metadata::FileMetadata;
+pub use file_pruner::FilePruner;
 pub use name_mapping::NameMapping;
-pub use plan::{ScanFile, plan_files};
+pub use partition_constants::PartitionConstants;
+pub use plan::{ScanFile, plan_files, plan_matching_files};
 pub use positions::RowPositions;
 pub use pruning::file_may_match;
 pub use row_ranges::RowRanges;

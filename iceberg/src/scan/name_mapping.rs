@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
+use crate::spec::json_text::json_value;
 
 /// Which field id a column without one has, by its name; section "Name Mapping Serialization" of
 /// the specification.
@@ -28,8 +29,9 @@ impl NameMapping {
 
     /// Reads the property's value.
     pub fn parse(json: &str) -> Result<Self> {
-        serde_json::from_str(json)
-            .map_err(|e| Error::invalid_metadata("", Self::PROPERTY, e.to_string()))
+        let invalid = |reason: String| Error::invalid_metadata("", Self::PROPERTY, reason);
+        let value = json_value(json.as_bytes()).map_err(invalid)?;
+        serde_json::from_value(value).map_err(|e| invalid(e.to_string()))
     }
 
     /// The id of a column of this level, and the mapping for its own fields.

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::file_pruner::FilePruner;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{
@@ -34,17 +35,42 @@ pub fn plan_files(
     snapshot: &Snapshot,
     io: &dyn FileIo,
 ) -> Result<Vec<ScanFile>> {
+    plan(metadata, snapshot, io, None)
+}
+
+/// The data files of `snapshot` that `pruner` leaves, in the order of its manifests; manifests that
+/// cannot list one are not opened.
+pub fn plan_matching_files(
+    metadata: &TableMetadata,
+    snapshot: &Snapshot,
+    io: &dyn FileIo,
+    pruner: &FilePruner,
+) -> Result<Vec<ScanFile>> {
+    plan(metadata, snapshot, io, Some(pruner))
+}
+
+fn plan(
+    metadata: &TableMetadata,
+    snapshot: &Snapshot,
+    io: &dyn FileIo,
+    pruner: Option<&FilePruner>,
+) -> Result<Vec<ScanFile>> {
     let mut data = Vec::new();
     let mut deletes = Vec::new();
     for manifest in snapshot_manifests(io, snapshot)?.iter() {
-        if !manifest.may_have_live_files() {
+        // Deletes of files that match are in the same partition as those, or in none.
+        let may_match = pruner.is_none_or(|pruner| pruner.manifest_may_match(manifest));
+        if !manifest.may_have_live_files() || !may_match {
             continue;
         }
         let entries = manifest_entries(io, manifest)?;
-        let live = entries.iter().filter(|entry| entry.is_live()).cloned();
+        let live = entries.iter().filter(|entry| entry.is_live());
+        let matches = |entry: &&ManifestEntry| {
+            pruner.is_none_or(|pruner| pruner.file_may_match(&entry.data_file))
+        };
         match manifest.content {
-            ManifestContent::Data => data.extend(live),
-            ManifestContent::Deletes => deletes.extend(live),
+            ManifestContent::Data => data.extend(live.filter(matches).cloned()),
+            ManifestContent::Deletes => deletes.extend(live.cloned()),
         }
     }
     let index = DeleteIndex::new(metadata, deletes)?;

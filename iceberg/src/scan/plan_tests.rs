@@ -143,7 +143,10 @@ fn deletes_apply_in_partitions_of_nan() {
     let deletes = vec![
         entry(2, nan("position", PositionDeletes)),
         entry(2, nan("equality", EqualityDeletes)),
-        entry(2, in_partition("negative zero", EqualityDeletes, Datum::Float(-0.0))),
+        entry(
+            2,
+            in_partition("negative zero", EqualityDeletes, Datum::Float(-0.0)),
+        ),
     ];
     let data = vec![
         entry(1, nan("d", Data)),

@@ -20,6 +20,8 @@ pub(super) struct ColumnBounds {
     /// Values, NULLs included.
     pub(super) values: Option<u64>,
     pub(super) may_have_nan: bool,
+    /// The bounds are values that are there, whole, and NaN counts among them.
+    pub(super) exact: bool,
 }
 
 /// Whether a data file may hold a row that satisfies `predicate`, going by its manifest entry.
@@ -30,18 +32,24 @@ pub fn file_may_match(predicate: &Predicate, schema: &Schema, file: &DataFile) -
         })
 }
 
-fn file_bounds(field_id: i32, schema: &Schema, file: &DataFile) -> Option<ColumnBounds> {
+/// What a manifest entry says of a column, which the file may lack.
+pub(super) fn file_bounds(field_id: i32, schema: &Schema, file: &DataFile) -> Option<ColumnBounds> {
     let Type::Primitive(primitive) = &schema.fields.field(field_id)?.field_type else {
         return None;
     };
     let bound = |bytes: Option<&Vec<u8>>| Datum::from_bytes(primitive, bytes?).ok().flatten();
     let count = |count: Option<&i64>| u64::try_from(*count?).ok();
+    if file.value_counts.get(&field_id) == Some(&0) && file.record_count > 0 {
+        // Every row has a value, so the file does not hold the column.
+        return None;
+    }
     Some(ColumnBounds {
         lower: bound(file.lower_bounds.get(&field_id)),
         upper: bound(file.upper_bounds.get(&field_id)),
         nulls: count(file.null_value_counts.get(&field_id)),
         values: count(file.value_counts.get(&field_id)),
         may_have_nan: is_float(primitive) && file.nan_value_counts.get(&field_id) != Some(&0),
+        exact: false,
     })
 }
 
@@ -96,6 +104,18 @@ impl ColumnBounds {
         }
     }
 
+    /// Bounds of a column with one and the same value in every row.
+    pub(super) fn of_value(value: Datum) -> Self {
+        Self {
+            lower: Some(value.clone()),
+            upper: Some(value),
+            nulls: Some(0),
+            values: Some(1),
+            may_have_nan: false,
+            exact: true,
+        }
+    }
+
     fn is_all_null(&self) -> bool {
         self.values.is_some() && self.nulls == self.values
     }
@@ -105,12 +125,12 @@ impl ColumnBounds {
         if self.is_all_null() {
             return false;
         }
-        if value.is_nan()
+        let has_nan = value.is_nan()
             || [&self.lower, &self.upper]
                 .into_iter()
                 .flatten()
-                .any(Datum::is_nan)
-        {
+                .any(Datum::is_nan);
+        if has_nan && !self.exact {
             return true;
         }
         let lower = self.lower.as_ref().and_then(|lower| compare(lower, value));
@@ -124,7 +144,8 @@ impl ColumnBounds {
             CompareOp::Eq => lower.is_none_or(Ordering::is_le) && upper.is_none_or(Ordering::is_ge),
             CompareOp::NotEq => {
                 // Bounds of these types may be truncated by writers that do not round up.
-                let truncated = matches!(value, Literal::String(_) | Literal::Binary(_));
+                let truncated =
+                    !self.exact && matches!(value, Literal::String(_) | Literal::Binary(_));
                 let all_equal = lower.is_some_and(Ordering::is_eq)
                     && upper.is_some_and(Ordering::is_eq)
                     && !self.may_have_nan;

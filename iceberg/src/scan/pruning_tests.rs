@@ -6,7 +6,7 @@ fn ints(lower: i32, upper: i32) -> ColumnBounds {
         upper: Some(Literal::Int(upper)),
         nulls: Some(0),
         values: Some(10),
-        may_have_nan: false,
+        ..ColumnBounds::default()
     }
 }
 

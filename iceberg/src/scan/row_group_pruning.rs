@@ -13,13 +13,13 @@ use super::row_ranges::RowRanges;
 use crate::expr::Predicate;
 use crate::spec::PrimitiveType;
 
-/// What a predicate's column is in the file.
+/// A predicate's column in the file.
 #[derive(Debug, Clone)]
-pub(super) enum StatisticsColumn {
-    /// This leaf, of a column of this type in the table.
-    Leaf(usize, PrimitiveType),
-    /// Nothing: the column is NULL in every row.
-    Null,
+pub(super) struct StatisticsColumn {
+    /// The Parquet leaf.
+    pub(super) leaf: usize,
+    /// The type of the column in the table.
+    pub(super) primitive: PrimitiveType,
 }
 
 /// Statistics of a file, for the columns of a predicate by field id.
@@ -47,13 +47,10 @@ impl FileStatistics<'_> {
     }
 
     fn row_group_bounds(&self, field_id: i32, row_group: usize) -> Option<ColumnBounds> {
-        let (leaf, primitive) = match self.columns.get(&field_id)? {
-            StatisticsColumn::Null => return Some(ColumnBounds::all_null()),
-            StatisticsColumn::Leaf(leaf, primitive) => (*leaf, primitive),
-        };
-        let chunk = self.metadata.row_group(row_group).column(leaf);
+        let StatisticsColumn { leaf, primitive } = self.columns.get(&field_id)?;
+        let chunk = self.metadata.row_group(row_group).column(*leaf);
         let statistics = chunk.statistics()?;
-        let trusted = self.is_ordered(leaf, statistics.is_min_max_deprecated());
+        let trusted = self.is_ordered(*leaf, statistics.is_min_max_deprecated());
         let bound = |bytes: Option<&[u8]>| {
             let bytes = bytes.filter(|_| trusted)?;
             datum_from_parquet(primitive, chunk.column_descr(), bytes)
@@ -64,6 +61,7 @@ impl FileStatistics<'_> {
             nulls: statistics.null_count_opt(),
             values: u64::try_from(chunk.num_values()).ok(),
             may_have_nan: is_float(primitive),
+            exact: false,
         })
     }
 
@@ -118,9 +116,7 @@ impl FileStatistics<'_> {
             | Predicate::NotNull { field_id } => field_id,
             Predicate::AlwaysTrue | Predicate::AlwaysFalse | Predicate::Not(_) => return None,
         };
-        let StatisticsColumn::Leaf(leaf, primitive) = self.columns.get(field_id)? else {
-            return None;
-        };
+        let StatisticsColumn { leaf, primitive } = self.columns.get(field_id)?;
         if !self.is_ordered(*leaf, false) {
             return None;
         }
@@ -164,6 +160,7 @@ impl FileStatistics<'_> {
                     nulls,
                     values: end.checked_sub(start),
                     may_have_nan: is_float(primitive),
+                    exact: false,
                 }
             };
             if may_match(predicate, &|_| Some(bounds.clone())) {

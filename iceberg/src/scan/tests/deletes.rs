@@ -1,38 +1,14 @@
 //! Rows removed by delete files and deletion vectors.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::memory_io::MemoryFile;
+use super::memory_io::{MemoryFile, MemoryIo};
 use super::values::*;
 use crate::error::{Error, Result};
-use crate::io::{FileIo, InputFile, OutputFile};
 use crate::manifest::{DataContentType, DataFile, DataFileFormat};
 use crate::scan::{ReadOptions, ScanFile};
 use crate::spec::{Datum, NestedField, PartitionSpec, PrimitiveType as P, Schema, TableMetadata};
 use crate::write::WriteOptions;
-
-/// Files in memory by path.
-#[derive(Default)]
-struct MemoryIo(RefCell<BTreeMap<String, Arc<MemoryFile>>>);
-
-impl FileIo for MemoryIo {
-    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
-        match self.0.borrow().get(path) {
-            Some(file) => Ok(Arc::clone(file) as _),
-            None => Err(Error::io("open", path, std::io::ErrorKind::NotFound.into())),
-        }
-    }
-
-    fn create(&self, _: &str) -> Result<Box<dyn OutputFile>> {
-        unreachable!("nothing is created")
-    }
-
-    fn delete(&self, _: &str) -> Result<()> {
-        unreachable!("nothing is deleted")
-    }
-}
 
 fn long(value: i64) -> Option<Value> {
     Some(Value::Primitive(Datum::Long(value)))
@@ -100,6 +76,11 @@ impl Fixture {
 
     fn add_delete(&mut self, name: &str, schema: &Schema, rows: &[Row], delete: DataFile) {
         let (file, _) = write(schema, &[to_batch(schema, rows)], WriteOptions::default());
+        let record_count = i64::try_from(rows.len()).unwrap();
+        let delete = DataFile {
+            record_count,
+            ..delete
+        };
         self.add_delete_file(name, file, delete);
     }
 
@@ -213,6 +194,7 @@ fn deletion_vectors_remove_rows() {
         file_format: DataFileFormat::Puffin,
         content_offset: Some(4),
         content_size_in_bytes: i64::try_from(blob.len()).ok(),
+        record_count: 2,
         ..content(DataContentType::PositionDeletes)
     };
     let file = MemoryFile::new([&b"PFA1"[..], &blob, b"footer"].concat());

@@ -13,7 +13,7 @@ use crate::spec::{Datum, NestedField, PrimitiveType, Schema, Type};
 use crate::write::{WriteOptions, arrow_schema};
 
 /// The primitive columns of all types.
-fn schema() -> Schema {
+pub(super) fn schema() -> Schema {
     let columns = all_types().columns().to_vec();
     let primitive = |field: &NestedField| matches!(field.field_type, Type::Primitive(_));
     Schema::new(0, columns.into_iter().filter(primitive).collect())
@@ -63,7 +63,7 @@ fn any_leaf() -> BoxedStrategy<Predicate> {
         .boxed()
 }
 
-fn any_predicate() -> impl Strategy<Value = Predicate> {
+pub(super) fn any_predicate() -> impl Strategy<Value = Predicate> {
     any_leaf().prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(Predicate::And),
@@ -129,7 +129,7 @@ fn evaluate(predicate: &Predicate, value: &dyn Fn(i32) -> Option<Datum>) -> Opti
     }
 }
 
-fn matching(schema: &Schema, rows: &[Row], predicate: &Predicate) -> Vec<u64> {
+pub(super) fn matching(schema: &Schema, rows: &[Row], predicate: &Predicate) -> Vec<u64> {
     let matches = |row: &Row| {
         let value = |id: i32| {
             let column = schema

@@ -296,16 +296,92 @@ fn files_without_ids_are_read_by_the_name_mapping() {
     let x = batch.column(2).as_struct().column(0);
     assert_eq!(x.as_primitive::<Int32Type>().values().to_vec(), [4, 5, 6]);
     assert_eq!(batch.column(3).null_count(), 3);
+}
 
+#[test]
+fn files_without_ids_nor_name_mapping_are_read_by_position() {
+    let file = file_without_ids();
+    let point = StructType::new(vec![
+        NestedField::optional(14, "renamed", P::Long),
+        NestedField::optional(15, "later", P::Int),
+    ]);
+    let schema = Schema::new(
+        0,
+        vec![
+            NestedField::optional(3, "point", point),
+            NestedField::optional(1, "number", P::Int),
+            NestedField::optional(2, "text", P::String),
+            NestedField::optional(4, "later", P::Int),
+        ],
+    );
     let options = ReadOptions {
-        name_mapping: None,
-        ..options
+        projection: vec![1, 2, 3, 4],
+        ..ReadOptions::default()
     };
-    let error = DataFileReader::open(file as _, &schema, options)
-        .err()
-        .unwrap();
+    let batches = read(&file, &schema, options);
+    let batch = &batches[0].batch;
+    let numbers = batch.column(0).as_primitive::<Int32Type>();
+    assert_eq!(numbers.values().to_vec(), [1, 2, 3]);
+    assert_eq!(batch.column(1).as_string::<i32>().value(1), "y");
+    let point = batch.column(2).as_struct();
+    let x = point.column(0).as_primitive::<Int64Type>();
+    assert_eq!(x.values().to_vec(), [4, 5, 6]);
+    assert_eq!(point.column(1).null_count(), 3);
+    assert_eq!(batch.column(3).null_count(), 3);
+
+    let wrong = Schema::new(0, vec![NestedField::optional(1, "number", P::String)]);
+    let options = ReadOptions {
+        projection: vec![1],
+        ..ReadOptions::default()
+    };
+    let error = DataFileReader::open(file as _, &wrong, options).err();
     assert!(
-        matches!(error, crate::Error::Unsupported { .. }),
+        matches!(error, Some(crate::Error::InvalidData { .. })),
         "{error:?}"
     );
+}
+
+/// What the footer says of the first column chunk, replaced: the codec stands there as a number.
+fn with_codec(file: &MemoryFile, codec: u8) -> Arc<MemoryFile> {
+    // ColumnMetaData: type, encodings, path, then codec, a field one after the path, of type i32.
+    let mut bytes = file.bytes.clone();
+    let path = b"\x18\x01c\x15";
+    let at = bytes
+        .windows(path.len())
+        .rposition(|window| window == path)
+        .unwrap();
+    bytes[at + path.len()] = codec << 1;
+    MemoryFile::new(bytes)
+}
+
+#[test]
+fn codecs_that_are_not_built_in_are_named() {
+    let file = file_of::<I32>("message m { required int32 c = 1; }", (&[5], None, None));
+    assert_eq!(column(&with_codec(&file, 0), P::Int).len(), 1);
+    let schema = Schema::new(0, vec![NestedField::optional(1, "c", P::Int)]);
+    for (code, codec) in [(4, "brotli"), (3, "lzo")] {
+        let file = with_codec(&file, code);
+        let options = ReadOptions {
+            projection: vec![1],
+            ..ReadOptions::default()
+        };
+        let error = DataFileReader::open(Arc::clone(&file) as _, &schema, options).err();
+        let expected =
+            format!("not supported: column \"c\" of data file \"memory\" compressed with {codec}");
+        assert_eq!(error.unwrap().to_string(), expected);
+        // Rows are counted without it.
+        let batches = read(&file, &schema, ReadOptions::default());
+        assert_eq!(batches[0].batch.num_rows(), 1);
+    }
+}
+
+#[test]
+fn encrypted_files_are_named_as_such() {
+    let schema = Schema::default();
+    for bytes in [&b"AGS1 and so on"[..], b"PAR1 and so on \0\0\0\0PARE"] {
+        let file = MemoryFile::new(bytes.to_vec());
+        let error = DataFileReader::open(file as _, &schema, ReadOptions::default()).err();
+        let expected = "not supported: encrypted file \"memory\"";
+        assert_eq!(error.unwrap().to_string(), expected);
+    }
 }

@@ -1,10 +1,12 @@
 //! Files in memory.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
-use crate::io::{InputFile, OutputFile};
+use crate::io::{FileIo, InputFile, OutputFile};
 
 /// A finished file, which counts the reads and the bytes read.
 #[derive(Default)]
@@ -78,5 +80,26 @@ impl OutputFile for MemoryOutput {
 
     fn finish(self: Box<Self>) -> Result<u64> {
         Ok(self.bytes.lock().unwrap().len() as u64)
+    }
+}
+
+/// Files in memory by path.
+#[derive(Default)]
+pub(super) struct MemoryIo(pub(super) RefCell<BTreeMap<String, Arc<MemoryFile>>>);
+
+impl FileIo for MemoryIo {
+    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
+        match self.0.borrow().get(path) {
+            Some(file) => Ok(Arc::clone(file) as _),
+            None => Err(Error::io("open", path, std::io::ErrorKind::NotFound.into())),
+        }
+    }
+
+    fn create(&self, _: &str) -> Result<Box<dyn OutputFile>> {
+        unreachable!("nothing is created")
+    }
+
+    fn delete(&self, _: &str) -> Result<()> {
+        unreachable!("nothing is deleted")
     }
 }

@@ -7,6 +7,8 @@ mod deletes;
 mod evolution;
 mod filtering;
 mod foreign_files;
+mod partition_pruning;
+mod partition_values;
 mod round_trip;
 mod statistics;
 mod threads;

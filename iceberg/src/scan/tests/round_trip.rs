@@ -9,7 +9,9 @@ use proptest::prelude::*;
 
 use super::values::*;
 use crate::scan::{DataFileReader, FileMetadata, ReadOptions, RowPositions, RowRanges};
-use crate::spec::{NestedField, PrimitiveType, Schema};
+use crate::spec::{
+    Datum, NestedField, PartitionSpec, PrimitiveType, Schema, StructType, TableMetadata, Type,
+};
 use crate::write::{DataFileWriter, WriteOptions, arrow_schema};
 
 fn rows_of_all_types(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Row>> {
@@ -275,4 +277,57 @@ fn readers_and_writers_go_where_they_must() {
     fn is_shareable<T: Send + Sync + Clone>() {}
     is_send::<DataFileReader>();
     is_shareable::<FileMetadata>();
+}
+
+/// `depth` structs within one another around an `int`, with ids from 1 on.
+fn deep_schema(depth: i32) -> Schema {
+    let wrap = |inner: Type, level: i32| {
+        let field = NestedField::optional(level + 1, format!("f{level}"), inner);
+        Type::Struct(StructType::new(vec![field]))
+    };
+    let innermost = Type::Primitive(PrimitiveType::Int);
+    let column = (1..=depth).rev().fold(innermost, wrap);
+    Schema::new(0, vec![NestedField::optional(1, "c", column)])
+}
+
+#[test]
+fn structs_eighty_deep_are_written_and_read() {
+    for depth in [60, 80] {
+        let schema = deep_schema(depth);
+        let metadata = TableMetadata::new_table(
+            schema.clone(),
+            PartitionSpec::unpartitioned(),
+            "/t",
+            Default::default(),
+            uuid::Uuid::from_u128(1),
+            0,
+        );
+        let text = metadata.to_json().unwrap();
+        assert_eq!(TableMetadata::from_json("f", &text).unwrap(), metadata);
+
+        let value = |n| {
+            let innermost = Some(Value::Primitive(Datum::Int(n)));
+            (0..depth).fold(innermost, |inner, _| Some(Value::Struct(vec![inner])))
+        };
+        let rows = [vec![value(7)], vec![None], vec![value(8)]];
+        let batch = to_batch(&schema, &rows);
+        let (file, _) = write(&schema, std::slice::from_ref(&batch), small_groups());
+        let options = ReadOptions {
+            projection: vec![1],
+            ..ReadOptions::default()
+        };
+        let batches = read(&file, &schema, options);
+        assert_eq!(joined(&batch.schema(), &batches), batch);
+    }
+}
+
+#[test]
+fn structs_nested_beyond_the_bound_are_refused() {
+    let schema = deep_schema(100).to_json();
+    let metadata = serde_json::json!({"format-version": 1, "schema": schema});
+    let error = TableMetadata::from_json("f", metadata.to_string().as_bytes()).unwrap_err();
+    assert!(
+        error.to_string().contains("nested more than 256 levels"),
+        "{error}"
+    );
 }
