@@ -20,11 +20,13 @@ mod process;
 mod progress;
 mod psql;
 mod quickstart;
+mod random;
 mod regress;
 mod setup;
 mod tally;
 mod test_all;
 mod tpch;
+mod twin;
 mod wire;
 
 use clap::{Parser, Subcommand};
@@ -54,6 +56,8 @@ enum Command {
     Interop(interop::Args),
     /// Kill the server again and again under load, and check what is left
     Crash(crash::Args),
+    /// Run random concurrent transactions over Iceberg tables and over heap tables, and compare
+    Twin(twin::Args),
     /// Measure Iceberg tables against heap tables
     Bench(bench::Args),
     /// End what works in clusters when standard input ends: see `guardian.rs`
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Isolation(args) => isolation::run(&args),
         Command::Interop(args) => interop::run(&args),
         Command::Crash(args) => crash::run(&args),
+        Command::Twin(args) => twin::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::GuardServers(args) => guardian::run(&args),
     };

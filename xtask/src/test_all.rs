@@ -14,6 +14,7 @@ use crate::progress::{format_elapsed, note};
 use crate::regress::{self, Selection, Suite};
 use crate::setup;
 use crate::tally::Tally;
+use crate::twin;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::process::Command;
@@ -58,17 +59,19 @@ enum Step {
     PgTest,
     Regression,
     Isolation,
+    Twin,
     Interop,
     Crash,
 }
 
 /// In this order: what fails soonest first.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step::Fmt,
     Step::Clippy,
     Step::Unit,
     Step::Regression,
     Step::Isolation,
+    Step::Twin,
     Step::PgTest,
     Step::Interop,
     Step::Crash,
@@ -88,6 +91,10 @@ const PG_TEST: [&str; 2] = ["pg-backend-tests", extension::PACKAGE];
 /// other plans, and where one of those has found something, its seed is added here.
 const CRASHES: u64 = 8;
 const CRASH_SEED: u64 = 2026;
+
+/// How many statements are compared with heap tables, and by which histories; as for crashes.
+const TWIN_STATEMENTS: u64 = 2000;
+const TWIN_SEED: u64 = 2026;
 
 struct Outcome {
     step: Step,
@@ -161,6 +168,7 @@ fn describe(step: Step) -> &'static str {
         Step::PgTest => "tests inside the server",
         Step::Regression => Suite::Regression.name(),
         Step::Isolation => Suite::Isolation.name(),
+        Step::Twin => "histories beside heap tables",
         Step::Interop => "other engines",
         Step::Crash => "crashes",
     }
@@ -206,6 +214,10 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
                 accept: false,
             },
         ),
+        Step::Twin => {
+            twin::run(&twin::Args::short(TWIN_STATEMENTS, TWIN_SEED))?;
+            Ok(Tally::PASSED)
+        }
         Step::Interop => {
             let skipped = interop::compare(cache, Flavour::Assert, &[])?;
             for engine in &skipped {

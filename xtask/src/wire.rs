@@ -22,7 +22,12 @@ pub struct Session {
     backend: i32,
     body: Vec<u8>,
     notices: Vec<String>,
+    /// The rows of the present query, where they are wanted.
+    rows: Option<Vec<Row>>,
 }
+
+/// A row's columns as text; `None` is NULL.
+pub type Row = Vec<Option<String>>;
 
 /// What came back for one query.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub struct Answer {
     pub bytes: u64,
     /// The first row's first column.
     pub first: Option<String>,
+    /// The last command's tag, such as `INSERT 0 1`.
+    pub tag: String,
 }
 
 /// What the server said went wrong. Every other error of a session means that the connection, and
@@ -69,6 +76,7 @@ impl Session {
             backend: 0,
             body: Vec::new(),
             notices: Vec::new(),
+            rows: None,
         };
         session.send(&startup(&connection.database))?;
         session.until(b'Z')?;
@@ -92,6 +100,14 @@ impl Session {
     pub fn query(&mut self, sql: &str) -> Result<Answer> {
         self.send(&simple_query(sql)?)?;
         self.until(b'Z').with_context(|| format!("in: {sql}"))
+    }
+
+    /// As [`Self::query`], with all rows.
+    pub fn query_rows(&mut self, sql: &str) -> Result<(Answer, Vec<Row>)> {
+        self.rows = Some(Vec::new());
+        let answer = self.query(sql);
+        let rows = self.rows.take().unwrap_or_default();
+        Ok((answer?, rows))
     }
 
     /// Runs `sql`, a COPY FROM STDIN, with `data`.
@@ -132,6 +148,9 @@ impl Session {
                     if answer.rows == 0 {
                         answer.first = first_column(&self.body);
                     }
+                    if let Some(rows) = &mut self.rows {
+                        rows.push(columns(&self.body));
+                    }
                     answer.rows += 1;
                     answer.bytes += self.body.len() as u64;
                 }
@@ -145,6 +164,7 @@ impl Session {
                 b'R' if self.body.first_chunk::<4>() != Some(&[0; 4]) => {
                     bail!("the server wants a password on its Unix socket");
                 }
+                b'C' => answer.tag = terminated(&self.body),
                 b'N' => self.notices.push(server_error(&self.body).message),
                 b'E' => {
                     let error = server_error(&self.body);
@@ -220,9 +240,34 @@ fn length_of(body: usize) -> [u8; 4] {
 
 /// The first column of a DataRow, if it is there and not NULL.
 fn first_column(body: &[u8]) -> Option<String> {
-    let length = body.get(2..6)?.first_chunk::<4>()?;
-    let length = usize::try_from(i32::from_be_bytes(*length)).ok()?;
-    Some(String::from_utf8_lossy(body.get(6..6 + length)?).into_owned())
+    column(body.get(2..)?)?.0
+}
+
+/// All columns of a DataRow; those that are cut off are left out.
+fn columns(body: &[u8]) -> Row {
+    let mut rest = body.get(2..).unwrap_or_default();
+    std::iter::from_fn(|| {
+        let (value, after) = column(rest)?;
+        rest = after;
+        Some(value)
+    })
+    .collect()
+}
+
+/// The column at the beginning of what is left of a DataRow, and what follows it.
+fn column(rest: &[u8]) -> Option<(Option<String>, &[u8])> {
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+        return Some((None, rest));
+    };
+    let (value, rest) = rest.split_at_checked(length)?;
+    Some((Some(String::from_utf8_lossy(value).into_owned()), rest))
+}
+
+/// The string that a message begins with, up to its zero byte.
+fn terminated(body: &[u8]) -> String {
+    let end = body.iter().position(|byte| *byte == 0);
+    String::from_utf8_lossy(body.get(..end.unwrap_or(body.len())).unwrap_or_default()).into_owned()
 }
 
 /// The fields of an ErrorResponse or NoticeResponse.
@@ -261,6 +306,11 @@ mod tests {
         assert_eq!(first_column(b"\0\x01\0\0\0\x0242"), Some("42".to_owned()));
         assert_eq!(first_column(b"\0\x01\xff\xff\xff\xff"), None);
         assert_eq!(first_column(b"\0\x01\0\0\0\x09x"), None);
+        assert_eq!(
+            columns(b"\0\x03\0\0\0\x0242\xff\xff\xff\xff\0\0\0\0"),
+            [Some("42".to_owned()), None, Some(String::new())]
+        );
+        assert_eq!(terminated(b"INSERT 0 1\0"), "INSERT 0 1");
         let body = b"SERROR\0VERROR\0C42P01\0Mno such table\0\0";
         let error = server_error(body);
         assert_eq!(error.to_string(), "no such table (SQLSTATE 42P01)");

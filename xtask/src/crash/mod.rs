@@ -5,10 +5,8 @@
 //! restart, on a standby that follows all along, and after recovery to a point in time. What was
 //! acknowledged to a client has to be there, and what it rolled back must not be.
 //!
-//! What is planned comes from the seed alone ([`random`], [`plan`], [`transaction`]); when exactly the
+//! What is planned comes from the seed alone ([`crate::random`], [`plan`], [`transaction`]); when exactly the
 //! server dies is up to the machine, so a replay makes the same plan, not the same interleaving.
-
-mod random;
 
 mod plan;
 mod points;
@@ -35,6 +33,8 @@ mod command;
 mod harness;
 mod prepared;
 mod summary;
+
+use crate::random;
 
 pub use command::{Args, run};
 pub use primary::unmount_small_disk;

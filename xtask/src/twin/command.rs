@@ -1,0 +1,132 @@
+//! The command: the cluster, its two databases, and what is said at the end.
+
+use super::history::History;
+use super::statement::{Generator, HEAP_ROWS, TABLES};
+use crate::cache::Cache;
+use crate::cluster::{Cluster, Connection, Settings};
+use crate::extension;
+use crate::guardian::Guardian;
+use crate::installation::Flavour;
+use crate::progress::{Progress, note};
+use crate::psql;
+use crate::random::Random;
+use crate::setup;
+use anyhow::{Context, Result};
+
+/// Statements of one history; the next one begins with new tables.
+const HISTORY: u64 = 1000;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// How many statements are run on both sides
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    statements: u64,
+    /// What is drawn depends on it alone
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Args {
+    pub fn short(statements: u64, seed: u64) -> Self {
+        Self { statements, seed }
+    }
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let cache = Cache::open()?;
+    let _lock = cache.lock("twin")?;
+    let installation = setup::ensure(&cache, Flavour::Assert)?;
+    let library = extension::ensure(&cache, &installation)?;
+    let dir = cache.cluster("test-twin");
+    let _guardian = Guardian::over([dir.clone()])?;
+    let mut cluster = Cluster::at(&dir)?;
+    cluster.renew()?;
+    let settings = Settings {
+        extra: [
+            ("max_prepared_transactions", "64"),
+            // Deadlocks are ended by the schedule, on both sides alike.
+            ("deadlock_timeout", "1h"),
+            ("fsync", "off"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
+        ..Settings::default()
+    };
+    let connection = cluster.start(&installation, &library, &settings)?;
+    let result = histories(args, &connection);
+    let stopped = cluster.stop();
+    result?;
+    stopped.map(drop)
+}
+
+fn histories(args: &Args, connection: &Connection) -> Result<()> {
+    let mut progress = Progress::start("Comparing Iceberg with heap");
+    let (mut done, mut number) = (0, 0);
+    let [mut errors, mut waits, mut cancelled, mut failures] = [0; 4];
+    while done < args.statements {
+        let heap = prepare(connection, "twin_heap", "heap")?;
+        let iceberg = prepare(connection, "twin_iceberg", "iceberg")?;
+        let mut random = Random::for_part(args.seed, &[number]);
+        let interval = random.pick(&["0", "20ms", "100ms", "60s"]).copied();
+        psql::execute(
+            connection,
+            &format!(
+                "ALTER DATABASE twin_iceberg SET pg_iceberg_am.publish_interval = '{}'",
+                interval.unwrap_or("100ms")
+            ),
+        )?;
+        let mut history = History::open(&heap, &iceberg, Generator::new(random))?;
+        let statements = HISTORY.min(args.statements - done);
+        let result = history.run(statements, |step| {
+            progress.tick(|| format!("{} of {}", done + step, args.statements));
+        });
+        if let Err(error) = result {
+            progress.fail();
+            note(history.last_steps());
+            return Err(error).with_context(|| {
+                format!(
+                    "seed {}, history {number}, statement {}; again: cargo xtask twin --seed {} --statements {}",
+                    args.seed,
+                    history.counts.statements,
+                    args.seed,
+                    done + history.counts.statements
+                )
+            });
+        }
+        done += history.counts.statements;
+        number += 1;
+        errors += history.counts.errors;
+        waits += history.counts.waits;
+        cancelled += history.counts.cancelled;
+        failures += history.counts.serialization_failures;
+    }
+    progress.finish();
+    note(format!(
+        "{done} statements agree: {errors} failed alike, {waits} waited, {cancelled} were cancelled; \
+         {failures} serializable transactions failed on Iceberg tables alone"
+    ));
+    Ok(())
+}
+
+/// A database with new tables, those under test kept by `access_method`.
+fn prepare(connection: &Connection, database: &str, access_method: &str) -> Result<Connection> {
+    psql::execute(
+        connection,
+        &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"),
+    )?;
+    psql::execute(
+        connection,
+        &format!("CREATE DATABASE {database} TEMPLATE template0"),
+    )?;
+    let connection = connection.with_database(database);
+    let mut sql = "CREATE EXTENSION pg_iceberg_am;".to_owned();
+    for table in TABLES {
+        sql += &format!("CREATE TABLE {table} (id bigint, v int, s text) USING {access_method};");
+    }
+    sql += &format!(
+        "CREATE TABLE h (id bigint PRIMARY KEY, v int, s text) USING heap; \
+         INSERT INTO h SELECT g, g, 'first' FROM generate_series(1, {HEAP_ROWS}) g"
+    );
+    psql::execute(&connection, &sql)?;
+    Ok(connection)
+}

@@ -1,0 +1,259 @@
+//! The run of a history on both sides, and the comparison of each step.
+
+use super::side::{Outcome, Outcomes, Side};
+use super::statement::{Generator, SessionState, Statement, TABLES};
+use crate::cluster::Connection;
+use anyhow::{Result, bail};
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+
+const SESSIONS: usize = 5;
+/// How many of the last steps a failure shows.
+const SHOWN: usize = 60;
+/// How often the tables are compared as a whole.
+const COMPARE_EVERY: u64 = 200;
+/// SQLSTATE of a transaction that could not be serialized.
+const SERIALIZATION_FAILURE: &str = "40001";
+
+pub struct History {
+    heap: Side,
+    iceberg: Side,
+    generator: Generator,
+    sessions: Vec<Session>,
+    shown: VecDeque<String>,
+    pub counts: Counts,
+}
+
+/// What has been done.
+#[derive(Debug, Default)]
+pub struct Counts {
+    pub statements: u64,
+    pub errors: u64,
+    pub waits: u64,
+    pub cancelled: u64,
+    /// Serializable transactions that failed on Iceberg tables alone.
+    pub serialization_failures: u64,
+}
+
+#[derive(Default)]
+struct Session {
+    state: SessionState,
+    /// The statement that has not ended.
+    waiting: Option<Statement>,
+    /// Whether it has been said that it waits.
+    is_noted: bool,
+}
+
+impl History {
+    pub fn open(heap: &Connection, iceberg: &Connection, generator: Generator) -> Result<Self> {
+        Ok(Self {
+            heap: Side::open("heap", heap, SESSIONS)?,
+            iceberg: Side::open("iceberg", iceberg, SESSIONS)?,
+            generator,
+            sessions: (0..SESSIONS).map(|_| Session::default()).collect(),
+            shown: VecDeque::new(),
+            counts: Counts::default(),
+        })
+    }
+
+    /// The last steps, for a report.
+    pub fn last_steps(&self) -> String {
+        self.shown.iter().fold(String::new(), |mut text, line| {
+            let _ = writeln!(text, "{line}");
+            text
+        })
+    }
+
+    /// Does so many steps, then ends all transactions and compares the tables.
+    pub fn run(&mut self, statements: u64, mut on_step: impl FnMut(u64)) -> Result<()> {
+        while self.counts.statements < statements {
+            self.step()?;
+            on_step(self.counts.statements);
+            if self.counts.statements.is_multiple_of(COMPARE_EVERY) {
+                self.compare_tables()?;
+            }
+        }
+        self.finish()?;
+        self.compare_tables()
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let idle = self.indexes(|session| session.waiting.is_none());
+        let waiting = self.indexes(|session| session.waiting.is_some());
+        let give_up = idle.is_empty() || (!waiting.is_empty() && self.generator.random().chance(2));
+        if give_up && let Some(session) = self.generator.random().pick(&waiting).copied() {
+            return self.cancel(session);
+        }
+        let Some(session) = self.generator.random().pick(&idle).copied() else {
+            return Ok(());
+        };
+        let statement = self.generator.next(&self.sessions[session].state);
+        self.counts.statements += 1;
+        self.note(session, &statement.sql);
+        self.give(session, statement)?;
+        // Of two that go on at the same time either may be the first.
+        if self.sessions[session].waiting.is_some() && !waiting.is_empty() {
+            self.cancel(session)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a statement to both sides, and compares what becomes of it and of those that wait.
+    fn give(&mut self, session: usize, statement: Statement) -> Result<()> {
+        // Iceberg first: where it alone cannot serialize, the heap's transaction has not gone on yet.
+        self.iceberg.send(session, &statement.sql)?;
+        let sql = statement.sql.clone();
+        let state = &self.sessions[session].state;
+        let is_serializable = state.block == Some("SERIALIZABLE") && !state.failed;
+        self.sessions[session].waiting = Some(statement);
+        let unfinished = self.indexes(|session| session.waiting.is_some());
+        let mut ours = self.iceberg.settle(&unfinished)?;
+        let failed = ours.get(&session).and_then(Outcome::sqlstate) == Some(SERIALIZATION_FAILURE);
+        if !(is_serializable && failed) {
+            self.heap.send(session, &sql)?;
+            let theirs = self.heap.settle(&unfinished)?;
+            return self.compare(&unfinished, &theirs, &ours);
+        }
+        // The transaction ends on both sides, whatever the heap would have said.
+        self.counts.serialization_failures += 1;
+        self.note(session, "not serializable: ROLLBACK");
+        let statement = self.sessions[session]
+            .waiting
+            .replace(Statement::rollback());
+        self.forget_prepared(statement.as_ref());
+        ours.remove(&session);
+        self.iceberg.send(session, "ROLLBACK")?;
+        let waiting: Vec<usize> = unfinished
+            .iter()
+            .copied()
+            .filter(|index| !ours.contains_key(index))
+            .collect();
+        ours.append(&mut self.iceberg.settle(&waiting)?);
+        self.heap.send(session, "ROLLBACK")?;
+        let theirs = self.heap.settle(&unfinished)?;
+        self.compare(&unfinished, &theirs, &ours)
+    }
+
+    /// Cancels what a session waits for.
+    fn cancel(&mut self, session: usize) -> Result<()> {
+        self.counts.cancelled += 1;
+        self.note(session, "cancelled");
+        let others = self.indexes(|other| other.waiting.is_some());
+        let others: Vec<usize> = others
+            .into_iter()
+            .filter(|other| *other != session)
+            .collect();
+        let mut outcomes = Vec::new();
+        for side in [&mut self.heap, &mut self.iceberg] {
+            side.cancel(session)?;
+            let outcome = side.wait_for_end(session)?;
+            let mut all = side.settle(&others)?;
+            all.insert(session, outcome);
+            outcomes.push(all);
+        }
+        let unfinished: Vec<usize> = others.into_iter().chain([session]).collect();
+        match outcomes.as_slice() {
+            [theirs, ours] => self.compare(&unfinished, theirs, ours),
+            _ => bail!("there are two sides"),
+        }
+    }
+
+    /// Compares what has become of the statements of these sessions on both sides.
+    fn compare(&mut self, unfinished: &[usize], theirs: &Outcomes, ours: &Outcomes) -> Result<()> {
+        for &session in unfinished {
+            let Some(statement) = self.sessions[session].waiting.clone() else {
+                continue;
+            };
+            match (theirs.get(&session), ours.get(&session)) {
+                (None, None) => {
+                    if !std::mem::replace(&mut self.sessions[session].is_noted, true) {
+                        self.counts.waits += 1;
+                        self.note(session, "waits");
+                    }
+                }
+                (Some(heap), Some(iceberg)) if heap.agrees_with(iceberg) => {
+                    self.end(session, &statement, heap);
+                }
+                (heap, iceberg) => bail!(
+                    "session {session} differs in: {}\nheap: {heap:?}\niceberg: {iceberg:?}",
+                    statement.sql
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    /// A statement has ended so, on both sides.
+    fn end(&mut self, session: usize, statement: &Statement, outcome: &Outcome) {
+        if std::mem::take(&mut self.sessions[session].is_noted) {
+            self.note(session, "goes on");
+        }
+        let failed = outcome.sqlstate();
+        if let Some(sqlstate) = failed {
+            self.counts.errors += 1;
+            self.note(session, &format!("failed: {sqlstate}"));
+            self.forget_prepared(Some(statement));
+        }
+        let session = &mut self.sessions[session];
+        session.waiting = None;
+        session.state.after(statement, failed.is_none());
+    }
+
+    /// A transaction that was not prepared cannot be committed later.
+    fn forget_prepared(&mut self, statement: Option<&Statement>) {
+        let name =
+            statement.and_then(|statement| statement.sql.strip_prefix("PREPARE TRANSACTION "));
+        if let Some(name) = name {
+            let name = name.trim_matches('\'');
+            self.generator.prepared.retain(|known| known != name);
+        }
+    }
+
+    /// Ends every transaction.
+    fn finish(&mut self) -> Result<()> {
+        for session in 0..SESSIONS {
+            if self.sessions[session].waiting.is_some() {
+                self.cancel(session)?;
+            }
+            if self.sessions[session].state.block.is_some() {
+                self.note(session, "ROLLBACK");
+                self.give(session, Statement::rollback())?;
+            }
+        }
+        for name in std::mem::take(&mut self.generator.prepared) {
+            let sql = format!("ROLLBACK PREPARED '{name}'");
+            let (heap, iceberg) = (self.heap.query(&sql)?, self.iceberg.query(&sql)?);
+            if !heap.agrees_with(&iceberg) {
+                bail!("differs in: {sql}\nheap: {heap:?}\niceberg: {iceberg:?}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the committed rows of all tables.
+    fn compare_tables(&mut self) -> Result<()> {
+        for table in TABLES.iter().chain(&["h"]) {
+            // A table that is locked is compared next time.
+            let sql = format!("SET lock_timeout = '1ms'; SELECT * FROM {table}");
+            let (heap, iceberg) = (self.heap.query(&sql)?, self.iceberg.query(&sql)?);
+            if !heap.agrees_with(&iceberg) {
+                bail!("table {table} differs\nheap: {heap:?}\niceberg: {iceberg:?}");
+            }
+        }
+        Ok(())
+    }
+
+    fn indexes(&self, wanted: impl Fn(&Session) -> bool) -> Vec<usize> {
+        (0..SESSIONS)
+            .filter(|&index| wanted(&self.sessions[index]))
+            .collect()
+    }
+
+    fn note(&mut self, session: usize, what: &str) {
+        if self.shown.len() == SHOWN {
+            self.shown.pop_front();
+        }
+        self.shown
+            .push_back(format!("{:6} s{session}: {what}", self.counts.statements));
+    }
+}

@@ -1,0 +1,18 @@
+//! `cargo xtask twin`: random concurrent transactions, run over Iceberg tables and, by the same schedule,
+//! over heap tables, which are the oracle: rows, command tags, SQLSTATEs and who waits have to be equal.
+//!
+//! There are two databases whose tables have the same names, and for each session a connection to either.
+//! A step is one statement of one session ([`statement`]), given to both connections ([`side`]). It ends when
+//! it is done or waits for another session, on both alike ([`history`]). What is drawn next depends on the
+//! seed and on how the steps before ended, so a seed repeats a history as long as both sides agree.
+//!
+//! Where PostgreSQL leaves the answer open it is not asked: a statement that writes touches one row of the heap
+//! tables, results are sorted, deadlocks are not detected but cancelled on both sides. Serializable transactions
+//! may fail on Iceberg tables where they would not on heap tables: then the other side is rolled back as well.
+
+mod command;
+mod history;
+mod side;
+mod statement;
+
+pub use command::{Args, run};

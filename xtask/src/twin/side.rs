@@ -1,0 +1,216 @@
+//! One of the two databases: its sessions, each on a thread of its own, and who of them waits.
+
+use crate::cluster::Connection;
+use crate::wire::{Answer, Row, ServerError, Session};
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+/// How long a statement may neither end nor wait for a session.
+const LIMIT: Duration = Duration::from_secs(60);
+/// How soon it is looked whether a statement waits.
+const POLL: Duration = Duration::from_millis(2);
+
+/// What stands for the side's name in a statement.
+pub const SIDE: &str = "@side";
+
+/// How a statement ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done {
+        tag: String,
+        /// Sorted.
+        rows: Vec<Row>,
+    },
+    Failed {
+        sqlstate: String,
+        message: String,
+    },
+}
+
+impl Outcome {
+    /// Whether both mean the same: messages may name different things.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Failed { sqlstate, .. },
+                Self::Failed {
+                    sqlstate: other, ..
+                },
+            ) => sqlstate == other,
+            _ => self == other,
+        }
+    }
+
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Self::Done { .. } => None,
+            Self::Failed { sqlstate, .. } => Some(sqlstate),
+        }
+    }
+}
+
+/// How statements ended, by session.
+pub type Outcomes = BTreeMap<usize, Outcome>;
+
+/// One of the databases, with its sessions.
+pub struct Side {
+    pub name: &'static str,
+    control: Session,
+    sessions: Vec<Worker>,
+    /// The sessions' backends, as an array in SQL.
+    backends: String,
+}
+
+struct Worker {
+    backend: i32,
+    statements: Sender<String>,
+    outcomes: Receiver<Result<Outcome>>,
+}
+
+impl Side {
+    /// Opens so many sessions, and one that looks who waits.
+    pub fn open(name: &'static str, connection: &Connection, sessions: usize) -> Result<Self> {
+        let control = Session::open(connection)?;
+        let sessions = (0..sessions)
+            .map(|_| Worker::start(connection))
+            .collect::<Result<Vec<_>>>()?;
+        let backends: Vec<String> = sessions
+            .iter()
+            .map(|worker| worker.backend.to_string())
+            .collect();
+        Ok(Self {
+            name,
+            control,
+            backends: format!("ARRAY[{}]", backends.join(",")),
+            sessions,
+        })
+    }
+
+    /// Gives a statement to a session that has ended the one before.
+    pub fn send(&self, session: usize, sql: &str) -> Result<()> {
+        self.worker(session)?
+            .statements
+            .send(self.spell(sql))
+            .context("a session has ended")
+    }
+
+    /// Waits until of these sessions' statements each has ended or waits for another session, and returns
+    /// the outcomes of those that have ended.
+    ///
+    /// A session that waits for one that is still at work is not looked at alone: the other may be about to
+    /// let it go on. Nothing moves only when nobody is at work.
+    pub fn settle(&mut self, sessions: &[usize]) -> Result<Outcomes> {
+        let started = Instant::now();
+        let mut outcomes = Outcomes::new();
+        loop {
+            let mut at_work = false;
+            for &session in sessions {
+                if outcomes.contains_key(&session) {
+                    continue;
+                }
+                let worker = self.worker(session)?;
+                let backend = worker.backend;
+                match worker.outcomes.recv_timeout(POLL) {
+                    Ok(outcome) => {
+                        outcomes.insert(session, outcome?);
+                        at_work = true;
+                    }
+                    Err(RecvTimeoutError::Disconnected) => bail!("a session has ended"),
+                    Err(RecvTimeoutError::Timeout) => at_work |= !self.is_blocked(backend)?,
+                }
+            }
+            if !at_work {
+                return Ok(outcomes);
+            }
+            if started.elapsed() > LIMIT {
+                bail!(
+                    "a statement neither ends nor waits for another session on {}",
+                    self.name
+                );
+            }
+        }
+    }
+
+    /// Waits until a session's statement has ended.
+    pub fn wait_for_end(&self, session: usize) -> Result<Outcome> {
+        self.worker(session)?
+            .outcomes
+            .recv_timeout(LIMIT)
+            .with_context(|| format!("a statement that was cancelled goes on on {}", self.name))?
+    }
+
+    /// Cancels what a session waits for.
+    pub fn cancel(&mut self, session: usize) -> Result<()> {
+        let backend = self.worker(session)?.backend;
+        self.control
+            .query(&format!("SELECT pg_cancel_backend({backend})"))
+            .map(drop)
+    }
+
+    /// Runs a statement outside of all sessions.
+    pub fn query(&mut self, sql: &str) -> Result<Outcome> {
+        let sql = self.spell(sql);
+        run(&mut self.control, &sql)
+    }
+
+    /// Names of prepared transactions are the cluster's, which both sides share.
+    fn spell(&self, sql: &str) -> String {
+        sql.replace(SIDE, self.name)
+    }
+
+    fn worker(&self, session: usize) -> Result<&Worker> {
+        self.sessions
+            .get(session)
+            .context("there is no such session")
+    }
+
+    fn is_blocked(&mut self, backend: i32) -> Result<bool> {
+        // A prepared transaction that blocks has no process: it is told as 0.
+        let sql = format!(
+            "SELECT pg_isolation_test_session_is_blocked({backend}, {}) \
+                 OR 0 = ANY (pg_blocking_pids({backend}))",
+            self.backends
+        );
+        Ok(self.control.query(&sql)?.first.as_deref() == Some("t"))
+    }
+}
+
+impl Worker {
+    fn start(connection: &Connection) -> Result<Self> {
+        let mut session = Session::open(connection)?;
+        let backend = session.backend();
+        let (statements, to_run) = channel::<String>();
+        let (ended, outcomes) = channel();
+        std::thread::spawn(move || {
+            for sql in to_run {
+                if ended.send(run(&mut session, &sql)).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self {
+            backend,
+            statements,
+            outcomes,
+        })
+    }
+}
+
+/// Runs a statement; an error of the server's that leaves the session is an outcome.
+fn run(session: &mut Session, sql: &str) -> Result<Outcome> {
+    match session.query_rows(sql) {
+        Ok((Answer { tag, .. }, mut rows)) => {
+            rows.sort();
+            Ok(Outcome::Done { tag, rows })
+        }
+        Err(error) => match error.downcast_ref::<ServerError>() {
+            Some(failure) if !failure.is_fatal() => Ok(Outcome::Failed {
+                sqlstate: failure.state.clone(),
+                message: failure.message.clone(),
+            }),
+            _ => Err(error),
+        },
+    }
+}
