@@ -77,6 +77,14 @@ pub enum ValueError {
         /// Decimal digits after the point.
         scale: u8,
     },
+    /// More digits than the decimal that numerics without a precision are kept as.
+    #[error("numeric value does not fit decimal({precision},{scale})")]
+    UnconstrainedNumericOverflow {
+        /// Decimal digits in all.
+        precision: u8,
+        /// Decimal digits after the point.
+        scale: u8,
+    },
     /// `infinity` or `-infinity` in a date or timestamp column.
     #[error("{type_name} value {value} has no finite form")]
     DatetimeInfinity {
@@ -193,7 +201,8 @@ impl ValueError {
         }
     }
 
-    fn innermost(&self) -> &Self {
+    /// The error of the innermost field.
+    pub fn innermost(&self) -> &Self {
         match self {
             Self::Field { source, .. } => source.innermost(),
             other => other,
@@ -205,6 +214,7 @@ impl ValueError {
         match self.innermost() {
             Self::NumericSpecial(_)
             | Self::NumericOverflow { .. }
+            | Self::UnconstrainedNumericOverflow { .. }
             | Self::IntegerOverflow { .. } => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
             Self::DatetimeInfinity { .. } | Self::DatetimeOverflow { .. } | Self::TimeEndOfDay => {
                 Code::ERRCODE_DATETIME_FIELD_OVERFLOW
@@ -228,6 +238,9 @@ impl ValueError {
 
     fn detail(&self) -> Option<String> {
         match self.innermost() {
+            Self::UnconstrainedNumericOverflow { precision, scale } => Some(format!(
+                "Values of type numeric without a precision are kept as decimal({precision},{scale})."
+            )),
             Self::NumericSpecial(_) => Some("Decimal columns hold finite values only.".to_owned()),
             Self::DatetimeInfinity { .. } => Some(
                 "Dates and timestamps are kept as counts from an epoch, which are finite."
@@ -250,6 +263,9 @@ impl ValueError {
                 "Store NULL instead, or declare the column double precision."
             }
             Self::NumericOverflow { .. } => "Declare the column with a larger precision.",
+            Self::UnconstrainedNumericOverflow { .. } => {
+                "Round the value, or declare the column with a precision and scale."
+            }
             Self::DatetimeInfinity { .. } => {
                 "Store NULL, or a finite value that stands for it, instead."
             }

@@ -14,7 +14,8 @@
 //! - PostgreSQL is called only through pgrx's guarded `pg_sys` functions, which turn an `ERROR`
 //!   into an unwinding panic, so that Rust values are dropped on the way out.
 //! - The hot paths (scalars, strings that are not toasted, arrays of them) do not call PostgreSQL
-//!   at all. Detoasting, `jsonb` and forming composites do.
+//!   at all. Detoasting, `jsonb`, text forms and forming composites do.
+//! - Text forms are written and read with [`settings`] pinned, for the time of a row or a batch.
 //! - The bit-level formats of PostgreSQL are in [`codec`], as pure functions on bytes.
 
 #![expect(
@@ -25,6 +26,8 @@
 mod codec;
 mod error;
 pub mod from_arrow;
+mod memory;
+mod settings;
 pub mod to_arrow;
 pub mod types;
 mod varlena;
@@ -32,4 +35,4 @@ mod varlena;
 pub use error::{ConvError, ValueError};
 pub use from_arrow::BatchDecoder;
 pub use to_arrow::RowAppender;
-pub use types::ColumnType;
+pub use types::{ColumnType, UnconstrainedNumeric};

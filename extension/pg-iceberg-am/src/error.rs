@@ -2,7 +2,7 @@
 
 use arrow::error::ArrowError;
 use iceberg_lite::error::Error;
-use pg_arrow_conv::ConvError;
+use pg_arrow_conv::{ConvError, ValueError};
 use pg_lakebase_core::error::PgError;
 use pgrx::PgSqlErrorCode;
 
@@ -51,12 +51,26 @@ impl IntoPgError for ConvError {
         if let Some(detail) = self.detail() {
             error = error.with_detail(detail);
         }
-        if let Some(hint) = self.hint() {
+        let hint = match &self {
+            ConvError::Value { source, .. }
+                if matches!(
+                    source.innermost(),
+                    ValueError::UnconstrainedNumericOverflow { .. }
+                ) =>
+            {
+                Some(UNCONSTRAINED_NUMERIC_HINT.to_owned())
+            }
+            _ => self.hint(),
+        };
+        if let Some(hint) = hint {
             error = error.with_hint(hint);
         }
         error
     }
 }
+
+/// What to do about a numeric that its column's decimal form does not hold.
+const UNCONSTRAINED_NUMERIC_HINT: &str = "Round the value, declare the column as numeric(p,s), or create the table with pg_iceberg_am.unconstrained_numeric set to text.";
 
 /// What Arrow says of an operation, as the error that is raised.
 pub fn arrow_error(operation: &'static str) -> impl FnOnce(ArrowError) -> PgError {

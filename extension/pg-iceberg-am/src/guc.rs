@@ -3,7 +3,8 @@
 use std::ffi::CStr;
 use std::time::Duration;
 
-use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
+use pg_arrow_conv::UnconstrainedNumeric;
+use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 
 /// Size, in kilobytes, at which a data file is closed and the next one begun.
 static TARGET_FILE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
@@ -13,9 +14,21 @@ static ENCODER_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
 static COMPRESSION_LEVEL: GucSetting<i32> = GucSetting::<i32>::new(3);
 /// Whether the planner may use the Iceberg scan node.
 static ENABLE_CUSTOM_SCAN: GucSetting<bool> = GucSetting::<bool>::new(true);
+/// What `numeric` without a precision is kept as in new tables.
+static UNCONSTRAINED_NUMERIC: GucSetting<NumericForm> =
+    GucSetting::<NumericForm>::new(NumericForm::Decimal);
 
 /// Milliseconds from one metadata file of a table to the next.
 static PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(100);
+
+/// The values of `pg_iceberg_am.unconstrained_numeric`.
+#[derive(Clone, Copy, PostgresGucEnum)]
+enum NumericForm {
+    #[name = c"decimal"]
+    Decimal,
+    #[name = c"text"]
+    Text,
+}
 
 /// Registers the settings; called once, from `_PG_init`.
 pub fn register() {
@@ -57,6 +70,15 @@ pub fn register() {
         c"Enables the planner's use of Iceberg scan nodes, which read only the columns needed.",
         c"",
         &ENABLE_CUSTOM_SCAN,
+        GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_enum_guc(
+        c"pg_iceberg_am.unconstrained_numeric",
+        c"What columns of type numeric without a precision are kept as in new tables: \
+          a decimal(38,18), or text.",
+        c"A table is new when it is made, truncated or rewritten.",
+        &UNCONSTRAINED_NUMERIC,
         GucContext::Userset,
         GucFlags::default(),
     );
@@ -106,4 +128,12 @@ pub fn compression_level() -> i32 {
 /// Whether the planner may use the Iceberg scan node.
 pub fn enable_custom_scan() -> bool {
     ENABLE_CUSTOM_SCAN.get()
+}
+
+/// What `numeric` without a precision is kept as in new tables.
+pub fn unconstrained_numeric() -> UnconstrainedNumeric {
+    match UNCONSTRAINED_NUMERIC.get() {
+        NumericForm::Decimal => UnconstrainedNumeric::Decimal,
+        NumericForm::Text => UnconstrainedNumeric::Text,
+    }
 }

@@ -24,6 +24,7 @@ mod scan;
 mod schema;
 mod storage;
 mod transaction;
+mod type_property;
 mod wal;
 mod write;
 

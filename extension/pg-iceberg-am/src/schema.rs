@@ -5,9 +5,10 @@ use iceberg_lite::spec::{ListType, NestedField, PrimitiveType, Schema, StructTyp
 use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::TupleDesc;
-use pgrx::{PgSqlErrorCode, pg_sys};
+use pgrx::PgSqlErrorCode;
 
 use crate::error::to_pg_error;
+use crate::guc;
 
 /// Id of the schema that CREATE TABLE makes.
 const INITIAL_SCHEMA_ID: i32 = 0;
@@ -41,9 +42,10 @@ impl TableColumns {
             if att.is_dropped {
                 continue;
             }
-            refuse_vector(att.type_oid, &att.name)?;
+            let unconstrained = guc::unconstrained_numeric();
             let column_type =
-                ColumnType::resolve(att.type_oid, att.typmod, &att.name).map_err(to_pg_error)?;
+                ColumnType::resolve(att.type_oid, att.typmod, &att.name, unconstrained)
+                    .map_err(to_pg_error)?;
             columns.push(Column {
                 attribute,
                 name: att.name,
@@ -89,17 +91,6 @@ impl TableColumns {
             })
             .collect()
     }
-}
-
-/// Refuses `int2vector` and `oidvector`, which look like arrays but count from 0.
-fn refuse_vector(type_oid: pg_sys::Oid, column: &str) -> PgResult<()> {
-    let (name, instead) = match type_oid {
-        pg_sys::INT2VECTOROID => ("int2vector", "int2[]"),
-        pg_sys::OIDVECTOROID => ("oidvector", "bigint[]"),
-        _ => return Ok(()),
-    };
-    let message = format!("column \"{column}\" has type {name}, which is not supported");
-    Err(PgError::feature_not_supported(message).with_hint(format!("Use {instead}.")))
 }
 
 /// The Iceberg type that holds what an Arrow type holds; nested fields take ids after `last_id`.

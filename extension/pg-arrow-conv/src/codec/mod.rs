@@ -5,3 +5,4 @@ pub(crate) mod datetime;
 pub(crate) mod numeric;
 #[cfg(test)]
 mod numeric_tests;
+pub(crate) mod tsquery;

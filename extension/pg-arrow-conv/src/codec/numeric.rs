@@ -234,6 +234,20 @@ pub(crate) fn encode(value: i128, scale: u8, out: &mut [u8; MAX_BODY]) -> usize 
     length
 }
 
+/// The same number with the smallest scale, for a number of at most [`MAX_PRECISION`] digits.
+pub(crate) fn without_trailing_zeros(value: i128, scale: u8) -> (i128, u8) {
+    let (mut value, mut scale) = (value, scale);
+    // Powers of ten, so that few divisions take off all zeros.
+    for zeros in [16, 8, 4, 2, 1] {
+        let power = POW10[usize::from(zeros)] as i128;
+        while scale >= zeros && value % power == 0 {
+            value /= power;
+            scale -= zeros;
+        }
+    }
+    (value, scale)
+}
+
 /// Division that avoids the 128-bit routine for the values that are common.
 #[inline]
 fn div_rem(value: u128, divisor: u64) -> (u128, u64) {

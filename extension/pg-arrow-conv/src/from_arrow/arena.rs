@@ -111,27 +111,3 @@ fn varlena_size(length: usize) -> Result<usize, ValueError> {
         size => Err(ValueError::DatumTooLarge { size }),
     }
 }
-
-/// Makes a memory context current, and the one before it current again on drop.
-pub(super) struct ContextSwitch(MemoryContext);
-
-impl ContextSwitch {
-    /// # Safety
-    ///
-    /// `context` is a valid memory context for the life of the value.
-    pub(super) unsafe fn to(context: MemoryContext) -> Self {
-        // SAFETY: the caller vouches for the context; only this thread uses the global.
-        unsafe {
-            let previous = pg_sys::CurrentMemoryContext;
-            pg_sys::CurrentMemoryContext = context;
-            Self(previous)
-        }
-    }
-}
-
-impl Drop for ContextSwitch {
-    fn drop(&mut self) {
-        // SAFETY: it was current when this value was made, and outer code keeps it.
-        unsafe { pg_sys::CurrentMemoryContext = self.0 }
-    }
-}

@@ -1,10 +1,11 @@
 //! Datums of one column, and the dispatch by type family.
 
 use super::arena::Arena;
-use super::{composite, datetime, jsonb, list, numeric, primitive, promote, text};
+use super::{composite, datetime, jsonb, list, numeric, primitive, promote, text, text_form};
 use crate::error::ValueError;
 use crate::types::{ColumnType, TypeKind};
 use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::DataType;
 use pgrx::pg_sys::Datum;
 
 /// Datums and NULL flags, one per row. Where a value is NULL its datum is zero.
@@ -67,6 +68,17 @@ pub(super) fn decode(
         TypeKind::Float8 => primitive::decode_float8(array, out),
         TypeKind::Numeric { precision, scale } => {
             numeric::decode_numeric(array, *precision, *scale, out, arena)
+        }
+        TypeKind::UnconstrainedNumeric { text, .. } => match array.data_type() {
+            DataType::Decimal128(_, scale) => {
+                numeric::decode_unconstrained(array, scale.unsigned_abs(), out, arena)
+            }
+            _ => text_form::decode_text_form(array, text, out, arena),
+        },
+        TypeKind::Oid => primitive::decode_oid(array, out),
+        TypeKind::Xid8 => numeric::decode_xid8(array, out),
+        TypeKind::Tsquery(form) | TypeKind::TextForm(form) => {
+            text_form::decode_text_form(array, form, out, arena)
         }
         TypeKind::Text => text::decode_text(array, out, arena),
         TypeKind::Varchar(None) | TypeKind::Bpchar(None) => text::decode_text(array, out, arena),

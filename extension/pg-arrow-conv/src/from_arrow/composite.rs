@@ -1,8 +1,9 @@
 //! Composite values, from Arrow structs.
 
-use super::arena::{Arena, ContextSwitch};
+use super::arena::Arena;
 use super::column::{DatumColumn, decode};
 use crate::error::ValueError;
+use crate::memory::ContextSwitch;
 use crate::types::{CompositeKind, RowType};
 use arrow::array::{Array, ArrayRef, AsArray, make_array};
 use arrow::buffer::NullBuffer;

@@ -3,7 +3,8 @@
 use super::arena::Arena;
 use super::column::{DatumColumn, decode};
 use crate::error::ConvError;
-use crate::types::ColumnType;
+use crate::settings::PinnedSettings;
+use crate::types::{ColumnType, TextFormFunctions};
 use arrow::array::RecordBatch;
 use pgrx::pg_sys::{Datum, MemoryContext};
 
@@ -13,6 +14,8 @@ use pgrx::pg_sys::{Datum, MemoryContext};
 /// context given to [`load`](Self::load).
 pub struct BatchDecoder {
     attributes: Vec<Attribute>,
+    /// Whose functions are called, with their settings pinned, for a batch.
+    text_form_functions: Option<TextFormFunctions>,
     rows: usize,
 }
 
@@ -27,6 +30,11 @@ struct Attribute {
 impl BatchDecoder {
     /// One element per attribute of the slot; `None` for those that are not read.
     pub fn new(columns: &[Option<ColumnType>]) -> Self {
+        let functions = columns
+            .iter()
+            .flatten()
+            .filter_map(ColumnType::text_form_functions);
+        let text_form_functions = functions.max();
         let attributes = columns
             .iter()
             .map(|column| Attribute {
@@ -37,6 +45,7 @@ impl BatchDecoder {
             .collect();
         Self {
             attributes,
+            text_form_functions,
             rows: 0,
         }
     }
@@ -70,6 +79,7 @@ impl BatchDecoder {
         }
         // SAFETY: the caller keeps the context for as long as the datums are used.
         let mut arena = unsafe { Arena::new(context) };
+        let _pinned = self.text_form_functions.map(PinnedSettings::pin);
         for (attribute, position) in self.attributes.iter_mut().zip(mapping) {
             let (Some(column), Some(position)) = (&attribute.column, position) else {
                 continue;

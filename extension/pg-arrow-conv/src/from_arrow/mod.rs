@@ -11,5 +11,6 @@ mod numeric;
 mod primitive;
 mod promote;
 mod text;
+mod text_form;
 
 pub use decoder::BatchDecoder;

@@ -1,11 +1,16 @@
-//! `numeric`, from a scaled `i128` to its digits.
+//! `numeric`, from a scaled `i128` to its digits; and `xid8`.
 
 use super::arena::Arena;
 use super::column::DatumColumn;
-use crate::codec::numeric::{MAX_BODY, encode, fits_precision};
+use super::primitive::decode_with;
+use crate::codec::numeric::{
+    MAX_BODY, MAX_PRECISION, encode, fits_precision, without_trailing_zeros,
+};
 use crate::error::ValueError;
+use crate::types::XID8_PRECISION;
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Decimal128Type;
+use pgrx::pg_sys::Datum;
 
 /// `array` is a Decimal128 of the same scale and any precision.
 pub(super) fn decode_numeric(
@@ -27,5 +32,40 @@ pub(super) fn decode_numeric(
         }
         let length = encode(value, scale, &mut body);
         arena.varlena(&body[..length])
+    })
+}
+
+/// `array` is a Decimal128 of this scale. Its values have no more digits after the point than they
+/// need.
+pub(super) fn decode_unconstrained(
+    array: &dyn Array,
+    scale: u8,
+    out: &mut DatumColumn,
+    arena: &mut Arena,
+) -> Result<(), ValueError> {
+    let values = array.as_primitive::<Decimal128Type>().values();
+    let mut body = [0; MAX_BODY];
+    out.fill_with(array, |row| {
+        if !fits_precision(values[row], MAX_PRECISION) {
+            return Err(ValueError::NumericOverflow {
+                precision: MAX_PRECISION,
+                scale,
+            });
+        }
+        let (value, scale) = without_trailing_zeros(values[row], scale);
+        let length = encode(value, scale, &mut body);
+        arena.varlena(&body[..length])
+    })
+}
+
+/// `array` is a Decimal128 without a scale.
+pub(super) fn decode_xid8(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+    decode_with::<Decimal128Type>(array, out, |value| {
+        u64::try_from(value)
+            .map(Datum::from)
+            .map_err(|_| ValueError::NumericOverflow {
+                precision: XID8_PRECISION,
+                scale: 0,
+            })
     })
 }

@@ -47,6 +47,15 @@ pub(super) fn decode_int8(array: &dyn Array, out: &mut DatumColumn) -> Result<()
     decode_with::<Int64Type>(array, out, |value| Ok(Datum::from(value)))
 }
 
+/// `ObjectIdGetDatum`.
+pub(super) fn decode_oid(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+    decode_with::<Int64Type>(array, out, |value| {
+        u32::try_from(value)
+            .map(Datum::from)
+            .map_err(|_| overflow("oid", value))
+    })
+}
+
 /// `Float4GetDatum`.
 pub(super) fn decode_float4(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
     decode_with::<Float32Type>(array, out, |value| Ok(Datum::from(value.to_bits() as i32)))

@@ -1,6 +1,7 @@
 //! Arrow types other than a column's own that hold the same values: narrower numbers, and other
 //! layouts of strings and lists.
 
+use crate::codec::numeric::MAX_PRECISION;
 use crate::error::ValueError;
 use crate::types::{ColumnType, TypeKind};
 use arrow::array::{Array, ArrayRef};
@@ -11,7 +12,7 @@ use std::borrow::Cow;
 /// The array as one of the types that the column's decoder reads.
 ///
 /// `int2` and `int4` are read from Int32, or from Int64 with a check of the range; `numeric` from
-/// a Decimal128 of its scale; arrays and composites from any List and Struct, whose children are
+/// a Decimal128 of its scale, or of any scale if it has none, and then also from Utf8; arrays and composites from any List and Struct, whose children are
 /// promoted in their turn; all others from the column's own Arrow type.
 pub(super) fn promote<'a>(
     column: &ColumnType,
@@ -49,7 +50,7 @@ fn target(column: &ColumnType, found: &DataType) -> Option<DataType> {
         | (TypeKind::Int2 | TypeKind::Int4, Type::UInt8 | Type::UInt16) => Type::Int32,
         (TypeKind::Int2 | TypeKind::Int4, Type::Int64 | Type::UInt32) => Type::Int64,
         (
-            TypeKind::Int8,
+            TypeKind::Int8 | TypeKind::Oid,
             Type::Int8
             | Type::Int16
             | Type::Int32
@@ -70,6 +71,21 @@ fn target(column: &ColumnType, found: &DataType) -> Option<DataType> {
         ) if i16::from(*found_scale) == i16::from(*scale) => {
             Type::Decimal128(*precision, *found_scale)
         }
+        (TypeKind::UnconstrainedNumeric { .. }, Type::Utf8 | Type::LargeUtf8 | Type::Utf8View) => {
+            Type::Utf8
+        }
+        (
+            TypeKind::UnconstrainedNumeric { .. },
+            Type::Decimal32(precision, scale)
+            | Type::Decimal64(precision, scale)
+            | Type::Decimal128(precision, scale),
+        ) if (0..=MAX_PRECISION as i8).contains(scale) => Type::Decimal128(*precision, *scale),
+        (
+            TypeKind::Xid8,
+            Type::Decimal32(precision, 0)
+            | Type::Decimal64(precision, 0)
+            | Type::Decimal128(precision, 0),
+        ) => Type::Decimal128(*precision, 0),
         (_, Type::LargeUtf8 | Type::Utf8View) if own == Type::Utf8 => own,
         (_, Type::LargeBinary | Type::BinaryView | Type::FixedSizeBinary(_))
             if own == Type::Binary =>

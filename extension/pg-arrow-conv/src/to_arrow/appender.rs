@@ -2,7 +2,8 @@
 
 use super::column::Column;
 use crate::error::ConvError;
-use crate::types::ColumnType;
+use crate::settings::PinnedSettings;
+use crate::types::{ColumnType, TextFormFunctions};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{FieldRef, Schema, SchemaRef};
 use arrow::record_batch::RecordBatchOptions;
@@ -28,6 +29,8 @@ pub struct RowAppender {
     bytes: usize,
     /// Bytes that a row takes without its variable-length values.
     row_bytes: usize,
+    /// Whose functions are called, with their settings pinned, for a row.
+    text_form_functions: Option<TextFormFunctions>,
     /// Set while a row is being appended: columns may be longer than `rows`.
     torn: bool,
 }
@@ -47,6 +50,7 @@ impl RowAppender {
             .map(|column| column.arrow_field(column.name()))
             .collect();
         let sources = columns.iter().zip(&fields).enumerate();
+        let functions = columns.iter().filter_map(ColumnType::text_form_functions);
         Self::build(
             sources
                 .map(|(position, (column, field))| Source {
@@ -56,6 +60,7 @@ impl RowAppender {
                 })
                 .collect(),
             Arc::new(Schema::new(fields)),
+            functions.max(),
         )
     }
 
@@ -95,10 +100,17 @@ impl RowAppender {
                 })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self::build(sources, schema))
+        let functions = columns
+            .iter()
+            .filter_map(|(_, column)| column.text_form_functions());
+        Ok(Self::build(sources, schema, functions.max()))
     }
 
-    fn build(columns: Vec<Source>, schema: SchemaRef) -> Self {
+    fn build(
+        columns: Vec<Source>,
+        schema: SchemaRef,
+        text_form_functions: Option<TextFormFunctions>,
+    ) -> Self {
         let width = columns
             .iter()
             .map(|source| source.position + 1)
@@ -115,6 +127,7 @@ impl RowAppender {
             rows: 0,
             bytes: 0,
             row_bytes,
+            text_form_functions,
             torn: false,
         }
     }
@@ -147,6 +160,7 @@ impl RowAppender {
             self.discard_torn_row();
         }
         self.torn = true;
+        let _pinned = self.text_form_functions.map(PinnedSettings::pin);
         let mut bytes = self.bytes + self.row_bytes;
         for source in &mut self.columns {
             // SAFETY: the caller vouches for the datum's type.

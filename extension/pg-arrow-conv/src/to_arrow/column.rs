@@ -3,7 +3,8 @@
 use super::bytes::ByteValues;
 use super::composite::StructValues;
 use super::list::ListValues;
-use super::{datetime, jsonb, numeric, primitive, text};
+use super::text_form::TextFormValues;
+use super::{datetime, jsonb, numeric, primitive, text, text_form};
 use crate::error::ValueError;
 use crate::types::{ColumnType, TypeKind};
 use arrow::array::{
@@ -40,6 +41,9 @@ enum Values {
         scale: u8,
         values: Vec<i128>,
     },
+    UnconstrainedNumeric(Vec<i128>),
+    Oid(Vec<i64>),
+    Xid8(Vec<i128>),
     Date(Vec<i32>),
     Time(Vec<i64>),
     Timestamp(Vec<i64>),
@@ -49,12 +53,15 @@ enum Values {
     Name(ByteValues),
     Jsonb(ByteValues),
     Bytea(ByteValues),
+    Tsquery(ByteValues),
+    TextForm(Box<TextFormValues>),
     List(Box<ListValues>),
     Struct(Box<StructValues>),
 }
 
 impl Column {
-    /// `arrow_type` is accepted by the column's type; nested fields are taken from it.
+    /// `arrow_type` is accepted by the column's type; nested fields, and the form of unconstrained
+    /// numerics, are taken from it.
     pub(super) fn new(column: &ColumnType, arrow_type: &DataType) -> Self {
         let values = match column.kind() {
             TypeKind::Bool => Values::Bool(BooleanBufferBuilder::new(0)),
@@ -68,6 +75,14 @@ impl Column {
                 scale: *scale,
                 values: Vec::new(),
             },
+            TypeKind::UnconstrainedNumeric { text, .. } => match arrow_type {
+                DataType::Utf8 => Values::TextForm(Box::new(TextFormValues::new(text))),
+                _ => Values::UnconstrainedNumeric(Vec::new()),
+            },
+            TypeKind::Oid => Values::Oid(Vec::new()),
+            TypeKind::Xid8 => Values::Xid8(Vec::new()),
+            TypeKind::Tsquery(_) => Values::Tsquery(ByteValues::default()),
+            TypeKind::TextForm(form) => Values::TextForm(Box::new(TextFormValues::new(form))),
             TypeKind::Text | TypeKind::Varchar(_) | TypeKind::Bpchar(_) => {
                 Values::Text(ByteValues::default())
             }
@@ -102,13 +117,18 @@ impl Column {
             | Values::Name(_)
             | Values::Jsonb(_)
             | Values::Bytea(_)
+            | Values::Tsquery(_)
+            | Values::TextForm(_)
             | Values::List(_) => 4,
             Values::Int8(_)
+            | Values::Oid(_)
             | Values::Float8(_)
             | Values::Time(_)
             | Values::Timestamp(_)
             | Values::Timestamptz(_) => 8,
-            Values::Numeric { .. } => size_of::<i128>(),
+            Values::Numeric { .. } | Values::UnconstrainedNumeric(_) | Values::Xid8(_) => {
+                size_of::<i128>()
+            }
             Values::Uuid(_) => UUID_LEN,
             Values::Struct(values) => values.fixed_width(),
         }
@@ -120,7 +140,9 @@ impl Column {
             Values::Text(values)
             | Values::Name(values)
             | Values::Jsonb(values)
+            | Values::Tsquery(values)
             | Values::Bytea(values) => values.byte_len(),
+            Values::TextForm(values) => values.text.byte_len(),
             Values::List(values) => values.variable_bytes(),
             Values::Struct(values) => values.variable_bytes(),
             _ => 0,
@@ -161,6 +183,13 @@ impl Column {
                 } => {
                     values.push(numeric::value(datum, *precision, *scale)?);
                 }
+                Values::UnconstrainedNumeric(values) => {
+                    values.push(numeric::unconstrained_value(datum)?);
+                }
+                Values::Oid(values) => values.push(i64::from(primitive::oid_value(datum))),
+                Values::Xid8(values) => values.push(i128::from(primitive::xid8_value(datum))),
+                Values::Tsquery(values) => text_form::append_tsquery(values, datum, bytes)?,
+                Values::TextForm(values) => values.append(datum, bytes)?,
                 Values::Date(values) => values.push(datetime::date_value(datum)?),
                 Values::Time(values) => values.push(datetime::time_value(datum)?),
                 Values::Timestamp(values) => {
@@ -191,17 +220,22 @@ impl Column {
             Values::Bool(values) => values.append(false),
             Values::Int2(values) | Values::Int4(values) | Values::Date(values) => values.push(0),
             Values::Int8(values)
+            | Values::Oid(values)
             | Values::Time(values)
             | Values::Timestamp(values)
             | Values::Timestamptz(values) => values.push(0),
             Values::Float4(values) => values.push(0.0),
             Values::Float8(values) => values.push(0.0),
-            Values::Numeric { values, .. } => values.push(0),
+            Values::Numeric { values, .. }
+            | Values::UnconstrainedNumeric(values)
+            | Values::Xid8(values) => values.push(0),
             Values::Uuid(values) => values.extend_from_slice(&[0; UUID_LEN]),
             Values::Text(values)
             | Values::Name(values)
             | Values::Jsonb(values)
+            | Values::Tsquery(values)
             | Values::Bytea(values) => values.push_empty(),
+            Values::TextForm(values) => values.text.push_empty(),
             Values::List(values) => values.append_empty(),
             Values::Struct(values) => values.append_null(),
         }
@@ -216,17 +250,22 @@ impl Column {
                 values.truncate(rows);
             }
             Values::Int8(values)
+            | Values::Oid(values)
             | Values::Time(values)
             | Values::Timestamp(values)
             | Values::Timestamptz(values) => values.truncate(rows),
             Values::Float4(values) => values.truncate(rows),
             Values::Float8(values) => values.truncate(rows),
-            Values::Numeric { values, .. } => values.truncate(rows),
+            Values::Numeric { values, .. }
+            | Values::UnconstrainedNumeric(values)
+            | Values::Xid8(values) => values.truncate(rows),
             Values::Uuid(values) => values.truncate(rows * UUID_LEN),
             Values::Text(values)
             | Values::Name(values)
             | Values::Jsonb(values)
+            | Values::Tsquery(values)
             | Values::Bytea(values) => values.truncate(rows),
+            Values::TextForm(values) => values.text.truncate(rows),
             Values::List(values) => values.truncate(rows),
             Values::Struct(values) => values.truncate(rows),
         }
@@ -241,12 +280,14 @@ impl Column {
             Values::Int2(values) | Values::Int4(values) => {
                 finish_primitive::<Int32Type>(values, nulls, arrow_type)
             }
-            Values::Int8(values) => finish_primitive::<Int64Type>(values, nulls, arrow_type),
+            Values::Int8(values) | Values::Oid(values) => {
+                finish_primitive::<Int64Type>(values, nulls, arrow_type)
+            }
             Values::Float4(values) => finish_primitive::<Float32Type>(values, nulls, arrow_type),
             Values::Float8(values) => finish_primitive::<Float64Type>(values, nulls, arrow_type),
-            Values::Numeric { values, .. } => {
-                finish_primitive::<Decimal128Type>(values, nulls, arrow_type)
-            }
+            Values::Numeric { values, .. }
+            | Values::UnconstrainedNumeric(values)
+            | Values::Xid8(values) => finish_primitive::<Decimal128Type>(values, nulls, arrow_type),
             Values::Date(values) => finish_primitive::<Date32Type>(values, nulls, arrow_type),
             Values::Time(values) => {
                 finish_primitive::<Time64MicrosecondType>(values, nulls, arrow_type)
@@ -259,9 +300,11 @@ impl Column {
                 let array = FixedSizeBinaryArray::try_new(UUID_LEN as i32, buffer, nulls)?;
                 Ok(Arc::new(array))
             }
-            Values::Text(values) | Values::Name(values) | Values::Jsonb(values) => {
-                Ok(values.finish_utf8(nulls))
-            }
+            Values::Text(values)
+            | Values::Name(values)
+            | Values::Jsonb(values)
+            | Values::Tsquery(values) => Ok(values.finish_utf8(nulls)),
+            Values::TextForm(values) => Ok(values.text.finish_utf8(nulls)),
             Values::Bytea(values) => Ok(values.finish_binary(nulls)),
             Values::List(values) => values.finish(nulls, arrow_type),
             Values::Struct(values) => values.finish(nulls, arrow_type),

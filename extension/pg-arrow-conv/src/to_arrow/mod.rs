@@ -10,5 +10,6 @@ mod list;
 mod numeric;
 mod primitive;
 mod text;
+mod text_form;
 
 pub use appender::{MAX_BATCH_BYTES, RowAppender};

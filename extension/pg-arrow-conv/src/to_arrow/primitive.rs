@@ -27,6 +27,18 @@ pub(super) fn int8_value(datum: Datum) -> i64 {
     datum.value() as i64
 }
 
+/// `DatumGetObjectId`, and `DatumGetTransactionId`.
+#[inline]
+pub(super) fn oid_value(datum: Datum) -> u32 {
+    datum.value() as u32
+}
+
+/// `DatumGetFullTransactionId`.
+#[inline]
+pub(super) fn xid8_value(datum: Datum) -> u64 {
+    datum.value() as u64
+}
+
 /// `DatumGetFloat4`; NaN and infinities pass.
 #[inline]
 pub(super) fn float4_value(datum: Datum) -> f32 {

@@ -1,8 +1,15 @@
 //! The Arrow type that each PostgreSQL type is kept as.
 
-use super::{ColumnType, TypeKind};
+use super::{
+    ColumnType, TypeKind, UNCONSTRAINED_PRECISION, UNCONSTRAINED_SCALE, UnconstrainedNumeric,
+};
 use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use std::sync::Arc;
+
+/// Digits of the largest `xid8`.
+pub(crate) const XID8_PRECISION: u8 = 20;
+const UNCONSTRAINED_DECIMAL: DataType =
+    DataType::Decimal128(UNCONSTRAINED_PRECISION, UNCONSTRAINED_SCALE as i8);
 
 /// Name of the field of list elements, as the Parquet specification has it.
 const ELEMENT: &str = "element";
@@ -20,11 +27,19 @@ impl ColumnType {
             TypeKind::Numeric { precision, scale } => {
                 DataType::Decimal128(*precision, *scale as i8)
             }
+            TypeKind::UnconstrainedNumeric { form, .. } => match form {
+                UnconstrainedNumeric::Decimal => UNCONSTRAINED_DECIMAL,
+                UnconstrainedNumeric::Text => DataType::Utf8,
+            },
+            TypeKind::Oid => DataType::Int64,
+            TypeKind::Xid8 => DataType::Decimal128(XID8_PRECISION, 0),
             TypeKind::Text
             | TypeKind::Varchar(_)
             | TypeKind::Bpchar(_)
             | TypeKind::Name
-            | TypeKind::Jsonb => DataType::Utf8,
+            | TypeKind::Jsonb
+            | TypeKind::Tsquery(_)
+            | TypeKind::TextForm(_) => DataType::Utf8,
             TypeKind::Bytea => DataType::Binary,
             TypeKind::Date => DataType::Date32,
             TypeKind::Time => DataType::Time64(TimeUnit::Microsecond),
@@ -49,11 +64,15 @@ impl ColumnType {
     }
 
     /// Whether values of the column may be kept as `found`: the same type up to the names,
-    /// nullability and metadata of nested fields, and up to the spelling of UTC.
+    /// nullability and metadata of nested fields, up to the spelling of UTC, and for unconstrained
+    /// numerics in either of their forms.
     pub(crate) fn accepts(&self, found: &DataType) -> bool {
         match (&self.kind, found) {
             (TypeKind::Timestamptz, DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
                 is_utc(zone)
+            }
+            (TypeKind::UnconstrainedNumeric { .. }, found) => {
+                *found == DataType::Utf8 || *found == UNCONSTRAINED_DECIMAL
             }
             (TypeKind::Array(array), DataType::List(element)) => {
                 array.element.accepts(element.data_type())

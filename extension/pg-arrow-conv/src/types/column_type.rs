@@ -10,7 +10,24 @@ use pgrx::pg_sys::Oid;
 pub struct ColumnType {
     pub(super) name: String,
     pub(super) kind: TypeKind,
+    /// Type and typmod, domains looked through, of a column without a counterpart in Arrow.
+    pub(super) without_counterpart: Option<(Oid, i32)>,
 }
+
+/// What new columns of type `numeric` without a precision are kept as; old ones say it themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UnconstrainedNumeric {
+    /// A decimal of [`UNCONSTRAINED_PRECISION`] and [`UNCONSTRAINED_SCALE`].
+    #[default]
+    Decimal,
+    /// Text, which holds every value.
+    Text,
+}
+
+/// Precision of the decimals that unconstrained numerics are kept as.
+pub(crate) const UNCONSTRAINED_PRECISION: u8 = 38;
+/// Scale of the decimals that unconstrained numerics are kept as.
+pub(crate) const UNCONSTRAINED_SCALE: u8 = 18;
 
 /// The family that decides how a datum is read and made.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,7 +42,15 @@ pub(crate) enum TypeKind {
         precision: u8,
         scale: u8,
     },
-    /// `text` and `json`: any length.
+    /// `numeric` without precision and scale.
+    UnconstrainedNumeric {
+        form: UnconstrainedNumeric,
+        text: TextForm,
+    },
+    /// `oid`, its aliases, `xid` and `cid`: four bytes without a sign.
+    Oid,
+    Xid8,
+    /// `text`, `json` and `xml`: any length, kept to the letter.
     Text,
     /// `varchar`, with its limit in characters.
     Varchar(Option<usize>),
@@ -39,8 +64,36 @@ pub(crate) enum TypeKind {
     Timestamp,
     Timestamptz,
     Uuid,
+    /// `tsquery`: a text form that is printed here, for its output function's text can be read as
+    /// another query.
+    Tsquery(TextForm),
+    /// Any type that has no counterpart.
+    TextForm(TextForm),
     Array(Box<ArrayKind>),
     Composite(Box<CompositeKind>),
+}
+
+/// How values of a type become the text that its output function prints, and values again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TextForm {
+    pub(crate) functions: TextFormFunctions,
+    /// `typoutput`.
+    pub(crate) output: Oid,
+    /// `typinput`.
+    pub(crate) input: Oid,
+    /// What the input function is told as the type (`getTypeIOParam`).
+    pub(crate) io_param: Oid,
+    pub(crate) typmod: i32,
+    pub(crate) storage: Storage,
+}
+
+/// Whose input and output functions make a text form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum TextFormFunctions {
+    /// PostgreSQL's own, down to the last value inside of a value.
+    Builtin,
+    /// An extension's, or a user's.
+    Extension,
 }
 
 /// An array type.
@@ -96,5 +149,29 @@ impl ColumnType {
 
     pub(crate) fn kind(&self) -> &TypeKind {
         &self.kind
+    }
+
+    /// The types nested in this one: an array's element, or a composite's live attributes, in the
+    /// order in which the Arrow type has them.
+    pub fn children(&self) -> Vec<&ColumnType> {
+        match &self.kind {
+            TypeKind::Array(array) => vec![&array.element],
+            TypeKind::Composite(composite) => composite.live().map(|(_, column)| column).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whose functions make the text forms in values of this type; `None` if there are none.
+    pub(crate) fn text_form_functions(&self) -> Option<TextFormFunctions> {
+        match &self.kind {
+            TypeKind::TextForm(text)
+            | TypeKind::Tsquery(text)
+            | TypeKind::UnconstrainedNumeric { text, .. } => Some(text.functions),
+            _ => self
+                .children()
+                .into_iter()
+                .filter_map(Self::text_form_functions)
+                .max(),
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! From `pg_attribute`'s type OID and typmod to a [`ColumnType`].
 
-use super::{ArrayKind, Attribute, ColumnType, CompositeKind, Storage, TypeKind, unsupported};
+use super::{
+    ArrayKind, Attribute, ColumnType, CompositeKind, Storage, TextForm, TypeKind,
+    UnconstrainedNumeric, refused,
+};
 use crate::codec::numeric::MAX_PRECISION;
 use crate::error::ConvError;
 use pgrx::pg_sys::{self, Oid};
@@ -12,27 +15,57 @@ const VARHDRSZ: i32 = pg_sys::VARHDRSZ as i32;
 impl ColumnType {
     /// Resolves the type of a column, looking into domains, arrays and composite types.
     ///
-    /// Reads the catalogs, so it needs a transaction. `column_name` is for error messages.
+    /// Reads the catalogs, so it needs a transaction. `column_name` is for error messages;
+    /// `unconstrained` decides what numerics without a precision are where the column is new.
     ///
     /// # Errors
     ///
     /// [`ConvError::UnsupportedType`] for a type without an exact Arrow form, and
     /// [`ConvError::UnsupportedEncoding`] for a string type in a database that is not UTF-8.
-    pub fn resolve(type_oid: Oid, typmod: i32, column_name: &str) -> Result<Self, ConvError> {
-        resolve_at(type_oid, typmod, column_name, column_name)
+    pub fn resolve(
+        type_oid: Oid,
+        typmod: i32,
+        column_name: &str,
+        unconstrained: UnconstrainedNumeric,
+    ) -> Result<Self, ConvError> {
+        resolve_at(type_oid, typmod, column_name, column_name, unconstrained)
+    }
+
+    /// Name of the type, with its schema and without domains, of a column whose Arrow type does not
+    /// tell it: `numeric` without a precision, and all types that Arrow has no counterpart of.
+    ///
+    /// Reads the catalogs.
+    pub fn type_without_counterpart(&self) -> Option<String> {
+        let (type_oid, typmod) = self.without_counterpart?;
+        let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
+        // SAFETY: returns a palloc'd C string; raises through the guard.
+        Some(unsafe {
+            take_string(pg_sys::format_type_extended(
+                type_oid,
+                typmod,
+                flags as pg_sys::bits16,
+            ))
+        })
     }
 }
 
 /// `path` is the column with the fields above this type, for error messages.
-fn resolve_at(type_oid: Oid, typmod: i32, name: &str, path: &str) -> Result<ColumnType, ConvError> {
+fn resolve_at(
+    type_oid: Oid,
+    typmod: i32,
+    name: &str,
+    path: &str,
+    unconstrained: UnconstrainedNumeric,
+) -> Result<ColumnType, ConvError> {
     let mut base_typmod = typmod;
     // SAFETY: reads the catalogs through the guard; the typmod is a live local.
     let base_oid = unsafe { pg_sys::getBaseTypeAndTypmod(type_oid, &mut base_typmod) };
-    let unsupported = |hint: String| ConvError::UnsupportedType {
+    let unsupported = |hint: &str| ConvError::UnsupportedType {
         column: path.to_owned(),
         type_name: type_name(type_oid, typmod),
-        hint,
+        hint: hint.to_owned(),
     };
+    let text_form = || TextForm::of(base_oid, base_typmod).map_err(unsupported);
 
     let kind = match base_oid {
         pg_sys::BOOLOID => TypeKind::Bool,
@@ -41,12 +74,15 @@ fn resolve_at(type_oid: Oid, typmod: i32, name: &str, path: &str) -> Result<Colu
         pg_sys::INT8OID => TypeKind::Int8,
         pg_sys::FLOAT4OID => TypeKind::Float4,
         pg_sys::FLOAT8OID => TypeKind::Float8,
-        pg_sys::NUMERICOID => numeric_kind(base_typmod).ok_or_else(|| {
-            unsupported(format!(
-                "Declare it as numeric(p,s) with p up to {MAX_PRECISION} and s between 0 and p."
-            ))
-        })?,
-        pg_sys::TEXTOID | pg_sys::JSONOID => TypeKind::Text,
+        pg_sys::NUMERICOID if base_typmod < VARHDRSZ => TypeKind::UnconstrainedNumeric {
+            form: unconstrained,
+            text: text_form()?,
+        },
+        pg_sys::NUMERICOID => match numeric_kind(base_typmod) {
+            Some(kind) => kind,
+            None => TypeKind::TextForm(text_form()?),
+        },
+        pg_sys::TEXTOID | pg_sys::JSONOID | pg_sys::XMLOID => TypeKind::Text,
         pg_sys::VARCHAROID => TypeKind::Varchar(character_limit(base_typmod)),
         pg_sys::BPCHAROID => TypeKind::Bpchar(character_limit(base_typmod)),
         pg_sys::NAMEOID => TypeKind::Name,
@@ -57,12 +93,11 @@ fn resolve_at(type_oid: Oid, typmod: i32, name: &str, path: &str) -> Result<Colu
         pg_sys::TIMESTAMPOID => TypeKind::Timestamp,
         pg_sys::TIMESTAMPTZOID => TypeKind::Timestamptz,
         pg_sys::UUIDOID => TypeKind::Uuid,
+        pg_sys::TSQUERYOID => TypeKind::Tsquery(text_form()?),
+        pg_sys::XID8OID => TypeKind::Xid8,
+        _ if refused::is_oid_like(base_oid) => TypeKind::Oid,
         // Arrays to the catalogs, but their subscripts begin at 0.
-        pg_sys::INT2VECTOROID | pg_sys::OIDVECTOROID => {
-            return Err(unsupported(
-                unsupported::hint(base_oid, pg_sys::TYPTYPE_BASE).to_owned(),
-            ));
-        }
+        pg_sys::INT2VECTOROID | pg_sys::OIDVECTOROID => TypeKind::TextForm(text_form()?),
         _ => {
             // SAFETY: catalog lookups through the guard.
             let (element_oid, typtype) = unsafe {
@@ -72,7 +107,7 @@ fn resolve_at(type_oid: Oid, typmod: i32, name: &str, path: &str) -> Result<Colu
                 )
             };
             if element_oid != Oid::INVALID {
-                let element = resolve_at(element_oid, base_typmod, name, path)?;
+                let element = resolve_at(element_oid, base_typmod, name, path, unconstrained)?;
                 let storage = storage_of(element_oid);
                 TypeKind::Array(Box::new(ArrayKind {
                     element_oid,
@@ -80,15 +115,13 @@ fn resolve_at(type_oid: Oid, typmod: i32, name: &str, path: &str) -> Result<Colu
                     element,
                 }))
             } else if typtype == pg_sys::TYPTYPE_COMPOSITE {
-                let composite = composite_kind(base_oid, path)?;
+                let composite = composite_kind(base_oid, path, unconstrained)?;
                 if composite.live().next().is_none() {
-                    return Err(unsupported(
-                        "Add an attribute to the composite type.".to_owned(),
-                    ));
+                    return Err(unsupported("Add an attribute to the composite type."));
                 }
                 TypeKind::Composite(Box::new(composite))
             } else {
-                return Err(unsupported(unsupported::hint(base_oid, typtype).to_owned()));
+                TypeKind::TextForm(text_form()?)
             }
         }
     };
@@ -100,17 +133,24 @@ fn resolve_at(type_oid: Oid, typmod: i32, name: &str, path: &str) -> Result<Colu
             encoding: database_encoding_name(),
         });
     }
+    let has_counterpart = !matches!(
+        kind,
+        TypeKind::UnconstrainedNumeric { .. }
+            | TypeKind::Oid
+            | TypeKind::Xid8
+            | TypeKind::Tsquery(_)
+            | TypeKind::TextForm(_)
+    ) && base_oid != pg_sys::XMLOID;
     Ok(ColumnType {
         name: name.to_owned(),
         kind,
+        without_counterpart: (!has_counterpart).then_some((base_oid, base_typmod)),
     })
 }
 
-/// `numeric_typmod_precision` and `numeric_typmod_scale`; `None` when Decimal128 cannot hold it.
+/// `numeric_typmod_precision` and `numeric_typmod_scale` of a typmod that is given; `None` when
+/// Decimal128 cannot hold it.
 fn numeric_kind(typmod: i32) -> Option<TypeKind> {
-    if typmod < VARHDRSZ {
-        return None;
-    }
     let precision = ((typmod - VARHDRSZ) >> 16) & 0xFFFF;
     // The scale is an 11-bit signed number.
     let scale = (((typmod - VARHDRSZ) & 0x7FF) ^ 1024) - 1024;
@@ -133,10 +173,20 @@ fn is_string(kind: &TypeKind) -> bool {
             | TypeKind::Bpchar(_)
             | TypeKind::Name
             | TypeKind::Jsonb
+            | TypeKind::UnconstrainedNumeric {
+                form: UnconstrainedNumeric::Text,
+                ..
+            }
+            | TypeKind::Tsquery(_)
+            | TypeKind::TextForm(_)
     )
 }
 
-fn composite_kind(type_oid: Oid, path: &str) -> Result<CompositeKind, ConvError> {
+fn composite_kind(
+    type_oid: Oid,
+    path: &str,
+    unconstrained: UnconstrainedNumeric,
+) -> Result<CompositeKind, ConvError> {
     let row_type = RowType::copy_of(type_oid);
     let attributes = row_type
         .attributes()
@@ -155,7 +205,13 @@ fn composite_kind(type_oid: Oid, path: &str) -> Result<CompositeKind, ConvError>
             }
             let name = attribute.name();
             let path = format!("{path}.{name}");
-            let column = resolve_at(attribute.atttypid, attribute.atttypmod, name, &path)?;
+            let column = resolve_at(
+                attribute.atttypid,
+                attribute.atttypmod,
+                name,
+                &path,
+                unconstrained,
+            )?;
             Ok(Attribute {
                 storage,
                 column: Some(column),
@@ -195,7 +251,7 @@ impl Drop for RowType {
     }
 }
 
-fn storage_of(type_oid: Oid) -> Storage {
+pub(super) fn storage_of(type_oid: Oid) -> Storage {
     let (mut length, mut by_value, mut typalign) = (0, false, 0);
     // SAFETY: catalog lookup through the guard; the outputs are live locals.
     unsafe {
@@ -218,11 +274,20 @@ fn alignment(typalign: c_char) -> usize {
 }
 
 fn type_name(type_oid: Oid, typmod: i32) -> String {
-    // SAFETY: returns a palloc'd C string, which is copied and freed.
+    // SAFETY: returns a palloc'd C string; raises through the guard.
+    unsafe { take_string(pg_sys::format_type_with_typemod(type_oid, typmod)) }
+}
+
+/// Copies and frees a C string.
+///
+/// # Safety
+///
+/// `text` is a palloc'd C string that nothing else refers to.
+unsafe fn take_string(text: *mut c_char) -> String {
+    // SAFETY: the caller vouches for the string.
     unsafe {
-        let name = pg_sys::format_type_with_typemod(type_oid, typmod);
-        let owned = CStr::from_ptr(name).to_string_lossy().into_owned();
-        pg_sys::pfree(name.cast());
+        let owned = CStr::from_ptr(text).to_string_lossy().into_owned();
+        pg_sys::pfree(text.cast());
         owned
     }
 }

@@ -8,4 +8,5 @@ mod refused_types;
 mod refused_values;
 mod round_trip;
 mod scalars;
+mod text_forms;
 mod toast;

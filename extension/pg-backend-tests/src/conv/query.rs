@@ -1,6 +1,6 @@
 //! Rows and column types from SQL, for the other tests.
 
-use pg_arrow_conv::{ColumnType, ConvError};
+use pg_arrow_conv::{ColumnType, ConvError, UnconstrainedNumeric};
 use pgrx::pg_sys::{self, Datum, Oid};
 use pgrx::spi::Spi;
 use std::ffi::{CStr, CString};
@@ -62,9 +62,19 @@ impl Rows {
 
     /// The columns' types, resolved.
     pub(super) fn columns(&self) -> Result<Vec<ColumnType>, ConvError> {
+        self.columns_with(UnconstrainedNumeric::Decimal)
+    }
+
+    /// The columns' types, with unconstrained numerics in this form.
+    pub(super) fn columns_with(
+        &self,
+        unconstrained: UnconstrainedNumeric,
+    ) -> Result<Vec<ColumnType>, ConvError> {
         self.attributes()
             .iter()
-            .map(|(type_oid, typmod, name)| ColumnType::resolve(*type_oid, *typmod, name))
+            .map(|(type_oid, typmod, name)| {
+                ColumnType::resolve(*type_oid, *typmod, name, unconstrained)
+            })
             .collect()
     }
 }

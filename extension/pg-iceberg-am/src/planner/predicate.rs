@@ -268,18 +268,33 @@ impl Clauses<'_> {
                 6 => CompareOp::NotEq,
                 _ => return None,
             };
-            let by_bytes = match compared {
+            // Only types whose values are kept in the order, or at least with the equality, that
+            // PostgreSQL has. Not among them: text forms, char(n), whose trailing blanks do not count,
+            // name, whose rest is padding, and jsonb.
+            let is_kept_in_order = match compared {
                 pg_sys::TEXTOID => match op {
                     CompareOp::Eq | CompareOp::NotEq => {
                         pg_sys::get_collation_isdeterministic(collation)
                     }
                     _ => bindings::lc_collate_is_c(collation),
                 },
-                // Trailing blanks do not count, a name's rest is padding, and jsonb has its own order.
-                pg_sys::BPCHAROID | pg_sys::NAMEOID | pg_sys::JSONBOID => false,
-                _ => true,
+                pg_sys::BOOLOID
+                | pg_sys::INT2OID
+                | pg_sys::INT4OID
+                | pg_sys::INT8OID
+                | pg_sys::OIDOID
+                | pg_sys::FLOAT4OID
+                | pg_sys::FLOAT8OID
+                | pg_sys::NUMERICOID
+                | pg_sys::BYTEAOID
+                | pg_sys::DATEOID
+                | pg_sys::TIMEOID
+                | pg_sys::TIMESTAMPOID
+                | pg_sys::TIMESTAMPTZOID
+                | pg_sys::UUIDOID => true,
+                _ => false,
             };
-            by_bytes.then_some(op)
+            is_kept_in_order.then_some(op)
         }
     }
 }
@@ -296,6 +311,7 @@ unsafe fn literal(
             pg_sys::INT2OID => i16::from_datum(value, false).map(i64::from),
             pg_sys::INT4OID => i32::from_datum(value, false).map(i64::from),
             pg_sys::INT8OID => i64::from_datum(value, false),
+            pg_sys::OIDOID => pg_sys::Oid::from_datum(value, false).map(|oid| oid.to_u32().into()),
             _ => None,
         };
         match column.field_type {

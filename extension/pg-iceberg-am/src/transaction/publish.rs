@@ -29,8 +29,9 @@ use crate::catalog::{
     AppendCatalog, LockedPointer, Origin, Pointer, PointerCatalog, Record, cache, unless_emptied,
 };
 use crate::error::to_pg_error;
+use crate::schema::TableColumns;
 use crate::storage::{StorageKey, VfdFileIo};
-use crate::{guc, publisher};
+use crate::{guc, publisher, type_property};
 
 /// The most bytes of values that are committed as rows.
 const MAX_INLINE_BYTES: usize = 4 << 10;
@@ -109,6 +110,7 @@ enum Way {
 struct Change {
     key: StorageKey,
     io: VfdFileIo,
+    columns: Arc<TableColumns>,
     schema: Arc<Schema>,
     created: bool,
     emptied: bool,
@@ -132,6 +134,7 @@ impl Change {
         Self {
             key,
             io: storage.io.clone(),
+            columns: Arc::clone(&storage.columns),
             schema: Arc::clone(&storage.schema),
             created: storage.created,
             emptied: storage.emptied,
@@ -304,7 +307,7 @@ impl Change {
                 (*self.schema).clone(),
                 PartitionSpec::unpartitioned(),
                 location.clone(),
-                Default::default(),
+                type_property::of_new_table(&self.columns, &self.schema),
                 uuid::Uuid::new_v4(),
                 now_ms(),
             )
