@@ -1,5 +1,7 @@
 -- What users look at. The functions are in src/inspect.rs.
-CREATE VIEW lakebase.iceberg_tables AS
+-- Each user sees the tables that they may read; who monitors the server sees all. The barrier keeps functions
+-- of a query's from seeing the others.
+CREATE VIEW lakebase.iceberg_tables WITH (security_barrier) AS
 SELECT c.oid::regclass AS relation,
        n.nspname::text AS table_namespace,
        c.relname::text AS table_name,
@@ -26,7 +28,8 @@ SELECT c.oid::regclass AS relation,
          FROM lakebase.iceberg_append a
         WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
        ) unpublished
- WHERE c.relkind IN ('r', 'm');
+ WHERE c.relkind IN ('r', 'm')
+   AND (pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
 
 COMMENT ON VIEW lakebase.iceberg_tables IS
     'Iceberg tables of this database as this statement sees them, each with its current metadata file and the number of rows that are not in it yet';

@@ -13,6 +13,7 @@ mod raw {
             lockmode: pg_sys::LOCKMODE,
             numparents: *mut *mut pg_sys::List,
         ) -> *mut pg_sys::List;
+        pub fn get_partition_ancestors(relid: pg_sys::Oid) -> *mut pg_sys::List;
         pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool;
         pub fn RelidByRelfilenumber(
             tablespace: pg_sys::Oid,
@@ -27,6 +28,12 @@ pub fn find_all_inheritors(parent: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> *
     unsafe {
         pg_guard_ffi_boundary(|| raw::find_all_inheritors(parent, lockmode, std::ptr::null_mut()))
     }
+}
+
+/// The tables that a partition is part of, as a list of oids, the nearest first (`catalog/partition.h`).
+pub fn get_partition_ancestors(relid: pg_sys::Oid) -> *mut pg_sys::List {
+    // SAFETY: declared as in the header.
+    unsafe { pg_guard_ffi_boundary(|| raw::get_partition_ancestors(relid)) }
 }
 
 /// Whether a collation sorts by bytes (`utils/pg_locale.h`).

@@ -34,6 +34,11 @@ use pgrx::prelude::*;
 ::pgrx::pg_module_magic!(name, version);
 
 extension_sql_file!("../sql/bootstrap.sql", name = "bootstrap", bootstrap);
+extension_sql_file!(
+    "../sql/guard.sql",
+    name = "guard",
+    requires = [keep_changes_out]
+);
 extension_sql_file!("../sql/views.sql", name = "views", finalize);
 
 /// Called once in each process that loads the library.

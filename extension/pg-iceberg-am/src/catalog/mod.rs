@@ -3,6 +3,7 @@
 
 mod append;
 pub mod cache;
+mod guard;
 pub mod inline_rows;
 mod keyed_table;
 mod pointer;
@@ -196,7 +197,7 @@ pub fn iceberg_descendant(relid: pg_sys::Oid) -> Option<String> {
 }
 
 /// Oid of the access method; `InvalidOid` where the extension is not created.
-fn access_method() -> pg_sys::Oid {
+pub fn access_method() -> pg_sys::Oid {
     // SAFETY: a look-up in the system cache.
     unsafe { pg_sys::get_am_oid(c"iceberg".as_ptr(), true) }
 }

@@ -1,6 +1,8 @@
 //! Tables being made, rewritten, dropped, and statements that are refused.
 
+mod database;
 mod object_access;
+mod publication;
 pub mod storage;
 mod utility;
 

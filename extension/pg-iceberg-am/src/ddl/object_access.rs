@@ -5,6 +5,7 @@ use pg_lakebase_core::hooks::{self, ObjectAccess};
 use pg_lakebase_core::relation::{LockMode, OpenRelation};
 use pgrx::pg_sys;
 
+use super::database;
 use crate::catalog::is_iceberg_relid;
 use crate::transaction;
 
@@ -14,6 +15,9 @@ pub fn register() -> PgResult<()> {
             if event.class_id == pg_sys::RelationRelationId && event.sub_id == 0 =>
         {
             relation_dropped(event.object_id)
+        }
+        ObjectAccess::PostCreate { .. } if event.class_id == pg_sys::DatabaseRelationId => {
+            database::created()
         }
         _ => Ok(()),
     })

@@ -5,13 +5,13 @@
 
 use std::ffi::{CStr, c_char};
 
-use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks;
 use pgrx::pg_sys;
 
+use super::{database, publication};
 use crate::catalog::iceberg_descendant;
 use crate::modify::{INDEX_HINT, cannot};
-use crate::storage::TableDirectory;
 use crate::{publisher, transaction};
 
 /// What to do instead of changing a table's columns.
@@ -38,11 +38,13 @@ pub fn register() -> PgResult<()> {
                 }
             }
             None => {
-                // SAFETY: as above.
-                if let Some(database) = unsafe { database_to_drop(call.statement()) } {
-                    publisher::dismiss(database);
-                }
+                // SAFETY: as above; the statement is there until the call ends.
+                let watched = unsafe { publication::watch(call.statement()) };
                 call.proceed();
+                if let Some(watched) = watched {
+                    // SAFETY: as above.
+                    unsafe { publication::check(&watched)? };
+                }
             }
         }
         Ok(())
@@ -84,22 +86,6 @@ unsafe fn two_phase(statement: *mut pg_sys::Node) -> Option<(TwoPhase, String)> 
     }
 }
 
-/// The database that `statement` drops.
-///
-/// # Safety
-///
-/// As [`check`].
-unsafe fn database_to_drop(statement: *mut pg_sys::Node) -> Option<pg_sys::Oid> {
-    // SAFETY: the node is cast to the type that its tag names; a look-up by the name it has.
-    unsafe {
-        if (*statement).type_ != pg_sys::NodeTag::T_DropdbStmt {
-            return None;
-        }
-        let name = (*statement.cast::<pg_sys::DropdbStmt>()).dbname;
-        Some(pg_sys::get_database_oid(name, true)).filter(|oid| *oid != pg_sys::InvalidOid)
-    }
-}
-
 /// Refuses `statement` if it is one that an Iceberg table it names does not have.
 ///
 /// # Safety
@@ -124,18 +110,11 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
                 }
                 Ok(())
             }
-            pg_sys::NodeTag::T_CreatedbStmt => {
-                let statement = statement.cast::<pg_sys::CreatedbStmt>();
-                let template =
-                    option((*statement).options, c"template").unwrap_or(c"template1".as_ptr());
-                refuse_database(template, "copy")
-            }
-            pg_sys::NodeTag::T_AlterDatabaseStmt => {
-                let statement = statement.cast::<pg_sys::AlterDatabaseStmt>();
-                match option((*statement).options, c"tablespace") {
-                    Some(_) => refuse_database((*statement).dbname, "move"),
-                    None => Ok(()),
-                }
+            pg_sys::NodeTag::T_CreatedbStmt => database::note_template(statement.cast()),
+            pg_sys::NodeTag::T_AlterDatabaseStmt => database::check_alter(statement.cast()),
+            pg_sys::NodeTag::T_DropdbStmt => {
+                database::before_drop(statement.cast());
+                Ok(())
             }
             pg_sys::NodeTag::T_AlterTableStmt => check_alter_table(statement.cast()),
             _ => Ok(()),
@@ -146,14 +125,12 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
 unsafe fn check_alter_table(statement: *mut pg_sys::AlterTableStmt) -> PgResult<()> {
     // SAFETY: a list of AlterTableCmd, each with a constraint where its subtype says so.
     unsafe {
-        let commands = (*statement).cmds;
-        let count = if commands.is_null() {
-            0
-        } else {
-            (*commands).length
-        };
-        for index in 0..count {
-            let command = pg_sys::list_nth(commands, index).cast::<pg_sys::AlterTableCmd>();
+        for command in commands(statement) {
+            if (*command).subtype == pg_sys::AlterTableType::AT_SetAccessMethod
+                && let Some(relid) = relation((*statement).relation)
+            {
+                publication::check_set_access_method(relid, (*command).name)?;
+            }
             let refusal = match (*command).subtype {
                 pg_sys::AlterTableType::AT_AddColumn => Some(("add a column to", COLUMNS_HINT)),
                 pg_sys::AlterTableType::AT_DropColumn => Some(("drop a column of", COLUMNS_HINT)),
@@ -177,6 +154,26 @@ unsafe fn check_alter_table(statement: *mut pg_sys::AlterTableStmt) -> PgResult<
     Ok(())
 }
 
+/// The subcommands of ALTER TABLE.
+///
+/// # Safety
+///
+/// The statement is PostgreSQL's own.
+pub(super) unsafe fn commands(
+    statement: *mut pg_sys::AlterTableStmt,
+) -> impl Iterator<Item = *mut pg_sys::AlterTableCmd> {
+    // SAFETY: the caller's promise; a list of AlterTableCmd.
+    unsafe {
+        let commands = (*statement).cmds;
+        let count = if commands.is_null() {
+            0
+        } else {
+            (*commands).length
+        };
+        (0..count).map(move |index| pg_sys::list_nth(commands, index).cast())
+    }
+}
+
 unsafe fn needs_index(definition: *mut pg_sys::Node) -> bool {
     // SAFETY: the definition of AT_AddConstraint is a Constraint.
     unsafe {
@@ -192,11 +189,27 @@ unsafe fn needs_index(definition: *mut pg_sys::Node) -> bool {
 }
 
 /// Refuses to do `what` if `name`, a partition of it or a table that inherits from it is Iceberg.
-unsafe fn refuse(name: *mut pg_sys::RangeVar, what: &str, hint: &str) -> PgResult<()> {
-    if name.is_null() {
+unsafe fn refuse(name: *const pg_sys::RangeVar, what: &str, hint: &str) -> PgResult<()> {
+    // SAFETY: the caller's.
+    let Some(relid) = (unsafe { relation(name) }) else {
         return Ok(());
+    };
+    match iceberg_descendant(relid) {
+        Some(table) => Err(cannot(what, &table, hint)),
+        None => Ok(()),
     }
-    // SAFETY: a look-up by a name of the statement's; a missing relation is PostgreSQL's to report.
+}
+
+/// The relation of this name; `None` without a name, and for one that PostgreSQL is to report as missing.
+///
+/// # Safety
+///
+/// `name` is a name of the statement's, or null.
+pub(super) unsafe fn relation(name: *const pg_sys::RangeVar) -> Option<pg_sys::Oid> {
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise; a look-up without a lock.
     let relid = unsafe {
         pg_sys::RangeVarGetRelidExtended(
             name,
@@ -206,31 +219,11 @@ unsafe fn refuse(name: *mut pg_sys::RangeVar, what: &str, hint: &str) -> PgResul
             std::ptr::null_mut(),
         )
     };
-    if relid == pg_sys::InvalidOid {
-        return Ok(());
-    }
-    match iceberg_descendant(relid) {
-        Some(table) => Err(cannot(what, &table, hint)),
-        None => Ok(()),
-    }
-}
-
-/// Refuses to copy or move the files of a database with Iceberg tables: PostgreSQL would take its own
-/// files along and leave theirs (`copydir` does not descend into directories).
-fn refuse_database(name: *const c_char, what: &str) -> PgResult<()> {
-    // SAFETY: a look-up by name; a missing database is PostgreSQL's to report.
-    let database = unsafe { pg_sys::get_database_oid(name, true) };
-    if database != pg_sys::InvalidOid && TableDirectory::exist_in(database.to_u32()) {
-        return Err(PgError::feature_not_supported(format!(
-            "cannot {what} a database with Iceberg tables"
-        ))
-        .with_hint("Create a database from template0 and copy with pg_dump and pg_restore."));
-    }
-    Ok(())
+    (relid != pg_sys::InvalidOid).then_some(relid)
 }
 
 /// The value of a DDL option such as `template = name`, if it is given.
-unsafe fn option(options: *mut pg_sys::List, wanted: &CStr) -> Option<*const c_char> {
+pub(super) unsafe fn option(options: *mut pg_sys::List, wanted: &CStr) -> Option<*const c_char> {
     // SAFETY: a list of DefElem with terminated names, or NIL.
     unsafe {
         let count = if options.is_null() {

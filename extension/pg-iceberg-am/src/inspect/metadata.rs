@@ -1,16 +1,20 @@
 //! SQL functions that look inside a table's storage.
 
-use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::{LockMode, OpenRelation};
-use pgrx::prelude::*;
-use pgrx::{PgRelation, pg_sys};
+use std::ffi::CStr;
 
-use crate::catalog::{cache, is_iceberg, latest_pointer};
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::relation::{LockMode, OpenRelation, Regclass};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::catalog::{cache, is_iceberg, is_iceberg_relid, latest_pointer};
 use crate::scan::{SegmentSource, TableView, UNSEQUENCED};
 use crate::storage::{StorageKey, TableDirectory, VfdFileIo};
 
-/// Opens an Iceberg table for reading, as the user who asks: SELECT is needed to look inside.
+/// Opens an Iceberg table for reading, as the user who asks: SELECT is needed to look inside. Nothing is
+/// locked before that is known.
 pub fn open(relid: pg_sys::Oid) -> PgResult<OpenRelation> {
+    check_select(relid)?;
     let rel = OpenRelation::open(relid, LockMode::AccessShare);
     if !is_iceberg(rel.relation()) {
         return Err(PgError::new(
@@ -18,18 +22,38 @@ pub fn open(relid: pg_sys::Oid) -> PgResult<OpenRelation> {
             format!("\"{}\" is not an Iceberg table", rel.relation().name()),
         ));
     }
-    // SAFETY: a look-up in the system caches; the error is raised with the relation's name.
-    unsafe {
-        let result =
-            pg_sys::pg_class_aclcheck(relid, pg_sys::GetUserId(), pg_sys::ACL_SELECT.into());
-        if result != pg_sys::AclResult::ACLCHECK_OK {
-            return Err(PgError::new(
-                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-                format!("permission denied for table {}", rel.relation().name()),
-            ));
-        }
-    }
     Ok(rel)
+}
+
+/// Refuses to go on unless the user may read the relation; one that is gone is for its opening to report.
+fn check_select(relid: pg_sys::Oid) -> PgResult<()> {
+    // SAFETY: look-ups in the system caches; the name is palloc'd, or null.
+    unsafe {
+        let mut is_missing = false;
+        let result = pg_sys::pg_class_aclcheck_ext(
+            relid,
+            pg_sys::GetUserId(),
+            pg_sys::ACL_SELECT.into(),
+            &mut is_missing,
+        );
+        let name = pg_sys::get_rel_name(relid);
+        if result == pg_sys::AclResult::ACLCHECK_OK || is_missing || name.is_null() {
+            return Ok(());
+        }
+        Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!(
+                "permission denied for table {}",
+                CStr::from_ptr(name).to_string_lossy()
+            ),
+        ))
+    }
+}
+
+/// Whether the user sees what the server is doing, as members of `pg_monitor` do.
+fn may_monitor() -> bool {
+    // SAFETY: a look-up in the catalogs of roles.
+    unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::ROLE_PG_READ_ALL_STATS.into()) }
 }
 
 fn or_raise<T>(result: PgResult<T>) -> T {
@@ -40,19 +64,18 @@ fn or_raise<T>(result: PgResult<T>) -> T {
 mod lakebase {
     use super::*;
 
-    /// The absolute path of a table's directory; NULL for what is no Iceberg table.
+    /// The absolute path of a table's directory; NULL for what is no Iceberg table. Asked by who may neither
+    /// read the table nor monitor the server, an error.
     #[pg_extern(stable, parallel_safe, strict)]
-    fn iceberg_location(relation: PgRelation) -> Option<String> {
-        let rel = OpenRelation::try_open(relation.oid(), LockMode::AccessShare)?;
-        is_iceberg(rel.relation())
-            .then(|| TableDirectory::of(&StorageKey::of(rel.relation())).location())
+    fn iceberg_location(relation: Regclass) -> Option<String> {
+        location(relation.0).unwrap_or_else(|error| error.raise())
     }
 
     /// The snapshots of a table, oldest first.
     #[pg_extern(stable, strict)]
     #[expect(clippy::type_complexity, reason = "the columns of a SQL function")]
     fn iceberg_snapshots(
-        relation: PgRelation,
+        relation: Regclass,
     ) -> TableIterator<
         'static,
         (
@@ -65,14 +88,14 @@ mod lakebase {
             name!(summary, pgrx::JsonB),
         ),
     > {
-        TableIterator::new(or_raise(snapshots(relation.oid())))
+        TableIterator::new(or_raise(snapshots(relation.0)))
     }
 
     /// The data files that a table consists of; those that no metadata file names yet have no sequence
     /// number.
     #[pg_extern(stable, strict)]
     fn iceberg_files(
-        relation: PgRelation,
+        relation: Regclass,
     ) -> TableIterator<
         'static,
         (
@@ -83,8 +106,24 @@ mod lakebase {
             name!(sequence_number, Option<i64>),
         ),
     > {
-        TableIterator::new(or_raise(files(relation.oid())))
+        TableIterator::new(or_raise(files(relation.0)))
     }
+}
+
+fn location(relid: pg_sys::Oid) -> PgResult<Option<String>> {
+    if !is_iceberg_relid(relid) {
+        return Ok(None);
+    }
+    if !may_monitor() {
+        check_select(relid)?;
+    }
+    let Some(rel) = OpenRelation::try_open(relid, LockMode::AccessShare) else {
+        return Ok(None);
+    };
+    let location = is_iceberg(rel.relation())
+        .then(|| TableDirectory::of(&StorageKey::of(rel.relation())).location());
+    rel.close_and_unlock(LockMode::AccessShare);
+    Ok(location)
 }
 
 type SnapshotRow = (

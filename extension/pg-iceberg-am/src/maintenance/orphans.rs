@@ -12,11 +12,11 @@ use std::time::{Duration, SystemTime};
 
 use iceberg_lite::commit::reachable_files;
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::{LockMode, OpenRelation, Relation};
+use pg_lakebase_core::relation::{LockMode, OpenRelation, Regclass, Relation};
 use pg_lakebase_core::{file, interrupt, wal as core_wal};
 use pgrx::datum::Interval;
+use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::{PgRelation, pg_sys};
 
 use crate::bindings::relid_by_relfilenumber;
 use crate::catalog::{AppendCatalog, Appended, PointerCatalog, cache, is_iceberg};
@@ -44,16 +44,12 @@ mod lakebase {
     /// what is left of tables that are no more.
     #[pg_extern(volatile, parallel_restricted)]
     fn remove_orphan_files(
-        relation: Option<PgRelation>,
+        relation: Option<Regclass>,
         older_than: default!(Interval, "'1 day'"),
         dry_run: default!(bool, "false"),
     ) -> TableIterator<'static, (name!(path, String), name!(bytes, i64))> {
-        let removed = remove(
-            relation.map(|relation| relation.oid()),
-            &older_than,
-            dry_run,
-        )
-        .unwrap_or_else(|error| error.raise());
+        let removed = remove(relation.map(|relation| relation.0), &older_than, dry_run)
+            .unwrap_or_else(|error| error.raise());
         TableIterator::new(
             removed
                 .into_iter()

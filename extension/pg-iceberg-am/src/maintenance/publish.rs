@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::relation::Regclass;
 use pg_lakebase_core::{interrupt, wal as core_wal};
+use pgrx::pg_sys;
 use pgrx::prelude::*;
-use pgrx::{PgRelation, pg_sys};
 
 use crate::catalog::{AppendCatalog, PointerCatalog};
 use crate::inspect;
@@ -21,8 +22,8 @@ mod lakebase {
 
     /// Waits until everything committed to a table is in its metadata, and returns the metadata file.
     #[pg_extern(volatile, parallel_restricted, strict)]
-    fn publish(relation: PgRelation) -> Option<String> {
-        super::publish(relation.oid()).unwrap_or_else(|error| error.raise())
+    fn publish(relation: Regclass) -> Option<String> {
+        super::publish(relation.0).unwrap_or_else(|error| error.raise())
     }
 }
 

@@ -19,14 +19,14 @@ pub fn register() -> PgResult<()> {
 
 fn plan(call: &mut PlannerCall<'_>) -> PgResult<*mut pg_sys::PlannedStmt> {
     // SAFETY: the query is PostgreSQL's, for the planner to scribble on.
-    unsafe {
-        refuse::check_query(call.query())?;
-        sizes::redirect(call.query());
-    }
+    unsafe { refuse::check_query(call.query())? };
     let key_share_allowed = is_foreign_key_check(call.query_string());
     let plan = call.proceed();
     // SAFETY: the planner has just made it.
-    unsafe { refuse::check_plan(plan, key_share_allowed)? };
+    unsafe {
+        refuse::check_plan(plan, key_share_allowed)?;
+        sizes::redirect(plan);
+    }
     Ok(plan)
 }
 

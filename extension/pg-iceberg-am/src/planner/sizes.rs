@@ -1,77 +1,124 @@
-//! True sizes for Iceberg tables.
+//! True sizes for what has Iceberg tables.
 //!
 //! `pg_relation_size` and its siblings look at relation files (dbsize.c), of which an Iceberg table
-//! has none to speak of. No hook lets an access method answer, so calls to them in a query are
-//! turned into calls to functions of schema `lakebase`, which know Iceberg tables and hand everything
-//! else to the originals.
+//! has none to speak of. No hook lets an access method answer, so calls to them in a plan are turned
+//! into calls to functions of schema `lakebase`, which know Iceberg tables and hand everything else to
+//! the originals.
+//!
+//! That is done when the plan is made: what the originals are (volatile, parallel safe, what they cost)
+//! has been considered by then, and SQL functions that call them have been inlined. One of those is
+//! `pg_relation_size(regclass)`, which calls `pg_relation_size(regclass, text)`.
 
-use std::ffi::{CStr, c_void};
+use std::ffi::CStr;
 
-use pgrx::{pg_guard, pg_sys};
+use pg_lakebase_core::hooks::walk_plan_expressions;
+use pgrx::pg_sys;
 
-/// The functions, and what stands in for each.
-const FUNCTIONS: [(u32, &CStr, usize); 4] = [
-    (pg_sys::F_PG_RELATION_SIZE_REGCLASS, c"relation_size", 1),
-    (
-        pg_sys::F_PG_RELATION_SIZE_REGCLASS_TEXT,
-        c"relation_size",
-        2,
-    ),
-    (pg_sys::F_PG_TABLE_SIZE, c"table_size", 1),
-    (pg_sys::F_PG_TOTAL_RELATION_SIZE, c"total_relation_size", 1),
+/// A function of PostgreSQL's, and what stands in for it.
+struct Redirection {
+    original: u32,
+    name: &'static CStr,
+    arguments: &'static [pg_sys::Oid],
+}
+
+const REDIRECTIONS: [Redirection; 7] = [
+    Redirection {
+        original: pg_sys::F_PG_RELATION_SIZE_REGCLASS_TEXT,
+        name: c"relation_size",
+        arguments: &[pg_sys::REGCLASSOID, pg_sys::TEXTOID],
+    },
+    Redirection {
+        original: pg_sys::F_PG_TABLE_SIZE,
+        name: c"table_size",
+        arguments: &[pg_sys::REGCLASSOID],
+    },
+    Redirection {
+        original: pg_sys::F_PG_TOTAL_RELATION_SIZE,
+        name: c"total_relation_size",
+        arguments: &[pg_sys::REGCLASSOID],
+    },
+    Redirection {
+        original: pg_sys::F_PG_DATABASE_SIZE_OID.to_u32(),
+        name: c"database_size",
+        arguments: &[pg_sys::OIDOID],
+    },
+    Redirection {
+        original: pg_sys::F_PG_DATABASE_SIZE_NAME,
+        name: c"database_size",
+        arguments: &[pg_sys::NAMEOID],
+    },
+    Redirection {
+        original: pg_sys::F_PG_TABLESPACE_SIZE_OID.to_u32(),
+        name: c"tablespace_size",
+        arguments: &[pg_sys::OIDOID],
+    },
+    Redirection {
+        original: pg_sys::F_PG_TABLESPACE_SIZE_NAME,
+        name: c"tablespace_size",
+        arguments: &[pg_sys::NAMEOID],
+    },
 ];
 
-/// Redirects the calls in `query`, in place.
+/// Redirects the calls in `plan`, in place.
 ///
 /// # Safety
 ///
-/// `query` is a query about to be planned.
-pub unsafe fn redirect(query: *mut pg_sys::Query) {
-    // SAFETY: the caller's promise; the walker takes any node.
-    unsafe { walk(query.cast(), std::ptr::null_mut()) };
+/// `plan` is a plan that the planner has just made.
+pub unsafe fn redirect(plan: *mut pg_sys::PlannedStmt) {
+    // SAFETY: the caller's promise; the nodes of a new plan are its own, to be changed in place.
+    unsafe {
+        walk_plan_expressions(plan, &mut |node| {
+            if (*node).type_ != pg_sys::NodeTag::T_FuncExpr {
+                return;
+            }
+            let call = node.cast::<pg_sys::FuncExpr>();
+            if let Some(substitute) = substitute((*call).funcid) {
+                (*call).funcid = substitute;
+                depend_on(plan, substitute);
+            }
+        });
+    }
 }
 
-#[pg_guard]
-unsafe extern "C-unwind" fn walk(node: *mut pg_sys::Node, context: *mut c_void) -> bool {
-    if node.is_null() {
-        return false;
-    }
-    // SAFETY: nodes are cast to the types that their tags name; the walkers call back with the
-    // nodes below.
+/// Has a cached plan made anew when the function goes (as `record_plan_function_dependency` does for
+/// those that the planner sees).
+unsafe fn depend_on(plan: *mut pg_sys::PlannedStmt, function: pg_sys::Oid) {
+    // SAFETY: the plan is the caller's; the item lies in the memory context that the plan was made in.
     unsafe {
-        match (*node).type_ {
-            pg_sys::NodeTag::T_Query => {
-                return pg_sys::query_tree_walker_impl(node.cast(), Some(walk), context, 0);
-            }
-            pg_sys::NodeTag::T_FuncExpr => {
-                let call = node.cast::<pg_sys::FuncExpr>();
-                if let Some(substitute) = substitute((*call).funcid) {
-                    (*call).funcid = substitute;
-                }
-            }
-            _ => {}
-        }
-        pg_sys::expression_tree_walker_impl(node, Some(walk), context)
+        let cache = pg_sys::SysCacheIdentifier::PROCOID as i32;
+        let item = pg_sys::palloc0(size_of::<pg_sys::PlanInvalItem>()).cast();
+        *item = pg_sys::PlanInvalItem {
+            type_: pg_sys::NodeTag::T_PlanInvalItem,
+            cacheId: cache,
+            hashValue: pg_sys::GetSysCacheHashValue(
+                cache,
+                function.into(),
+                pg_sys::Datum::null(),
+                pg_sys::Datum::null(),
+                pg_sys::Datum::null(),
+            ),
+        };
+        (*plan).invalItems = pg_sys::lappend((*plan).invalItems, item.cast());
     }
 }
 
 /// The function of schema `lakebase` that stands in for `function`, if one does and is there.
 unsafe fn substitute(function: pg_sys::Oid) -> Option<pg_sys::Oid> {
-    let &(_, name, arguments) = FUNCTIONS
+    let redirection = REDIRECTIONS
         .iter()
-        .find(|(oid, ..)| pg_sys::Oid::from(*oid) == function)?;
+        .find(|redirection| redirection.original == function.to_u32())?;
     // SAFETY: a look-up in the system caches with the functions' argument types.
     unsafe {
         let namespace = pg_sys::get_namespace_oid(c"lakebase".as_ptr(), true);
         if namespace == pg_sys::InvalidOid {
             return None;
         }
-        let types = [pg_sys::REGCLASSOID, pg_sys::TEXTOID];
-        let vector = pg_sys::buildoidvector(types.as_ptr(), arguments as i32);
+        let arguments = redirection.arguments;
+        let vector = pg_sys::buildoidvector(arguments.as_ptr(), arguments.len() as i32);
         let oid = pg_sys::GetSysCacheOid(
             pg_sys::SysCacheIdentifier::PROCNAMEARGSNSP as i32,
             pg_sys::Anum_pg_proc_oid as pg_sys::AttrNumber,
-            name.as_ptr().into(),
+            redirection.name.as_ptr().into(),
             vector.into(),
             namespace.into(),
             pg_sys::Datum::null(),

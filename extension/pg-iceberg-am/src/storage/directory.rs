@@ -7,8 +7,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::file;
 use pg_lakebase_core::relation::RelFileLocator;
+use pg_lakebase_core::{file, interrupt};
 
 use pgrx::pg_sys;
 
@@ -187,16 +187,66 @@ pub fn database_directories(database: Option<u32>) -> Vec<PathBuf> {
     };
     let mut found = databases(Path::new("base"));
     for tablespace in entries(Path::new("pg_tblspc")) {
-        for version in entries(&tablespace.path()) {
-            found.extend(databases(&version.path()));
-        }
+        found.extend(databases(&tablespace.path().join(version_directory())));
     }
     found
 }
 
+/// `TABLESPACE_VERSION_DIRECTORY`: where in a tablespace this server's files are. Another one's, of a cluster
+/// that was upgraded, may lie beside it.
+fn version_directory() -> String {
+    let major = pg_sys::PG_MAJORVERSION.to_string_lossy();
+    format!("PG_{major}_{}", pg_sys::CATALOG_VERSION_NO)
+}
+
+/// Bytes of all that is in the directories of a database's tables, in all tablespaces.
+pub fn tables_size_in_database(database: u32) -> u64 {
+    database_directories(Some(database))
+        .iter()
+        .map(|directory| tables_size(directory))
+        .sum()
+}
+
+/// Bytes of all that is in the directories of tables in a tablespace, of all databases.
+pub fn tables_size_in_tablespace(tablespace: u32) -> u64 {
+    let path = match pg_sys::Oid::from(tablespace) {
+        pg_sys::DEFAULTTABLESPACE_OID => PathBuf::from("base"),
+        _ => PathBuf::from(format!("pg_tblspc/{tablespace}")).join(version_directory()),
+    };
+    entries(&path)
+        .map(|database| tables_size(&database.path()))
+        .sum()
+}
+
+/// Bytes of what is in the directories of tables below a database's directory; not of those themselves,
+/// which PostgreSQL's own functions count (`db_dir_size`).
+fn tables_size(database: &Path) -> u64 {
+    entries(database)
+        .filter(is_table)
+        .map(|table| tree_size(&table.path()))
+        .sum()
+}
+
+/// Bytes of all that is below `directory`; what goes meanwhile counts or does not.
+fn tree_size(directory: &Path) -> u64 {
+    interrupt::check();
+    entries(directory)
+        .filter_map(|entry| Some((entry.path(), entry.metadata().ok()?)))
+        .map(|(path, meta)| {
+            let below = if meta.is_dir() { tree_size(&path) } else { 0 };
+            meta.len() + below
+        })
+        .sum()
+}
+
+/// Whether an entry of a database's directory is a table's directory.
+fn is_table(entry: &DirEntry) -> bool {
+    entry.file_name().to_string_lossy().starts_with("iceberg_")
+}
+
 /// Whether one of a database's directories has directories of tables.
 pub fn holds_tables(database: &Path) -> bool {
-    entries(database).any(|entry| entry.file_name().to_string_lossy().starts_with("iceberg_"))
+    entries(database).any(|entry| is_table(&entry))
 }
 
 /// What is in a directory; nothing, if it cannot be read.

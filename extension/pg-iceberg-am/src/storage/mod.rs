@@ -18,7 +18,10 @@ use pg_lakebase_core::{injection, wal as core_wal};
 
 use crate::wal;
 
-pub use directory::{TableDirectory, database_directories, entries, holds_tables};
+pub use directory::{
+    TableDirectory, database_directories, entries, holds_tables, tables_size_in_database,
+    tables_size_in_tablespace,
+};
 pub use key::StorageKey;
 pub use vfd_io::VfdFileIo;
 

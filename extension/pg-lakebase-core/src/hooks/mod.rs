@@ -8,12 +8,14 @@
 
 mod executor;
 mod object_access;
+mod plan_expressions;
 mod planner;
 mod registry;
 mod utility;
 
 pub use executor::{ExecutorRunCall, register_executor_run};
 pub use object_access::{DropFlags, ObjectAccess, ObjectAccessEvent, register_object_access};
+pub use plan_expressions::walk_plan_expressions;
 pub use planner::{
     PlannerCall, RelPathlist, RelationInfo, register_get_relation_info, register_planner,
     register_set_rel_pathlist,

@@ -4,10 +4,12 @@ mod handle;
 mod locator;
 mod lock;
 mod open;
+mod regclass;
 mod tuple_desc;
 
 pub use handle::{Persistence, Relation, RelationKind};
 pub use locator::{ForkNumber, RelFileLocator};
 pub use lock::LockMode;
 pub use open::OpenRelation;
+pub use regclass::Regclass;
 pub use tuple_desc::{Attribute, TupleDesc};

@@ -46,6 +46,14 @@ impl OpenRelation {
     pub fn relation(&self) -> Relation<'_> {
         self.relation
     }
+
+    /// Closes the relation and gives back the lock that it was opened with, for who only looks.
+    pub fn close_and_unlock(self, lock_mode: LockMode) {
+        let raw = self.relation.as_ptr();
+        std::mem::forget(self);
+        // SAFETY: the handle was open and is forgotten, so it is closed once.
+        unsafe { pg_sys::relation_close(raw, lock_mode.to_raw()) }
+    }
 }
 
 impl Deref for OpenRelation {

@@ -40,5 +40,69 @@ INSERT INTO t VALUES (1, 'second life');
 CREATE DATABASE regress_iceberg_copy TEMPLATE regress_iceberg_db STRATEGY file_copy;
 CREATE DATABASE regress_iceberg_copy TEMPLATE regress_iceberg_db STRATEGY wal_log;
 ALTER DATABASE regress_iceberg_db SET TABLESPACE pg_global;
+ALTER DATABASE regress_iceberg_db SET TABLESPACE pg_default;
+-- PostgreSQL's own errors come first: who has no rights learns nothing of what is in a database.
+CREATE ROLE regress_iceberg_nobody;
+CREATE ROLE regress_iceberg_maker CREATEDB;
+SET ROLE regress_iceberg_nobody;
+CREATE DATABASE regress_iceberg_copy TEMPLATE regress_iceberg_db;
+ALTER DATABASE regress_iceberg_db SET TABLESPACE pg_default;
+SET ROLE regress_iceberg_maker;
+CREATE DATABASE regress_iceberg_copy TEMPLATE regress_iceberg_db;
+RESET ROLE;
+CREATE DATABASE regress_iceberg_copy TEMPLATE regress_iceberg_no_such_db;
+ALTER DATABASE regress_iceberg_no_such_db SET TABLESPACE pg_default;
+SELECT count(*) FROM pg_database WHERE datname LIKE 'regress\_iceberg\_%';
+-- A database with the extension and without tables is a good template.
+CREATE DATABASE regress_iceberg_template TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';
+\c regress_iceberg_template
+CREATE EXTENSION pg_iceberg_am;
+CREATE TABLE t (id int) USING iceberg;
+INSERT INTO t VALUES (1);
+DROP TABLE t;
+\c :home
+CREATE DATABASE regress_iceberg_copy TEMPLATE regress_iceberg_template STRATEGY file_copy;
+\c regress_iceberg_copy
+CREATE TABLE t (id int) USING iceberg;
+INSERT INTO t VALUES (2);
+SELECT * FROM t;
+\c :home
+DROP DATABASE regress_iceberg_copy;
+DROP DATABASE regress_iceberg_template;
+
+-- A DROP DATABASE that is refused leaves the database's publisher at work, which has something to do: the
+-- pointer row is locked.
+\c regress_iceberg_db
+BEGIN;
+SELECT count(*) FROM (SELECT FROM lakebase.iceberg_pointer FOR UPDATE) locked;
+PREPARE TRANSACTION 'regress_iceberg_hold';
+INSERT INTO t VALUES (2, 'waits');
+DO $$ BEGIN
+    FOR i IN 1..400 LOOP
+        PERFORM pg_stat_clear_snapshot();
+        EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE datname = 'regress_iceberg_db' AND backend_type = 'pg_iceberg publisher');
+        PERFORM pg_sleep(0.05);
+    END LOOP;
+END $$;
+\c :home
+SET ROLE regress_iceberg_nobody;
 DROP DATABASE regress_iceberg_db;
+RESET ROLE;
+BEGIN;
+DROP DATABASE regress_iceberg_db;
+ROLLBACK;
+\c regress_iceberg_db
+DROP DATABASE regress_iceberg_db;
+ROLLBACK PREPARED 'regress_iceberg_hold';
+DO $$ BEGIN
+    FOR i IN 1..400 LOOP
+        EXIT WHEN NOT EXISTS (SELECT FROM lakebase.iceberg_append);
+        PERFORM pg_sleep(0.05);
+    END LOOP;
+END $$;
+SELECT count(*) AS waiting FROM lakebase.iceberg_append;
+SELECT count(*) FROM t;
+\c :home
+DROP DATABASE regress_iceberg_db;
+DROP ROLE regress_iceberg_nobody, regress_iceberg_maker;
 SELECT count(*) FROM pg_database WHERE datname LIKE 'regress\_iceberg\_%';

@@ -102,7 +102,7 @@ RESET client_min_messages;
 CREATE ROLE regress_iceberg_looker;
 GRANT USAGE ON SCHEMA test_lakebase_views TO regress_iceberg_looker;
 SET ROLE regress_iceberg_looker;
-SELECT count(*) > 0 AS sees_tables FROM lakebase.iceberg_tables WHERE table_namespace = 'test_lakebase_views';
+SELECT count(*) AS sees FROM lakebase.iceberg_tables WHERE table_namespace = 'test_lakebase_views';
 SELECT * FROM lakebase.iceberg_files('m');
 SELECT * FROM lakebase.iceberg_snapshots('m');
 INSERT INTO lakebase.iceberg_tables (table_name) VALUES ('x');

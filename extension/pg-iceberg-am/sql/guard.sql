@@ -1,0 +1,15 @@
+-- Nobody but the extension itself changes its tables, logical replication included. What comes to be kept in
+-- schema lakebase has these triggers too.
+CREATE TRIGGER keep_changes_out BEFORE INSERT OR UPDATE OR DELETE ON lakebase.iceberg_pointer
+    FOR EACH ROW EXECUTE FUNCTION lakebase.keep_changes_out();
+CREATE TRIGGER keep_truncate_out BEFORE TRUNCATE ON lakebase.iceberg_pointer
+    FOR EACH STATEMENT EXECUTE FUNCTION lakebase.keep_changes_out();
+ALTER TABLE lakebase.iceberg_pointer
+    ENABLE ALWAYS TRIGGER keep_changes_out, ENABLE ALWAYS TRIGGER keep_truncate_out;
+
+CREATE TRIGGER keep_changes_out BEFORE INSERT OR UPDATE OR DELETE ON lakebase.iceberg_append
+    FOR EACH ROW EXECUTE FUNCTION lakebase.keep_changes_out();
+CREATE TRIGGER keep_truncate_out BEFORE TRUNCATE ON lakebase.iceberg_append
+    FOR EACH STATEMENT EXECUTE FUNCTION lakebase.keep_changes_out();
+ALTER TABLE lakebase.iceberg_append
+    ENABLE ALWAYS TRIGGER keep_changes_out, ENABLE ALWAYS TRIGGER keep_truncate_out;
