@@ -16,6 +16,7 @@ mod guardian;
 mod installation;
 mod interop;
 mod isolation;
+mod operations;
 mod process;
 mod progress;
 mod psql;
@@ -58,6 +59,8 @@ enum Command {
     Crash(crash::Args),
     /// Run random concurrent transactions over Iceberg tables and over heap tables, and compare
     Twin(twin::Args),
+    /// Upgrade, back up incrementally, checksum and replicate clusters, and check what is left
+    Operations(operations::Args),
     /// Measure Iceberg tables against heap tables
     Bench(bench::Args),
     /// End what works in clusters when standard input ends: see `guardian.rs`
@@ -75,6 +78,7 @@ fn main() -> ExitCode {
         Command::Interop(args) => interop::run(&args),
         Command::Crash(args) => crash::run(&args),
         Command::Twin(args) => twin::run(&args),
+        Command::Operations(args) => operations::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::GuardServers(args) => guardian::run(&args),
     };

@@ -9,6 +9,7 @@ use crate::extension;
 use crate::guardian::Guardian;
 use crate::installation::{Flavour, Installation};
 use crate::interop;
+use crate::operations;
 use crate::process;
 use crate::progress::{format_elapsed, note};
 use crate::regress::{self, Selection, Suite};
@@ -61,11 +62,12 @@ enum Step {
     Isolation,
     Twin,
     Interop,
+    Operations,
     Crash,
 }
 
 /// In this order: what fails soonest first.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step::Fmt,
     Step::Clippy,
     Step::Unit,
@@ -74,6 +76,7 @@ const STEPS: [Step; 9] = [
     Step::Twin,
     Step::PgTest,
     Step::Interop,
+    Step::Operations,
     Step::Crash,
 ];
 
@@ -170,6 +173,7 @@ fn describe(step: Step) -> &'static str {
         Step::Isolation => Suite::Isolation.name(),
         Step::Twin => "histories beside heap tables",
         Step::Interop => "other engines",
+        Step::Operations => "operations",
         Step::Crash => "crashes",
     }
 }
@@ -225,6 +229,7 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             }
             Ok(Tally::PASSED)
         }
+        Step::Operations => operations::run_all(cache, installation),
         Step::Crash => {
             crash::run(&crash::Args::short(CRASHES, CRASH_SEED))?;
             Ok(Tally::PASSED)

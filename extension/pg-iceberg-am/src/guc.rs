@@ -1,6 +1,8 @@
 //! The settings `pg_iceberg_am.*`.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pg_arrow_conv::UnconstrainedNumeric;
@@ -28,6 +30,22 @@ enum NumericForm {
     Decimal,
     #[name = c"text"]
     Text,
+}
+
+/// For pg_upgrade: the old cluster's data directory, and what becomes of its files.
+static UPGRADE_FROM: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+static UPGRADE_TRANSFER: GucSetting<UpgradeTransfer> =
+    GucSetting::<UpgradeTransfer>::new(UpgradeTransfer::Copy);
+
+/// How pg_upgrade takes over the files of Iceberg tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+pub enum UpgradeTransfer {
+    /// As files of the new cluster's own.
+    #[name = c"copy"]
+    Copy,
+    /// As hard links.
+    #[name = c"link"]
+    Link,
 }
 
 /// Registers the settings; called once, from `_PG_init`.
@@ -80,6 +98,22 @@ pub fn register() {
         c"A table is new when it is made, truncated or rewritten.",
         &UNCONSTRAINED_NUMERIC,
         GucContext::Userset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"pg_iceberg_am.upgrade_from",
+        c"Data directory of the cluster that pg_upgrade takes Iceberg tables from.",
+        c"It counts only in a server that pg_upgrade runs.",
+        &UPGRADE_FROM,
+        GucContext::Postmaster,
+        GucFlags::SUPERUSER_ONLY,
+    );
+    GucRegistry::define_enum_guc(
+        c"pg_iceberg_am.upgrade_transfer",
+        c"Whether pg_upgrade copies the files of Iceberg tables or makes hard links to them.",
+        c"It counts only in a server that pg_upgrade runs.",
+        &UPGRADE_TRANSFER,
+        GucContext::Postmaster,
         GucFlags::default(),
     );
     pg_lakebase_core::guc::reserve_prefix(c"pg_iceberg_am");
@@ -136,4 +170,16 @@ pub fn unconstrained_numeric() -> UnconstrainedNumeric {
         NumericForm::Decimal => UnconstrainedNumeric::Decimal,
         NumericForm::Text => UnconstrainedNumeric::Text,
     }
+}
+
+/// The data directory of the cluster that pg_upgrade upgrades, if it was told.
+pub fn upgrade_from() -> Option<PathBuf> {
+    let path = UPGRADE_FROM.get()?;
+    let path = OsStr::from_bytes(path.to_bytes());
+    (!path.is_empty()).then(|| path.into())
+}
+
+/// How pg_upgrade takes over the files of Iceberg tables.
+pub fn upgrade_transfer() -> UpgradeTransfer {
+    UPGRADE_TRANSFER.get()
 }

@@ -121,12 +121,39 @@ impl Cluster {
             crate::progress::note("restarting the cluster: its build has changed");
             self.stop_running()?;
         }
+        self.make_ready(installation, library, port, settings)?;
+        self.pg_ctl_start(installation)?;
+        let connection = self.connection_to(port, installation.bindir.clone());
+        ensure_database(&connection, settings.plain)?;
+        Ok(connection)
+    }
+
+    /// Makes the cluster as far as it is without being started: the database is missing.
+    pub fn prepare(
+        &mut self,
+        installation: &Installation,
+        library: &str,
+        settings: &Settings,
+    ) -> Result<()> {
+        let _lock = lock_file(&self.dir.join("lock"))?;
+        let port = settings.port.unwrap_or(DEFAULT_PORT);
+        self.make_ready(installation, library, port, settings)
+    }
+
+    /// Has everything in place that a start needs.
+    fn make_ready(
+        &self,
+        installation: &Installation,
+        library: &str,
+        port: u16,
+        settings: &Settings,
+    ) -> Result<()> {
         let data = self.data();
-        if postmaster::state(&data) == State::Stale {
-            let old = before.map_or(port, |memory| memory.port);
-            postmaster::clear_stale(&data, &socket::directory(&self.dir), old)?;
-        }
         let socket = socket::directory(&self.dir);
+        if postmaster::state(&data) == State::Stale {
+            let old = self.memory().map_or(port, |memory| memory.port);
+            postmaster::clear_stale(&data, &socket, old)?;
+        }
         socket::prepare(&self.account, &socket)?;
         self.account.make_private_dir(&self.dir.join("log"))?;
         self.initialise(installation)?;
@@ -139,11 +166,7 @@ impl Cluster {
             port,
             bindir: installation.bindir.clone(),
             library: library.to_owned(),
-        })?;
-        self.pg_ctl_start(installation)?;
-        let connection = self.connection_to(port, installation.bindir.clone());
-        ensure_database(&connection, settings.plain)?;
-        Ok(connection)
+        })
     }
 
     /// Stops the server and waits until it is gone. `false` when none ran.

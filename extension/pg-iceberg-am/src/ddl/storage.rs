@@ -9,13 +9,14 @@ use pg_lakebase_core::{interrupt, storage, xact};
 use crate::catalog::Origin;
 use crate::modify;
 use crate::scan::{Projection, RowReader, TableView};
-use crate::storage::StorageKey;
+use crate::storage::{StorageKey, upgrade};
 use crate::transaction;
 
 /// Makes an empty storage at `new` for `rel`; an old one that it replaces is dropped.
 ///
 /// As heap does, an empty main fork is created through the storage manager: it keeps the
-/// relfilenumber taken, and its removal is PostgreSQL's own business. Transaction ids are never
+/// relfilenumber taken, and its removal is PostgreSQL's own business. When pg_upgrade makes the table, it
+/// gets the storage that the old cluster had at the same locator instead. Transaction ids are never
 /// stored in an Iceberg table, so there is nothing to freeze.
 pub fn set_new_filelocator(
     rel: Relation<'_>,
@@ -24,6 +25,10 @@ pub fn set_new_filelocator(
 ) -> PgResult<Horizons> {
     let key = StorageKey::with_locator(rel, new);
     storage::create(new, persistence);
+    if upgrade::is_running() && !key.is_temporary() {
+        upgrade::take_over(&key)?;
+        return Ok(Horizons::default());
+    }
     if StorageKey::of(rel) != key {
         // TRUNCATE of a table that was there before.
         transaction::drop_storage(rel)?;

@@ -12,6 +12,7 @@ use pgrx::pg_sys;
 use super::{database, publication};
 use crate::catalog::iceberg_descendant;
 use crate::modify::{INDEX_HINT, cannot};
+use crate::storage::upgrade;
 use crate::{publisher, transaction};
 
 /// What to do instead of changing a table's columns.
@@ -188,8 +189,12 @@ unsafe fn needs_index(definition: *mut pg_sys::Node) -> bool {
     }
 }
 
-/// Refuses to do `what` if `name`, a partition of it or a table that inherits from it is Iceberg.
+/// Refuses to do `what` if `name`, a partition of it or a table that inherits from it is Iceberg. pg_upgrade
+/// makes tables what they were: it drops columns that had been dropped before the table became Iceberg.
 unsafe fn refuse(name: *const pg_sys::RangeVar, what: &str, hint: &str) -> PgResult<()> {
+    if upgrade::is_running() {
+        return Ok(());
+    }
     // SAFETY: the caller's.
     let Some(relid) = (unsafe { relation(name) }) else {
         return Ok(());

@@ -176,6 +176,9 @@ pub fn start_in_all_databases() {
 }
 
 fn ensure_running_in(database: pg_sys::Oid, urgent: bool) -> bool {
+    if storage::upgrade::is_running() {
+        return false;
+    }
     let now = clock_timestamp();
     let mut slots = SLOTS_IN_USE.exclusive();
     let start = i64::try_from(START.as_micros()).unwrap_or(i64::MAX);

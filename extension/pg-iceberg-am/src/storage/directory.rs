@@ -56,6 +56,11 @@ impl TableDirectory {
             .any(|path| holds_tables(path))
     }
 
+    /// Its name in the database's directory.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The absolute path, which is what Iceberg metadata records.
     pub fn location(&self) -> String {
         format!("{}/{}", data_directory(), self.relative)

@@ -11,6 +11,7 @@ pub mod durable;
 mod key;
 pub mod startup;
 pub mod sync_queue;
+pub mod upgrade;
 mod vfd_io;
 
 use pg_lakebase_core::error::PgResult;

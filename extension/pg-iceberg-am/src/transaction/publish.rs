@@ -302,7 +302,7 @@ impl Change {
             .as_ref()
             .and_then(|locked| locked.pointer.metadata_location.clone());
         let base = match &previous {
-            Some(relative) => cache::metadata(io, relative)?,
+            Some(relative) => located_at(&location, cache::metadata(io, relative)?),
             None => TableMetadata::new_table(
                 (*self.schema).clone(),
                 PartitionSpec::unpartitioned(),
@@ -322,8 +322,13 @@ impl Change {
         let current = published
             .metadata_location
             .strip_prefix(&format!("{location}/"))
-            .unwrap_or(&published.metadata_location)
-            .to_owned();
+            .map(str::to_owned)
+            .ok_or_else(|| {
+                PgError::internal(format!(
+                    "new metadata file \"{}\" lies elsewhere than the table",
+                    published.metadata_location
+                ))
+            })?;
         injection::point(c"iceberg-metadata-written");
         let mut pointer = pointer(&published.metadata, current.clone());
         match locked {
@@ -368,6 +373,18 @@ pub fn adopt_appends(rel: Relation<'_>) -> PgResult<usize> {
     adopt(rel, key, &appends)?;
     catalog.delete(&appends);
     Ok(appends.len())
+}
+
+/// The metadata of a table that is at `location`, wherever it was when they were written: a cluster may have
+/// been moved, restored elsewhere, or upgraded. What is written next lies where the table is now.
+fn located_at(location: &str, metadata: Arc<TableMetadata>) -> Arc<TableMetadata> {
+    if metadata.location == location {
+        return metadata;
+    }
+    Arc::new(TableMetadata {
+        location: location.to_owned(),
+        ..TableMetadata::clone(&metadata)
+    })
 }
 
 /// What the pointer row says of `metadata`.

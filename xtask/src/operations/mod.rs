@@ -1,0 +1,11 @@
+//! `cargo xtask operations`: what operators do with whole clusters, other than losing them (`crash` does
+//! that), on servers made for it: upgrades, incremental backups, checksums, logical replication.
+
+mod backup;
+mod checksums;
+mod command;
+mod replication;
+mod server;
+mod upgrade;
+
+pub use command::{Args, run, run_all};
