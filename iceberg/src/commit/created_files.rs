@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::io::{FileIo, InputFile, OutputFile};
 use crate::manifest::ManifestCache;
+use crate::scan::FooterCache;
 
 /// A decorator that notes every created file.
 pub struct CreatedFiles<'a> {
@@ -61,5 +62,9 @@ impl FileIo for CreatedFiles<'_> {
 
     fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
         self.io.manifest_cache()
+    }
+
+    fn footer_cache(&self) -> Option<Rc<FooterCache>> {
+        self.io.footer_cache()
     }
 }

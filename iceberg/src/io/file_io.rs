@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::manifest::ManifestCache;
+use crate::scan::FooterCache;
 
 /// Opens, creates and deletes files by the absolute path or URI that metadata stores.
 ///
@@ -27,6 +28,11 @@ pub trait FileIo {
 
     /// Where what was parsed of manifest lists and manifests is kept, if anywhere.
     fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
+        None
+    }
+
+    /// Where footers of Parquet files are kept, if anywhere.
+    fn footer_cache(&self) -> Option<Rc<FooterCache>> {
         None
     }
 }

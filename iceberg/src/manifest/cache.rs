@@ -30,12 +30,14 @@ pub struct ManifestCache {
 }
 
 impl ManifestCache {
-    /// A cache of at most `entries` entries of manifest lists, and as many of manifests.
-    pub fn new(entries: usize) -> Self {
+    /// A cache of at most `bytes` in memory: most of them of manifests, the rest of manifest lists and
+    /// of manifests that no list names yet.
+    pub fn new(bytes: usize) -> Self {
+        let few = bytes / 8;
         Self {
-            lists: RefCell::new(BoundedCache::new(entries)),
-            manifests: RefCell::new(BoundedCache::new(entries)),
-            unlisted: RefCell::new(BoundedCache::new(entries)),
+            lists: RefCell::new(BoundedCache::new(few)),
+            manifests: RefCell::new(BoundedCache::new(bytes - 2 * few)),
+            unlisted: RefCell::new(BoundedCache::new(few)),
         }
     }
 
@@ -55,14 +57,14 @@ impl ManifestCache {
                 self.put_manifest(manifest, &entries.iter().map(inherit).collect());
             }
         }
-        put(&self.lists, path, manifests);
+        self.put_manifests(path, manifests);
     }
 
     fn put_manifest(&self, manifest: &ManifestFile, entries: &Arc<[ManifestEntry]>) {
         self.manifests.borrow_mut().put(
             manifest.manifest_path.clone(),
             (manifest.sequence_number, Arc::clone(entries)),
-            entries.len().max(1),
+            weight(&manifest.manifest_path, entries, ManifestEntry::memory_size),
         );
     }
 
@@ -78,15 +80,23 @@ impl ManifestCache {
 
     /// Keeps the entries of a manifest just written.
     pub(super) fn put_unlisted(&self, path: &str, entries: Vec<ManifestEntry>) {
-        put(&self.unlisted, path, &entries.into());
+        let weight = weight(path, &entries, ManifestEntry::memory_size);
+        self.unlisted
+            .borrow_mut()
+            .put(path.to_owned(), entries.into(), weight);
+    }
+
+    fn put_manifests(&self, path: &str, manifests: &Arc<[ManifestFile]>) {
+        let weight = weight(path, manifests, ManifestFile::memory_size);
+        self.lists
+            .borrow_mut()
+            .put(path.to_owned(), Arc::clone(manifests), weight);
     }
 }
 
-fn put<T>(cache: &ByPath<Arc<[T]>>, path: &str, values: &Arc<[T]>) {
-    let weight = values.len().max(1);
-    cache
-        .borrow_mut()
-        .put(path.to_owned(), Arc::clone(values), weight);
+/// What values kept by a path take in memory.
+fn weight<T>(path: &str, values: &[T], size: impl Fn(&T) -> usize) -> usize {
+    path.len() + values.iter().map(size).sum::<usize>()
 }
 
 /// The manifests of a snapshot: from the cache of `io`, or read.
@@ -98,7 +108,7 @@ pub fn snapshot_manifests(io: &dyn FileIo, snapshot: &Snapshot) -> Result<Arc<[M
         return Ok(known);
     }
     let manifests = read_snapshot_manifests(io, snapshot)?.into();
-    put(&cache.lists, path, &manifests);
+    cache.put_manifests(path, &manifests);
     Ok(manifests)
 }
 

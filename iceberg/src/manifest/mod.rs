@@ -7,6 +7,7 @@ mod data_file;
 
 mod entry;
 mod manifest_file;
+mod memory_size;
 mod partition_key;
 
 mod avro_schema;

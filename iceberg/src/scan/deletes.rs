@@ -37,7 +37,7 @@ impl ScanFile {
         options: ReadOptions,
     ) -> Result<DataFileReader> {
         let file = self.open_file(io)?;
-        let footer = FileMetadata::read(&file)?;
+        let footer = FileMetadata::of(io, &file)?;
         self.open_with(io, &file, &footer, metadata, schema, options)
     }
 
@@ -250,7 +250,7 @@ fn open_deletes(
 ) -> Result<DataFileReader> {
     require_parquet(delete)?;
     let file = io.open(&delete.file_path)?;
-    let footer = FileMetadata::read(&file)?;
+    let footer = FileMetadata::of(io, &file)?;
     check_record_count(delete, footer.num_rows())?;
     for field in schema.columns() {
         if !footer.has_column(field.id) {

@@ -4,6 +4,7 @@ mod positions;
 mod row_ranges;
 
 mod file_metadata;
+mod footer_cache;
 mod input;
 pub(crate) mod unwind;
 
@@ -32,6 +33,7 @@ mod plan;
 pub use data_file_reader::{DataFileReader, FileBatch, ReadOptions};
 pub use file_metadata::FileMetadata;
 pub use file_pruner::FilePruner;
+pub use footer_cache::FooterCache;
 pub use name_mapping::NameMapping;
 pub use partition_constants::PartitionConstants;
 pub use plan::{ScanFile, plan_files, plan_matching_files};

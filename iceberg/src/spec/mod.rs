@@ -28,6 +28,8 @@ mod metadata_file;
 mod metadata_json;
 mod table_metadata;
 
+mod memory_size;
+
 pub use datum::Datum;
 pub(crate) use metadata_file::ENCRYPTED_MAGIC;
 pub use metadata_file::{MAX_METADATA_BYTES, METADATA_COMPRESSION};

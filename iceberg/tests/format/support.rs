@@ -85,7 +85,7 @@ impl Default for MemoryFileIo {
     fn default() -> Self {
         Self {
             files: Rc::default(),
-            cache: Rc::new(ManifestCache::new(1000)),
+            cache: Rc::new(ManifestCache::new(1 << 20)),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use iceberg_lite::BoundedCache;
 use iceberg_lite::error::Error;
 use iceberg_lite::manifest::ManifestCache;
-use iceberg_lite::scan::{FileMetadata, plan_files};
+use iceberg_lite::scan::{FooterCache, plan_files};
 use iceberg_lite::spec::{Schema, TableMetadata};
 use pg_lakebase_core::error::PgResult;
 
@@ -20,12 +20,12 @@ use crate::storage::VfdFileIo;
 
 /// Metadata files kept.
 const METADATA_FILES: usize = 64;
-/// Entries of manifest lists, and entries of manifests, kept.
-const MANIFEST_ENTRIES: usize = 100_000;
+/// Bytes of manifest lists and manifests kept.
+const MANIFEST_BYTES: usize = 64 << 20;
 /// Segments kept, over all snapshots.
 const SEGMENT_COUNT: usize = 200_000;
-/// Parquet footers kept.
-const FOOTERS: usize = 512;
+/// Bytes of Parquet footers kept.
+const FOOTER_BYTES: usize = 32 << 20;
 
 thread_local! {
     static METADATA: RefCell<BoundedCache<String, Arc<TableMetadata>>> =
@@ -33,11 +33,10 @@ thread_local! {
     /// Of each table, by location, the metadata seen last: the next ones have much in common with them.
     static LATEST: RefCell<BoundedCache<String, Arc<TableMetadata>>> =
         RefCell::new(BoundedCache::new(METADATA_FILES));
-    static MANIFESTS: Rc<ManifestCache> = Rc::new(ManifestCache::new(MANIFEST_ENTRIES));
+    static MANIFESTS: Rc<ManifestCache> = Rc::new(ManifestCache::new(MANIFEST_BYTES));
     static SEGMENTS: RefCell<BoundedCache<String, Arc<Vec<Segment>>>> =
         RefCell::new(BoundedCache::new(SEGMENT_COUNT));
-    static FILES: RefCell<BoundedCache<String, FileMetadata>> =
-        RefCell::new(BoundedCache::new(FOOTERS));
+    static FOOTERS: Rc<FooterCache> = Rc::new(FooterCache::new(FOOTER_BYTES));
 }
 
 /// The table metadata in the file `relative` to the table's directory.
@@ -92,6 +91,11 @@ pub fn manifests() -> Rc<ManifestCache> {
     MANIFESTS.with(Rc::clone)
 }
 
+/// Footers of Parquet files; every table's file IO leads here.
+pub fn footers() -> Rc<FooterCache> {
+    FOOTERS.with(Rc::clone)
+}
+
 /// Keeps metadata that this backend has just written.
 pub fn remember(io: &VfdFileIo, relative: &str, metadata: Arc<TableMetadata>) {
     let location = io.directory().location();
@@ -102,17 +106,4 @@ pub fn remember(io: &VfdFileIo, relative: &str, metadata: Arc<TableMetadata>) {
 fn put_metadata(location: String, path: String, metadata: &Arc<TableMetadata>) {
     LATEST.with_borrow_mut(|cache| cache.put(location, Arc::clone(metadata), 1));
     METADATA.with_borrow_mut(|cache| cache.put(path, Arc::clone(metadata), 1));
-}
-
-/// The footer of the data file at `path`, read by `read` unless known.
-pub fn file_metadata(
-    path: &str,
-    read: impl FnOnce() -> PgResult<FileMetadata>,
-) -> PgResult<FileMetadata> {
-    if let Some(known) = FILES.with_borrow_mut(|cache| cache.get(path)) {
-        return Ok(known);
-    }
-    let footer = read()?;
-    FILES.with_borrow_mut(|cache| cache.put(path.to_owned(), footer.clone(), 1));
-    Ok(footer)
 }

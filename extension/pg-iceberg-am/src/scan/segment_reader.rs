@@ -9,7 +9,6 @@ use pg_lakebase_core::error::PgResult;
 
 use super::reader::Projection;
 use super::view::{Segment, SegmentSource, TableView};
-use crate::catalog::cache;
 use crate::error::{arrow_error, to_pg_error};
 
 /// Rows decoded together.
@@ -51,9 +50,7 @@ impl SegmentReader {
             }
             SegmentSource::File(file) => {
                 let input = file.open_file(&view.io).map_err(to_pg_error)?;
-                let metadata = cache::file_metadata(&file.data_file.file_path, || {
-                    FileMetadata::read(&input).map_err(to_pg_error)
-                })?;
+                let metadata = FileMetadata::of(&view.io, &input).map_err(to_pg_error)?;
                 let options = ReadOptions {
                     projection: projection.field_ids.clone(),
                     batch_size: BATCH_ROWS,

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use iceberg_lite::error::{Error, Result};
 use iceberg_lite::io::{FileIo, InputFile, OutputFile};
 use iceberg_lite::manifest::ManifestCache;
+use iceberg_lite::scan::FooterCache;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file::{self, ExternalFd, VfdFile};
 use pg_lakebase_core::injection;
@@ -331,6 +332,10 @@ impl FileIo for VfdFileIo {
 
     fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
         Some(cache::manifests())
+    }
+
+    fn footer_cache(&self) -> Option<Rc<FooterCache>> {
+        Some(cache::footers())
     }
 }
 

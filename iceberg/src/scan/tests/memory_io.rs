@@ -2,11 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
 use crate::io::{FileIo, InputFile, OutputFile};
+use crate::scan::FooterCache;
 
 /// A finished file, which counts the reads and the bytes read.
 #[derive(Default)]
@@ -85,12 +87,18 @@ impl OutputFile for MemoryOutput {
 
 /// Files in memory by path.
 #[derive(Default)]
-pub(super) struct MemoryIo(pub(super) RefCell<BTreeMap<String, Arc<MemoryFile>>>);
+pub(super) struct MemoryIo(
+    pub(super) RefCell<BTreeMap<String, Arc<MemoryFile>>>,
+    pub(super) Option<Rc<FooterCache>>,
+);
 
 impl FileIo for MemoryIo {
     fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
         match self.0.borrow().get(path) {
-            Some(file) => Ok(Arc::clone(file) as _),
+            Some(file) => Ok(Arc::new(Opened {
+                path: path.to_owned(),
+                file: Arc::clone(file),
+            })),
             None => Err(Error::io("open", path, std::io::ErrorKind::NotFound.into())),
         }
     }
@@ -101,5 +109,29 @@ impl FileIo for MemoryIo {
 
     fn delete(&self, _: &str) -> Result<()> {
         unreachable!("nothing is deleted")
+    }
+
+    fn footer_cache(&self) -> Option<Rc<FooterCache>> {
+        self.1.clone()
+    }
+}
+
+/// A file with the path it was opened by.
+struct Opened {
+    path: String,
+    file: Arc<MemoryFile>,
+}
+
+impl InputFile for Opened {
+    fn path(&self) -> &str {
+        &self.path
+    }
+
+    fn len(&self) -> u64 {
+        self.file.len()
+    }
+
+    fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
+        self.file.read_at(offset, buf)
     }
 }

@@ -6,6 +6,7 @@ mod values;
 mod deletes;
 mod evolution;
 mod filtering;
+mod footers;
 mod foreign_files;
 mod partition_pruning;
 mod partition_values;
