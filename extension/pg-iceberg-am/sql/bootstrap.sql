@@ -14,6 +14,9 @@ CREATE TABLE lakebase.iceberg_pointer (
     -- What older snapshots see: n (nothing), f (the same) or r (an error).
     origin            "char" NOT NULL,
     published_at      timestamptz NOT NULL,
+    -- The transaction that wrote the storage's first metadata file, or the first one after recovery had
+    -- emptied the table.
+    incarnation       xid8 NOT NULL,
     PRIMARY KEY (relfilenumber, tablespace, backend)
 ) USING heap WITH (fillfactor = 50);
 
@@ -31,6 +34,8 @@ CREATE TABLE lakebase.iceberg_append (
     -- above.
     data_file         bytea STORAGE PLAIN,
     data_rows         bytea STORAGE PLAIN,
+    -- That of the pointer row that it is on top of: without that, it does not count.
+    incarnation       xid8 NOT NULL,
     CHECK ((data_file IS NULL) <> (data_rows IS NULL))
 ) USING heap;
 

@@ -23,10 +23,13 @@ SELECT c.oid::regclass AS relation,
                         WHEN 't' THEN pg_catalog.substring(n.nspname::text, 'pg_temp_(\d+)')::int4
                         ELSE -1
                    END
+   -- Not of an unlogged table that recovery has emptied.
+   AND (c.relpersistence <> 'u' OR lakebase.has_file(c.oid::regclass, p.metadata_location))
  CROSS JOIN LATERAL (
        SELECT count(a.data_file) AS files, coalesce(sum(a.row_count), 0) AS rows, coalesce(sum(a.total_bytes), 0) AS bytes
          FROM lakebase.iceberg_append a
         WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
+          AND a.incarnation = p.incarnation
        ) unpublished
  WHERE c.relkind IN ('r', 'm')
    AND (pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));

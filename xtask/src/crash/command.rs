@@ -1,5 +1,6 @@
 //! The command: the plan, the run, and what is said when it fails.
 
+use super::cases;
 use super::harness::{Harness, Parts};
 use super::plan::{self, Kind};
 use super::primary;
@@ -35,6 +36,9 @@ pub struct Args {
     /// With the extension as it is installed, whatever the sources are now
     #[arg(long, hide = true)]
     no_build: bool,
+    /// Only the cases that are the same every time
+    #[arg(long)]
+    cases: bool,
     /// Without DuckDB and PyIceberg
     #[arg(long, hide = true)]
     no_engines: bool,
@@ -52,6 +56,7 @@ impl Args {
             no_small_disk: false,
             no_build: false,
             no_engines: false,
+            cases: false,
         }
     }
 
@@ -94,6 +99,13 @@ pub fn run(args: &Args) -> Result<()> {
         extension::ensure(&cache, &installation)?
     };
     let _guardian = Guardian::over(primary::directories(&cache))?;
+    if let Err(error) = cases::run(&cache, &installation, &library) {
+        primary::stop_all(&cache)?;
+        return Err(error);
+    }
+    if args.cases {
+        return primary::clear_all(&cache);
+    }
     let seed = args.seed.unwrap_or_else(seed_from_clock);
     note(format!("seed {seed}"));
     let ready = Harness::set_up(&cache, &installation, &library, seed, args.parts());

@@ -29,6 +29,7 @@ mod standby;
 mod tables;
 mod torn;
 
+mod cases;
 mod command;
 mod harness;
 mod prepared;

@@ -19,6 +19,7 @@ use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
 use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
 
 use super::keyed_table::{KeyedTable, RowVersion, key_columns};
+use super::pointer::{Incarnation, Pointer};
 use super::{Extent, inline_rows};
 use crate::error::to_pg_error;
 use crate::storage::StorageKey;
@@ -27,7 +28,7 @@ const TABLE: &CStr = c"iceberg_append";
 const INDEX: &CStr = c"iceberg_append_storage";
 
 /// Columns of `lakebase.iceberg_append`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 7;
+const NATTS: usize = 8;
 
 /// The longest content of a row, which is never toasted, as those of pointers are not.
 const MAX_BYTES: usize = 7 << 10;
@@ -74,6 +75,8 @@ impl Record {
 #[derive(Clone, Debug)]
 pub struct Append {
     tid: pg_sys::ItemPointerData,
+    /// That of the pointer row that it is on top of.
+    pub incarnation: Incarnation,
     content: Content,
 }
 
@@ -105,6 +108,7 @@ impl Append {
         let content = file.or_else(|| bytes(6).map(Content::Rows));
         Ok(Self {
             tid: version.tid(),
+            incarnation: Incarnation::read(values[7]),
             content: content.ok_or_else(|| {
                 PgError::new(
                     PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
@@ -185,11 +189,19 @@ impl AppendCatalog {
         Ok(found)
     }
 
-    /// Rows and bytes of the appends to `key` that `snapshot` sees.
-    pub fn extent(&self, key: &StorageKey, snapshot: Snapshot<'_>) -> PgResult<Extent> {
+    /// Rows and bytes of the appends to `key` that `snapshot` sees and that count on top of `pointer`.
+    pub fn extent(
+        &self,
+        key: &StorageKey,
+        pointer: &Pointer,
+        snapshot: Snapshot<'_>,
+    ) -> PgResult<Extent> {
         let mut extent = Extent::default();
         self.0.each(Some(key), snapshot, |version| {
             let (values, nulls) = version.columns::<NATTS>();
+            if Incarnation::read(values[7]) != pointer.incarnation {
+                return Ok(ControlFlow::Continue(()));
+            }
             // SAFETY: the columns are of type int8.
             let int8 = |i: usize| unsafe { i64::from_datum(values[i], nulls[i]) };
             extent.rows += int8(3).unwrap_or(0).unsigned_abs();
@@ -199,12 +211,22 @@ impl AppendCatalog {
         Ok(extent)
     }
 
-    /// Whether `snapshot` sees any append to `key`.
-    pub fn any(&self, key: &StorageKey, snapshot: Snapshot<'_>) -> PgResult<bool> {
+    /// Whether `snapshot` sees any append to `key` that counts on top of `pointer`.
+    pub fn any(
+        &self,
+        key: &StorageKey,
+        pointer: &Pointer,
+        snapshot: Snapshot<'_>,
+    ) -> PgResult<bool> {
         let mut any = false;
-        self.0.each(Some(key), snapshot, |_| {
-            any = true;
-            Ok(ControlFlow::Break(()))
+        self.0.each(Some(key), snapshot, |version| {
+            let (values, _) = version.columns::<NATTS>();
+            any = Incarnation::read(values[7]) == pointer.incarnation;
+            Ok(if any {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            })
         })?;
         Ok(any)
     }
@@ -237,8 +259,8 @@ impl AppendCatalog {
         Ok(storages)
     }
 
-    /// Adds an append to `key`.
-    pub fn insert(&self, key: &StorageKey, record: &Record) {
+    /// Adds an append to `key`, on top of a pointer row of this incarnation.
+    pub fn insert(&self, key: &StorageKey, incarnation: Incarnation, record: &Record) {
         let [number, tablespace, backend] = key_columns(key);
         let (file, rows) = match &record.content {
             Content::DataFile(bytes) => (bytes.as_slice().into_datum(), None),
@@ -252,6 +274,7 @@ impl AppendCatalog {
             record.total_bytes.into_datum(),
             file,
             rows,
+            incarnation.to_datum(),
         ];
         self.0.insert(&columns);
     }

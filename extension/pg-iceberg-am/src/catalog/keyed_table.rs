@@ -273,10 +273,21 @@ pub struct RowVersion {
 }
 
 impl RowVersion {
-    /// The transaction that wrote it.
+    /// The transaction that wrote it; `FrozenTransactionId` once it is frozen, when that of its header may
+    /// be one of another age (`HeapTupleHeaderGetXmin`).
     pub fn writer(&self) -> pg_sys::TransactionId {
+        if self.has_hint(pg_sys::HEAP_XMIN_FROZEN) {
+            return pg_sys::FrozenTransactionId;
+        }
         // SAFETY: the tuple is pinned; nobody changes what is read.
         unsafe { (*(*self.tuple).t_data).t_choice.t_heap.t_xmin }
+    }
+
+    /// Whether the header has all of these bits of its infomask, which say what became of the writer.
+    fn has_hint(&self, bits: u32) -> bool {
+        // SAFETY: the tuple is pinned. Whoever sets hints at the same time sets more of them.
+        let mask = unsafe { (*(*self.tuple).t_data).t_infomask };
+        u32::from(mask) & bits == bits
     }
 
     /// Where it is.
@@ -285,8 +296,29 @@ impl RowVersion {
         unsafe { (*self.tuple).t_self }
     }
 
+    /// Whether its writer has committed, if hints tell. They come first: the log of transactions need not
+    /// know any more a writer of which they do. Frozen rows are hinted as committed, too.
+    fn hinted(&self) -> Option<bool> {
+        if self.has_hint(pg_sys::HEAP_XMIN_COMMITTED) {
+            Some(true)
+        } else {
+            self.has_hint(pg_sys::HEAP_XMIN_INVALID).then_some(false)
+        }
+    }
+
+    /// Whether its writer has committed.
+    pub fn is_committed(&self) -> bool {
+        self.hinted().unwrap_or_else(|| {
+            // SAFETY: a transaction id is looked up.
+            unsafe { pg_sys::TransactionIdDidCommit(self.writer()) }
+        })
+    }
+
     /// Whether its writer is this transaction or has committed; what others wrote never counted.
     pub fn is_committed_or_own(&self) -> bool {
+        if let Some(committed) = self.hinted() {
+            return committed;
+        }
         let writer = self.writer();
         // SAFETY: transaction ids are looked up.
         unsafe {

@@ -9,7 +9,7 @@ mod keyed_table;
 mod pointer;
 
 pub use append::{Append, AppendCatalog, Appended, Record};
-pub use pointer::{LockedPointer, Origin, Pointer, PointerCatalog};
+pub use pointer::{Incarnation, LockedPointer, Origin, Pointer, PointerCatalog};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
@@ -27,6 +27,23 @@ pub struct Committed {
     pub pointer: Pointer,
     /// What is on top of the metadata that it points to.
     pub appends: Vec<Append>,
+}
+
+impl Committed {
+    /// What counts of the pointer row and the appends that were found of `key`, a storage of a table of this
+    /// persistence.
+    pub fn of(
+        persistence: Persistence,
+        key: &StorageKey,
+        pointer: Pointer,
+        mut appends: Vec<Append>,
+    ) -> Self {
+        let pointer = unless_emptied(persistence, key, pointer);
+        appends.retain(|append| {
+            pointer.metadata_location.is_some() && append.incarnation == pointer.incarnation
+        });
+        Self { pointer, appends }
+    }
 }
 
 /// What `snapshot` sees of `key`, a storage of `rel`; without a snapshot, the latest that is committed or
@@ -59,14 +76,7 @@ pub fn find_committed(
         (None, Some(_)) => newer_than_snapshot(rel, &pointers, key)?,
         (pointer, _) => pointer,
     };
-    Ok(pointer.map(|pointer| {
-        let pointer = unless_emptied(rel.persistence(), key, pointer);
-        let appends = match pointer.metadata_location {
-            Some(_) => appends,
-            None => Vec::new(),
-        };
-        Committed { pointer, appends }
-    }))
+    Ok(pointer.map(|pointer| Committed::of(rel.persistence(), key, pointer, appends)))
 }
 
 /// The latest pointer row of `key`, a storage of `rel`, committed or this transaction's own.
@@ -100,7 +110,7 @@ pub fn latest_extent(rel: Relation<'_>, key: &StorageKey) -> PgResult<Extent> {
     };
     let appended = match AppendCatalog::open_for(key) {
         Some(appends) if pointer.metadata_location.is_some() => {
-            appends.extent(key, latest.snapshot())?
+            appends.extent(key, &pointer, latest.snapshot())?
         }
         _ => Extent::default(),
     };
@@ -131,7 +141,8 @@ fn newer_than_snapshot(
 }
 
 /// What a pointer row says, unless recovery has emptied the table: the files of unlogged tables go then
-/// (`storage::startup`), pointer rows stay as they are.
+/// (`storage::startup`), pointer rows and appends stay as they are. The next commit to the table gives it
+/// another incarnation, so that appends from before do not count on top of it.
 pub fn unless_emptied(persistence: Persistence, key: &StorageKey, pointer: Pointer) -> Pointer {
     match &pointer.metadata_location {
         Some(name)

@@ -9,8 +9,8 @@ use std::ffi::CStr;
 use std::ops::ControlFlow;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::interrupt;
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
+use pg_lakebase_core::{interrupt, xact};
 use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
 
 use super::keyed_table::{KeyedTable, RowVersion, key_columns};
@@ -20,7 +20,7 @@ const TABLE: &CStr = c"iceberg_pointer";
 const INDEX: &CStr = c"iceberg_pointer_pkey";
 
 /// Columns of `lakebase.iceberg_pointer`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 10;
+const NATTS: usize = 11;
 
 /// What a pointer row says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Pointer {
     pub origin: Origin,
     /// When the metadata file was written, in microseconds since 2000 (`TimestampTz`).
     pub published_at: pg_sys::TimestampTz,
+    /// Of what the appends must be that count on top of it.
+    pub incarnation: Incarnation,
 }
 
 type Columns = ([pg_sys::Datum; NATTS], [bool; NATTS]);
@@ -57,6 +59,7 @@ impl Pointer {
                 total_bytes: int8(7).unwrap_or(0),
                 origin: Origin::from_letter(i8::from_datum(values[8], nulls[8]).unwrap_or(0)),
                 published_at: int8(9).unwrap_or(0),
+                incarnation: Incarnation::read(values[10]),
             }
         }
     }
@@ -76,6 +79,7 @@ impl Pointer {
             self.total_bytes.into_datum(),
             self.origin.letter().into_datum(),
             self.published_at.into_datum(),
+            self.incarnation.to_datum(),
         ]
     }
 }
@@ -111,6 +115,28 @@ impl Origin {
             b'r' => Self::Rewritten,
             _ => Self::New,
         }
+    }
+}
+
+/// What tells a table's rows from those that it had before recovery emptied it: the transaction that wrote its
+/// first metadata file. It is the same for the life of a storage that is in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Incarnation(u64);
+
+impl Incarnation {
+    /// That of a table whose first metadata file this transaction writes.
+    pub fn new() -> Self {
+        Self(xact::full_transaction_id())
+    }
+
+    /// What a column of type `xid8` holds.
+    pub fn read(datum: pg_sys::Datum) -> Self {
+        Self(datum.value() as u64)
+    }
+
+    /// The value of a column of type `xid8`.
+    pub fn to_datum(self) -> Option<pg_sys::Datum> {
+        Some(pg_sys::Datum::from(self.0))
     }
 }
 
@@ -176,13 +202,11 @@ impl PointerCatalog {
         let mut first: Option<(pg_sys::TransactionId, Pointer)> = None;
         self.0.each_version(Some(key), |version| {
             let writer = version.writer();
-            // SAFETY: transaction ids are compared and looked up.
-            let is_earlier = unsafe {
-                pg_sys::TransactionIdDidCommit(writer)
-                    && first
-                        .as_ref()
-                        .is_none_or(|(known, _)| pg_sys::TransactionIdPrecedes(writer, *known))
-            };
+            let is_earlier = version.is_committed()
+                && first.as_ref().is_none_or(|(known, _)| {
+                    // SAFETY: transaction ids are compared.
+                    unsafe { pg_sys::TransactionIdPrecedes(writer, *known) }
+                });
             if is_earlier {
                 first = Some((writer, Pointer::read(version.columns())));
             }

@@ -71,6 +71,14 @@ mod lakebase {
         location(relation.0).unwrap_or_else(|error| error.raise())
     }
 
+    /// Whether a table's directory has a file of this name, relative to it: recovery removes those of
+    /// unlogged tables, and leaves the rows that name them. NULL for who may neither read the table nor
+    /// monitor the server.
+    #[pg_extern(volatile, parallel_safe, strict)]
+    fn has_file(relation: Regclass, name: &str) -> Option<bool> {
+        has_file_of(relation.0, name)
+    }
+
     /// The snapshots of a table, oldest first.
     #[pg_extern(stable, strict)]
     #[expect(clippy::type_complexity, reason = "the columns of a SQL function")]
@@ -124,6 +132,19 @@ fn location(relid: pg_sys::Oid) -> PgResult<Option<String>> {
         .then(|| TableDirectory::of(&StorageKey::of(rel.relation())).location());
     rel.close_and_unlock(LockMode::AccessShare);
     Ok(location)
+}
+
+fn has_file_of(relid: pg_sys::Oid, name: &str) -> Option<bool> {
+    if !is_iceberg_relid(relid) || !(may_monitor() || check_select(relid).is_ok()) {
+        return None;
+    }
+    let rel = OpenRelation::try_open(relid, LockMode::AccessShare)?;
+    let climbs = name.split('/').any(|part| part == "..");
+    let has_file = !climbs
+        && is_iceberg(rel.relation())
+        && TableDirectory::of(&StorageKey::of(rel.relation())).has_file(name);
+    rel.close_and_unlock(LockMode::AccessShare);
+    Some(has_file)
 }
 
 type SnapshotRow = (

@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use iceberg_lite::commit::reachable_files;
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::{LockMode, OpenRelation, Regclass, Relation};
+use pg_lakebase_core::relation::{LockMode, OpenRelation, Persistence, Regclass, Relation};
 use pg_lakebase_core::{file, interrupt, wal as core_wal};
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
@@ -188,7 +188,12 @@ fn of_table(
     let io = VfdFileIo::new(key);
     let directory = TableDirectory::of(&key);
     let mut needed = BTreeSet::new();
+    let is_unlogged = rel.persistence() == Persistence::Unlogged;
     for name in catalog.metadata_of_all_versions(&key)? {
+        if is_unlogged && !directory.has_file(&name) {
+            // It led to nothing that recovery has not removed as well.
+            continue;
+        }
         let metadata = cache::metadata(&io, &name)?;
         for path in reachable_files(&metadata, &io).map_err(to_pg_error)? {
             needed.extend(directory.name_of(&path).map(str::to_owned));
@@ -208,7 +213,7 @@ fn of_table(
         .map(|(name, file)| (name, file.len()))
         .collect();
     if !dry_run && !found.is_empty() {
-        if key.is_temporary() || !core_wal::is_needed() {
+        if rel.persistence() != Persistence::Permanent || !core_wal::is_needed() {
             remove_files(&directory, &found)?;
         } else {
             log_current_metadata(&catalog, &key, &directory)?;

@@ -8,7 +8,7 @@ use pg_lakebase_core::{interrupt, wal as core_wal};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::{AppendCatalog, PointerCatalog};
+use crate::catalog::{AppendCatalog, latest_pointer};
 use crate::inspect;
 use crate::publisher;
 use crate::storage::{StorageKey, TableDirectory};
@@ -30,7 +30,7 @@ mod lakebase {
 fn publish(relid: pg_sys::Oid) -> PgResult<Option<String>> {
     let rel = inspect::open(relid)?;
     let key = StorageKey::of(rel.relation());
-    let (Some(pointers), Some(appends)) = (PointerCatalog::open(), AppendCatalog::open()) else {
+    let Some(appends) = AppendCatalog::open() else {
         return Ok(None);
     };
     let find = || appends.find(&key, appends.latest().snapshot());
@@ -64,7 +64,7 @@ fn publish(relid: pg_sys::Oid) -> PgResult<Option<String>> {
             .with_hint("The table may be locked, or the server's log may tell why.")
         })??;
     }
-    let pointer = pointers.find_latest(&key)?;
+    let pointer = latest_pointer(rel.relation(), &key)?;
     let location = pointer.and_then(|pointer| pointer.metadata_location);
     Ok(location.map(|name| format!("{}/{name}", TableDirectory::of(&key).location())))
 }

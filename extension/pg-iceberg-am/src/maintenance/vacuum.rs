@@ -11,19 +11,29 @@ use super::size;
 ///
 /// Appended files hold no dead rows, so there is nothing to remove; VACUUM FULL rewrites small files
 /// into large ones.
+///
+/// There are no transaction ids to freeze. But VACUUM FULL and REFRESH give the new table horizons, as if there
+/// were (`finish_heap_swap`), which would keep those of the database from moving on.
 pub fn vacuum(rel: Relation<'_>) -> PgResult<()> {
     let estimate = size::estimate(rel)?;
-    // SAFETY: the relation is open and locked as VACUUM does. There are no transaction ids to
-    // freeze, which the invalid ids say.
+    // SAFETY: the relation is open and locked as VACUUM does. Invalid ids say that there is nothing new.
     unsafe {
+        let (mut frozen, mut oldest_multi) = (
+            pg_sys::InvalidTransactionId,
+            pg_sys::MultiXactId::from(0u32),
+        );
+        if (*(*rel.as_ptr()).rd_rel).relfrozenxid != pg_sys::InvalidTransactionId {
+            frozen = pg_sys::GetOldestNonRemovableTransactionId(rel.as_ptr());
+            oldest_multi = pg_sys::GetOldestMultiXactId();
+        }
         pg_sys::vac_update_relstats(
             rel.as_ptr(),
             estimate.pages,
             estimate.tuples,
             0,
             false,
-            pg_sys::InvalidTransactionId,
-            pg_sys::MultiXactId::from(0u32),
+            frozen,
+            oldest_multi,
             std::ptr::null_mut(),
             std::ptr::null_mut(),
             false,

@@ -26,7 +26,8 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::pending::PendingRows;
 use super::state::{StorageState, adopt, with_transaction};
 use crate::catalog::{
-    AppendCatalog, LockedPointer, Origin, Pointer, PointerCatalog, Record, cache, unless_emptied,
+    AppendCatalog, Committed, Incarnation, LockedPointer, Origin, Pointer, PointerCatalog, Record,
+    cache, unless_emptied,
 };
 use crate::error::to_pg_error;
 use crate::schema::TableColumns;
@@ -120,6 +121,8 @@ struct Change {
     relid: pg_sys::Oid,
     for_prepare: bool,
     way: Way,
+    /// Of the pointer row that an append is put on top of.
+    incarnation: Incarnation,
     prepared: Option<StagedSnapshot>,
 }
 
@@ -144,11 +147,12 @@ impl Change {
             relid: storage.relid,
             for_prepare,
             way: Way::Publish,
+            incarnation: Incarnation::default(),
             prepared: None,
         }
     }
 
-    fn choose_way(&self, catalogs: &Catalogs) -> PgResult<Way> {
+    fn choose_way(&mut self, catalogs: &Catalogs) -> PgResult<Way> {
         let interval = guc::publish_interval();
         let only_appends =
             !self.created && !self.emptied && !self.adopts && !self.key.is_temporary();
@@ -158,17 +162,15 @@ impl Change {
         let latest = catalogs.pointers.latest();
         let pointer = catalogs.pointers.find(&self.key, latest.snapshot())?;
         let pointer = pointer.map(|pointer| unless_emptied(self.persistence, &self.key, pointer));
-        let Some(Pointer {
-            metadata_location: Some(_),
-            published_at,
-            ..
-        }) = pointer
-        else {
+        let Some(pointer) = pointer.filter(|pointer| pointer.metadata_location.is_some()) else {
             return Ok(Way::Publish);
         };
-        let age = u64::try_from(clock_timestamp() - published_at).unwrap_or(0);
+        self.incarnation = pointer.incarnation;
+        let age = u64::try_from(clock_timestamp() - pointer.published_at).unwrap_or(0);
         let is_busy = u128::from(age) < interval.as_micros()
-            || catalogs.appends.any(&self.key, latest.snapshot())?;
+            || catalogs
+                .appends
+                .any(&self.key, &pointer, latest.snapshot())?;
         Ok(if is_busy || self.for_prepare {
             Way::Append
         } else {
@@ -274,7 +276,7 @@ impl Change {
 
     fn insert(&self, catalogs: &Catalogs, records: &[Record]) {
         for record in records {
-            catalogs.appends.insert(&self.key, record);
+            catalogs.appends.insert(&self.key, self.incarnation, record);
         }
         with_transaction(|state| state.left_appends = true);
         injection::point(c"iceberg-appended");
@@ -331,6 +333,10 @@ impl Change {
             })?;
         injection::point(c"iceberg-metadata-written");
         let mut pointer = pointer(&published.metadata, current.clone());
+        pointer.incarnation = match &locked {
+            Some(locked) if previous.is_some() => locked.pointer.incarnation,
+            _ => Incarnation::new(),
+        };
         match locked {
             Some(locked) => {
                 if previous.is_none() && !key.is_temporary() {
@@ -353,26 +359,27 @@ impl Change {
     }
 }
 
-/// Has pre-commit put the committed appends to `rel` into its metadata. Returns how many there are; none
-/// if somebody else is replacing the metadata.
+/// Has pre-commit put the committed appends to `rel` into its metadata, and removes those that do not count
+/// any more. Returns how many there are; none if somebody else is replacing the metadata.
 pub fn adopt_appends(rel: Relation<'_>) -> PgResult<usize> {
     let key = StorageKey::of(rel);
     let Catalogs {
         pointers,
         appends: catalog,
     } = Catalogs::open()?;
-    if pointers.try_lock(&key)?.is_none() {
+    let Some(locked) = pointers.try_lock(&key)? else {
         return Ok(0);
-    }
+    };
     // Only who has the lock deletes appends.
     let latest = catalog.latest();
-    let appends = catalog.find(&key, latest.snapshot())?;
-    if appends.is_empty() {
-        return Ok(0);
+    let found = catalog.find(&key, latest.snapshot())?;
+    catalog.delete(&found);
+    let count = found.len();
+    let Committed { appends, .. } = Committed::of(rel.persistence(), &key, locked.pointer, found);
+    if !appends.is_empty() {
+        adopt(rel, key, &appends)?;
     }
-    adopt(rel, key, &appends)?;
-    catalog.delete(&appends);
-    Ok(appends.len())
+    Ok(count)
 }
 
 /// The metadata of a table that is at `location`, wherever it was when they were written: a cluster may have
@@ -403,6 +410,7 @@ fn pointer(metadata: &TableMetadata, metadata_location: String) -> Pointer {
         metadata_location: Some(metadata_location),
         origin: Origin::New,
         published_at: clock_timestamp(),
+        incarnation: Incarnation::default(),
     }
 }
 

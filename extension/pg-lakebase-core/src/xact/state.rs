@@ -23,6 +23,12 @@ pub fn current_command_id(used: bool) -> pg_sys::CommandId {
     unsafe { pg_sys::GetCurrentCommandId(used) }
 }
 
+/// The top-level transaction's id, which is given to it now unless it has one, with its epoch.
+pub fn full_transaction_id() -> u64 {
+    // SAFETY: raises in parallel mode or in recovery, where nothing is written; guarded.
+    unsafe { pg_sys::GetTopFullTransactionId().value }
+}
+
 /// How deep subtransactions are nested: 1 at the top level, 0 outside of transactions.
 pub fn nest_level() -> i32 {
     // SAFETY: reads the backend's transaction state.

@@ -49,5 +49,16 @@ SELECT true FROM pg_class WHERE oid = 't'::regclass AND relfrozenxid = '0';
 VACUUM;
 ANALYZE;
 
+-- Horizons that VACUUM FULL and REFRESH give a table move on with the next VACUUM: otherwise the database would come
+-- to the end of its transaction ids.
+CREATE TABLE rewritten USING iceberg AS SELECT 1 AS id;
+VACUUM FULL rewritten;
+CREATE MATERIALIZED VIEW refreshed USING iceberg AS SELECT 1 AS id;
+CREATE TEMPORARY TABLE horizons AS SELECT oid, relfrozenxid, relminmxid FROM pg_class WHERE relname IN ('rewritten', 'refreshed');
+VACUUM rewritten, refreshed;
+SELECT relname, age(h.relfrozenxid) > age(c.relfrozenxid) AS moved_on, c.relminmxid <> '0' AS has_multi
+  FROM pg_class c JOIN horizons h USING (oid) ORDER BY 1;
+DROP TABLE rewritten;
+DROP MATERIALIZED VIEW refreshed;
 SET client_min_messages = warning;
 DROP SCHEMA test_vacuum CASCADE;
