@@ -5,7 +5,8 @@ use super::statement::{Generator, SessionState, Statement, TABLES};
 use crate::cluster::Connection;
 use anyhow::{Result, bail};
 use std::collections::VecDeque;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::ops::AddAssign;
 
 const SESSIONS: usize = 5;
 /// How many of the last steps a failure shows.
@@ -33,6 +34,38 @@ pub struct Counts {
     pub cancelled: u64,
     /// Serializable transactions that failed on Iceberg tables alone.
     pub serialization_failures: u64,
+    /// Those that failed there later than on heap tables.
+    pub late_failures: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.statements += other.statements;
+        self.errors += other.errors;
+        self.waits += other.waits;
+        self.cancelled += other.cancelled;
+        self.serialization_failures += other.serialization_failures;
+        self.late_failures += other.late_failures;
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} failed alike, {} waited, {} were cancelled; of serializable transactions {} failed on Iceberg \
+             tables alone and {} later than on heap tables",
+            self.errors,
+            self.waits,
+            self.cancelled,
+            self.serialization_failures,
+            self.late_failures
+        )
+    }
+}
+
+fn is_serialization_failure(outcome: Option<&Outcome>) -> bool {
+    outcome.and_then(Outcome::sqlstate) == Some(SERIALIZATION_FAILURE)
 }
 
 #[derive(Default)]
@@ -100,38 +133,60 @@ impl History {
 
     /// Gives a statement to both sides, and compares what becomes of it and of those that wait.
     fn give(&mut self, session: usize, statement: Statement) -> Result<()> {
-        // Iceberg first: where it alone cannot serialize, the heap's transaction has not gone on yet.
+        // Iceberg first: where it alone cannot serialize, the heap's transaction has not been committed yet.
         self.iceberg.send(session, &statement.sql)?;
         let sql = statement.sql.clone();
-        let state = &self.sessions[session].state;
-        let is_serializable = state.block == Some("SERIALIZABLE") && !state.failed;
+        let may_fail = self.may_fail_alone(session);
         self.sessions[session].waiting = Some(statement);
         let unfinished = self.indexes(|session| session.waiting.is_some());
-        let mut ours = self.iceberg.settle(&unfinished)?;
-        let failed = ours.get(&session).and_then(Outcome::sqlstate) == Some(SERIALIZATION_FAILURE);
-        if !(is_serializable && failed) {
-            self.heap.send(session, &sql)?;
-            let theirs = self.heap.settle(&unfinished)?;
-            return self.compare(&unfinished, &theirs, &ours);
-        }
-        // The transaction ends on both sides, whatever the heap would have said.
-        self.counts.serialization_failures += 1;
-        self.note(session, "not serializable: ROLLBACK");
-        let statement = self.sessions[session]
-            .waiting
-            .replace(Statement::rollback());
-        self.forget_prepared(statement.as_ref());
-        ours.remove(&session);
-        self.iceberg.send(session, "ROLLBACK")?;
-        let waiting: Vec<usize> = unfinished
-            .iter()
-            .copied()
-            .filter(|index| !ours.contains_key(index))
-            .collect();
-        ours.append(&mut self.iceberg.settle(&waiting)?);
-        self.heap.send(session, "ROLLBACK")?;
+        let ours = self.iceberg.settle(&unfinished)?;
+        let failed = is_serialization_failure(ours.get(&session));
+        let heap_sql = if may_fail && failed { "ROLLBACK" } else { &sql };
+        self.heap.send(session, heap_sql)?;
         let theirs = self.heap.settle(&unfinished)?;
         self.compare(&unfinished, &theirs, &ours)
+    }
+
+    /// Whether one side alone may fail to serialize a session's transaction, or later than the other.
+    fn may_fail_alone(&self, session: usize) -> bool {
+        let state = &self.sessions[session].state;
+        state.block == Some("SERIALIZABLE") && !state.failed
+    }
+
+    /// Ends a serializable transaction that failed on one side alone, on both. Iceberg tables may fail where
+    /// heap tables do not, and find later than they what cannot be serialized, but not after the commit.
+    fn end_unserializable(
+        &mut self,
+        session: usize,
+        heap: Option<&Outcome>,
+        iceberg: Option<&Outcome>,
+    ) -> Result<()> {
+        self.note(
+            session,
+            &format!("not serializable on one side: heap {heap:?}, iceberg {iceberg:?}"),
+        );
+        let statement = self.sessions[session].waiting.take();
+        self.forget_prepared(statement.as_ref());
+        self.sessions[session].is_noted = false;
+        for (side, outcome) in [(&mut self.heap, heap), (&mut self.iceberg, iceberg)] {
+            if outcome.is_none() {
+                side.cancel(session)?;
+                side.wait_for_end(session)?;
+            }
+        }
+        if is_serialization_failure(iceberg) {
+            self.counts.serialization_failures += 1;
+        } else if matches!(iceberg, Some(Outcome::Done { .. })) {
+            self.iceberg.send(session, "COMMIT")?;
+            let outcome = self.iceberg.wait_for_end(session)?;
+            if !is_serialization_failure(Some(&outcome)) {
+                bail!(
+                    "session {session} could not be serialized on heap and was committed on iceberg: {outcome:?}"
+                );
+            }
+            self.counts.late_failures += 1;
+        }
+        self.give(session, Statement::rollback())
     }
 
     /// Cancels what a session waits for.
@@ -160,6 +215,7 @@ impl History {
 
     /// Compares what has become of the statements of these sessions on both sides.
     fn compare(&mut self, unfinished: &[usize], theirs: &Outcomes, ours: &Outcomes) -> Result<()> {
+        let mut unserializable = Vec::new();
         for &session in unfinished {
             let Some(statement) = self.sessions[session].waiting.clone() else {
                 continue;
@@ -174,13 +230,23 @@ impl History {
                 (Some(heap), Some(iceberg)) if heap.agrees_with(iceberg) => {
                     self.end(session, &statement, heap);
                 }
+                (heap, iceberg)
+                    if self.may_fail_alone(session)
+                        && is_serialization_failure(heap) != is_serialization_failure(iceberg) =>
+                {
+                    unserializable.push((session, heap, iceberg));
+                }
                 (heap, iceberg) => bail!(
                     "session {session} differs in: {}\nheap: {heap:?}\niceberg: {iceberg:?}",
                     statement.sql
                 ),
             }
         }
-        Ok(())
+        unserializable
+            .into_iter()
+            .try_for_each(|(session, heap, iceberg)| {
+                self.end_unserializable(session, heap, iceberg)
+            })
     }
 
     /// A statement has ended so, on both sides.

@@ -7,8 +7,9 @@
 //! seed and on how the steps before ended, so a seed repeats a history as long as both sides agree.
 //!
 //! Where PostgreSQL leaves the answer open it is not asked: a statement that writes touches one row of the heap
-//! tables, results are sorted, deadlocks are not detected but cancelled on both sides. Serializable transactions
-//! may fail on Iceberg tables where they would not on heap tables: then the other side is rolled back as well.
+//! tables, results are sorted, deadlocks are not detected but cancelled on both sides, and of two sessions one is
+//! cancelled that would wait at the same time. Serializable transactions may fail on Iceberg tables where they
+//! would not on heap tables, or later than there: then the other side is rolled back as well.
 
 mod command;
 mod history;

@@ -1,7 +1,8 @@
 //! What the sessions say next.
 //!
 //! `t` and `u` are the tables under test, `h` is a heap table on both sides. Their columns are `id`, unique by
-//! the way rows are made, `v` and `s`.
+//! the way rows are made, `v` and `s`. A statement finds its row of `h` by a constant, so that the plans of both
+//! sides lock the same of `h` for serializable transactions.
 
 use super::side::SIDE;
 use crate::random::Random;
@@ -233,7 +234,7 @@ impl Generator {
                 self.random.between(2, 400)
             ),
             30..=33 => format!(
-                "INSERT INTO {table} SELECT -{id} - row_number() OVER (ORDER BY id), v + 1, s FROM {} ORDER BY id LIMIT 20",
+                "INSERT INTO {table} SELECT -{id} * 1000 - row_number() OVER (ORDER BY id), v + 1, s FROM {} ORDER BY id LIMIT 20",
                 self.table()
             ),
             34..=37 => {
@@ -255,7 +256,7 @@ impl Generator {
                  WHERE h.id = {k} AND x.id = (SELECT min(id) FROM {table} WHERE v = {v}) RETURNING h.*"
             ),
             73..=76 => format!(
-                "SELECT h.*, x.* FROM h JOIN {table} x ON x.v = h.id \
+                "SELECT h.*, x.* FROM h CROSS JOIN {table} x \
                  WHERE h.id = {k} AND x.id = (SELECT max(id) FROM {table} WHERE v = {k}) FOR UPDATE OF h{}",
                 self.random
                     .pick(&["", "", " NOWAIT", " SKIP LOCKED"])
@@ -264,7 +265,7 @@ impl Generator {
             ),
             77..=80 => format!(
                 "MERGE INTO h USING (SELECT * FROM {table} WHERE id = (SELECT max(id) FROM {table} WHERE v = {k})) x \
-                 ON h.id = x.v WHEN MATCHED AND h.v > 500 THEN UPDATE SET v = 0 \
+                 ON h.id = {k} WHEN MATCHED AND h.v > 500 THEN UPDATE SET v = 0 \
                  WHEN MATCHED THEN UPDATE SET v = h.v + x.v, s = x.s"
             ),
             81..=83 => format!(
