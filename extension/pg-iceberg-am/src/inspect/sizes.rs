@@ -22,17 +22,18 @@ mod lakebase {
     #[pg_extern(volatile, parallel_safe, strict)]
     fn relation_size(relation: Regclass, fork: &str) -> Option<i64> {
         check_execute(pg_sys::F_PG_RELATION_SIZE_REGCLASS_TEXT.into());
-        if !is_iceberg_relid(relation.0) {
-            return builtin(
-                pg_sys::pg_relation_size,
-                &[relation.0.into_datum(), fork.into_datum()],
-            );
-        }
-        let is_main = is_main_fork(fork).unwrap_or_else(|error| error.raise());
-        measured(relation.0, |rel| match is_main {
-            true => Ok(latest_extent(rel, &StorageKey::of(rel))?.bytes),
-            false => Ok(0),
-        })
+        let arguments = [relation.0.into_datum(), fork.into_datum()];
+        size_of(
+            relation.0,
+            |rel| {
+                if is_main_fork(fork)? {
+                    Ok(latest_extent(rel, &StorageKey::of(rel))?.bytes)
+                } else {
+                    Ok(0)
+                }
+            },
+            || builtin(pg_sys::pg_relation_size, &arguments),
+        )
     }
 
     /// `pg_table_size(regclass)`: every file of the table.
@@ -133,28 +134,30 @@ fn builtin(function: Builtin, arguments: &[Option<pg_sys::Datum>]) -> Option<i64
 
 /// Bytes of all files of `relation` if it is an Iceberg table; else what `original` says.
 fn files_size(relation: pg_sys::Oid, original: Builtin) -> Option<i64> {
-    if is_iceberg_relid(relation) {
-        measured(relation, |rel| {
-            Ok(TableDirectory::of(&StorageKey::of(rel)).size())
-        })
-    } else {
-        builtin(original, &[relation.into_datum()])
-    }
+    size_of(
+        relation,
+        |rel| Ok(TableDirectory::of(&StorageKey::of(rel)).size()),
+        || builtin(original, &[relation.into_datum()]),
+    )
 }
 
-/// `measure` of an Iceberg table, which is locked meanwhile; `None` if it is gone.
-fn measured(
+/// `measure` of an Iceberg table, which is locked meanwhile; `original` of anything else, and of what is gone.
+fn size_of(
     relation: pg_sys::Oid,
     measure: impl FnOnce(Relation<'_>) -> PgResult<u64>,
+    original: impl FnOnce() -> Option<i64>,
 ) -> Option<i64> {
-    let rel = OpenRelation::try_open(relation, LockMode::AccessShare)?;
-    // It may have become a heap table just now, of which the caller will be told the next time.
-    let size = match is_iceberg(rel.relation()) {
-        true => Some(measure(rel.relation()).unwrap_or_else(|error| error.raise())),
-        false => None,
-    };
-    rel.close_and_unlock(LockMode::AccessShare);
-    size.map(bytes)
+    if is_iceberg_relid(relation)
+        && let Some(rel) = OpenRelation::try_open(relation, LockMode::AccessShare)
+    {
+        let is_still = is_iceberg(rel.relation());
+        let size = is_still.then(|| measure(rel.relation()).unwrap_or_else(|error| error.raise()));
+        rel.close_and_unlock(LockMode::AccessShare);
+        if let Some(size) = size {
+            return Some(bytes(size));
+        }
+    }
+    original()
 }
 
 fn bytes(size: u64) -> i64 {
