@@ -5,7 +5,7 @@ use crate::cluster::Connection;
 use crate::process;
 use crate::psql;
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub fn run(servers: &Servers<'_>) -> Result<()> {
     let mut server = servers.first(&[
@@ -15,6 +15,16 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     let connection = server.start()?;
     let execute = |sql: &str| psql::execute(&connection, sql);
     create_fingerprint(&connection)?;
+    let directory = server.cluster.dir().to_path_buf();
+    let space = directory.join("space");
+    server.cluster.account().make_private_dir(&space)?;
+    execute(&format!(
+        "CREATE TABLESPACE space LOCATION '{}'",
+        space.display()
+    ))?;
+    execute(
+        "CREATE TABLE elsewhere USING iceberg TABLESPACE space AS SELECT g AS id, 'elsewhere' AS note FROM generate_series(1, 3000) g",
+    )?;
     for table in ["kept", "grown", "emptied", "dropped", "rewritten"] {
         execute(&format!(
             "CREATE TABLE {table} USING iceberg AS SELECT g AS id, md5(g::text) AS note FROM generate_series(1, 3000) g"
@@ -25,7 +35,6 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
         "CREATE UNLOGGED TABLE unlogged USING iceberg AS SELECT g AS id, 'gone' AS note FROM generate_series(1, 10) g",
     )?;
 
-    let directory = server.cluster.dir().to_path_buf();
     let [full, increment, second, whole] =
         ["full", "increment", "second-increment", "whole"].map(|name| directory.join(name));
     let backup = |target: &Path, earlier: Option<&Path>| {
@@ -35,6 +44,7 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
         command
             .args(["--checkpoint=fast", "--no-sync", "--pgdata"])
             .arg(target);
+        command.args(moved(&space, &space_of(target)));
         if let Some(earlier) = earlier {
             command
                 .arg("--incremental")
@@ -48,6 +58,7 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     execute("TRUNCATE emptied")?;
     execute("DROP TABLE dropped")?;
     backup(&increment, Some(&full)).context("the first increment")?;
+    execute("INSERT INTO elsewhere VALUES (0, 'later')")?;
     execute("VACUUM FULL rewritten")?;
     execute(
         "CREATE TABLE new USING iceberg AS SELECT g AS id, 'new' AS note FROM generate_series(1, 3000) g",
@@ -60,6 +71,7 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
 
     let mut combine = server.program("pg_combinebackup");
     combine.arg("--no-sync").args([&full, &increment, &second]);
+    combine.args(moved(&space_of(&second), &space_of(&whole)));
     process::output(combine.arg("--output").arg(&whole)).context("pg_combinebackup")?;
     for made in [&increment, &second, &whole] {
         let mut verify = server.program("pg_verifybackup");
@@ -85,6 +97,17 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     let unlogged = psql::query(&restored_connection, "SELECT count(*) FROM unlogged")?;
     same("restored, unlogged", &unlogged, "0")?;
     goes_on(&restored_connection)
+}
+
+/// Where the tablespace is of the backup in `directory`.
+fn space_of(directory: &Path) -> PathBuf {
+    directory.with_extension("space")
+}
+
+/// The option that has a tablespace put elsewhere.
+fn moved(from: &Path, to: &Path) -> [String; 2] {
+    let mapping = format!("{}={}", from.display(), to.display());
+    ["--tablespace-mapping".to_owned(), mapping]
 }
 
 /// Another directory than the one that the files were written in is as good.

@@ -20,6 +20,9 @@ CREATE TABLE heap (id int PRIMARY KEY, note text) USING heap;
 CREATE TABLE lake (id int, note text) USING iceberg;
 CREATE TABLE emptied (id int, note text) USING iceberg;
 CREATE TABLE target (id int, note text) USING heap;
+CREATE TABLE parted (id int, note text) PARTITION BY RANGE (id);
+CREATE TABLE parted_heap PARTITION OF parted FOR VALUES FROM (0) TO (100) USING heap;
+CREATE TABLE parted_lake PARTITION OF parted FOR VALUES FROM (100) TO (200) USING iceberg;
 ";
 
 pub fn run(servers: &Servers<'_>) -> Result<()> {
@@ -40,10 +43,11 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     publish("INSERT INTO emptied VALUES (1, 'copied')")?;
     publish("INSERT INTO heap SELECT g, 'copied' FROM generate_series(1, 100) g")?;
     publish("INSERT INTO target VALUES (1, 'copied')")?;
+    publish("INSERT INTO parted VALUES (1, 'copied'), (101, 'copied')")?;
     // Rows that wait are in the extension's table when that is copied.
     publish("INSERT INTO lake VALUES (0, 'copied')")?;
 
-    publish("CREATE PUBLICATION everything FOR ALL TABLES")?;
+    publish("CREATE PUBLICATION everything FOR ALL TABLES WITH (publish_via_partition_root)")?;
     subscribe(&format!(
         "CREATE SUBSCRIPTION everything CONNECTION 'host={} port={} dbname={} user={SUPERUSER}' PUBLICATION everything",
         publisher.host.display(),
@@ -52,9 +56,9 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     ))?;
     wait_until(
         &subscriber,
-        "SELECT bool_and(srsubstate = 'r') AND count(*) >= 6 FROM pg_subscription_rel",
+        "SELECT bool_and(srsubstate = 'r') AND count(*) >= 7 FROM pg_subscription_rel",
     )?;
-    let copied = "emptied|21\nheap|100\nlake|5001\ntarget|1";
+    let copied = "emptied|21\nheap|100\nlake|5001\nparted_heap|1\nparted_lake|1\ntarget|1";
     same("copied", &counts(&fingerprint(&subscriber)?), copied)?;
 
     // Everything that changes the extension's own tables.
@@ -68,6 +72,7 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     publish(
         "BEGIN; INSERT INTO heap VALUES (101, 'later'); INSERT INTO lake VALUES (100, 'not decoded'); INSERT INTO target VALUES (2, 'later'); COMMIT",
     )?;
+    publish("INSERT INTO parted VALUES (2, 'later'), (102, 'not decoded')")?;
     publish("VACUUM FULL lake")?;
     publish("UPDATE heap SET note = 'changed' WHERE id <= 50; DELETE FROM heap WHERE id = 51")?;
     publish(
@@ -80,14 +85,14 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
         &psql::query(&subscriber, same_heap)?,
         &psql::query(&publisher, same_heap)?,
     )?;
-    let now = "emptied|21\nheap|100\nlake|5001\ntarget|2";
+    let now = "emptied|21\nheap|100\nlake|5001\nparted_heap|2\nparted_lake|1\ntarget|2";
     same("replicated", &counts(&fingerprint(&subscriber)?), now)?;
 
     // TRUNCATE is decoded, whatever the table.
     publish("TRUNCATE emptied")?;
     publish("INSERT INTO heap VALUES (102, 'last')")?;
     caught_up(&publisher)?;
-    let now = "emptied|0\nheap|101\nlake|5001\ntarget|2";
+    let now = "emptied|0\nheap|101\nlake|5001\nparted_heap|2\nparted_lake|1\ntarget|2";
     same("after TRUNCATE", &counts(&fingerprint(&subscriber)?), now)?;
 
     let errors = "SELECT apply_error_count + sync_error_count FROM pg_stat_subscription_stats";
@@ -98,7 +103,7 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     subscribe(
         "SELECT lakebase.publish('lake'), lakebase.publish('emptied'), lakebase.publish('target')",
     )?;
-    let now = "emptied|1\nheap|101\nlake|5002\ntarget|2";
+    let now = "emptied|1\nheap|101\nlake|5002\nparted_heap|2\nparted_lake|1\ntarget|2";
     same("going on", &counts(&fingerprint(&subscriber)?), now)?;
     let orphans = "SELECT count(*) FROM lakebase.iceberg_append";
     same(

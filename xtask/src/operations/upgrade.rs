@@ -110,6 +110,15 @@ fn fill(connection: &Connection) -> Result<()> {
         "CREATE TABLE rewritten USING iceberg AS SELECT g AS id FROM generate_series(1, 100) g",
     )?;
     execute("VACUUM FULL rewritten")?;
+    // Kept in forms of their own.
+    execute("CREATE TYPE mood AS ENUM ('glad', 'sad')")?;
+    execute("CREATE TYPE pair AS (a int, b text)")?;
+    execute(
+        "CREATE TABLE typed (i interval, m mood, n numeric, p pair, a inet[], r int4range) USING iceberg",
+    )?;
+    execute(
+        "INSERT INTO typed SELECT make_interval(days => g), 'sad', g / 4.0, (g, 'b'::text)::pair, ARRAY['10.0.0.1'::inet], int4range(g, g + 1) FROM generate_series(1, 50) g",
+    )?;
     for number in 1..10 {
         execute(&format!("INSERT INTO small VALUES ({number})"))?;
     }
@@ -138,13 +147,18 @@ fn goes_on(connection: &Connection) -> Result<()> {
         "INSERT INTO large VALUES (-1, 'new'); INSERT INTO small VALUES (-1); INSERT INTO empty VALUES (1);
          INSERT INTO emptied VALUES (1); INSERT INTO unlogged VALUES (11); INSERT INTO parted VALUES (0, 'new');
          INSERT INTO converted VALUES (0, 'new'); INSERT INTO rewritten VALUES (0);
+         INSERT INTO typed VALUES ('1 hour', 'glad', 0.5, (1, 'x'), '{::1}', '[1,5)');
          REFRESH MATERIALIZED VIEW matview; CREATE TABLE new USING iceberg AS TABLE small",
     )?;
     let counts = "SELECT (SELECT count(*) FROM large), (SELECT count(*) FROM small), (SELECT count(*) FROM empty),
         (SELECT count(*) FROM emptied), (SELECT count(*) FROM unlogged), (SELECT count(*) FROM parted),
-        (SELECT count(*) FROM converted), (SELECT count(*) FROM rewritten), (TABLE matview), (SELECT count(*) FROM new)";
+        (SELECT count(*) FROM converted), (SELECT count(*) FROM rewritten), (SELECT count(*) FROM typed WHERE m >= 'glad' AND n > 0), (TABLE matview), (SELECT count(*) FROM new)";
     let found = psql::query(connection, counts)?;
-    same("going on", &found, "20002|10|1|1|11|151|101|101|20002|10")?;
+    same(
+        "going on",
+        &found,
+        "20002|10|1|1|11|151|101|101|51|20002|10",
+    )?;
     let published =
         "SELECT bool_and(lakebase.publish(relation) IS NOT NULL) FROM lakebase.iceberg_tables";
     same("published", &psql::query(connection, published)?, "t")?;
