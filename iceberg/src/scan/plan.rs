@@ -29,6 +29,14 @@ pub struct ScanFile {
     pub deletes: Vec<Arc<DataFile>>,
 }
 
+impl ScanFile {
+    /// Bytes that it takes in memory with the data file's entry, about. Delete files, which many have in
+    /// common, count as pointers.
+    pub fn memory_size(&self) -> usize {
+        size_of::<Self>() + size_of_val(&self.deletes[..]) + self.data_file.memory_size()
+    }
+}
+
 /// The data files of `snapshot`, in the order of its manifests.
 pub fn plan_files(
     metadata: &TableMetadata,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use iceberg_lite::BoundedCache;
 use iceberg_lite::error::Error;
 use iceberg_lite::manifest::ManifestCache;
-use iceberg_lite::scan::{FooterCache, plan_files};
+use iceberg_lite::scan::{FooterCache, ScanFile, plan_files};
 use iceberg_lite::spec::{Schema, TableMetadata};
 use pg_lakebase_core::error::PgResult;
 
@@ -18,24 +18,24 @@ use crate::error::to_pg_error;
 use crate::scan::{Segment, committed_segments};
 use crate::storage::VfdFileIo;
 
-/// Metadata files kept.
-const METADATA_FILES: usize = 64;
+/// Bytes of table metadata kept.
+const METADATA_BYTES: usize = 32 << 20;
 /// Bytes of manifest lists and manifests kept.
 const MANIFEST_BYTES: usize = 64 << 20;
-/// Segments kept, over all snapshots.
-const SEGMENT_COUNT: usize = 200_000;
+/// Bytes of segments kept, over all snapshots.
+const SEGMENT_BYTES: usize = 64 << 20;
 /// Bytes of Parquet footers kept.
 const FOOTER_BYTES: usize = 32 << 20;
 
 thread_local! {
     static METADATA: RefCell<BoundedCache<String, Arc<TableMetadata>>> =
-        RefCell::new(BoundedCache::new(METADATA_FILES));
+        RefCell::new(BoundedCache::new(METADATA_BYTES));
     /// Of each table, by location, the metadata seen last: the next ones have much in common with them.
     static LATEST: RefCell<BoundedCache<String, Arc<TableMetadata>>> =
-        RefCell::new(BoundedCache::new(METADATA_FILES));
+        RefCell::new(BoundedCache::new(METADATA_BYTES));
     static MANIFESTS: Rc<ManifestCache> = Rc::new(ManifestCache::new(MANIFEST_BYTES));
     static SEGMENTS: RefCell<BoundedCache<String, Arc<Vec<Segment>>>> =
-        RefCell::new(BoundedCache::new(SEGMENT_COUNT));
+        RefCell::new(BoundedCache::new(SEGMENT_BYTES));
     static FOOTERS: Rc<FooterCache> = Rc::new(FooterCache::new(FOOTER_BYTES));
 }
 
@@ -80,8 +80,8 @@ pub fn segments(
     let mut files = plan_files(metadata, snapshot, io).map_err(to_pg_error)?;
     // Stable: files of one snapshot stay in the order of their manifest.
     files.sort_by_key(|file| file.data_sequence_number);
+    let weight: usize = files.iter().map(ScanFile::memory_size).sum();
     let segments = Arc::new(committed_segments(files)?);
-    let weight = segments.len().max(1);
     SEGMENTS.with_borrow_mut(|cache| cache.put(path, Arc::clone(&segments), weight));
     Ok(segments)
 }
@@ -104,6 +104,7 @@ pub fn remember(io: &VfdFileIo, relative: &str, metadata: Arc<TableMetadata>) {
 }
 
 fn put_metadata(location: String, path: String, metadata: &Arc<TableMetadata>) {
-    LATEST.with_borrow_mut(|cache| cache.put(location, Arc::clone(metadata), 1));
-    METADATA.with_borrow_mut(|cache| cache.put(path, Arc::clone(metadata), 1));
+    let weight = metadata.memory_size();
+    LATEST.with_borrow_mut(|cache| cache.put(location, Arc::clone(metadata), weight));
+    METADATA.with_borrow_mut(|cache| cache.put(path, Arc::clone(metadata), weight));
 }
