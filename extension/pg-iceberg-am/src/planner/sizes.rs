@@ -102,7 +102,9 @@ unsafe fn depend_on(plan: *mut pg_sys::PlannedStmt, function: pg_sys::Oid) {
     }
 }
 
-/// The function of schema `lakebase` that stands in for `function`, if one does and is there.
+/// The function of schema `lakebase` that stands in for `function`, if one does and is there. Where the extension
+/// is not, anybody may have made a schema of that name, with functions for others to call unawares: what stands
+/// in belongs to the extension.
 unsafe fn substitute(function: pg_sys::Oid) -> Option<pg_sys::Oid> {
     let redirection = REDIRECTIONS
         .iter()
@@ -110,7 +112,8 @@ unsafe fn substitute(function: pg_sys::Oid) -> Option<pg_sys::Oid> {
     // SAFETY: a look-up in the system caches with the functions' argument types.
     unsafe {
         let namespace = pg_sys::get_namespace_oid(c"lakebase".as_ptr(), true);
-        if namespace == pg_sys::InvalidOid {
+        let extension = pg_sys::get_extension_oid(c"pg_iceberg_am".as_ptr(), true);
+        if namespace == pg_sys::InvalidOid || extension == pg_sys::InvalidOid {
             return None;
         }
         let arguments = redirection.arguments;
@@ -124,6 +127,8 @@ unsafe fn substitute(function: pg_sys::Oid) -> Option<pg_sys::Oid> {
             pg_sys::Datum::null(),
         );
         pg_sys::pfree(vector.cast());
-        (oid != pg_sys::InvalidOid).then_some(oid)
+        let is_ours = oid != pg_sys::InvalidOid
+            && pg_sys::getExtensionOfObject(pg_sys::ProcedureRelationId, oid) == extension;
+        is_ours.then_some(oid)
     }
 }

@@ -7,6 +7,12 @@ SELECT current_database() AS home \gset
 CREATE DATABASE regress_iceberg_db TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';
 \c regress_iceberg_db
 CREATE TABLE t (id int) USING iceberg;
+-- Where the extension is not, what bears its functions' names is not called for PostgreSQL's.
+CREATE SCHEMA lakebase;
+CREATE FUNCTION lakebase.table_size(regclass) RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT 42::bigint';
+CREATE FUNCTION lakebase.database_size(name) RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT 42::bigint';
+SELECT pg_table_size('pg_class') <> 42 AS table_size, pg_database_size(current_database()) <> 42 AS database_size;
+DROP SCHEMA lakebase CASCADE;
 CREATE EXTENSION pg_iceberg_am;
 CREATE EXTENSION pg_iceberg_am;
 CREATE TABLE t (id int, name text) USING iceberg;
@@ -29,6 +35,13 @@ SELECT count(*), sum(id) FROM t;
 INSERT INTO t VALUES (101, 'still there');
 DROP EXTENSION pg_iceberg_am CASCADE;
 SELECT to_regclass('t'), to_regclass('m');
+-- A plan that was made with the extension's functions is made anew without them.
+CREATE EXTENSION pg_iceberg_am;
+SET plan_cache_mode = force_generic_plan;
+PREPARE sizes (regclass) AS SELECT pg_table_size($1) > 0 AS size;
+EXECUTE sizes ('pg_class');
+DROP EXTENSION pg_iceberg_am CASCADE;
+EXECUTE sizes ('pg_class');
 -- And again from the start.
 CREATE EXTENSION pg_iceberg_am;
 CREATE TABLE t (id int, name text) USING iceberg;
