@@ -15,6 +15,7 @@ mod commit;
 mod commit_conflicts;
 mod commit_faults;
 mod expire;
+mod foreign_tables;
 mod fuzz;
 mod manifest_merge;
 mod manifest_round_trip;

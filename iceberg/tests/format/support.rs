@@ -39,7 +39,8 @@ pub struct FixtureIo;
 
 impl FixtureIo {
     fn resolve(path: &str) -> String {
-        let Some(rest) = path.strip_prefix("/tmp/iceberg-fixtures/") else {
+        let local = path.strip_prefix("file:").unwrap_or(path);
+        let Some(rest) = local.strip_prefix("/tmp/iceberg-fixtures/") else {
             return path.to_owned();
         };
         let rest = rest.replacen("/metadata/", "/", 1);
