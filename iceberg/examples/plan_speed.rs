@@ -91,7 +91,7 @@ fn measure(directory: &str, files: usize, manifests: usize) -> Result<()> {
         bound(CompareOp::GtEq, at),
         bound(CompareOp::Lt, at + DAY),
     ]);
-    let pruner = FilePruner::new(&one_day, schema, &metadata);
+    let pruner = FilePruner::new(&one_day, schema, &metadata.partition_specs);
     let all = |io: &dyn FileIo| plan_files(&metadata, &snapshot, io).map(|files| files.len());
     let pruned = |io: &dyn FileIo| {
         plan_matching_files(&metadata, &snapshot, io, &pruner).map(|files| files.len())
@@ -101,7 +101,7 @@ fn measure(directory: &str, files: usize, manifests: usize) -> Result<()> {
         let files = plan_files(&metadata, &snapshot, io)?;
         let left = files
             .iter()
-            .filter(|file| iceberg_lite::scan::file_may_match(&one_day, schema, &file.data_file));
+            .filter(|file| pruner.file_may_match(&file.data_file));
         Ok(left.count())
     };
     println!("{files} files in {manifests} manifests, {COLUMNS} columns; median of {RUNS} runs");

@@ -6,7 +6,7 @@ use super::partition_projection::project;
 use super::pruning::{ColumnBounds, file_bounds, is_float, may_match};
 use crate::expr::Predicate;
 use crate::manifest::{DataFile, FieldSummary, ManifestFile};
-use crate::spec::{Datum, PartitionSpec, PrimitiveType, Schema, TableMetadata};
+use crate::spec::{Datum, PartitionSpec, PartitionSpecRef, PrimitiveType, Schema, SchemaRef};
 
 /// Tells the files that may hold rows of a scan from those that cannot.
 ///
@@ -14,7 +14,7 @@ use crate::spec::{Datum, PartitionSpec, PrimitiveType, Schema, TableMetadata};
 #[derive(Debug, Clone)]
 pub struct FilePruner {
     predicate: Predicate,
-    schema: Schema,
+    schema: SchemaRef,
     partitions: HashMap<i32, PartitionPruner>,
 }
 
@@ -27,18 +27,17 @@ struct PartitionPruner {
 }
 
 impl FilePruner {
-    /// Prunes by `predicate`, over columns of `schema`, in the table of `metadata`.
-    pub fn new(predicate: &Predicate, schema: &Schema, metadata: &TableMetadata) -> Self {
+    /// Prunes by `predicate`, over columns of `schema`, in a table of these partition specs.
+    pub fn new(predicate: &Predicate, schema: &SchemaRef, specs: &[PartitionSpecRef]) -> Self {
         let predicate = predicate.normalize();
-        let partitions = metadata
-            .partition_specs
+        let partitions = specs
             .iter()
             .map(|spec| (spec.spec_id, PartitionPruner::new(&predicate, spec, schema)))
             .filter(|(_, pruner)| pruner.predicate != Predicate::AlwaysTrue)
             .collect();
         Self {
             predicate,
-            schema: schema.clone(),
+            schema: SchemaRef::clone(schema),
             partitions,
         }
     }

@@ -38,7 +38,6 @@ pub use name_mapping::NameMapping;
 pub use partition_constants::PartitionConstants;
 pub use plan::{ScanFile, plan_files, plan_matching_files};
 pub use positions::RowPositions;
-pub use pruning::file_may_match;
 pub use row_ranges::RowRanges;
 
 #[cfg(test)]

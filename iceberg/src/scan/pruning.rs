@@ -24,14 +24,6 @@ pub(super) struct ColumnBounds {
     pub(super) exact: bool,
 }
 
-/// Whether a data file may hold a row that satisfies `predicate`, going by its manifest entry.
-pub fn file_may_match(predicate: &Predicate, schema: &Schema, file: &DataFile) -> bool {
-    file.record_count > 0
-        && may_match(&predicate.normalize(), &|field_id| {
-            file_bounds(field_id, schema, file)
-        })
-}
-
 /// What a manifest entry says of a column, which the file may lack.
 pub(super) fn file_bounds(field_id: i32, schema: &Schema, file: &DataFile) -> Option<ColumnBounds> {
     let Type::Primitive(primitive) = &schema.fields.field(field_id)?.field_type else {

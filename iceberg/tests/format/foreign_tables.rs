@@ -23,7 +23,7 @@ fn rows(metadata: &TableMetadata, predicate: Option<Predicate>) -> Vec<String> {
     let files = match &predicate {
         None => plan_files(metadata, snapshot, &FixtureIo).unwrap(),
         Some(predicate) => {
-            let pruner = FilePruner::new(predicate, schema, metadata);
+            let pruner = FilePruner::new(predicate, schema, &metadata.partition_specs);
             plan_matching_files(metadata, snapshot, &FixtureIo, &pruner).unwrap()
         }
     };
@@ -63,7 +63,7 @@ fn compare(metadata: &TableMetadata, column: &str, op: CompareOp, value: Literal
 
 fn files(metadata: &TableMetadata, predicate: &Predicate) -> usize {
     let schema = metadata.current_schema().unwrap();
-    let pruner = FilePruner::new(predicate, schema, metadata);
+    let pruner = FilePruner::new(predicate, schema, &metadata.partition_specs);
     let snapshot = metadata.current_snapshot().unwrap();
     plan_matching_files(metadata, snapshot, &FixtureIo, &pruner)
         .unwrap()

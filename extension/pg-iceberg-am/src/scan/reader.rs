@@ -1,7 +1,7 @@
 //! Moving over the rows of a view.
 
 use iceberg_lite::expr::Predicate;
-use iceberg_lite::scan::{RowPositions, file_may_match};
+use iceberg_lite::scan::{FilePruner, RowPositions};
 use pg_arrow_conv::from_arrow::BatchDecoder;
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::memory::{AllocSetSizes, MemoryContext, OwnedContext};
@@ -70,6 +70,8 @@ pub struct RowReader {
     projection: Projection,
     mapping: Vec<Option<usize>>,
     predicate: Option<Predicate>,
+    /// Excludes files by the predicate.
+    pruner: Option<FilePruner>,
     decoder: BatchDecoder,
     context: OwnedContext,
     /// The segment that `stream` and `loaded` belong to.
@@ -94,6 +96,13 @@ impl RowReader {
             let column = &view.columns.columns[live];
             types[column.attribute] = Some(column.column_type.clone());
         }
+        let specs = match &view.metadata {
+            Some(metadata) => &metadata.partition_specs[..],
+            None => &[],
+        };
+        let pruner = predicate
+            .as_ref()
+            .map(|predicate| FilePruner::new(predicate, &view.schema, specs));
         Ok(Self {
             decoder: BatchDecoder::new(&types),
             context: OwnedContext::create(
@@ -105,6 +114,7 @@ impl RowReader {
             projection,
             mapping,
             predicate,
+            pruner,
             segment: 0,
             stream: None,
             loaded: None,
@@ -283,12 +293,11 @@ impl RowReader {
         }
     }
 
-    /// Whether a segment may hold a row that satisfies the predicate, going by its file's statistics.
+    /// Whether a segment may hold a row that satisfies the predicate, going by its file's partition and
+    /// statistics.
     fn may_match(&self, segment: usize) -> bool {
-        match (&self.predicate, &self.view.segments[segment].source) {
-            (Some(predicate), SegmentSource::File(file)) => {
-                file_may_match(predicate, &self.view.schema, &file.data_file)
-            }
+        match (&self.pruner, &self.view.segments[segment].source) {
+            (Some(pruner), SegmentSource::File(file)) => pruner.file_may_match(&file.data_file),
             _ => true,
         }
     }

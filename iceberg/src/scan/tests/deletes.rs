@@ -93,6 +93,14 @@ impl Fixture {
         self.scan.deletes.push(Arc::new(delete));
     }
 
+    /// What opening the data file says.
+    fn open_error(&self) -> String {
+        let (io, metadata) = (&self.io, &self.metadata);
+        let options = ReadOptions::default();
+        let outcome = self.scan.open(io, metadata, &self.schema, options);
+        outcome.err().unwrap().to_string()
+    }
+
     fn rows_left(&self) -> Vec<u64> {
         let options = ReadOptions {
             projection: vec![2, 1],
@@ -171,36 +179,81 @@ fn equality_deletes_remove_rows_with_equal_values_nulls_among_them() {
     assert_eq!(fixture.rows_left(), expected);
 }
 
-#[test]
-fn deletion_vectors_remove_rows() {
-    let mut fixture = Fixture::new();
+/// A deletion vector of these positions, which are below 65,536.
+fn vector(positions: &[u16]) -> Vec<u8> {
     let mut vector = vec![0xd1, 0xd3, 0x39, 0x64];
     vector.extend(1_u64.to_le_bytes());
     vector.extend(0_u32.to_le_bytes());
     vector.extend(12346_u32.to_le_bytes());
     vector.extend(1_u32.to_le_bytes());
-    vector.extend([0, 0, 1, 0, 0, 0, 0, 0]);
-    vector.extend([3, 0, 99, 0]);
+    let cardinality = u16::try_from(positions.len() - 1).unwrap();
+    vector.extend(0_u16.to_le_bytes());
+    vector.extend(cardinality.to_le_bytes());
+    vector.extend(0_u32.to_le_bytes());
+    vector.extend(positions.iter().flat_map(|position| position.to_le_bytes()));
     let mut crc = flate2::Crc::new();
     crc.update(&vector);
     let length = u32::try_from(vector.len()).unwrap();
-    let blob = [
+    [
         &length.to_be_bytes()[..],
         &vector,
         &crc.sum().to_be_bytes()[..],
     ]
-    .concat();
-    let delete = DataFile {
+    .concat()
+}
+
+fn vector_at(offset: usize, blob: &[u8], rows: i64) -> DataFile {
+    DataFile {
         file_format: DataFileFormat::Puffin,
-        content_offset: Some(4),
+        content_offset: i64::try_from(offset).ok(),
         content_size_in_bytes: i64::try_from(blob.len()).ok(),
-        record_count: 2,
+        record_count: rows,
         ..content(DataContentType::PositionDeletes)
+    }
+}
+
+#[test]
+fn of_several_deletion_vectors_in_a_file_the_one_at_the_offset_is_read() {
+    let vectors = [vector(&[1, 2]), vector(&[3, 99]), vector(&[5])];
+    let file = MemoryFile::new([&b"PFA1"[..], &vectors.concat(), b"footer"].concat());
+    let mut offset = 4;
+    for (blob, deleted) in vectors.iter().zip([&[1, 2][..], &[3, 99], &[5]]) {
+        let mut fixture = Fixture::new();
+        let rows = i64::try_from(deleted.len()).unwrap();
+        fixture.add_delete_file("v", Arc::clone(&file), vector_at(offset, blob, rows));
+        let expected: Vec<u64> = (0..100).filter(|row| !deleted.contains(row)).collect();
+        assert_eq!(fixture.rows_left(), expected);
+        offset += blob.len();
+    }
+}
+
+#[test]
+fn deletes_with_another_number_of_rows_than_their_manifest_entry_are_an_error() {
+    let blob = vector(&[1, 2]);
+    let file = MemoryFile::new([&b"PFA1"[..], &blob].concat());
+    let mut fixture = Fixture::new();
+    fixture.add_delete_file("v", file, vector_at(4, &blob, 3));
+    let error = fixture.open_error();
+    assert!(
+        error.contains("it has 2 rows, its manifest entry says 3"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_equality_delete_file_without_its_column_is_an_error() {
+    let mut fixture = Fixture::new();
+    let schema = Schema::new(0, vec![NestedField::optional(1, "n", P::Long)]);
+    let delete = DataFile {
+        equality_ids: Some(vec![2]),
+        ..content(DataContentType::EqualityDeletes)
     };
-    let file = MemoryFile::new([&b"PFA1"[..], &blob, b"footer"].concat());
-    fixture.add_delete_file("v", file, delete);
-    let expected: Vec<u64> = (0..99).filter(|row| *row != 3).collect();
-    assert_eq!(fixture.rows_left(), expected);
+    fixture.add_delete("e", &schema, &[vec![long(1)]], delete);
+    let error = fixture.open_error();
+    assert!(
+        error.contains("by which it deletes, is not in the file"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -201,6 +201,27 @@ fn filters_work_on_promoted_and_missing_columns() {
     assert_eq!(found(9, CompareOp::Gt, Literal::Int(7)), 0);
 }
 
+/// A comparison with NULL is neither true nor false, and so is its negation.
+#[test]
+fn no_row_is_unequal_to_nan_in_a_column_that_the_file_lacks() {
+    let (schema, rows) = old();
+    let (file, _) = write(&schema, &[to_batch(&schema, &rows)], small_groups());
+    let new = Schema::new(1, vec![NestedField::optional(5, "added", P::Double)]);
+    let equal = Predicate::Compare {
+        field_id: 5,
+        op: CompareOp::Eq,
+        value: Literal::Double(f64::NAN),
+    };
+    for predicate in [equal.clone(), Predicate::Not(Box::new(equal))] {
+        let options = ReadOptions {
+            projection: vec![5],
+            predicate: Some(predicate),
+            ..ReadOptions::default()
+        };
+        assert_eq!(positions(&read(&file, &new, options)), [0; 0]);
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_a_typed_error() {
     let (schema, rows) = old();

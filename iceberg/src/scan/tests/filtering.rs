@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::values::*;
 use crate::expr::{CompareOp, Predicate, compare};
-use crate::scan::{ReadOptions, RowRanges, file_may_match};
+use crate::scan::{FilePruner, ReadOptions, RowRanges};
 use crate::spec::{Datum, NestedField, PrimitiveType, Schema, Type};
 use crate::write::{WriteOptions, arrow_schema};
 
@@ -168,7 +168,8 @@ proptest! {
         for predicate in predicates {
             let expected = matching(&schema, &rows, &predicate);
             if !expected.is_empty() {
-                prop_assert!(file_may_match(&predicate, &schema, &data_file), "{:?}", predicate);
+                let pruner = FilePruner::new(&predicate, &Arc::new(schema.clone()), &[]);
+                prop_assert!(pruner.file_may_match(&data_file), "{:?}", predicate);
             }
             let options = ReadOptions {
                 projection: columns[..count].to_vec(),

@@ -11,8 +11,10 @@ use parquet::data_type::{
     ByteArray, ByteArrayType, DataType, FixedLenByteArray, FixedLenByteArrayType, Int32Type as I32,
     Int64Type as I64, Int96, Int96Type,
 };
+use parquet::file::metadata::{ParquetMetaDataReader, ParquetMetaDataWriter};
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::statistics::Statistics;
+use parquet::file::writer::{SerializedFileWriter, TrackedWrite};
 use parquet::schema::parser::parse_message_type;
 
 use super::memory_io::MemoryFile;
@@ -384,4 +386,67 @@ fn encrypted_files_are_named_as_such() {
         let expected = "not supported: encrypted file \"memory\"";
         assert_eq!(error.unwrap().to_string(), expected);
     }
+}
+
+/// The file with statistics that do not count nulls.
+fn without_null_counts(file: &MemoryFile) -> Arc<MemoryFile> {
+    let bytes = bytes::Bytes::from(file.bytes.clone());
+    let metadata = ParquetMetaDataReader::new()
+        .parse_and_finish(&bytes)
+        .unwrap();
+    let mut builder = metadata.clone().into_builder();
+    for row_group in builder.take_row_groups() {
+        let mut row_group = row_group.into_builder();
+        for column in row_group.take_columns() {
+            let (min, max) = match column.statistics() {
+                Some(Statistics::Int32(known)) => {
+                    (known.min_opt().copied(), known.max_opt().copied())
+                }
+                other => unreachable!("{other:?}"),
+            };
+            let statistics = Statistics::int32(min, max, None, None, false);
+            let column = column.into_builder().set_statistics(statistics);
+            // The page index counts nulls too.
+            let column = column
+                .set_column_index_offset(None)
+                .set_column_index_length(None);
+            let column = column
+                .set_offset_index_offset(None)
+                .set_offset_index_length(None);
+            row_group = row_group.add_column_metadata(column.build().unwrap());
+        }
+        builder = builder.add_row_group(row_group.build().unwrap());
+    }
+    let metadata = builder.build();
+    let mut changed = file.bytes.clone();
+    let footer = u32::from_le_bytes(changed[changed.len() - 8..][..4].try_into().unwrap());
+    changed.truncate(changed.len() - 8 - footer as usize);
+    let writer = TrackedWrite::new(&mut changed);
+    ParquetMetaDataWriter::new_with_tracked(writer, &metadata)
+        .finish()
+        .unwrap();
+    MemoryFile::new(changed)
+}
+
+#[test]
+fn statistics_that_do_not_count_nulls_do_not_say_that_there_are_none() {
+    let message = "message m { optional int32 c = 1; }";
+    let file = file_of::<I32>(message, (&[5, 7], Some(&[1, 0, 1]), None));
+    let file = without_null_counts(&file);
+    let schema = Schema::new(0, vec![NestedField::optional(1, "c", P::Int)]);
+    let found = |predicate: Predicate| {
+        let options = ReadOptions {
+            projection: vec![1],
+            predicate: Some(predicate),
+            ..ReadOptions::default()
+        };
+        positions(&read(&file, &schema, options))
+    };
+    assert_eq!(found(Predicate::IsNull { field_id: 1 }), [1]);
+    let beyond = Predicate::Compare {
+        field_id: 1,
+        op: CompareOp::Gt,
+        value: Literal::Int(7),
+    };
+    assert_eq!(found(beyond), [0; 0]);
 }

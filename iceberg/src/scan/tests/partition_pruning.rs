@@ -8,8 +8,8 @@ use crate::expr::{CompareOp, Literal, Predicate};
 use crate::manifest::{DataFile, FieldSummary, ManifestFile};
 use crate::scan::FilePruner;
 use crate::spec::{
-    Datum, NestedField, PartitionField, PartitionSpec, PrimitiveType as P, Schema, TableMetadata,
-    Transform, Type,
+    Datum, NestedField, PartitionField, PartitionSpec, PartitionSpecRef, PrimitiveType as P,
+    Schema, SchemaRef, TableMetadata, Transform, Type,
 };
 
 const SPEC: i32 = 1;
@@ -142,12 +142,13 @@ proptest! {
     ) {
         let schema = schema();
         let metadata = metadata(&schema, fields.clone());
+        let current = metadata.current_schema().unwrap();
         let partitions: Vec<_> = rows
             .iter()
             .map(|row| partition_of(&schema, row, &fields))
             .collect();
         for predicate in predicates {
-            let pruner = FilePruner::new(&predicate, &schema, &metadata);
+            let pruner = FilePruner::new(&predicate, current, &metadata.partition_specs);
             for (row, partition) in rows.iter().zip(&partitions) {
                 let matches = !matching(&schema, std::slice::from_ref(row), &predicate).is_empty();
                 prop_assert!(
@@ -168,21 +169,25 @@ proptest! {
 }
 
 /// Column 1 of this type, partitioned so; the partitions that are left of those given.
-struct Case {
-    schema: Schema,
-    metadata: TableMetadata,
-}
+struct Case(TableMetadata);
 
 impl Case {
     fn new(primitive: P, transform: Transform) -> Self {
         let schema = Schema::new(0, vec![NestedField::optional(1, "c", primitive)]);
         let field = PartitionField::new(1, 1000, "p", transform);
-        let metadata = metadata(&schema, vec![field]);
-        Self { schema, metadata }
+        Self(metadata(&schema, vec![field]))
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        self.0.current_schema().unwrap()
+    }
+
+    fn specs(&self) -> &[PartitionSpecRef] {
+        &self.0.partition_specs
     }
 
     fn left(&self, predicate: &Predicate, values: &[Option<Datum>]) -> Vec<usize> {
-        let pruner = FilePruner::new(predicate, &self.schema, &self.metadata);
+        let pruner = FilePruner::new(predicate, self.schema(), self.specs());
         let may_match = |value: &Option<Datum>| {
             let by_file = pruner.file_may_match(&file(vec![value.clone()]));
             let summary = summary(std::iter::once(value));
@@ -312,7 +317,7 @@ fn identity_partitions_are_pruned_by_every_condition() {
     let case = Case::new(P::Float, Transform::Identity);
     let pruner = |op, value: f32| {
         let predicate = compare(op, Literal::Float(value));
-        let pruner = FilePruner::new(&predicate, &case.schema, &case.metadata);
+        let pruner = FilePruner::new(&predicate, case.schema(), case.specs());
         [f32::NAN, -0.0, 0.0, 1.0]
             .map(|value| pruner.file_may_match(&file(vec![Some(Datum::Float(value))])))
     };
@@ -328,7 +333,7 @@ fn identity_partitions_are_pruned_by_every_condition() {
 fn manifests_whose_summary_does_not_tell_are_kept() {
     let case = Case::new(P::Double, Transform::Identity);
     let may_match = |predicate: &Predicate, manifest: &ManifestFile| {
-        FilePruner::new(predicate, &case.schema, &case.metadata).manifest_may_match(manifest)
+        FilePruner::new(predicate, case.schema(), case.specs()).manifest_may_match(manifest)
     };
     let five = compare(Eq, Literal::Double(5.0));
     let above = compare(Gt, Literal::Double(5.0));
@@ -382,7 +387,7 @@ fn manifests_whose_summary_does_not_tell_are_kept() {
 fn counts_that_say_nothing_of_a_column_do_not_exclude_the_file() {
     let case = Case::new(P::Long, Transform::Void);
     let may_match = |predicate: &Predicate, file: &DataFile| {
-        FilePruner::new(predicate, &case.schema, &case.metadata).file_may_match(file)
+        FilePruner::new(predicate, case.schema(), case.specs()).file_may_match(file)
     };
     let is_null = Predicate::IsNull { field_id: 1 };
     let seven = compare(Eq, Literal::Long(7));

@@ -156,7 +156,11 @@ impl Fixture {
 
     /// How many rows a predicate leaves, and whether planning leaves the file.
     fn count(&self, predicate: &Predicate) -> (usize, bool) {
-        let pruner = FilePruner::new(predicate, &self.schema, &self.metadata);
+        let pruner = FilePruner::new(
+            predicate,
+            &Arc::new(self.schema.clone()),
+            &self.metadata.partition_specs,
+        );
         let rows = self
             .try_read(&[], Some(predicate.clone()))
             .unwrap()
