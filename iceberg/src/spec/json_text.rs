@@ -22,17 +22,23 @@ const NESTING_AT_ONCE: usize = 120;
 
 /// The value of a JSON text; the error is a sentence.
 pub(crate) fn json_value(text: &[u8]) -> Result<Value, String> {
-    let nesting = nesting(text);
-    if nesting > MAX_NESTING {
-        return Err(format!("is nested more than {MAX_NESTING} levels deep"));
+    let error = match serde_json::from_slice(text) {
+        Ok(value) => return Ok(value),
+        Err(error) => error.to_string(),
+    };
+    // Which is looked at only now, because few texts are deep.
+    match nesting(text) {
+        ..=NESTING_AT_ONCE => Err(error),
+        nesting if nesting > MAX_NESTING => Err(too_deep()),
+        _ => deep_value(serde_json::from_slice(text).map_err(|e| e.to_string())?),
     }
-    if nesting > NESTING_AT_ONCE {
-        return deep_value(serde_json::from_slice(text).map_err(|e| e.to_string())?);
-    }
-    serde_json::from_slice(text).map_err(|e| e.to_string())
 }
 
-/// The members of a JSON object; those for whose names `keep_raw` says yes stay text.
+fn too_deep() -> String {
+    format!("is nested more than {MAX_NESTING} levels deep")
+}
+
+/// The members of a JSON object of any depth; the one named `keep_raw` stays text.
 pub(crate) fn json_members<'a>(
     text: &'a [u8],
     keep_raw: &str,
@@ -78,7 +84,7 @@ fn deep_value(raw: &RawValue) -> Result<Value, String> {
 }
 
 /// How many arrays and objects stand within one another at most.
-fn nesting(text: &[u8]) -> usize {
+pub(crate) fn nesting(text: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let mut bytes = text.iter();
     while let Some(byte) = bytes.next() {

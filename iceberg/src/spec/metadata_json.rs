@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::json::{JsonObject, ObjectReader, ObjectWriter};
-use super::json_text::{is_deep, json_members};
+use super::json_text::{MAX_NESTING, is_deep, json_members, nesting};
 use super::partition::{FIRST_PARTITION_FIELD_ID, PartitionSpec};
 use super::schema::Schema;
 use super::snapshot::{MAIN_BRANCH, SnapshotRef, SnapshotReference, StoredSnapshot};
@@ -34,7 +34,13 @@ impl TableMetadata {
     pub(crate) fn from_json_after(file: &str, text: &[u8], known: Option<&Self>) -> Result<Self> {
         let document = Document::read(text)
             .map_err(|e| Error::invalid_metadata(file, "", format!("not a JSON object: {e}")))?;
-        read_metadata(file, document, known.map_or(&[], |known| &known.snapshots))
+        let metadata = read_metadata(file, document, known.map_or(&[], |known| &known.snapshots))?;
+        // Written, version 1 is version 2, whose lists of schemas and specs are levels more.
+        if metadata.format_version == FormatVersion::V1 && nesting(text) + 2 > MAX_NESTING {
+            let reason = "is nested too deep to become version 2";
+            return Err(Error::invalid_metadata(file, "", reason));
+        }
+        Ok(metadata)
     }
 
     /// The JSON text.
@@ -67,11 +73,14 @@ struct Document<'a> {
 impl<'a> Document<'a> {
     /// Reads the text; the error is a sentence.
     fn read(text: &'a [u8]) -> Result<Self, String> {
-        if is_deep(text) {
-            let (members, snapshots) = json_members(text, "snapshots")?;
-            return Ok(Self { members, snapshots });
+        match serde_json::from_slice(text) {
+            Ok(document) => Ok(document),
+            Err(_) if is_deep(text) => {
+                let (members, snapshots) = json_members(text, "snapshots")?;
+                Ok(Self { members, snapshots })
+            }
+            Err(error) => Err(error.to_string()),
         }
-        serde_json::from_slice(text).map_err(|e| e.to_string())
     }
 }
 
