@@ -19,7 +19,7 @@ class PostgresError(Exception):
 
 def run(sql: str) -> str:
     """Runs statements, each in a transaction of its own unless they say otherwise."""
-    environment = dict(os.environ, PGOPTIONS="-c client_min_messages=warning", PGTZ="UTC")
+    environment = dict(os.environ, PGOPTIONS="-c client_min_messages=warning -c intervalstyle=iso_8601", PGTZ="UTC")
     result = subprocess.run(
         [PSQL, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"],
         input=sql,
@@ -69,6 +69,9 @@ def _expression(name: str, sql_type: str) -> str:
         return f"{quoted(name)}::text"
     if sql_type in ("json[]", "jsonb[]"):
         return f"{quoted(name)}::text[]"
+    # And this would be text.
+    if sql_type == "oid":
+        return f"{quoted(name)}::bigint"
     return quoted(name)
 
 

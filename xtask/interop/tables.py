@@ -60,6 +60,8 @@ POINT = Struct((("x", DOUBLE), ("y", DOUBLE), ("label", STRING)))
 NEST = Struct((("n", INT), ("p", POINT), ("tags", List(STRING)), ("at", TIMESTAMPTZ), ("d", decimal_type(12, 4))))
 
 TYPES = """
+CREATE TYPE interop.mood AS ENUM ('sad', 'ok', 'very "happy"');
+CREATE TYPE interop.visit AS (at tstzrange, moods interop.mood[], lasted interval, cost numeric);
 CREATE TYPE interop.point3 AS (x float8, y float8, label text);
 CREATE TYPE interop.nest AS (n int, p interop.point3, tags text[], at timestamptz, d numeric(12, 4));
 """
@@ -169,6 +171,50 @@ NESTED = Table(
     ),
 )
 
+VISIT = Struct((("at", STRING), ("moods", List(STRING)), ("lasted", STRING), ("cost", decimal_type(38, 18))))
+# What PostgreSQL prints of them, with the settings that text forms are made with.
+WITHOUT_COUNTERPART_COLUMNS = (
+    ("id", "int", INT),
+    ("c_numeric", "numeric", decimal_type(38, 18)),
+    ("c_wide", "numeric(50,3)", STRING),
+    ("c_oid", "oid", LONG),
+    ("c_xid8", "xid8", decimal_type(20, 0)),
+    ("c_interval", "interval", STRING),
+    ("c_mood", "interop.mood", STRING),
+    ("c_inet", "inet", STRING),
+    ("c_bit", "bit(5)", STRING),
+    ("c_range", "tstzrange", STRING),
+    ("c_point", "point", STRING),
+    ("c_timetz", "timetz", STRING),
+    ("c_tsvector", "tsvector", STRING),
+    ("spans", "interval[]", List(STRING)),
+    ("moods", "interop.mood[]", List(STRING)),
+    ("numbers", "numeric[]", List(decimal_type(38, 18))),
+    ("v", "interop.visit", VISIT),
+    ("vs", "interop.visit[]", List(VISIT)),
+)
+WITHOUT_COUNTERPART = Table(
+    "without_counterpart",
+    WITHOUT_COUNTERPART_COLUMNS,
+    (
+        """SET timezone = 'Asia/Kathmandu'; SET datestyle = 'SQL, DMY'; SET intervalstyle = 'sql_standard'; SET extra_float_digits = -5;
+        INSERT INTO interop.without_counterpart VALUES
+        (1, 1.50, 12345678901234567890123456789012345678901234567.125, 4294967295, '18446744073709551615', make_interval(1, 2, 0, -3, 4, 5, 6.789),
+         'very "happy"', '10.1.2.3/8', B'01011', '["2024-01-01 00:00:00+05",infinity)', '(0.1,0.30000000000000004)', '12:34:56.5+05:45', 'a fat cat:3A',
+         ARRAY['1 mon'::interval, NULL, '-1 hour'], '{ok,NULL}', '{1.5,NULL,-0.000000000000000001}',
+         ('["2024-01-01 00:00:00+00",)', '{sad}', '5 min', 0.1), ARRAY[NULL, ('empty', NULL, 'infinity', 100)::interop.visit]);""",
+        """INSERT INTO interop.without_counterpart VALUES
+        (2, 99999999999999999999.999999999999999999, -0.001, 0, '0', '0', 'sad', '::1', B'00000', 'empty', '(NaN,-Infinity)', '00:00-15:59', '',
+         '{}', '{}', '{}', (NULL, NULL, NULL, NULL), '{}'),
+        (3, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);""",
+    ),
+    filters=(
+        ("c_numeric = 1.5", "c_numeric == 1.500000000000000000"),
+        ("c_oid > 4294967294", "c_oid > 4294967294"),
+        ("c_mood IS NULL", "c_mood is null"),
+    ),
+)
+
 # PyIceberg hands lists of UUIDs to pyarrow in a form that pyarrow cannot make.
 UUIDS = Table(
     "uuids",
@@ -271,4 +317,4 @@ MATVIEW = Table(
 )
 
 # In the order in which they are made.
-TABLES = (PRIMITIVES, TIMES, NESTED, UUIDS, EMPTY, EMPTY_NESTED, EMPTIED, LARGE, SMALL_COMMITS, NAMES, REWRITTEN, MATVIEW)
+TABLES = (PRIMITIVES, TIMES, NESTED, WITHOUT_COUNTERPART, UUIDS, EMPTY, EMPTY_NESTED, EMPTIED, LARGE, SMALL_COMMITS, NAMES, REWRITTEN, MATVIEW)

@@ -1,5 +1,5 @@
-//! Functions of PostgreSQL that pgrx does not bind, guarded as pgrx guards its own: an ERROR comes
-//! back as an unwinding panic.
+//! What pgrx does not bind of PostgreSQL: functions, guarded as pgrx guards its own so that an ERROR comes
+//! back as an unwinding panic, and a catalog.
 
 use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
@@ -47,4 +47,29 @@ pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool {
 pub fn relid_by_relfilenumber(tablespace: pg_sys::Oid, rel_number: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: declared as in the header.
     unsafe { pg_guard_ffi_boundary(|| raw::RelidByRelfilenumber(tablespace, rel_number)) }
+}
+
+/// `catalog/pg_depend.h`.
+pub mod pg_depend {
+    use pgrx::pg_sys;
+
+    /// `DependRelationId`.
+    pub const RELATION: pg_sys::Oid = pg_sys::Oid::from_u32(2608);
+    /// `DependReferenceIndexId`, on refclassid, refobjid, refobjsubid.
+    pub const REFERENCE_INDEX: pg_sys::Oid = pg_sys::Oid::from_u32(2674);
+    /// `Anum_pg_depend_refclassid`.
+    pub const REFCLASSID: pg_sys::AttrNumber = 4;
+    /// `Anum_pg_depend_refobjid`.
+    pub const REFOBJID: pg_sys::AttrNumber = 5;
+
+    /// The first fields of `FormData_pg_depend`: who depends.
+    #[repr(C)]
+    pub struct Form {
+        /// The catalog that the dependent object is in.
+        pub classid: pg_sys::Oid,
+        /// The dependent object.
+        pub objid: pg_sys::Oid,
+        /// Of a relation, its column, or 0.
+        pub objsubid: i32,
+    }
 }

@@ -49,8 +49,10 @@ pub(super) fn hint(type_oid: Oid, typtype: u8) -> Option<&'static str> {
 
 /// A hint for a type that has a form of its own, and is refused inside of a text form: its output
 /// function's text is not the value.
-pub(super) fn hint_inside(type_oid: Oid) -> Option<&'static str> {
+pub(super) fn hint_inside(type_oid: Oid, typtype: u8) -> Option<&'static str> {
     match type_oid {
+        // Attributes may be dropped later, and go by position in the text.
+        _ if typtype == pg_sys::TYPTYPE_COMPOSITE => Some("Use two columns for the bounds."),
         // Parentheses, and first lines, are left out.
         pg_sys::TSQUERYOID | pg_sys::XMLOID => {
             Some("Use text, and cast the value where it is used.")

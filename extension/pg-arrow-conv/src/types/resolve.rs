@@ -2,7 +2,7 @@
 
 use super::{
     ArrayKind, Attribute, ColumnType, CompositeKind, Storage, TextForm, TypeKind,
-    UnconstrainedNumeric, refused,
+    UnconstrainedNumeric, refused, text_form,
 };
 use crate::codec::numeric::MAX_PRECISION;
 use crate::error::ConvError;
@@ -29,6 +29,17 @@ impl ColumnType {
         unconstrained: UnconstrainedNumeric,
     ) -> Result<Self, ConvError> {
         resolve_at(type_oid, typmod, column_name, column_name, unconstrained)
+    }
+
+    /// The enums whose labels are kept in values of this type.
+    ///
+    /// Reads the catalogs.
+    pub fn enums(&self) -> Vec<Oid> {
+        let own = self
+            .without_counterpart
+            .and_then(|(type_oid, _)| text_form::enum_inside(type_oid));
+        let nested = self.children().into_iter().flat_map(Self::enums);
+        own.into_iter().chain(nested).collect()
     }
 
     /// Name of the type, with its schema and without domains, of a column whose Arrow type does not

@@ -1,6 +1,6 @@
 //! The types that are kept as the text that their output function prints.
 
-use super::resolve::{RowType, storage_of};
+use super::resolve::storage_of;
 use super::{TextForm, TextFormFunctions, refused};
 use pgrx::pg_sys::{self, Oid};
 
@@ -50,7 +50,7 @@ fn functions_of(type_oid: Oid, place: Place) -> Result<TextFormFunctions, &'stat
         return Err(hint);
     }
     if place == Place::Inside
-        && let Some(hint) = refused::hint_inside(type_oid)
+        && let Some(hint) = refused::hint_inside(type_oid, typtype)
     {
         return Err(hint);
     }
@@ -62,14 +62,6 @@ fn functions_of(type_oid: Oid, place: Place) -> Result<TextFormFunctions, &'stat
             }
             pg_sys::TYPTYPE_MULTIRANGE => {
                 functions_of(pg_sys::get_multirange_range(type_oid), Place::Inside)?
-            }
-            pg_sys::TYPTYPE_COMPOSITE => {
-                let row_type = RowType::copy_of(type_oid);
-                let attributes = row_type.attributes().iter().filter(|a| !a.attisdropped);
-                for attribute in attributes {
-                    functions_of(attribute.atttypid, Place::Inside)?;
-                }
-                TextFormFunctions::Extension
             }
             _ => match pg_sys::get_element_type(type_oid) {
                 Oid::INVALID => TextFormFunctions::Builtin,
@@ -84,4 +76,21 @@ fn functions_of(type_oid: Oid, place: Place) -> Result<TextFormFunctions, &'stat
         TextFormFunctions::Extension
     };
     Ok(own.max(inner))
+}
+
+/// The enum that a text form shows labels of: the type itself, or what a range is over.
+pub(super) fn enum_inside(type_oid: Oid) -> Option<Oid> {
+    // SAFETY: catalog lookups through the guard.
+    unsafe {
+        let type_oid = pg_sys::getBaseType(type_oid);
+        match pg_sys::get_typtype(type_oid) as u8 {
+            pg_sys::TYPTYPE_ENUM => Some(type_oid),
+            pg_sys::TYPTYPE_RANGE => enum_inside(pg_sys::get_range_subtype(type_oid)),
+            pg_sys::TYPTYPE_MULTIRANGE => enum_inside(pg_sys::get_multirange_range(type_oid)),
+            _ => match pg_sys::get_element_type(type_oid) {
+                Oid::INVALID => None,
+                element => enum_inside(element),
+            },
+        }
+    }
 }

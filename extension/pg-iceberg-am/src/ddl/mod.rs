@@ -1,9 +1,11 @@
 //! Tables being made, rewritten, dropped, and statements that are refused.
 
 mod database;
+mod enum_labels;
 mod object_access;
 mod publication;
 pub mod storage;
+mod type_users;
 mod utility;
 
 use pg_lakebase_core::error::PgResult;

@@ -6,9 +6,11 @@ use pg_lakebase_core::slot::OwnedSlot;
 use pg_lakebase_core::table_am::{CopyCounts, Horizons};
 use pg_lakebase_core::{interrupt, storage, xact};
 
+use super::enum_labels;
 use crate::catalog::Origin;
 use crate::modify;
 use crate::scan::{Projection, RowReader, TableView};
+use crate::schema::TableColumns;
 use crate::storage::{StorageKey, upgrade};
 use crate::transaction;
 
@@ -23,6 +25,7 @@ pub fn set_new_filelocator(
     new: RelFileLocator,
     persistence: Persistence,
 ) -> PgResult<Horizons> {
+    enum_labels::hold(&TableColumns::resolve(rel.tuple_desc())?);
     let key = StorageKey::with_locator(rel, new);
     storage::create(new, persistence);
     if upgrade::is_running() && !key.is_temporary() {

@@ -9,7 +9,7 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks;
 use pgrx::pg_sys;
 
-use super::{database, publication};
+use super::{database, enum_labels, publication};
 use crate::catalog::iceberg_descendant;
 use crate::modify::{INDEX_HINT, cannot};
 use crate::storage::upgrade;
@@ -118,6 +118,7 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
                 Ok(())
             }
             pg_sys::NodeTag::T_AlterTableStmt => check_alter_table(statement.cast()),
+            pg_sys::NodeTag::T_AlterEnumStmt => enum_labels::check_alter(statement.cast()),
             _ => Ok(()),
         }
     }

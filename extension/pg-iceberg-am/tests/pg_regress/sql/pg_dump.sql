@@ -24,6 +24,10 @@ CREATE TABLE orders (customer int REFERENCES customers) USING iceberg;
 INSERT INTO orders VALUES (1), (NULL);
 CREATE UNLOGGED TABLE unlogged (id int) USING iceberg;
 INSERT INTO unlogged VALUES (1);
+CREATE TYPE mood AS ENUM ('sad', 'it''s ok');
+CREATE TABLE forms (id int, n numeric, m mood, i interval, r tstzrange, ms mood[], t timetz) USING iceberg;
+INSERT INTO forms SELECT g, g / 8.0, CASE WHEN g % 2 = 0 THEN 'it''s ok' ELSE 'sad' END::mood, g * interval '1 hour', tstzrange('2024-01-01 00:00+00', '2024-01-01 00:00+00'::timestamptz + g * interval '1 day'),
+    ARRAY['sad', NULL]::mood[], '12:00+05:45' FROM generate_series(1, 100) g;
 CREATE TABLE "Odd ""name""" ("a b" int) USING iceberg;
 INSERT INTO "Odd ""name""" VALUES (7);
 COMMENT ON TABLE plain IS 'commented';
@@ -37,9 +41,10 @@ SELECT :dump AS lines_about_the_extensions_own_table;
 CREATE VIEW methods AS SELECT c.relname, a.amname, c.relpersistence FROM pg_class c JOIN pg_am a ON a.oid = c.relam
     WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'm', 'p') ORDER BY 1;
 CREATE VIEW contents AS SELECT (SELECT md5(string_agg(t::text, '|' ORDER BY id)) FROM plain t) AS plain, (SELECT string_agg(t::text, ' ' ORDER BY id) FROM parted t) AS parted,
-    (SELECT n FROM m) AS m, (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM unlogged) AS unlogged, (SELECT "a b" FROM "Odd ""name""") AS odd;
+    (SELECT n FROM m) AS m, (SELECT count(*) FROM orders) AS orders, (SELECT count(*) FROM unlogged) AS unlogged, (SELECT "a b" FROM "Odd ""name""") AS odd,
+    (SELECT md5(string_agg(f::text, '|' ORDER BY id)) FROM forms f) AS forms;
 TABLE methods;
-SELECT plain AS plain_before FROM contents \gset
+SELECT plain AS plain_before, forms AS forms_before FROM contents \gset
 SELECT parted, m, orders, unlogged, odd FROM contents;
 
 -- By pg_restore from the custom format, in one transaction.
@@ -49,7 +54,7 @@ CREATE DATABASE regress_iceberg_restored TEMPLATE template0 ENCODING 'UTF8' LC_C
 \echo :trouble
 \c regress_iceberg_restored
 TABLE methods;
-SELECT plain = :'plain_before' AS same_rows, parted, m, orders, unlogged, odd FROM contents;
+SELECT plain = :'plain_before' AS same_rows, forms = :'forms_before' AS same_forms, parted, m, orders, unlogged, odd FROM contents;
 SELECT obj_description('plain'::regclass);
 INSERT INTO plain (id) VALUES (2000) RETURNING name, twice;
 INSERT INTO orders VALUES (2);
@@ -61,7 +66,7 @@ CREATE DATABASE regress_iceberg_restored TEMPLATE template0 ENCODING 'UTF8' LC_C
 \set trouble `(:bindir/pg_dump --rows-per-insert=100 regress_iceberg_dumped | :bindir/psql -X -q -o /dev/null --set ON_ERROR_STOP=1 --dbname=regress_iceberg_restored) 2>&1`
 \echo :trouble
 \c regress_iceberg_restored
-SELECT plain = :'plain_before' AS same_rows, parted, m, orders, unlogged, odd FROM contents;
+SELECT plain = :'plain_before' AS same_rows, forms = :'forms_before' AS same_forms, parted, m, orders, unlogged, odd FROM contents;
 \c :home
 DROP DATABASE regress_iceberg_restored;
 

@@ -164,6 +164,51 @@ ROLLBACK TO s;
 COMMIT;
 INSERT INTO every_form (id, c_mood, moods) VALUES (5, 'greatest', '{great}');
 SELECT id, c_mood, moods FROM every_form WHERE c_mood > 'ok' ORDER BY c_mood;
+-- A value keeps its name as long as an Iceberg table may hold it, however deep.
+CREATE TYPE direct AS ENUM ('a', 'b');
+CREATE TYPE in_array AS ENUM ('a', 'b');
+CREATE TYPE in_range AS ENUM ('a', 'b');
+CREATE TYPE in_domain AS ENUM ('a', 'b');
+CREATE TYPE in_composite AS ENUM ('a', 'b');
+CREATE TYPE in_row AS ENUM ('a', 'b');
+CREATE TYPE in_leaf AS ENUM ('a', 'b');
+CREATE TYPE in_heap AS ENUM ('a', 'b');
+CREATE TYPE in_nothing AS ENUM ('a', 'b');
+CREATE TYPE ranges AS RANGE (subtype = in_range);
+CREATE DOMAIN domained AS in_domain;
+CREATE TYPE inner_composite AS (id int, vs in_composite[]);
+CREATE DOMAIN composites AS inner_composite[];
+CREATE TYPE outer_composite AS (c composites);
+CREATE TABLE row_type (v in_row) USING heap;
+CREATE TABLE uses (a direct, b in_array[], c ranges[], d domained, e outer_composite, f row_type[]) USING iceberg;
+CREATE TABLE parted (v in_leaf) PARTITION BY LIST (v);
+CREATE TABLE leaf PARTITION OF parted DEFAULT USING iceberg;
+CREATE TABLE uses_not (v in_heap) USING heap;
+INSERT INTO uses VALUES ('a', '{a}', '{"[a,b]"}', 'a', ROW(ARRAY[(1, '{a}')::inner_composite]), ARRAY[ROW('a')::row_type]);
+DO $$
+DECLARE t text; c text; m text; d text; h text;
+BEGIN
+    FOREACH t IN ARRAY ARRAY['direct', 'in_array', 'in_range', 'in_domain', 'in_composite', 'in_row', 'in_leaf', 'in_heap', 'in_nothing'] LOOP
+        BEGIN
+            EXECUTE format('ALTER TYPE %I RENAME VALUE ''a'' TO ''z''', t);
+            RAISE INFO '%: renamed', t;
+        EXCEPTION WHEN OTHERS THEN
+            GET STACKED DIAGNOSTICS c = RETURNED_SQLSTATE, m = MESSAGE_TEXT, d = PG_EXCEPTION_DETAIL, h = PG_EXCEPTION_HINT;
+            RAISE INFO '%: % %', t, c, m;
+        END;
+    END LOOP;
+    RAISE INFO '% %', d, h;
+END $$;
+TABLE uses;
+ALTER TYPE nowhere RENAME VALUE 'a' TO 'z';
+ALTER TYPE in_heap RENAME VALUE 'none' TO 'some';
+-- In a heap table values are renamed, and back in an Iceberg table they have their new name.
+ALTER TABLE uses SET ACCESS METHOD heap;
+ALTER TYPE direct RENAME VALUE 'a' TO 'z';
+ALTER TABLE uses SET ACCESS METHOD iceberg;
+SELECT a FROM uses;
+DROP TABLE uses;
+ALTER TYPE direct RENAME VALUE 'z' TO 'y';
 -- Constraints of domains, and lengths, are checked where rows are written.
 INSERT INTO every_form (id, c_span) VALUES (6, '-1 day');
 INSERT INTO every_form (id, v) VALUES (6, (NULL, NULL, NULL, '-1 day'));
