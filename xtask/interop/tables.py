@@ -232,7 +232,7 @@ EMPTIED = Table(
         "INSERT INTO interop.emptied SELECT g, 'row ' || g FROM generate_series(1, 100) g;",
         "TRUNCATE interop.emptied;",
         "BEGIN; INSERT INTO interop.emptied VALUES (1, 'undone'); ROLLBACK;",
-        "BEGIN; TRUNCATE interop.emptied; INSERT INTO interop.emptied VALUES (2, 'kept'); SAVEPOINT s; INSERT INTO interop.emptied VALUES (3, 'undone'); ROLLBACK TO s; COMMIT;",
+        "BEGIN; TRUNCATE interop.emptied; INSERT INTO interop.emptied VALUES (2, 'kept'); SAVEPOINT s; INSERT INTO interop.emptied VALUES (3, 'undone'); ROLLBACK TO s; INSERT INTO interop.emptied VALUES (4, 'behind a gap in row ids'); COMMIT;",
     ),
 )
 

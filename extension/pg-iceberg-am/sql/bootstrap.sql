@@ -17,6 +17,8 @@ CREATE TABLE lakebase.iceberg_pointer (
     -- The transaction that wrote the storage's first metadata file, or the first one after recovery had
     -- emptied the table.
     incarnation       xid8 NOT NULL,
+    -- One past the largest row id in the metadata, and in any before.
+    next_row_id       int8 NOT NULL,
     PRIMARY KEY (relfilenumber, tablespace, backend)
 ) USING heap WITH (fillfactor = 50);
 
@@ -36,6 +38,9 @@ CREATE TABLE lakebase.iceberg_append (
     data_rows         bytea STORAGE PLAIN,
     -- That of the pointer row that it is on top of: without that, it does not count.
     incarnation       xid8 NOT NULL,
+    -- The least row id, and one past the largest.
+    first_row_id      int8 NOT NULL,
+    end_row_id        int8 NOT NULL,
     CHECK ((data_file IS NULL) <> (data_rows IS NULL))
 ) USING heap;
 

@@ -14,7 +14,8 @@ use pg_lakebase_core::table_am::{
 use pgrx::pg_sys;
 
 use crate::catalog::Origin;
-use crate::scan::{RowAddress, TableScan};
+use crate::row_id::RowId;
+use crate::scan::TableScan;
 use crate::{ddl, maintenance, modify, scan};
 
 /// The access method `iceberg`.
@@ -147,8 +148,8 @@ impl ModifyMethods for IcebergAm {
         scan::fetch::fetch(rel, tid, snapshot, slot)
     }
 
-    fn tuple_tid_valid(scan: &mut TableScan, _rel: Relation<'_>, tid: Tid) -> PgResult<bool> {
-        Ok(RowAddress::from_tid(tid).is_some_and(|address| scan.view().row_at(address).is_some()))
+    fn tuple_tid_valid(_scan: &mut TableScan, _rel: Relation<'_>, tid: Tid) -> PgResult<bool> {
+        Ok(RowId::from_tid(tid).is_some())
     }
 
     fn tuple_get_latest_tid(_scan: &mut TableScan, _rel: Relation<'_>, tid: Tid) -> PgResult<Tid> {

@@ -20,6 +20,7 @@ mod maintenance;
 mod modify;
 mod planner;
 mod publisher;
+mod row_id;
 mod scan;
 mod schema;
 mod storage;
@@ -57,6 +58,7 @@ pub extern "C-unwind" fn _PG_init() {
     storage::startup::register();
     storage::sync_queue::register();
     publisher::register();
+    row_id::counter::register();
     transaction::register();
     if let Err(error) = ddl::register().and_then(|()| planner::register()) {
         error.raise();

@@ -7,10 +7,9 @@ use pg_lakebase_core::pgstat;
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::slot::Slot;
 use pg_lakebase_core::table_am::Operation;
-use pgrx::{PgSqlErrorCode, pg_sys};
+use pgrx::pg_sys;
 
 use crate::catalog::Origin;
-use crate::scan::RowAddress;
 use crate::storage::StorageKey;
 use crate::transaction;
 
@@ -18,7 +17,7 @@ use crate::transaction;
 /// transaction, `origin` says what it is to older snapshots.
 pub fn insert<'s, S>(
     rel: Relation<'_>,
-    slots: impl Iterator<Item = S>,
+    slots: impl ExactSizeIterator<Item = S>,
     cid: pg_sys::CommandId,
     origin: Origin,
 ) -> PgResult<()>
@@ -35,7 +34,7 @@ where
 pub fn append<'s, S>(
     rel: Relation<'_>,
     key: StorageKey,
-    slots: impl Iterator<Item = S>,
+    slots: impl ExactSizeIterator<Item = S>,
     cid: pg_sys::CommandId,
     origin: Origin,
 ) -> PgResult<i64>
@@ -46,24 +45,19 @@ where
         if storage.created {
             storage.origin = origin;
         }
-        let mut appended = 0;
-        for mut slot in slots {
+        let rows = slots.len() as u64;
+        let first = storage.take_row_ids(rel, rows)?;
+        for (index, mut slot) in slots.enumerate() {
             let slot = slot.borrow_mut();
-            let row = {
+            let id = first.advance(index as u64);
+            {
                 let (values, nulls) = slot.load_all();
-                storage.rows.append(values, nulls, cid, marks)?
-            };
-            let address = RowAddress::pending(row).ok_or_else(|| {
-                PgError::new(
-                    PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-                    "too many rows inserted into an Iceberg table in one transaction",
-                )
-            })?;
-            slot.set_tid(address.to_tid());
+                storage.rows.append(values, nulls, id, cid, marks)?;
+            }
+            slot.set_tid(id.to_tid());
             slot.set_table_oid(rel.oid());
-            appended += 1;
         }
-        Ok(appended)
+        Ok(rows.cast_signed())
     })
 }
 

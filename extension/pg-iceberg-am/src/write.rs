@@ -8,6 +8,7 @@ use pg_lakebase_core::thread;
 
 use crate::error::to_pg_error;
 use crate::guc;
+use crate::row_id::column;
 use crate::storage::VfdFileIo;
 
 /// Data files of fewer bytes are not compressed: setting up a compressor for each column takes longer
@@ -43,6 +44,7 @@ pub fn open_data_file(
             }
         },
         encoder,
+        delta_encoded: vec![column::FIELD_ID],
         ..WriteOptions::default()
     };
     let writer = DataFileWriter::new(schema, path.clone(), output, options).map_err(to_pg_error)?;

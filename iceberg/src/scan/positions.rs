@@ -40,6 +40,17 @@ impl RowPositions {
         }
     }
 
+    /// The row of the batch that stands at a position.
+    pub fn row_at(&self, position: u64) -> Option<usize> {
+        match self {
+            Self::Range(range) if range.contains(&position) => {
+                usize::try_from(position - range.start).ok()
+            }
+            Self::Range(_) => None,
+            Self::List(rows) => rows.binary_search(&position).ok(),
+        }
+    }
+
     /// The positions in order.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         (0..self.len()).filter_map(|row| self.get(row))
@@ -123,6 +134,10 @@ mod tests {
         let range = RowPositions::Range(5..8);
         assert_eq!(range.get(2), Some(7));
         assert_eq!(range.get(3), None);
+        assert_eq!(range.row_at(7), Some(2));
+        assert_eq!(range.row_at(8), None);
+        assert_eq!(RowPositions::List(vec![1, 9]).row_at(9), Some(1));
+        assert_eq!(RowPositions::List(vec![1, 9]).row_at(8), None);
         let kept = BooleanBuffer::from(vec![true, false, true]);
         assert_eq!(range.filter(&kept), RowPositions::List(vec![5, 7]));
         assert_eq!(

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, RecordBatch};
 use arrow::datatypes::{DataType, SchemaRef};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory};
-use parquet::basic::{Compression as Codec, GzipLevel, ZstdLevel};
+use parquet::basic::{Compression as Codec, Encoding, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, Type as ParquetType};
 
 use super::arrow_schema::arrow_schema;
 use super::conform::conform;
@@ -63,7 +64,8 @@ impl DataFileWriter {
         let parquet_error = |e| Error::parquet(&*path, e);
         let arrow_schema = arrow_schema(schema)?;
         let parquet_schema = parquet_schema(schema, &path)?;
-        let properties = Arc::new(properties(&options).map_err(parquet_error)?);
+        let properties = properties(&options, &parquet_schema).map_err(parquet_error)?;
+        let properties = Arc::new(properties);
         let pending = PendingOutput::default();
         let parquet = SerializedFileWriter::new(pending.clone(), parquet_schema, properties)
             .map_err(parquet_error)?;
@@ -264,7 +266,10 @@ fn leaf_count(data_type: &DataType) -> usize {
     }
 }
 
-fn properties(options: &WriteOptions) -> Result<WriterProperties, ParquetError> {
+fn properties(
+    options: &WriteOptions,
+    schema: &ParquetType,
+) -> Result<WriterProperties, ParquetError> {
     let compression = match options.compression {
         Compression::Uncompressed => Codec::UNCOMPRESSED,
         Compression::Snappy => Codec::SNAPPY,
@@ -272,8 +277,18 @@ fn properties(options: &WriteOptions) -> Result<WriterProperties, ParquetError> 
         Compression::Gzip => Codec::GZIP(GzipLevel::default()),
         Compression::Zstd { level } => Codec::ZSTD(ZstdLevel::try_new(level)?),
     };
+    let mut builder = WriterProperties::builder();
+    for field in schema.get_fields() {
+        let info = field.get_basic_info();
+        if info.has_id() && options.delta_encoded.contains(&info.id()) {
+            let column = ColumnPath::new(vec![info.name().to_owned()]);
+            builder = builder
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+        }
+    }
     // Row groups are ended by the writer, never by these properties.
-    Ok(WriterProperties::builder()
+    Ok(builder
         .set_compression(compression)
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_statistics_truncate_length(Some(64))

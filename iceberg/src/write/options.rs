@@ -61,6 +61,9 @@ pub struct WriteOptions {
     pub page_bytes: usize,
     /// Batches that wait for worker threads take no more memory than this.
     pub queue_bytes: usize,
+    /// Field ids of top-level integer columns whose values are written as the differences from one to the next:
+    /// numbers that ascend take next to no space.
+    pub delta_encoded: Vec<i32>,
 }
 
 impl Default for WriteOptions {
@@ -74,6 +77,7 @@ impl Default for WriteOptions {
             page_rows: 20_000,
             page_bytes: 1024 * 1024,
             queue_bytes: 16 * 1024 * 1024,
+            delta_encoded: Vec::new(),
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Fingerprint {
     pub rows: u64,
     /// Sum of the ids, as decimal text.
     pub sum: String,
+    /// A digest of which row has which `ctid`.
+    pub row_ids: String,
 }
 
 /// All tables by name.
@@ -62,8 +64,10 @@ pub fn check(connection: &Connection) -> Result<Fingerprints> {
                 "SELECT '{table}', \
                  (SELECT count(*) FROM (TABLE {table} EXCEPT ALL TABLE {mirror}) extra), \
                  (SELECT count(*) FROM (TABLE {mirror} EXCEPT ALL TABLE {table}) missing), \
+                 (SELECT count(*) - count(DISTINCT ctid) FROM {table}), \
                  (SELECT count(*) FROM {table}), \
-                 (SELECT coalesce(sum(id), 0) FROM {table})"
+                 (SELECT coalesce(sum(id), 0) FROM {table}), \
+                 (SELECT coalesce(sum(hashtextextended(ctid::text, id)), 0) FROM {table})"
             )
         })
         .collect();
@@ -72,7 +76,7 @@ pub fn check(connection: &Connection) -> Result<Fingerprints> {
     let mut fingerprints = Fingerprints::new();
     for line in text.lines() {
         let fields: Vec<&str> = line.split('|').collect();
-        let [table, extra, missing, rows, sum] = fields.as_slice() else {
+        let [table, extra, missing, shared, rows, sum, row_ids] = fields.as_slice() else {
             bail!("psql printed {line}");
         };
         if (*extra, *missing) != ("0", "0") {
@@ -81,11 +85,15 @@ pub fn check(connection: &Connection) -> Result<Fingerprints> {
                  {rows} in all"
             );
         }
+        if *shared != "0" {
+            bail!("in {table}, of {rows} rows, {shared} have a ctid that another one has");
+        }
         let fingerprint = Fingerprint {
             rows: rows
                 .parse()
                 .with_context(|| format!("psql printed {line}"))?,
             sum: (*sum).to_owned(),
+            row_ids: (*row_ids).to_owned(),
         };
         fingerprints.insert((*table).to_owned(), fingerprint);
     }
@@ -150,8 +158,12 @@ mod tests {
     fn fingerprints(rows: &[(&str, u64)]) -> Fingerprints {
         rows.iter()
             .map(|(table, rows)| {
-                let sum = rows.to_string();
-                ((*table).to_owned(), Fingerprint { rows: *rows, sum })
+                let fingerprint = Fingerprint {
+                    rows: *rows,
+                    sum: rows.to_string(),
+                    row_ids: rows.to_string(),
+                };
+                ((*table).to_owned(), fingerprint)
             })
             .collect()
     }

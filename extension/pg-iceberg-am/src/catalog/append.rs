@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -22,13 +22,14 @@ use super::keyed_table::{KeyedTable, RowVersion, key_columns};
 use super::pointer::{Incarnation, Pointer};
 use super::{Extent, inline_rows};
 use crate::error::to_pg_error;
+use crate::row_id::{RowId, RowIds, column};
 use crate::storage::StorageKey;
 
 const TABLE: &CStr = c"iceberg_append";
 const INDEX: &CStr = c"iceberg_append_storage";
 
 /// Columns of `lakebase.iceberg_append`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 8;
+const NATTS: usize = 10;
 
 /// The longest content of a row, which is never toasted, as those of pointers are not.
 const MAX_BYTES: usize = 7 << 10;
@@ -37,6 +38,7 @@ const MAX_BYTES: usize = 7 << 10;
 pub struct Record {
     row_count: i64,
     total_bytes: i64,
+    row_ids: Range<RowId>,
     content: Content,
 }
 
@@ -56,16 +58,21 @@ impl Record {
         Ok((bytes.len() <= MAX_BYTES).then_some(Self {
             row_count: file.record_count,
             total_bytes: file.file_size_in_bytes,
+            row_ids: column::bounds(file)?,
             content: Content::DataFile(bytes),
         }))
     }
 
-    /// Rows of all the table's columns; `None` if they take too much space.
-    pub fn of_rows(rows: &RecordBatch) -> PgResult<Option<Self>> {
-        let bytes = inline_rows::encode(rows)?;
+    /// Rows of all the table's columns, with their ids; `None` if they are none or take too much space.
+    pub fn of_rows(rows: &RecordBatch, ids: &RowIds) -> PgResult<Option<Self>> {
+        let Some(row_ids) = ids.bounds() else {
+            return Ok(None);
+        };
+        let bytes = inline_rows::encode(rows, ids)?;
         Ok((bytes.len() <= MAX_BYTES).then_some(Self {
             row_count: rows.num_rows() as i64,
             total_bytes: bytes.len() as i64,
+            row_ids,
             content: Content::Rows(bytes),
         }))
     }
@@ -77,6 +84,8 @@ pub struct Append {
     tid: pg_sys::ItemPointerData,
     /// That of the pointer row that it is on top of.
     pub incarnation: Incarnation,
+    /// The id of the first row, if the others' are the next ones.
+    run: Option<RowId>,
     content: Content,
 }
 
@@ -84,8 +93,8 @@ pub struct Append {
 pub enum Appended {
     /// A data file.
     DataFile(Arc<DataFile>),
-    /// Rows of all the table's columns.
-    Rows(RecordBatch),
+    /// Rows of all the table's columns, and their ids.
+    Rows(RecordBatch, RowIds),
 }
 
 impl PartialEq for Append {
@@ -106,9 +115,14 @@ impl Append {
         let bytes = |i: usize| unsafe { Vec::<u8>::from_datum(values[i], nulls[i]) };
         let file = bytes(5).map(Content::DataFile);
         let content = file.or_else(|| bytes(6).map(Content::Rows));
+        // SAFETY: the columns are of type int8.
+        let int8 = |i: usize| unsafe { i64::from_datum(values[i], nulls[i]) };
+        let first = int8(8).and_then(RowId::from_i64);
+        let is_run = int8(9).zip(int8(8)).map(|(end, first)| end - first) == int8(3);
         Ok(Self {
             tid: version.tid(),
             incarnation: Incarnation::read(values[7]),
+            run: first.filter(|_| is_run),
             content: content.ok_or_else(|| {
                 PgError::new(
                     PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
@@ -124,7 +138,9 @@ impl Append {
             Content::DataFile(bytes) => decode_data_file("lakebase.iceberg_append", bytes)
                 .map(|file| Appended::DataFile(Arc::new(file)))
                 .map_err(to_pg_error),
-            Content::Rows(bytes) => inline_rows::decode(bytes).map(Appended::Rows),
+            Content::Rows(bytes) => {
+                inline_rows::decode(bytes, self.run).map(|(rows, ids)| Appended::Rows(rows, ids))
+            }
         }
     }
 }
@@ -243,6 +259,19 @@ impl AppendCatalog {
         Ok(found)
     }
 
+    /// One past the number of the largest row id that any row of `key` tells of, whether it counts or not.
+    pub fn next_row_id(&self, key: &StorageKey) -> PgResult<u64> {
+        let mut next = 0;
+        self.0.each_version(Some(key), |version| {
+            let (values, nulls) = version.columns::<NATTS>();
+            // SAFETY: the column is of type int8.
+            let end = unsafe { i64::from_datum(values[9], nulls[9]) };
+            next = next.max(end.unwrap_or(0).unsigned_abs());
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(next)
+    }
+
     /// The storages that `snapshot` sees appends to: relation file numbers and tablespaces.
     pub fn storages(&self, snapshot: Snapshot<'_>) -> PgResult<BTreeSet<(u32, u32)>> {
         let mut storages = BTreeSet::new();
@@ -275,6 +304,8 @@ impl AppendCatalog {
             file,
             rows,
             incarnation.to_datum(),
+            record.row_ids.start.to_i64().into_datum(),
+            record.row_ids.end.to_i64().into_datum(),
         ];
         self.0.insert(&columns);
     }

@@ -88,6 +88,22 @@ pub fn latest_pointer(rel: Relation<'_>, key: &StorageKey) -> PgResult<Option<Po
     Ok(pointer.map(|pointer| unless_emptied(rel.persistence(), key, pointer)))
 }
 
+/// One past the number of the largest row id of `key` that is written down, by whomever: others may commit what
+/// no snapshot sees yet.
+///
+/// Appends first: their row ids go over to the pointer row.
+pub fn next_row_id(key: &StorageKey) -> PgResult<u64> {
+    let appended = match AppendCatalog::open_for(key) {
+        Some(appends) => appends.next_row_id(key)?,
+        None => 0,
+    };
+    let published = match PointerCatalog::open() {
+        Some(pointers) => pointers.next_row_id(key)?,
+        None => 0,
+    };
+    Ok(appended.max(published))
+}
+
 /// Rows and bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Extent {
@@ -150,6 +166,7 @@ pub fn unless_emptied(persistence: Persistence, key: &StorageKey, pointer: Point
         {
             Pointer {
                 origin: pointer.origin,
+                next_row_id: pointer.next_row_id,
                 ..Pointer::default()
             }
         }

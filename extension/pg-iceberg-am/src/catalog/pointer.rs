@@ -20,7 +20,7 @@ const TABLE: &CStr = c"iceberg_pointer";
 const INDEX: &CStr = c"iceberg_pointer_pkey";
 
 /// Columns of `lakebase.iceberg_pointer`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 11;
+const NATTS: usize = 12;
 
 /// What a pointer row says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub struct Pointer {
     pub published_at: pg_sys::TimestampTz,
     /// Of what the appends must be that count on top of it.
     pub incarnation: Incarnation,
+    /// One past the number of the largest row id that the metadata, or any before, have.
+    pub next_row_id: u64,
 }
 
 type Columns = ([pg_sys::Datum; NATTS], [bool; NATTS]);
@@ -60,6 +62,7 @@ impl Pointer {
                 origin: Origin::from_letter(i8::from_datum(values[8], nulls[8]).unwrap_or(0)),
                 published_at: int8(9).unwrap_or(0),
                 incarnation: Incarnation::read(values[10]),
+                next_row_id: int8(11).unwrap_or(0).unsigned_abs(),
             }
         }
     }
@@ -80,6 +83,7 @@ impl Pointer {
             self.origin.letter().into_datum(),
             self.published_at.into_datum(),
             self.incarnation.to_datum(),
+            self.next_row_id.cast_signed().into_datum(),
         ]
     }
 }
@@ -226,6 +230,16 @@ impl PointerCatalog {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(names)
+    }
+
+    /// The largest `next_row_id` of any version of the row of `key`, whether it counts or not.
+    pub fn next_row_id(&self, key: &StorageKey) -> PgResult<u64> {
+        let mut next = 0;
+        self.0.each_version(Some(key), |version| {
+            next = next.max(Pointer::read(version.columns()).next_row_id);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(next)
     }
 
     /// Adds the row of a storage made by this transaction.

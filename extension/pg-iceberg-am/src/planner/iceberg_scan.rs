@@ -80,7 +80,9 @@ impl CustomScanProvider for IcebergScan {
         let scan = context.scan();
         let view = TableView::resolve(scan.relation()?, scan.snapshot())?;
         let needed = context.needed_columns()?;
-        let projection = Projection::new(&view, |attribute| needed.contains(attribute))?;
+        let mut projection = Projection::new(&view, |attribute| needed.contains(attribute))?;
+        // Row marks, by which EvalPlanQual finds rows again, refer to `ctid` in the target list.
+        projection.row_ids = needed.system();
         let predicate = predicate(context, &view);
         let mut state = State {
             reader: None,

@@ -11,7 +11,8 @@ use pg_lakebase_core::slot::{Slot, Tid};
 use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
 use pgrx::pg_sys;
 
-use super::{Projection, RowAddress, RowReader, TableView};
+use super::{Projection, RowReader, TableView};
+use crate::row_id::RowId;
 use crate::storage::StorageKey;
 
 thread_local! {
@@ -21,60 +22,102 @@ thread_local! {
 /// A reader, with what it was made for.
 struct Fetcher {
     key: StorageKey,
-    scope: Scope,
+    snapshot: Option<SeenSnapshot>,
+    pending_rows: u64,
     reader: RowReader,
 }
 
-/// Under which circumstances a view can be used again: nothing that it shows can have changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Scope {
-    snapshot: Option<(
-        pg_sys::TransactionId,
-        pg_sys::TransactionId,
-        pg_sys::CommandId,
-    )>,
-    pending_rows: u64,
+/// All that tells an MVCC snapshot from others of the same transaction.
+#[derive(PartialEq, Eq)]
+struct SeenSnapshot {
+    xmin: pg_sys::TransactionId,
+    xmax: pg_sys::TransactionId,
+    curcid: pg_sys::CommandId,
+    in_progress: Vec<pg_sys::TransactionId>,
+    in_progress_children: Vec<pg_sys::TransactionId>,
+}
+
+impl SeenSnapshot {
+    /// `None` for a snapshot of another kind, which sees what is committed when it is used.
+    fn of(snapshot: Snapshot<'_>) -> Option<Self> {
+        if snapshot.kind() != SnapshotKind::Mvcc {
+            return None;
+        }
+        // SAFETY: an MVCC snapshot's fields and arrays are valid as long as the snapshot is, which is borrowed.
+        unsafe {
+            let raw = &*snapshot.as_ptr();
+            Some(Self {
+                xmin: raw.xmin,
+                xmax: raw.xmax,
+                curcid: raw.curcid,
+                in_progress: copy(raw.xip, raw.xcnt as usize),
+                in_progress_children: copy(raw.subxip, raw.subxcnt.max(0) as usize),
+            })
+        }
+    }
+}
+
+/// # Safety
+///
+/// `array` has `length` elements; it may be null if that is 0.
+unsafe fn copy(array: *const pg_sys::TransactionId, length: usize) -> Vec<pg_sys::TransactionId> {
+    if length == 0 {
+        return Vec::new();
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(array, length) }.to_vec()
 }
 
 /// Stores the row at `tid`, if `snapshot` sees one there.
+///
+/// A snapshot that is not MVCC, as EvalPlanQual and triggers use, sees the latest committed state and all of the
+/// transaction's own rows.
 pub fn fetch(
     rel: Relation<'_>,
     tid: Tid,
     snapshot: Snapshot<'_>,
     slot: &mut Slot<'_>,
 ) -> PgResult<bool> {
-    let Some(address) = RowAddress::from_tid(tid) else {
+    let Some(id) = RowId::from_tid(tid) else {
         return Ok(false);
     };
     let key = StorageKey::of(rel);
-    let scope = scope(&key, snapshot, address);
-    let reuse = LAST
+    let seen = SeenSnapshot::of(snapshot);
+    let pending_rows = crate::transaction::pending_row_count(&key);
+    let last = LAST
         .take()
-        .filter(|last| last.key == key && scope.is_some_and(|scope| last.scope == scope));
-    let mut reader = match reuse {
-        Some(last) => last.reader,
-        None => {
-            let view = TableView::resolve(rel, Some(snapshot))?;
-            let projection = Projection::new(&view, |_| true)?;
-            RowReader::new(view, projection, None)?
+        .filter(|last| last.key == key && last.snapshot == seen);
+    if let Some(mut last) = last {
+        // Under the same MVCC snapshot nothing has changed but own rows. Without one, others may have committed; but
+        // a row that was there before still is: rows go only with a rollback, or the storage.
+        let is_same = seen.is_some() && last.pending_rows == pending_rows;
+        let found = find(&mut last.reader, id, slot)?;
+        if found || is_same {
+            LAST.set(Some(last));
+            return Ok(found);
         }
-    };
-    let found = match reader.view().row_at(address) {
-        None => false,
-        Some(row) => {
-            reader.seek(row)?;
-            reader.next(slot)? && slot.tid() == tid
-        }
-    };
+    }
+    let view = TableView::resolve(rel, Some(snapshot))?;
+    let projection = Projection::new(&view, |_| true)?.with_row_ids();
+    let mut reader = RowReader::new(view, projection, None)?;
+    let found = find(&mut reader, id, slot)?;
+    LAST.set(Some(Fetcher {
+        key,
+        snapshot: seen,
+        pending_rows,
+        reader,
+    }));
+    Ok(found)
+}
+
+fn find(reader: &mut RowReader, id: RowId, slot: &mut Slot<'_>) -> PgResult<bool> {
+    let found = reader.find(id, slot)?;
     if found {
         // The reader's memory is reset by the next fetch; the slot may live longer.
         slot.materialize();
-        slot.set_tid(tid);
+        slot.set_tid(id.to_tid());
     } else {
         slot.clear();
-    }
-    if let Some(scope) = scope {
-        LAST.set(Some(Fetcher { key, scope, reader }));
     }
     Ok(found)
 }
@@ -82,25 +125,4 @@ pub fn fetch(
 /// Forgets the reader: a subtransaction was rolled back, or the transaction is over.
 pub fn forget() {
     LAST.set(None);
-}
-
-/// The scope of a fetch; `None` when a reader must not be kept.
-///
-/// Own pending rows stay what they are until a rollback, which calls [`forget`]. Committed rows are
-/// kept for the snapshot they were read under; without an MVCC snapshot others may commit any time.
-fn scope(key: &StorageKey, snapshot: Snapshot<'_>, address: RowAddress) -> Option<Scope> {
-    let pending_rows = crate::transaction::pending_row_count(key);
-    let mvcc = snapshot.kind() == SnapshotKind::Mvcc;
-    if !mvcc && address.pending_row().is_none() {
-        return None;
-    }
-    // SAFETY: an MVCC snapshot's fields are valid as long as the snapshot is, which is borrowed.
-    let snapshot = mvcc.then(|| unsafe {
-        let raw = snapshot.as_ptr();
-        ((*raw).xmin, (*raw).xmax, (*raw).curcid)
-    });
-    Some(Scope {
-        snapshot,
-        pending_rows,
-    })
 }

@@ -6,14 +6,13 @@
 //! access method's scans ([`TableScan`]), fetches by TID ([`fetch`]) and the planner's Iceberg scan
 //! node.
 
-mod address;
 pub mod fetch;
 mod reader;
+mod row_lookup;
 mod segment_reader;
 mod table_scan;
 mod view;
 
-pub use address::RowAddress;
 pub use reader::{Projection, RowReader};
 pub use table_scan::TableScan;
 pub use view::{Segment, SegmentSource, TableView, UNSEQUENCED, committed_segments};

@@ -1,5 +1,7 @@
 //! Moving over the rows of a view.
 
+use arrow::array::{AsArray, Int64Array};
+use arrow::datatypes::Int64Type;
 use iceberg_lite::expr::Predicate;
 use iceberg_lite::scan::{FilePruner, RowPositions};
 use pg_arrow_conv::from_arrow::BatchDecoder;
@@ -7,19 +9,21 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::memory::{AllocSetSizes, MemoryContext, OwnedContext};
 use pg_lakebase_core::slot::Slot;
 
-use super::RowAddress;
 use super::segment_reader::{BATCH_ROWS, SegmentBatch, SegmentReader};
-use super::view::{SegmentSource, TableView};
+use super::view::{SegmentIds, SegmentSource, TableView};
 use crate::error::to_pg_error;
+use crate::row_id::RowId;
 use crate::schema::TableColumns;
 
 /// The columns that a reader decodes; the others read as NULL.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Projection {
     /// Positions among the live columns, ascending.
     pub live_columns: Vec<usize>,
     /// Their field ids.
     pub field_ids: Vec<i32>,
+    /// Whether rows get their `ctid`.
+    pub row_ids: bool,
 }
 
 impl Projection {
@@ -38,7 +42,14 @@ impl Projection {
         Ok(Self {
             live_columns,
             field_ids,
+            row_ids: false,
         })
+    }
+
+    /// The same, and rows get their `ctid`.
+    pub fn with_row_ids(mut self) -> Self {
+        self.row_ids = true;
+        self
     }
 
     /// For each attribute, the batch's column that holds it.
@@ -79,6 +90,8 @@ pub struct RowReader {
     /// Reads on behind `loaded`; none after a move that was not forward.
     stream: Option<SegmentReader>,
     loaded: Option<RowPositions>,
+    /// The ids of the rows of `loaded`, if the segment's file had to tell.
+    loaded_ids: Option<Int64Array>,
     position: Position,
 }
 
@@ -118,6 +131,7 @@ impl RowReader {
             segment: 0,
             stream: None,
             loaded: None,
+            loaded_ids: None,
             position: Position::Start,
         })
     }
@@ -220,10 +234,44 @@ impl RowReader {
         Ok(())
     }
 
-    /// The address of the row the reader stands on.
-    fn address(&self, row: usize) -> Option<RowAddress> {
-        let position = self.loaded.as_ref()?.get(row)?;
-        Some(self.view.segments[self.segment].address.advance(position))
+    /// Moves to the row with an id and stores it; false if there is none, which leaves the reader anywhere.
+    pub fn find(&mut self, id: RowId, slot: &mut Slot<'_>) -> PgResult<bool> {
+        if let Some(row) = self.loaded_row_of(id) {
+            self.position = Position::Row(row);
+            self.store(row, slot);
+            return Ok(true);
+        }
+        match self.view.row_of(id)? {
+            Some(row) => {
+                self.seek(row)?;
+                Ok(self.next(slot)? && slot.tid() == id.to_tid())
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// The row of the loaded batch that has an id.
+    fn loaded_row_of(&self, id: RowId) -> Option<usize> {
+        let loaded = self.loaded.as_ref()?;
+        match (&self.view.segments[self.segment].ids, &self.loaded_ids) {
+            (SegmentIds::Known(ids), _) => {
+                let position = ids.position(id)? as u64;
+                loaded.row_at(position)
+            }
+            (SegmentIds::InFile(_), Some(ids)) => ids.values().binary_search(&id.to_i64()).ok(),
+            (SegmentIds::InFile(_), None) => None,
+        }
+    }
+
+    /// The id of a row of the loaded batch.
+    fn row_id(&self, row: usize) -> Option<RowId> {
+        match (&self.view.segments[self.segment].ids, &self.loaded_ids) {
+            (SegmentIds::Known(ids), _) => {
+                ids.get(usize::try_from(self.loaded.as_ref()?.get(row)?).ok()?)
+            }
+            (SegmentIds::InFile(_), Some(ids)) => RowId::from_i64(ids.value(row)),
+            (SegmentIds::InFile(_), None) => None,
+        }
     }
 
     fn loaded_rows(&self) -> usize {
@@ -236,8 +284,10 @@ impl RowReader {
         self.decoder.fill(row, values, nulls);
         slot.store_virtual();
         slot.set_table_oid(self.view.relid);
-        if let Some(address) = self.address(row) {
-            slot.set_tid(address.to_tid());
+        if self.projection.row_ids
+            && let Some(id) = self.row_id(row)
+        {
+            slot.set_tid(id.to_tid());
         }
     }
 
@@ -352,6 +402,10 @@ impl RowReader {
 
     fn load(&mut self, batch: SegmentBatch) -> PgResult<()> {
         self.loaded = None;
+        self.loaded_ids = batch
+            .ids
+            .as_ref()
+            .map(|ids| ids.as_primitive::<Int64Type>().clone());
         // SAFETY: the slot that holds the previous batch's datums is filled anew or cleared before
         // anyone looks at it: PostgreSQL's scan contract.
         unsafe {

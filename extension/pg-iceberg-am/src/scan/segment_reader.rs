@@ -2,14 +2,15 @@
 
 use std::ops::Range;
 
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayRef, RecordBatch};
 use iceberg_lite::expr::Predicate;
 use iceberg_lite::scan::{DataFileReader, FileMetadata, ReadOptions, RowPositions, RowRanges};
 use pg_lakebase_core::error::PgResult;
 
 use super::reader::Projection;
-use super::view::{Segment, SegmentSource, TableView};
+use super::view::{Segment, SegmentIds, SegmentSource, TableView};
 use crate::error::{arrow_error, to_pg_error};
+use crate::row_id::column;
 
 /// Rows decoded together.
 pub const BATCH_ROWS: usize = 8192;
@@ -20,12 +21,14 @@ pub struct SegmentBatch {
     pub positions: RowPositions,
     /// The projected columns.
     pub batch: RecordBatch,
+    /// The rows' ids, if they are wanted and only the file knows them.
+    pub ids: Option<ArrayRef>,
 }
 
 /// Reads a segment's batches in order.
 pub enum SegmentReader {
-    /// From a data file.
-    File(Box<DataFileReader>),
+    /// From a data file; whether row ids are the last column.
+    File(Box<DataFileReader>, bool),
     /// From memory; `None` once it has been handed out.
     Memory(Option<SegmentBatch>),
 }
@@ -45,14 +48,22 @@ impl SegmentReader {
                 let batch = rows
                     .project(&projection.live_columns)
                     .map_err(arrow_error("project pending rows"))?;
-                let positions = RowPositions::Range(range);
-                Ok(Self::Memory(Some(SegmentBatch { positions, batch })))
+                Ok(Self::Memory(Some(SegmentBatch {
+                    positions: RowPositions::Range(range),
+                    batch,
+                    ids: None,
+                })))
             }
             SegmentSource::File(file) => {
                 let input = file.open_file(&view.io).map_err(to_pg_error)?;
                 let metadata = FileMetadata::of(&view.io, &input).map_err(to_pg_error)?;
+                let with_ids = projection.row_ids && matches!(segment.ids, SegmentIds::InFile(_));
+                let schema = with_ids.then(|| column::with_row_ids(&view.schema));
+                let schema = schema.as_ref().unwrap_or(&view.schema);
+                let mut field_ids = projection.field_ids.clone();
+                field_ids.extend(with_ids.then_some(column::FIELD_ID));
                 let options = ReadOptions {
-                    projection: projection.field_ids.clone(),
+                    projection: field_ids,
                     batch_size: BATCH_ROWS,
                     rows: (range != (0..metadata.num_rows())).then(|| RowRanges::from_range(range)),
                     predicate: predicate.cloned(),
@@ -60,12 +71,12 @@ impl SegmentReader {
                 };
                 let reader = match &view.metadata {
                     Some(table) => {
-                        file.open_with(&view.io, &input, &metadata, table, &view.schema, options)
+                        file.open_with(&view.io, &input, &metadata, table, schema, options)
                     }
-                    None => DataFileReader::with_metadata(input, &metadata, &view.schema, options),
+                    None => DataFileReader::with_metadata(input, &metadata, schema, options),
                 }
                 .map_err(to_pg_error)?;
-                Ok(Self::File(Box::new(reader)))
+                Ok(Self::File(Box::new(reader), with_ids))
             }
         }
     }
@@ -74,7 +85,7 @@ impl SegmentReader {
     pub fn next(&mut self) -> PgResult<Option<SegmentBatch>> {
         match self {
             Self::Memory(batch) => Ok(batch.take()),
-            Self::File(reader) => loop {
+            Self::File(reader, with_ids) => loop {
                 pg_lakebase_core::interrupt::check();
                 match reader.next().transpose().map_err(to_pg_error)? {
                     None => return Ok(None),
@@ -82,6 +93,7 @@ impl SegmentReader {
                     Some(read) => {
                         return Ok(Some(SegmentBatch {
                             positions: read.positions,
+                            ids: read.batch.columns().last().filter(|_| *with_ids).cloned(),
                             batch: read.batch,
                         }));
                     }

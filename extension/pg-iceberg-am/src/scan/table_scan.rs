@@ -34,7 +34,7 @@ impl TableScan {
     /// Begins a scan of what `snapshot` sees.
     pub fn begin(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
         let view = TableView::resolve(rel, snapshot)?;
-        let projection = Projection::new(&view, |_| true)?;
+        let projection = Projection::new(&view, |_| true)?.with_row_ids();
         Ok(Self {
             blocks: size::blocks(rel)?,
             reader: RowReader::new(view, projection, None)?,
@@ -46,11 +46,6 @@ impl TableScan {
     pub fn rescan(&mut self) {
         self.reader.rewind();
         self.block = None;
-    }
-
-    /// The view being scanned.
-    pub fn view(&self) -> &TableView {
-        self.reader.view()
     }
 
     /// Stores the next row in `direction`.

@@ -1,5 +1,7 @@
 //! What a snapshot sees of a table.
 
+use std::cell::OnceCell;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -7,17 +9,18 @@ use arrow::compute::concat_batches;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::scan::ScanFile;
 use iceberg_lite::spec::{Schema, TableMetadata};
-use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
-use pgrx::{PgSqlErrorCode, pg_sys};
+use pgrx::pg_sys;
 
-use super::RowAddress;
+use super::row_lookup::SegmentsByRowId;
 use crate::catalog::{Append, Appended, Committed, cache, find_committed};
 use crate::error::arrow_error;
+use crate::row_id::{RowId, RowIds, column};
 use crate::schema::TableColumns;
 use crate::storage::{StorageKey, VfdFileIo};
-use crate::transaction::{self, shared};
+use crate::transaction::{self, PendingBatch, shared};
 
 /// What stands for the sequence number of a file that has none yet: no snapshot has added it.
 pub const UNSEQUENCED: i64 = i64::MAX;
@@ -29,10 +32,37 @@ pub struct Segment {
     pub start: u64,
     /// Number of rows, counting deleted ones.
     pub rows: u64,
-    /// Address of the first row.
-    pub address: RowAddress,
+    /// The rows' ids.
+    pub ids: SegmentIds,
     /// Where the rows are.
     pub source: SegmentSource,
+}
+
+/// The ids of a segment's rows.
+#[derive(Clone)]
+pub enum SegmentIds {
+    /// They are these.
+    Known(RowIds),
+    /// The file's column of row ids tells; they ascend and lie within these bounds.
+    InFile(Range<RowId>),
+}
+
+impl SegmentIds {
+    fn of_file(file: &DataFile, rows: u64) -> PgResult<Self> {
+        let ids = column::bounds(file)?;
+        Ok(match usize::try_from(rows) {
+            Ok(count) if column::is_run(&ids, rows) => Self::Known(RowIds::Run(ids.start, count)),
+            _ => Self::InFile(ids),
+        })
+    }
+
+    /// From the least id to one past the greatest; `None` without rows.
+    pub fn bounds(&self) -> Option<Range<RowId>> {
+        match self {
+            Self::Known(ids) => ids.bounds(),
+            Self::InFile(bounds) => Some(bounds.clone()),
+        }
+    }
 }
 
 /// Where the rows of a segment are.
@@ -57,8 +87,10 @@ pub struct TableView {
     pub metadata: Option<Arc<TableMetadata>>,
     /// Files of the storage.
     pub io: VfdFileIo,
-    /// The rows, in order of their addresses.
+    /// The rows.
     pub segments: Arc<Vec<Segment>>,
+    /// Finds segments by row ids.
+    pub(super) by_row_id: OnceCell<SegmentsByRowId>,
 }
 
 impl TableView {
@@ -116,6 +148,7 @@ impl TableView {
             metadata: metadata.map(|(_, metadata)| metadata),
             io,
             segments,
+            by_row_id: OnceCell::new(),
         })
     }
 
@@ -130,16 +163,6 @@ impl TableView {
             .segments
             .partition_point(|segment| segment.start + segment.rows <= row);
         (index < self.segments.len()).then_some(index)
-    }
-
-    /// Number, in the view, of the row at `address`.
-    pub fn row_at(&self, address: RowAddress) -> Option<u64> {
-        let index = self
-            .segments
-            .partition_point(|segment| segment.address <= address);
-        let segment = self.segments.get(index.checked_sub(1)?)?;
-        let row = address.rows_from(segment.address)?;
-        (row < segment.rows).then_some(segment.start + row)
     }
 }
 
@@ -194,22 +217,15 @@ pub fn committed_segments(files: Vec<ScanFile>) -> PgResult<Vec<Segment>> {
     Ok(segments)
 }
 
-fn push_committed(segments: &mut Vec<Segment>, rows: u64, source: SegmentSource) -> PgResult<()> {
-    let start = end_of(segments);
-    segments.push(Segment {
-        start,
-        rows,
-        address: RowAddress::committed(start + rows)
-            .and(RowAddress::committed(start))
-            .ok_or_else(too_many_rows)?,
-        source,
-    });
-    Ok(())
-}
-
 fn push_file(segments: &mut Vec<Segment>, file: ScanFile) -> PgResult<()> {
     let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
-    push_committed(segments, rows, SegmentSource::File(Arc::new(file)))
+    segments.push(Segment {
+        start: end_of(segments),
+        rows,
+        ids: SegmentIds::of_file(&file.data_file, rows)?,
+        source: SegmentSource::File(Arc::new(file)),
+    });
+    Ok(())
 }
 
 /// Number of rows in segments, counting deleted ones.
@@ -223,18 +239,25 @@ fn end_of(segments: &[Segment]) -> u64 {
 fn with_appends(committed: &[Segment], appends: &[Append]) -> PgResult<Arc<Vec<Segment>>> {
     let mut segments = Vec::with_capacity(committed.len() + appends.len());
     segments.extend_from_slice(committed);
-    let mut batches = Vec::new();
+    let (mut batches, mut batch_ids) = (Vec::new(), Vec::new());
     for append in appends {
         match append.appended()? {
             Appended::DataFile(file) => push_file(&mut segments, unsequenced(file))?,
-            Appended::Rows(batch) => batches.push(batch),
+            Appended::Rows(batch, ids) => {
+                batches.push(batch);
+                batch_ids.push(ids);
+            }
         }
     }
     if let Some(batch) = batches.first() {
         let batch = concat_batches(batch.schema_ref(), &batches)
             .map_err(arrow_error("join appended rows"))?;
-        let rows = batch.num_rows() as u64;
-        push_committed(&mut segments, rows, SegmentSource::Batch(batch))?;
+        segments.push(Segment {
+            start: end_of(&segments),
+            rows: batch.num_rows() as u64,
+            ids: SegmentIds::Known(RowIds::concat(&batch_ids)),
+            source: SegmentSource::Batch(batch),
+        });
     }
     Ok(Arc::new(segments))
 }
@@ -253,33 +276,24 @@ fn with_pending(
 ) -> PgResult<Arc<Vec<Segment>>> {
     let base = end_of(committed);
     let mut segments = committed.to_vec();
-    let mut add = |first: u64, rows: u64, source: SegmentSource| {
-        let rows = rows.min(pending.rows - first);
+    let mut add = |first: u64, rows: u64, ids: SegmentIds, source: SegmentSource| {
         segments.push(Segment {
             start: base + first,
-            rows,
-            address: RowAddress::pending(first + rows)
-                .and(RowAddress::pending(first))
-                .ok_or_else(too_many_rows)?,
+            rows: rows.min(pending.rows - first),
+            ids,
             source,
         });
-        Ok::<_, PgError>(())
     };
     for file in &pending.files {
         let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
+        let ids = SegmentIds::of_file(&file.data_file, rows)?;
         let source = SegmentSource::File(Arc::new(unsequenced(Arc::clone(&file.data_file))));
-        add(file.start, rows, source)?;
+        add(file.start, rows, ids, source);
     }
-    for batch in &pending.batches {
-        let rows = batch.batch.num_rows() as u64;
-        add(batch.start, rows, SegmentSource::Batch(batch.batch.clone()))?;
+    for PendingBatch { start, batch, ids } in &pending.batches {
+        let rows = batch.num_rows() as u64;
+        let source = SegmentSource::Batch(batch.clone());
+        add(*start, rows, SegmentIds::Known(ids.clone()), source);
     }
     Ok(Arc::new(segments))
-}
-
-fn too_many_rows() -> PgError {
-    PgError::new(
-        PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-        "an Iceberg table cannot have more than 2^46 rows",
-    )
 }

@@ -9,6 +9,7 @@ use super::prepared;
 use super::publish::publish;
 use super::state::{TransactionState, end_transaction, has_changes, with_transaction};
 use crate::publisher;
+use crate::row_id::counter;
 
 struct IcebergTransaction;
 
@@ -32,10 +33,12 @@ impl TransactionCallbacks for IcebergTransaction {
         if with_transaction(|state| state.left_appends) {
             publisher::ensure_running();
         }
+        counter::unpin_all();
         end_transaction(TransactionState::commit);
     }
 
     fn abort() {
+        counter::unpin_all();
         end_transaction(TransactionState::abort);
     }
 
@@ -49,6 +52,7 @@ impl TransactionCallbacks for IcebergTransaction {
 
     /// What is left to do is the one's who commits it or rolls it back.
     fn prepare() {
+        counter::unpin_all();
         end_transaction(|state| drop(std::mem::take(state)));
     }
 

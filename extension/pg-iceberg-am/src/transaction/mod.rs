@@ -14,7 +14,7 @@ pub mod shared;
 mod state;
 
 pub use callbacks::register;
-pub use pending::PendingView;
+pub use pending::{PendingBatch, PendingView};
 pub use publish::adopt_appends;
 pub use state::{
     create_storage, drop_storage, empty_storage, has_changes, pending_row_count, with_storage,

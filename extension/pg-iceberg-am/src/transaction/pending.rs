@@ -1,9 +1,11 @@
 //! Rows appended by this transaction, until they are published.
 
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::{concat_batches, sort_to_indices, take, take_record_batch};
+use arrow::datatypes::{Int64Type, SchemaRef};
 use iceberg_lite::io::FileIo;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::Schema;
@@ -13,6 +15,7 @@ use pg_lakebase_core::error::PgResult;
 use pgrx::pg_sys;
 
 use crate::error::{arrow_error, to_pg_error};
+use crate::row_id::{RowId, RowIds, column};
 use crate::schema::TableColumns;
 use crate::storage::VfdFileIo;
 use crate::write::open_data_file;
@@ -32,12 +35,14 @@ const TAIL_BATCHES: usize = 64;
 /// too, and subtransactions nest, so both questions that visibility asks have a row number for an
 /// answer: what a snapshot sees is a prefix, and what a rolled-back subtransaction takes with it is
 /// a suffix. Rows pass from `builder` to `tail` to a data file; a file never holds rows of both an
-/// open subtransaction and its parent, so a rollback removes whole files.
+/// open subtransaction and its parent, so a rollback removes whole files. Row ids ascend with the rows.
 pub struct PendingRows {
     schema: Arc<Schema>,
     io: VfdFileIo,
     location: String,
     builder: RowAppender,
+    /// The ids of the builder's rows, as values of the column of row ids.
+    builder_ids: Vec<i64>,
     tail: Vec<PendingBatch>,
     open: Option<OpenFile>,
     files: Vec<PendingFile>,
@@ -52,6 +57,8 @@ pub struct PendingBatch {
     pub start: u64,
     /// The rows.
     pub batch: RecordBatch,
+    /// Their ids.
+    pub ids: RowIds,
 }
 
 /// Rows in a closed data file that no metadata names yet.
@@ -68,7 +75,18 @@ struct OpenFile {
     path: String,
     start: u64,
     rows: u64,
+    ids: Range<RowId>,
+    /// The columns, if that of row ids is among them.
+    with_ids: Option<SchemaRef>,
     writer: DataFileWriter,
+}
+
+/// Whether a data file gets the column of row ids. Where it is not known which rows will come into the file, it does:
+/// those of concurrent transactions may have ids in between.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RowIdColumn {
+    Written,
+    LeftOut,
 }
 
 /// The rows that a snapshot sees of [`PendingRows`].
@@ -95,6 +113,7 @@ impl PendingRows {
         let arrow = iceberg_lite::write::arrow_schema(&schema).map_err(to_pg_error)?;
         Ok(Self {
             builder: RowAppender::with_schema(&sources, arrow).map_err(to_pg_error)?,
+            builder_ids: Vec::new(),
             schema,
             location: io.directory().location(),
             io,
@@ -110,7 +129,7 @@ impl PendingRows {
         self.tail_end() + self.builder.len() as u64
     }
 
-    /// Appends a row and returns its number.
+    /// Appends a row, whose id is greater than any before.
     ///
     /// `values` and `nulls` have one entry for each attribute, dropped ones counted. `marks` are the
     /// row numbers at which open subtransactions began, ascending.
@@ -118,23 +137,25 @@ impl PendingRows {
         &mut self,
         values: &[pg_sys::Datum],
         nulls: &[bool],
+        id: RowId,
         cid: pg_sys::CommandId,
         marks: impl Fn() -> Vec<u64>,
-    ) -> PgResult<u64> {
+    ) -> PgResult<()> {
         let row = self.len();
         // SAFETY: the datums are a slot's, of the types the appender was made for; the slot keeps
         // them valid during the call.
         unsafe { self.builder.append(values, nulls) }.map_err(to_pg_error)?;
+        self.builder_ids.push(id.to_i64());
         if self.commands.last().is_none_or(|&(last, _)| last != cid) {
             self.commands.push((cid, row));
         }
         if self.builder.len() >= BATCH_ROWS || self.builder.is_full() {
             self.seal()?;
             if self.is_large() {
-                self.spill(&marks())?;
+                self.spill(&marks(), RowIdColumn::Written)?;
             }
         }
-        Ok(row)
+        Ok(())
     }
 
     /// The rows that are visible to a snapshot with this command counter; `None` sees all.
@@ -155,7 +176,7 @@ impl PendingRows {
             self.seal()?;
         }
         if self.tail.len() > TAIL_BATCHES {
-            self.spill(marks)?;
+            self.spill(marks, self.tail_row_ids())?;
             self.close_file()?;
         }
         let starts_visible = |start: u64| start < rows;
@@ -193,12 +214,16 @@ impl PendingRows {
             .saturating_sub(self.tail_end())
             .min(self.builder.len() as u64);
         self.builder.truncate(kept as usize);
+        self.builder_ids.truncate(kept as usize);
         self.tail.retain_mut(|pending| {
             if pending.start >= rows {
                 return false;
             }
             let keep = (rows - pending.start).min(pending.batch.num_rows() as u64) as usize;
-            pending.batch = pending.batch.slice(0, keep);
+            if keep < pending.batch.num_rows() {
+                pending.batch = pending.batch.slice(0, keep);
+                pending.ids = pending.ids.slice(0, keep);
+            }
             true
         });
         // A file that cannot be removed is an orphan, which no metadata names.
@@ -221,14 +246,15 @@ impl PendingRows {
     /// Writes everything to files and hands them over; no rows remain.
     pub fn finish(&mut self) -> PgResult<Vec<Arc<DataFile>>> {
         self.seal()?;
-        self.spill(&[])?;
+        self.spill(&[], self.tail_row_ids())?;
         self.close_file()?;
         self.commands.clear();
         Ok(self.files.drain(..).map(|file| file.data_file).collect())
     }
 
-    /// All rows, if they are in memory and their values take no more than `limit` bytes; they stay.
-    pub fn small_batch(&mut self, limit: usize) -> PgResult<Option<RecordBatch>> {
+    /// All rows with their ids, if they are in memory and their values take no more than `limit` bytes; they
+    /// stay.
+    pub fn small_batch(&mut self, limit: usize) -> PgResult<Option<(RecordBatch, RowIds)>> {
         if self.open.is_some() || !self.files.is_empty() {
             return Ok(None);
         }
@@ -241,23 +267,23 @@ impl PendingRows {
         match &*self.tail {
             [] => Ok(None),
             _ if bytes > limit => Ok(None),
-            [only] => Ok(Some(only.batch.clone())),
-            [first, ..] => {
-                let batches = self.tail.iter().map(|pending| &pending.batch);
-                join(first.batch.schema_ref(), batches).map(Some)
-            }
+            all => join(all).map(Some),
         }
     }
 
-    /// Appends rows that another transaction has committed, and that this one gives a data file.
-    pub fn adopt(&mut self, batch: RecordBatch) -> PgResult<()> {
+    /// Appends rows that other transactions have committed, with their ids, and that this one gives a data file.
+    pub fn adopt(&mut self, parts: Vec<(RecordBatch, RowIds)>) -> PgResult<()> {
         self.seal()?;
         let start = self.tail_end();
-        self.tail.push(PendingBatch { start, batch });
-        self.join_small_batches()?;
-        if self.is_large() {
-            self.spill(&[])?;
+        let parts: Vec<_> = parts
+            .into_iter()
+            .map(|(batch, ids)| PendingBatch { start, batch, ids })
+            .collect();
+        if parts.is_empty() {
+            return Ok(());
         }
+        let (batch, ids) = in_order_of_ids(join(&parts)?)?;
+        self.tail.push(PendingBatch { start, batch, ids });
         Ok(())
     }
 
@@ -297,8 +323,9 @@ impl PendingRows {
     fn seal(&mut self) -> PgResult<()> {
         if !self.builder.is_empty() {
             let start = self.tail_end();
+            let ids = RowIds::of(std::mem::take(&mut self.builder_ids));
             let batch = self.builder.finish().map_err(to_pg_error)?;
-            self.tail.push(PendingBatch { start, batch });
+            self.tail.push(PendingBatch { start, batch, ids });
             self.join_small_batches()?;
         }
         Ok(())
@@ -313,24 +340,31 @@ impl PendingRows {
                 break;
             }
             let start = before.start;
-            let joined = join(before.batch.schema_ref(), [&before.batch, &last.batch])?;
-            self.tail.truncate(self.tail.len() - 2);
-            self.tail.push(PendingBatch {
-                start,
-                batch: joined,
-            });
+            let from = self.tail.len() - 2;
+            let (batch, ids) = join(&self.tail[from..])?;
+            self.tail.truncate(from);
+            self.tail.push(PendingBatch { start, batch, ids });
         }
         Ok(())
     }
 
-    /// Moves the tail to data files, none of which crosses one of `marks`.
-    fn spill(&mut self, marks: &[u64]) -> PgResult<()> {
+    /// What a new file needs that gets the tail and nothing else.
+    fn tail_row_ids(&self) -> RowIdColumn {
+        if RowIds::concat(self.tail.iter().map(|pending| &pending.ids)).is_run() {
+            RowIdColumn::LeftOut
+        } else {
+            RowIdColumn::Written
+        }
+    }
+
+    /// Moves the tail to data files, none of which crosses one of `marks`. New ones are as `row_ids` says.
+    fn spill(&mut self, marks: &[u64], row_ids: RowIdColumn) -> PgResult<()> {
         let expected_bytes = self
             .tail
             .iter()
             .map(|pending| value_bytes(&pending.batch))
             .sum();
-        for PendingBatch { start, batch } in std::mem::take(&mut self.tail) {
+        for PendingBatch { start, batch, ids } in std::mem::take(&mut self.tail) {
             let rows = batch.num_rows() as u64;
             let mut done = 0;
             while done < rows {
@@ -346,30 +380,44 @@ impl PendingRows {
                     .iter()
                     .find(|&&mark| mark > position)
                     .map_or(rows - done, |&mark| (mark - position).min(rows - done));
-                let part = batch.slice(done as usize, limit as usize);
-                self.write(position, &part, expected_bytes)?;
+                let part = PendingBatch {
+                    start: position,
+                    batch: batch.slice(done as usize, limit as usize),
+                    ids: ids.slice(done as usize, limit as usize),
+                };
+                self.write(&part, row_ids, expected_bytes)?;
                 done += limit;
             }
         }
         Ok(())
     }
 
-    fn write(&mut self, start: u64, batch: &RecordBatch, expected_bytes: usize) -> PgResult<()> {
+    fn write(
+        &mut self,
+        part: &PendingBatch,
+        row_ids: RowIdColumn,
+        expected_bytes: usize,
+    ) -> PgResult<()> {
+        let Some(ids) = part.ids.bounds() else {
+            return Ok(());
+        };
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => {
-                let (path, writer) =
-                    open_data_file(&self.schema, &self.io, &self.location, expected_bytes)?;
-                OpenFile {
-                    path,
-                    start,
-                    rows: 0,
-                    writer,
-                }
-            }
+            None => self.open(part.start, ids.start, row_ids, expected_bytes)?,
         };
-        open.writer.write(batch).map_err(to_pg_error)?;
-        open.rows += batch.num_rows() as u64;
+        match &open.with_ids {
+            Some(schema) => {
+                let mut columns = part.batch.columns().to_vec();
+                columns.push(Arc::new(part.ids.to_array()) as ArrayRef);
+                let batch = RecordBatch::try_new(Arc::clone(schema), columns)
+                    .map_err(arrow_error("add row ids to pending rows"))?;
+                open.writer.write(&batch)
+            }
+            None => open.writer.write(&part.batch),
+        }
+        .map_err(to_pg_error)?;
+        open.rows += part.batch.num_rows() as u64;
+        open.ids.end = ids.end;
         let full = open.writer.bytes() >= crate::guc::target_file_size();
         self.open = Some(open);
         if full {
@@ -378,9 +426,35 @@ impl PendingRows {
         Ok(())
     }
 
+    fn open(
+        &self,
+        start: u64,
+        first: RowId,
+        row_ids: RowIdColumn,
+        expected_bytes: usize,
+    ) -> PgResult<OpenFile> {
+        let schema = (row_ids == RowIdColumn::Written).then(|| column::with_row_ids(&self.schema));
+        let with_ids = schema
+            .as_ref()
+            .map(iceberg_lite::write::arrow_schema)
+            .transpose()
+            .map_err(to_pg_error)?;
+        let schema = schema.as_ref().unwrap_or(&self.schema);
+        let (path, writer) = open_data_file(schema, &self.io, &self.location, expected_bytes)?;
+        Ok(OpenFile {
+            path,
+            start,
+            rows: 0,
+            ids: first..first,
+            with_ids,
+            writer,
+        })
+    }
+
     fn close_file(&mut self) -> PgResult<()> {
         if let Some(open) = self.open.take() {
-            let data_file = open.writer.finish().map_err(to_pg_error)?;
+            let mut data_file = open.writer.finish().map_err(to_pg_error)?;
+            column::set_bounds(&mut data_file, &open.ids);
             self.files.push(PendingFile {
                 start: open.start,
                 data_file: Arc::new(data_file),
@@ -390,11 +464,35 @@ impl PendingRows {
     }
 }
 
-fn join<'a>(
-    schema: &SchemaRef,
-    batches: impl IntoIterator<Item = &'a RecordBatch>,
-) -> PgResult<RecordBatch> {
-    arrow::compute::concat_batches(schema, batches).map_err(arrow_error("join pending rows"))
+/// The rows of several batches, of which there is one at least, with their ids.
+fn join(parts: &[PendingBatch]) -> PgResult<(RecordBatch, RowIds)> {
+    if let [only] = parts {
+        return Ok((only.batch.clone(), only.ids.clone()));
+    }
+    let schema = parts[0].batch.schema_ref();
+    let batch = concat_batches(schema, parts.iter().map(|part| &part.batch))
+        .map_err(arrow_error("join pending rows"))?;
+    Ok((batch, RowIds::concat(parts.iter().map(|part| &part.ids))))
+}
+
+/// The rows in the order of their ids.
+fn in_order_of_ids((batch, ids): (RecordBatch, RowIds)) -> PgResult<(RecordBatch, RowIds)> {
+    let RowIds::List(values) = &ids else {
+        return Ok((batch, ids));
+    };
+    if values.values().is_sorted() {
+        return Ok((batch, ids));
+    }
+    let sorted = || {
+        let order = sort_to_indices(values, None, None)?;
+        let ids = take(values, &order, None)?;
+        let batch = take_record_batch(&batch, &order)?;
+        Ok((
+            batch,
+            RowIds::of(ids.as_primitive::<Int64Type>().values().to_vec()),
+        ))
+    };
+    sorted().map_err(arrow_error("put rows in order"))
 }
 
 /// Bytes of the values in a batch, whatever memory it holds for more.

@@ -30,6 +30,7 @@ use crate::catalog::{
     cache, unless_emptied,
 };
 use crate::error::to_pg_error;
+use crate::row_id::column;
 use crate::schema::TableColumns;
 use crate::storage::{StorageKey, VfdFileIo};
 use crate::{guc, publisher, type_property};
@@ -124,6 +125,8 @@ struct Change {
     /// Of the pointer row that an append is put on top of.
     incarnation: Incarnation,
     prepared: Option<StagedSnapshot>,
+    /// One past the largest row id in `prepared`.
+    next_row_id: u64,
 }
 
 /// A new metadata file and the one before it, relative to the table's directory.
@@ -149,6 +152,7 @@ impl Change {
             way: Way::Publish,
             incarnation: Incarnation::default(),
             prepared: None,
+            next_row_id: 0,
         }
     }
 
@@ -212,6 +216,10 @@ impl Change {
         if added_data_files.is_empty() && !self.emptied {
             return Ok(());
         }
+        for file in &added_data_files {
+            let end = column::bounds(file)?.end.number();
+            self.next_row_id = self.next_row_id.max(end);
+        }
         let delta = SnapshotDelta {
             added_data_files,
             removes_everything: self.emptied,
@@ -255,7 +263,9 @@ impl Change {
             return self.wait_and_publish(catalogs).map(Some);
         }
         let rows = self.with_rows(|rows| rows.small_batch(MAX_INLINE_BYTES))?;
-        let record = rows.map(|rows| Record::of_rows(&rows)).transpose()?;
+        let record = rows
+            .map(|(rows, ids)| Record::of_rows(&rows, &ids))
+            .transpose()?;
         if let Some(record) = record.flatten() {
             self.insert(catalogs, &[record]);
             return Ok(None);
@@ -337,6 +347,7 @@ impl Change {
             Some(locked) if previous.is_some() => locked.pointer.incarnation,
             _ => Incarnation::new(),
         };
+        pointer.next_row_id = self.next_row_id;
         match locked {
             Some(locked) => {
                 if previous.is_none() && !key.is_temporary() {
@@ -346,6 +357,7 @@ impl Change {
                     catalogs.appends.delete(&gone);
                 }
                 pointer.origin = locked.pointer.origin;
+                pointer.next_row_id = pointer.next_row_id.max(locked.pointer.next_row_id);
                 catalogs.pointers.replace(key, &locked, &pointer);
             }
             None => {
@@ -411,6 +423,7 @@ fn pointer(metadata: &TableMetadata, metadata_location: String) -> Pointer {
         origin: Origin::New,
         published_at: clock_timestamp(),
         incarnation: Incarnation::default(),
+        next_row_id: 0,
     }
 }
 

@@ -19,6 +19,7 @@ use super::pending::{PendingBatch, PendingFile, PendingView};
 use super::state::with_transaction;
 use crate::catalog::inline_rows;
 use crate::error::to_pg_error;
+use crate::row_id::RowId;
 use crate::storage::StorageKey;
 
 const DIRECTORY: &str = "base/pgsql_tmp";
@@ -46,6 +47,8 @@ struct StorageHead {
 struct Part {
     start: u64,
     bytes: usize,
+    /// Of a batch whose row ids are a run, the first.
+    first_row_id: Option<i64>,
 }
 
 /// What a worker sees of what its leader has done to a storage.
@@ -75,21 +78,24 @@ impl SharedChanges {
                 .filter(|(key, _)| !key.is_temporary())
                 .map(|(key, storage)| {
                     let view = storage.rows.view(Some(curcid), &levels.marks(key))?;
-                    let mut put = |start, content: Vec<u8>| {
+                    let mut put = |start, first_row_id, content: Vec<u8>| {
                         blobs.extend_from_slice(&content);
                         Part {
                             start,
                             bytes: content.len(),
+                            first_row_id,
                         }
                     };
                     let mut files = Vec::with_capacity(view.files.len());
                     for file in &view.files {
                         let entry = encode_data_file(&file.data_file).map_err(to_pg_error)?;
-                        files.push(put(file.start, entry));
+                        files.push(put(file.start, None, entry));
                     }
                     let mut batches = Vec::with_capacity(view.batches.len());
-                    for batch in &view.batches {
-                        batches.push(put(batch.start, inline_rows::encode(&batch.batch)?));
+                    for PendingBatch { start, batch, ids } in &view.batches {
+                        let first = ids.get(0).filter(|_| ids.is_run());
+                        let rows = inline_rows::encode(batch, ids)?;
+                        batches.push(put(*start, first.map(RowId::to_i64), rows));
                     }
                     Ok(StorageHead {
                         key: [key.tablespace, key.database, key.rel_number],
@@ -184,8 +190,9 @@ pub fn storage_of_leader(key: &StorageKey) -> PgResult<Option<SharedStorage>> {
                 let data_file = Arc::new(decode_data_file(&path, bytes).map_err(to_pg_error)?);
                 pending.files.push(PendingFile { start, data_file });
             } else {
-                let batch = inline_rows::decode(bytes)?;
-                pending.batches.push(PendingBatch { start, batch });
+                let run = part.first_row_id.and_then(RowId::from_i64);
+                let (batch, ids) = inline_rows::decode(bytes, run)?;
+                pending.batches.push(PendingBatch { start, batch, ids });
             }
         }
         if is_wanted {

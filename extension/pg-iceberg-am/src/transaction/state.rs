@@ -16,8 +16,13 @@ use super::pending::PendingRows;
 use crate::catalog::{
     self, Append, AppendCatalog, Appended, Origin, Pointer, PointerCatalog, cache,
 };
+use crate::row_id::RowId;
+use crate::row_id::counter::Counter;
 use crate::schema::TableColumns;
 use crate::storage::{self, StorageKey, VfdFileIo};
+
+/// What to do about row ids that become scarce.
+const NEW_IDS_HINT: &str = "VACUUM FULL numbers the rows anew.";
 
 thread_local! {
     static TRANSACTION: RefCell<TransactionState> = RefCell::default();
@@ -62,6 +67,10 @@ pub struct StorageState {
     pub adopts: bool,
     /// Files of those.
     pub adopted: Vec<Arc<DataFile>>,
+    /// Who hands out row ids; none as long as nobody is about to insert.
+    counter: Option<Counter>,
+    /// Whether it has been said that row ids become scarce.
+    warned: bool,
 }
 
 impl StorageState {
@@ -88,7 +97,36 @@ impl StorageState {
             emptied: false,
             adopts: false,
             adopted: Vec::new(),
+            counter: None,
+            warned: false,
         })
+    }
+
+    /// Ids for so many rows that `rel` is about to get: the first one.
+    pub fn take_row_ids(&mut self, rel: Relation<'_>, rows: u64) -> PgResult<RowId> {
+        let counter = self
+            .counter
+            .ok_or_else(|| PgError::internal("rows are inserted without row ids"))?;
+        let first = counter.take(rows).ok_or_else(|| {
+            PgError::new(
+                PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("Iceberg table \"{}\" has no row ids left", rel.name()),
+            )
+            .with_hint(NEW_IDS_HINT)
+        })?;
+        if !self.warned && first.number() + rows > RowId::COUNT / 2 {
+            self.warned = true;
+            PgError::new(
+                PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!(
+                    "Iceberg table \"{}\" has used more than half of its row ids",
+                    rel.name()
+                ),
+            )
+            .with_hint(NEW_IDS_HINT)
+            .warn();
+        }
+        Ok(first)
     }
 
     /// Whether publishing has anything to do.
@@ -209,10 +247,24 @@ pub fn with_writable_storage<T>(
     work: impl FnOnce(&mut StorageState, &dyn Fn() -> Vec<u64>) -> PgResult<T>,
 ) -> PgResult<T> {
     let subid = xact::current_subxact_id();
-    let known = with_transaction(|state| state.storages.contains_key(&key));
-    if !known {
-        let storage = existing_storage(rel, &key)?;
-        with_transaction(|state| state.storages.insert(key, storage));
+    let known = with_transaction(|state| {
+        let storage = state.storages.get(&key)?;
+        Some(storage.counter.is_some())
+    });
+    if known != Some(true) {
+        let new = match known {
+            None => Some(existing_storage(rel, &key)?),
+            Some(_) => None,
+        };
+        let counter = Counter::pin(&key, || catalog::next_row_id(&key))?;
+        with_transaction(|state| {
+            if let Some(storage) = new {
+                state.storages.insert(key, storage);
+            }
+            if let Some(storage) = state.storages.get_mut(&key) {
+                storage.counter = Some(counter);
+            }
+        });
     }
     with_transaction(|state| {
         let TransactionState {
@@ -253,12 +305,14 @@ fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageStat
 /// Has pre-commit put `appends`, which are committed, into the metadata of `key`, the storage of `rel`.
 pub(super) fn adopt(rel: Relation<'_>, key: StorageKey, appends: &[Append]) -> PgResult<()> {
     let mut storage = existing_storage(rel, &key)?;
+    let mut inline = Vec::new();
     for append in appends {
         match append.appended()? {
             Appended::DataFile(file) => storage.adopted.push(file),
-            Appended::Rows(rows) => storage.rows.adopt(rows)?,
+            Appended::Rows(rows, ids) => inline.push((rows, ids)),
         }
     }
+    storage.rows.adopt(inline)?;
     storage.adopts = true;
     with_transaction(|state| state.storages.insert(key, storage));
     Ok(())
@@ -274,7 +328,8 @@ fn missing(rel: Relation<'_>) -> PgError {
 /// Makes an empty storage `key` for `rel`, which becomes part of the database if the current
 /// subtransaction commits.
 pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
-    let storage = StorageState::new(rel, &key, None)?;
+    let mut storage = StorageState::new(rel, &key, None)?;
+    storage.counter = Some(Counter::pin_new(&key)?);
     // Known before it is made, so that it is removed should that fail half-way.
     with_transaction(|state| {
         state
@@ -319,6 +374,7 @@ pub fn empty_storage(rel: Relation<'_>) -> PgResult<()> {
     let published = with_transaction(|state| state.published);
     with_writable_storage(rel, StorageKey::of(rel), |storage, _| {
         storage.rows.truncate(0);
+        crate::scan::fetch::forget();
         storage.emptied = published || !storage.created;
         Ok(())
     })?;
@@ -326,7 +382,11 @@ pub fn empty_storage(rel: Relation<'_>) -> PgResult<()> {
         let key = StorageKey::of(rel);
         if let Some(catalog) = PointerCatalog::open_for_update() {
             let locked = catalog.lock(&key)?;
-            catalog.replace(&key, &locked, &Pointer::default());
+            let emptied = Pointer {
+                next_row_id: locked.pointer.next_row_id,
+                ..Pointer::default()
+            };
+            catalog.replace(&key, &locked, &emptied);
         }
     }
     Ok(())

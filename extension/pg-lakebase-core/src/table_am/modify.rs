@@ -70,7 +70,7 @@ impl<'a> SlotBatch<'a> {
     }
 
     /// The slots, one after the other.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = Slot<'_>> {
+    pub fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = Slot<'_>> {
         // SAFETY: each is a valid slot of its own, by the contract of `from_raw`.
         self.raw.iter().map(|raw| unsafe { Slot::from_raw(*raw) })
     }
