@@ -12,6 +12,8 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 static TARGET_FILE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 /// Threads that encode a large data file.
 static ENCODER_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
+/// Kilobytes of rows that a transaction keeps in memory.
+static WRITE_WORK_MEM: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 /// Level of zstd compression.
 static COMPRESSION_LEVEL: GucSetting<i32> = GucSetting::<i32>::new(3);
 /// Whether the planner may use the Iceberg scan node.
@@ -60,11 +62,19 @@ pub fn register() {
     );
     int(
         c"pg_iceberg_am.encoder_threads",
-        c"Worker threads that encode a large data file; 0 encodes in the backend itself.",
+        c"Worker threads of a session that encode large data files; 0 encodes in the backend itself.",
         &ENCODER_THREADS,
         0,
         16,
         GucFlags::default(),
+    );
+    int(
+        c"pg_iceberg_am.write_work_mem",
+        c"Memory that inserted rows of all Iceberg tables take before those of the tables with most are written to files.",
+        &WRITE_WORK_MEM,
+        1024,
+        i32::MAX,
+        GucFlags::UNIT_KB,
     );
     int(
         c"pg_iceberg_am.compression_level",
@@ -149,7 +159,12 @@ pub fn publish_interval() -> Duration {
     Duration::from_millis(PUBLISH_INTERVAL.get().unsigned_abs().into())
 }
 
-/// Number of threads that encode a large data file.
+/// Bytes of rows that a transaction keeps in memory.
+pub fn write_work_mem() -> usize {
+    WRITE_WORK_MEM.get().unsigned_abs() as usize * 1024
+}
+
+/// Number of threads that encode large data files.
 pub fn encoder_threads() -> usize {
     ENCODER_THREADS.get().unsigned_abs() as usize
 }

@@ -1,5 +1,7 @@
 //! Opening data files to write.
 
+use std::cell::Cell;
+
 use iceberg_lite::io::FileIo;
 use iceberg_lite::spec::Schema;
 use iceberg_lite::write::{Compression, DataFileWriter, Encoder, WriteOptions};
@@ -15,8 +17,31 @@ use crate::storage::VfdFileIo;
 /// than everything else, and the file takes a block of the file system all the same.
 const COMPRESSED_FROM_BYTES: usize = 16 << 10;
 
+thread_local! {
+    /// Threads that the data files being written may have.
+    static ENCODER_THREADS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Threads that a data file being written may have, of those of the session.
+pub struct EncoderThreads(usize);
+
+impl EncoderThreads {
+    fn reserve() -> Self {
+        let used = ENCODER_THREADS.get();
+        let count = guc::encoder_threads().saturating_sub(used);
+        ENCODER_THREADS.set(used + count);
+        Self(count)
+    }
+}
+
+impl Drop for EncoderThreads {
+    fn drop(&mut self) {
+        ENCODER_THREADS.set(ENCODER_THREADS.get() - self.0);
+    }
+}
+
 /// Begins a data file below `location`, to hold at least `expected_bytes` of values, and returns its
-/// path with its writer.
+/// path with its writer, and the threads that are its own as long as it is written.
 ///
 /// A large file is encoded by worker threads, which run with all signals blocked and never call
 /// PostgreSQL; bytes reach the file from the backend's thread alone.
@@ -25,10 +50,11 @@ pub fn open_data_file(
     io: &VfdFileIo,
     location: &str,
     expected_bytes: usize,
-) -> PgResult<(String, DataFileWriter)> {
+) -> PgResult<(String, DataFileWriter, EncoderThreads)> {
     let path = format!("{location}/data/{}.parquet", uuid::Uuid::now_v7().simple());
     let output = io.create(&path).map_err(to_pg_error)?;
-    let encoder = match guc::encoder_threads() {
+    let threads = EncoderThreads::reserve();
+    let encoder = match threads.0 {
         0 => Encoder::Inline,
         count => Encoder::Threads {
             count,
@@ -48,5 +74,5 @@ pub fn open_data_file(
         ..WriteOptions::default()
     };
     let writer = DataFileWriter::new(schema, path.clone(), output, options).map_err(to_pg_error)?;
-    Ok((path, writer))
+    Ok((path, writer, threads))
 }

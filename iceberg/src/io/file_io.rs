@@ -86,6 +86,16 @@ pub trait OutputFile {
         self.write_all(&bytes)
     }
 
+    /// Bytes that the file holds in memory.
+    fn memory_bytes(&self) -> usize {
+        0
+    }
+
+    /// Writes what it holds in memory.
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes the file durable and returns its length in bytes.
     fn finish(self: Box<Self>) -> Result<u64>;
 }

@@ -133,6 +133,18 @@ impl DataFileWriter {
         self.parquet.bytes_written() as u64 + self.encoders.estimated_bytes()
     }
 
+    /// Bytes of memory that rows not yet written take, about.
+    pub fn memory_bytes(&self) -> usize {
+        self.encoders.memory_bytes() + self.output.memory_bytes()
+    }
+
+    /// Ends the row group and writes all rows, so that they take no more memory.
+    pub fn flush(&mut self) -> Result<()> {
+        self.end_row_group()?;
+        self.write_row_groups(self.groups_begun)?;
+        self.output.flush()
+    }
+
     /// Completes the file and describes it; partition values are the caller's to add.
     pub fn finish(mut self) -> Result<DataFile> {
         self.end_row_group()?;

@@ -55,6 +55,8 @@ struct Column {
     encoder: Option<ColumnEncoder>,
     /// Bytes of the current row group once written.
     estimate: usize,
+    /// Bytes of memory that it takes until then.
+    memory: usize,
 }
 
 enum Task {
@@ -83,6 +85,7 @@ impl ColumnEncoders {
                     nan_counts: NanCounts::new(),
                 }),
                 estimate: 0,
+                memory: 0,
             })
             .collect();
         let state = State {
@@ -178,15 +181,14 @@ impl ColumnEncoders {
     pub(super) fn estimated_bytes(&self) -> u64 {
         let state = self.shared.lock();
         let encoding: usize = state.columns.iter().map(|column| column.estimate).sum();
-        let encoded: u64 = state
-            .chunks
-            .values()
-            .flatten()
-            .flatten()
-            .flatten()
-            .map(|chunk| chunk.close().bytes_written)
-            .sum();
-        encoding as u64 + encoded
+        encoding as u64 + state.encoded_bytes()
+    }
+
+    /// Bytes of memory that the rows queued or encoded, and not taken, take.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let state = self.shared.lock();
+        let encoding: usize = state.columns.iter().map(|column| column.memory).sum();
+        state.queued_bytes + encoding + usize::try_from(state.encoded_bytes()).unwrap_or(usize::MAX)
     }
 
     /// NaNs of all row groups taken so far.
@@ -276,7 +278,7 @@ impl Shared {
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| encoder.run(task)))
             .unwrap_or_else(|panic| Err(panic_error(&*panic)));
-        let estimate = encoder.estimate();
+        let (estimate, memory) = (encoder.estimate(), encoder.memory());
 
         let mut state = self.lock();
         state.open_tasks -= 1;
@@ -292,6 +294,7 @@ impl Shared {
         }
         if let Some(column) = state.columns.get_mut(index) {
             column.estimate = estimate;
+            column.memory = memory;
             column.encoder = Some(encoder);
             if !column.tasks.is_empty() {
                 self.work.notify_one();
@@ -310,6 +313,17 @@ struct FinishedColumn {
 }
 
 impl State {
+    /// Bytes of the columns that are encoded and not taken.
+    fn encoded_bytes(&self) -> u64 {
+        self.chunks
+            .values()
+            .flatten()
+            .flatten()
+            .flatten()
+            .map(|chunk| chunk.close().bytes_written)
+            .sum()
+    }
+
     /// The first task of the idle column with the most tasks.
     fn take_task(&mut self) -> Option<(usize, Task, ColumnEncoder)> {
         let (index, column) = self
@@ -379,6 +393,13 @@ impl ColumnEncoder {
             }
         }
         Ok(None)
+    }
+
+    fn memory(&self) -> usize {
+        self.writers
+            .iter()
+            .map(ArrowColumnWriter::memory_size)
+            .sum()
     }
 
     fn estimate(&self) -> usize {

@@ -25,7 +25,7 @@ use crate::wal::{self, FileContent};
 
 /// The most bytes of a file that is held in memory, and of a chunk of a larger one.
 const CHUNK: usize = 4 << 20;
-/// The most bytes of whole files that are held in memory until the commit.
+/// The most bytes of whole files, of all tables, that are held in memory until the commit.
 const HELD: usize = 16 << 20;
 
 /// The files of one table's storage.
@@ -58,7 +58,7 @@ struct Finished {
     name: String,
     file: VfdFile,
     /// What is not in the log yet: the file from this offset on.
-    unlogged: Option<(u64, Vec<u8>)>,
+    unlogged: Option<(u64, Held)>,
 }
 
 impl Finished {
@@ -69,13 +69,36 @@ impl Finished {
         Some(FileContent {
             name: &self.name,
             offset: *offset,
-            bytes,
+            bytes: &bytes.0,
             like: model.map(|model| (&*model.name, &*model.bytes)),
         })
     }
 }
 
+/// Content of a file that is held in memory.
+struct Held(Vec<u8>);
+
+impl Held {
+    fn new(bytes: Vec<u8>) -> Self {
+        HELD_BYTES.set(HELD_BYTES.get() + bytes.capacity());
+        Self(bytes)
+    }
+
+    fn take(mut self) -> Vec<u8> {
+        HELD_BYTES.set(HELD_BYTES.get() - self.0.capacity());
+        std::mem::take(&mut self.0)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        HELD_BYTES.set(HELD_BYTES.get() - self.0.capacity());
+    }
+}
+
 thread_local! {
+    /// Bytes that [`Held`] values take.
+    static HELD_BYTES: Cell<usize> = const { Cell::new(0) };
     /// The buffer of a model that has had its day.
     static SPARE_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static LAST_MODEL: RefCell<Option<(TableDirectory, Model)>> = const { RefCell::new(None) };
@@ -185,7 +208,7 @@ impl VfdFileIo {
             if let (Some(mut model), Some((0, bytes))) = (model, file.unlogged) {
                 model.bytes.clear();
                 SPARE_BUFFER.set(model.bytes);
-                Model::keep(&self.directory, file.name, bytes);
+                Model::keep(&self.directory, file.name, bytes.take());
             }
         }
         Ok(())
@@ -193,14 +216,10 @@ impl VfdFileIo {
 
     /// Logs the files in memory when they have become many.
     fn log_when_many(&self) {
-        let mut finished = self.written.finished.borrow_mut();
-        let held: usize = finished
-            .iter()
-            .filter_map(|file| Some(file.unlogged.as_ref()?.1.capacity()))
-            .sum();
-        if held <= HELD {
+        if HELD_BYTES.get() <= HELD {
             return;
         }
+        let mut finished = self.written.finished.borrow_mut();
         let unlogged: Vec<FileContent<'_>> = finished
             .iter()
             .filter_map(|file| file.unlogged_content(None))
@@ -446,6 +465,18 @@ impl OutputFile for VfdOutput {
         self.write_all(&bytes)
     }
 
+    fn memory_bytes(&self) -> usize {
+        self.buffer.capacity()
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        if !self.buffer.is_empty() {
+            self.write_chunk()?;
+        }
+        self.buffer = Vec::new();
+        Ok(())
+    }
+
     /// The file is durable only after [`VfdFileIo::sync`], which comes before any commit.
     fn finish(self: Box<Self>) -> Result<u64> {
         self.write_buffer()?;
@@ -453,12 +484,21 @@ impl OutputFile for VfdOutput {
         let length = self.done + self.buffer.len() as u64;
         let written = Rc::clone(&self.io.written);
         if written.durable {
+            let Self {
+                name,
+                file,
+                io,
+                done,
+                buffer,
+                ..
+            } = *self;
+            let unlogged = written.logged.then(|| (done, Held::new(buffer)));
             written.finished.borrow_mut().push(Finished {
-                name: self.name,
-                file: self.file,
-                unlogged: written.logged.then_some((self.done, self.buffer)),
+                name,
+                file,
+                unlogged,
             });
-            self.io.log_when_many();
+            io.log_when_many();
         }
         Ok(length)
     }

@@ -5,6 +5,7 @@
 //! subtransaction to undo from. [`publish`] turns all of it into commits at pre-commit;
 //! [`callbacks`] is where PostgreSQL calls.
 
+mod budget;
 mod callbacks;
 mod level;
 mod pending;

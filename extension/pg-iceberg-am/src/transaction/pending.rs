@@ -18,7 +18,7 @@ use crate::error::{arrow_error, to_pg_error};
 use crate::row_id::{RowId, RowIds, column};
 use crate::schema::TableColumns;
 use crate::storage::VfdFileIo;
-use crate::write::open_data_file;
+use crate::write::{EncoderThreads, open_data_file};
 
 /// Rows in one batch.
 const BATCH_ROWS: usize = 8192;
@@ -46,6 +46,8 @@ pub struct PendingRows {
     tail: Vec<PendingBatch>,
     open: Option<OpenFile>,
     files: Vec<PendingFile>,
+    /// Bytes of memory that the rows behind the builder's take.
+    kept_bytes: usize,
     /// For each command that appended, the number of its first row.
     commands: Vec<(pg_sys::CommandId, u64)>,
 }
@@ -79,6 +81,7 @@ struct OpenFile {
     /// The columns, if that of row ids is among them.
     with_ids: Option<SchemaRef>,
     writer: DataFileWriter,
+    _threads: EncoderThreads,
 }
 
 /// Whether a data file gets the column of row ids. Where it is not known which rows will come into the file, it does:
@@ -120,6 +123,7 @@ impl PendingRows {
             tail: Vec::new(),
             open: None,
             files: Vec::new(),
+            kept_bytes: 0,
             commands: Vec::new(),
         })
     }
@@ -156,6 +160,33 @@ impl PendingRows {
             }
         }
         Ok(())
+    }
+
+    /// Bytes of memory that the rows take.
+    pub fn memory_bytes(&self) -> usize {
+        self.kept_bytes + self.builder.memory_size()
+    }
+
+    /// Bytes of the data file that is being written; none if there is no such file.
+    pub fn open_file_bytes(&self) -> Option<u64> {
+        self.open.as_ref().map(|open| open.writer.bytes())
+    }
+
+    /// Writes all rows to files, one of which may stay open, so that they take no more memory. `marks` are as for
+    /// [`Self::append`].
+    pub fn flush(&mut self, marks: &[u64]) -> PgResult<()> {
+        self.seal()?;
+        self.spill(marks, RowIdColumn::Written)?;
+        if let Some(open) = &mut self.open {
+            open.writer.flush().map_err(to_pg_error)?;
+        }
+        self.measure();
+        Ok(())
+    }
+
+    fn measure(&mut self) {
+        let open = self.open.as_ref().map(|open| open.writer.memory_bytes());
+        self.kept_bytes = self.tail_bytes() + open.unwrap_or(0);
     }
 
     /// The rows that are visible to a snapshot with this command counter; `None` sees all.
@@ -241,6 +272,7 @@ impl PendingRows {
         {
             self.commands.pop();
         }
+        self.measure();
     }
 
     /// Writes everything to files and hands them over; no rows remain.
@@ -327,6 +359,7 @@ impl PendingRows {
             let batch = self.builder.finish().map_err(to_pg_error)?;
             self.tail.push(PendingBatch { start, batch, ids });
             self.join_small_batches()?;
+            self.measure();
         }
         Ok(())
     }
@@ -389,6 +422,7 @@ impl PendingRows {
                 done += limit;
             }
         }
+        self.measure();
         Ok(())
     }
 
@@ -440,7 +474,8 @@ impl PendingRows {
             .transpose()
             .map_err(to_pg_error)?;
         let schema = schema.as_ref().unwrap_or(&self.schema);
-        let (path, writer) = open_data_file(schema, &self.io, &self.location, expected_bytes)?;
+        let (path, writer, threads) =
+            open_data_file(schema, &self.io, &self.location, expected_bytes)?;
         Ok(OpenFile {
             path,
             start,
@@ -448,10 +483,12 @@ impl PendingRows {
             ids: first..first,
             with_ids,
             writer,
+            _threads: threads,
         })
     }
 
-    fn close_file(&mut self) -> PgResult<()> {
+    /// Completes the data file that is being written.
+    pub fn close_file(&mut self) -> PgResult<()> {
         if let Some(open) = self.open.take() {
             let mut data_file = open.writer.finish().map_err(to_pg_error)?;
             column::set_bounds(&mut data_file, &open.ids);
@@ -459,6 +496,7 @@ impl PendingRows {
                 start: open.start,
                 data_file: Arc::new(data_file),
             });
+            self.measure();
         }
         Ok(())
     }

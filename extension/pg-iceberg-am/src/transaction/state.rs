@@ -11,11 +11,13 @@ use pg_lakebase_core::relation::{Persistence, Relation};
 use pg_lakebase_core::{serializable, xact};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
+use super::budget;
 use super::level::Levels;
 use super::pending::PendingRows;
 use crate::catalog::{
     self, Append, AppendCatalog, Appended, Origin, Pointer, PointerCatalog, cache,
 };
+use crate::guc;
 use crate::row_id::RowId;
 use crate::row_id::counter::Counter;
 use crate::schema::TableColumns;
@@ -39,6 +41,8 @@ pub struct TransactionState {
     pub(super) published: bool,
     /// Whether pre-commit has left files for the publisher.
     pub(super) left_appends: bool,
+    /// Bytes of memory that the rows of all storages take, about.
+    pending_bytes: usize,
     /// The storage appended to last and the subtransaction that did: its mark is set already.
     marked: Option<(StorageKey, pg_sys::SubTransactionId)>,
 }
@@ -159,6 +163,7 @@ impl TransactionState {
                 storage.rows.truncate(*mark);
             }
         }
+        self.pending_bytes = budget::total(&self.storages);
         for key in &level.created {
             if self.storages.remove(key).is_some() {
                 storage::remove_directory(key);
@@ -271,6 +276,7 @@ pub fn with_writable_storage<T>(
             storages,
             levels,
             marked,
+            pending_bytes,
             ..
         } = state;
         let Some(storage) = storages.get_mut(&key) else {
@@ -282,7 +288,14 @@ pub fn with_writable_storage<T>(
             levels.current(subid).marks.entry(key).or_insert(rows);
             *marked = Some((key, subid));
         }
-        work(storage, &|| levels.marks(&key))
+        let before = storage.rows.memory_bytes();
+        let result = work(storage, &|| levels.marks(&key))?;
+        let after = storage.rows.memory_bytes();
+        *pending_bytes = (*pending_bytes + after).saturating_sub(before);
+        if *pending_bytes > guc::write_work_mem() {
+            *pending_bytes = budget::keep(storages, levels)?;
+        }
+        Ok(result)
     })
 }
 
