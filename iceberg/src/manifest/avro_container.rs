@@ -110,3 +110,16 @@ fn check_names(path: &str, schema: &Schema, leaves: &mut HashSet<Name>) -> Resul
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encrypted_file_is_named_as_such() {
+        let error = AvroFile::open("/t/m.avro", b"AGS1\0\0\x10\0").err();
+        let message = error.map(|error| error.to_string());
+        let expected = "not supported: encrypted file \"/t/m.avro\"";
+        assert_eq!(message.as_deref(), Some(expected));
+    }
+}

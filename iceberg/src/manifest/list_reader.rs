@@ -76,13 +76,9 @@ fn read_manifest_file(
             list_id::DELETED_ROWS_COUNT => manifest.deleted_rows_count = Some(value.long()?),
             list_id::PARTITIONS => {
                 let read = |element| read_summary(path, &name, summary_ids, element);
-                manifest.partitions = Some(
-                    value
-                        .array()?
-                        .into_iter()
-                        .map(read)
-                        .collect::<Result<_>>()?,
-                );
+                let summaries = value.array()?.into_iter().map(read);
+                let summaries: Vec<Option<FieldSummary>> = summaries.collect::<Result<_>>()?;
+                manifest.partitions = summaries.into_iter().collect();
             }
             list_id::KEY_METADATA => manifest.key_metadata = Some(value.bytes()?),
             list_id::FIRST_ROW_ID => manifest.first_row_id = Some(value.long()?),
@@ -101,8 +97,15 @@ fn read_manifest_file(
     Ok(manifest)
 }
 
-fn read_summary(path: &str, field: &str, ids: &[i32], element: Value) -> Result<FieldSummary> {
+/// A summary; `None` if it does not say whether there are nulls, so that it says nothing at all.
+fn read_summary(
+    path: &str,
+    field: &str,
+    ids: &[i32],
+    element: Value,
+) -> Result<Option<FieldSummary>> {
     let mut summary = FieldSummary::default();
+    let mut contains_null = None;
     let fields = FieldValue::new(path, field, element).record()?;
     for (&id, (name, value)) in ids.iter().zip(fields) {
         let name = format!("{field}.{name}");
@@ -110,12 +113,72 @@ fn read_summary(path: &str, field: &str, ids: &[i32], element: Value) -> Result<
             continue;
         };
         match id {
-            list_id::CONTAINS_NULL => summary.contains_null = value.boolean()?,
+            list_id::CONTAINS_NULL => contains_null = Some(value.boolean()?),
             list_id::CONTAINS_NAN => summary.contains_nan = Some(value.boolean()?),
             list_id::LOWER_BOUND => summary.lower_bound = Some(value.bytes()?),
             list_id::UPPER_BOUND => summary.upper_bound = Some(value.bytes()?),
             _ => {}
         }
     }
-    Ok(summary)
+    Ok(contains_null.map(|contains_null| FieldSummary {
+        contains_null,
+        ..summary
+    }))
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use apache_avro::Writer;
+    use apache_avro::types::Record;
+
+    use super::*;
+
+    /// What version 1 demands and no more.
+    #[test]
+    fn a_manifest_of_which_nothing_is_counted_may_list_files() {
+        let schema = apache_avro::Schema::parse_str(
+            r#"{"type": "record", "name": "manifest_file", "fields": [
+                {"name": "manifest_path", "type": "string", "field-id": 500},
+                {"name": "manifest_length", "type": "long", "field-id": 501},
+                {"name": "partition_spec_id", "type": "int", "field-id": 502},
+                {"name": "added_snapshot_id", "type": ["null", "long"], "field-id": 503}]}"#,
+        )
+        .unwrap();
+        let mut writer = Writer::new(&schema, Vec::new()).unwrap();
+        let mut record = Record::new(&schema).unwrap();
+        record.put("manifest_path", "m");
+        record.put("manifest_length", 5_i64);
+        record.put("partition_spec_id", 0_i32);
+        record.put("added_snapshot_id", Value::Union(0, Box::new(Value::Null)));
+        writer.append_value(record).unwrap();
+        let bytes = writer.into_inner().unwrap();
+
+        let [manifest] = &parse_manifest_list("list", &bytes).unwrap()[..] else {
+            unreachable!("one manifest was written")
+        };
+        assert!(manifest.may_have_live_files());
+        assert_eq!(manifest.content, ManifestContent::Data);
+        assert_eq!(
+            (manifest.sequence_number, manifest.added_files_count),
+            (0, None)
+        );
+        assert_eq!(manifest.partitions, None);
+    }
+
+    #[test]
+    fn a_summary_that_does_not_say_whether_there_are_nulls_says_nothing() {
+        let summary = |fields: &[(&str, Value)]| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.clone()));
+            Value::Record(fields.collect())
+        };
+        let bound = ("lower_bound", Value::Bytes(vec![1, 0, 0, 0]));
+        let ids = [list_id::LOWER_BOUND, list_id::CONTAINS_NULL];
+        let read = |element| read_summary("list", "partitions", &ids, element).unwrap();
+        assert_eq!(read(summary(std::slice::from_ref(&bound))), None);
+        let whole = read(summary(&[bound, ("contains_null", Value::Boolean(true))]));
+        assert!(whole.unwrap().contains_null);
+    }
 }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use arrow::datatypes::Int64Type;
+use arrow::array::{ArrayRef, AsArray};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 
 use super::data_file_reader::{DataFileReader, ReadOptions};
@@ -171,18 +171,16 @@ impl ScanFile {
         let converter = RowConverter::new(sort_fields(&deletes)).map_err(arrow_error)?;
         let mut removed: HashSet<OwnedRow> = HashSet::new();
         for batch in deletes {
-            let rows = converter
-                .convert_columns(batch?.batch.columns())
-                .map_err(arrow_error)?;
+            let columns = with_one_nan(batch?.batch.columns());
+            let rows = converter.convert_columns(&columns).map_err(arrow_error)?;
             removed.extend(rows.iter().map(|row| row.owned()));
         }
         let mut found = Vec::new();
         let options = self.in_table(metadata, options)?;
         for batch in DataFileReader::with_metadata(Arc::clone(file), footer, &schema, options)? {
             let batch = batch?;
-            let rows = converter
-                .convert_columns(batch.batch.columns())
-                .map_err(arrow_error)?;
+            let columns = with_one_nan(batch.batch.columns());
+            let rows = converter.convert_columns(&columns).map_err(arrow_error)?;
             for (row, position) in rows.iter().zip(batch.positions.iter()) {
                 if removed.contains(&row.owned()) {
                     found.push(position);
@@ -191,6 +189,26 @@ impl ScanFile {
         }
         Ok(RowRanges::from_positions(found))
     }
+}
+
+/// The columns with all NaNs the same: equality deletes take them for equal.
+fn with_one_nan(columns: &[ArrayRef]) -> Vec<ArrayRef> {
+    let with_one_nan = |column: &ArrayRef| -> ArrayRef {
+        match column.data_type() {
+            DataType::Float32 => {
+                let column = column.as_primitive::<Float32Type>();
+                let one = |v: f32| if v.is_nan() { f32::NAN } else { v };
+                Arc::new(column.unary::<_, Float32Type>(one))
+            }
+            DataType::Float64 => {
+                let column = column.as_primitive::<Float64Type>();
+                let one = |v: f64| if v.is_nan() { f64::NAN } else { v };
+                Arc::new(column.unary::<_, Float64Type>(one))
+            }
+            _ => Arc::clone(column),
+        }
+    };
+    columns.iter().map(with_one_nan).collect()
 }
 
 fn name_mapping(metadata: &TableMetadata) -> Result<Option<Arc<NameMapping>>> {

@@ -156,10 +156,10 @@ impl DeleteIndex {
 
     fn deletes_of(&self, data: &DataFile, sequence_number: i64) -> Vec<Arc<DataFile>> {
         let of_path = self.by_path.get(&data.file_path);
-        let of_partition = match self.by_partition.is_empty() {
-            true => None,
-            false => self.by_partition.get(&PartitionKey::of(data)),
-        };
+        // Keys cost something, and most tables have no such deletes.
+        let has_any = !self.by_partition.is_empty();
+        let key = has_any.then(|| PartitionKey::of(data));
+        let of_partition = key.and_then(|key| self.by_partition.get(&key));
         let mut deletes: Vec<_> = of_path
             .into_iter()
             .flatten()

@@ -50,7 +50,12 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let (schema, rows) = table();
-        let (file, data_file) = write(&schema, &[to_batch(&schema, &rows)], small_groups());
+        Self::of(&schema, &rows)
+    }
+
+    fn of(schema: &Schema, rows: &[Row]) -> Self {
+        let schema = schema.clone();
+        let (file, data_file) = write(&schema, &[to_batch(&schema, rows)], small_groups());
         let io = MemoryIo::default();
         io.0.borrow_mut().insert("path".into(), file);
         let metadata = TableMetadata::new_table(
@@ -103,7 +108,7 @@ impl Fixture {
 
     fn rows_left(&self) -> Vec<u64> {
         let options = ReadOptions {
-            projection: vec![2, 1],
+            projection: all_columns(&self.schema),
             ..ReadOptions::default()
         };
         let reader = self
@@ -177,6 +182,25 @@ fn equality_deletes_remove_rows_with_equal_values_nulls_among_them() {
     fixture.add_delete("e2", &schema, &rows, both);
     let expected: Vec<u64> = expected.into_iter().filter(|n| *n != 1).collect();
     assert_eq!(fixture.rows_left(), expected);
+}
+
+#[test]
+fn equality_deletes_take_all_nans_for_equal_and_zeros_of_different_signs_for_different() {
+    let float = |bits: u64| Some(Value::Primitive(Datum::Double(f64::from_bits(bits))));
+    let (nan, zero) = (f64::NAN.to_bits(), 0_f64.to_bits());
+    let (negative_nan, negative_zero) = (nan | 1 << 63 | 7, (-0_f64).to_bits());
+    let schema = Schema::new(0, vec![NestedField::optional(1, "x", P::Double)]);
+    let rows: Vec<Row> = [nan, negative_nan, zero, negative_zero, 1_f64.to_bits()]
+        .map(|bits| vec![float(bits)])
+        .to_vec();
+    let mut fixture = Fixture::of(&schema, &rows);
+    let delete = DataFile {
+        equality_ids: Some(vec![1]),
+        ..content(DataContentType::EqualityDeletes)
+    };
+    let deleted = [vec![float(nan | 3)], vec![float(zero)]];
+    fixture.add_delete("e", &schema, &deleted, delete);
+    assert_eq!(fixture.rows_left(), [3, 4]);
 }
 
 /// A deletion vector of these positions, which are below 65,536.
