@@ -9,4 +9,5 @@ mod refused_values;
 mod round_trip;
 mod scalars;
 mod text_forms;
+mod text_values;
 mod toast;
