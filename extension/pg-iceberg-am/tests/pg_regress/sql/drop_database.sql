@@ -66,6 +66,21 @@ RESET ROLE;
 CREATE DATABASE regress_iceberg_copy TEMPLATE regress_iceberg_no_such_db;
 ALTER DATABASE regress_iceberg_no_such_db SET TABLESPACE pg_default;
 SELECT count(*) FROM pg_database WHERE datname LIKE 'regress\_iceberg\_%';
+-- The template that is taken when none is named is a template as well.
+\c template1
+CREATE EXTENSION pg_iceberg_am;
+CREATE TABLE regress_iceberg_in_template (id int) USING iceberg;
+\c :home
+CREATE DATABASE regress_iceberg_copy;
+CREATE DATABASE regress_iceberg_copy TEMPLATE template0;
+DROP DATABASE regress_iceberg_copy;
+\c template1
+SET client_min_messages = warning;
+DROP EXTENSION pg_iceberg_am CASCADE;
+RESET client_min_messages;
+\c :home
+CREATE DATABASE regress_iceberg_copy;
+DROP DATABASE regress_iceberg_copy;
 -- A database with the extension and without tables is a good template.
 CREATE DATABASE regress_iceberg_template TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C';
 \c regress_iceberg_template
