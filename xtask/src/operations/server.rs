@@ -95,6 +95,12 @@ impl<'a> Server<'a> {
         })
     }
 
+    /// The same without the extension.
+    pub fn plain(mut self) -> Self {
+        self.settings.plain = true;
+        self
+    }
+
     /// Makes the cluster as far as it can be without starting it, where it is not there.
     pub fn prepare(&mut self) -> Result<()> {
         self.cluster

@@ -24,8 +24,16 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     let expected = contents(&connection)?;
     old.cluster.stop()?;
 
-    // Without being told where the tables are: before anything is done to the old cluster.
+    // Without the library, and without being told where the tables are: before anything is done to the old cluster.
+    let mut plain = servers.second(&[])?.plain();
+    plain.prepare()?;
+    let check = ["--check"];
+    fails_because(
+        &mut pg_upgrade(&old, &plain, &check),
+        "loadable libraries that are missing",
+    )?;
     new.prepare()?;
+    process::output(&mut pg_upgrade(&old, &new, &check)).context("pg_upgrade --check")?;
     // What went wrong is in the log of the database whose tables could not be made.
     fails_because(
         &mut pg_upgrade(&old, &new, &["--copy", "--jobs=2"]),
