@@ -37,11 +37,16 @@ def write_with_spark(spark: Spark) -> Iterator[tuple[str, str]]:
         "spark_merge_on_read_v3": _merge_on_read(3, partitioned=False),
         "spark_copy_on_write": _copy_on_write(),
         "spark_rewritten": _rewritten(),
+        "spark_added_files": _added_files(),
+        "spark_added_files_by_position": [*_added_files(), "ALTER TABLE {t} UNSET TBLPROPERTIES ('schema.name-mapping.default')"],
+        "spark_promoted_partitions": _deletes_by_partition("INT", "7", "8", promoted="BIGINT"),
+        "spark_promoted_decimal_partitions": _deletes_by_partition("DECIMAL(5, 2)", "1.50", "-1.50", promoted="DECIMAL(20, 2)"),
+        "spark_nan_partitions": _deletes_by_partition("DOUBLE", "'NaN'", "1.5"),
     }
     for name, steps in statements.items():
         table = f"{spark.CATALOG}.written.{name}"
         for statement in steps:
-            spark.session.sql(statement.replace("{t}", table).replace("{catalog}", spark.CATALOG).replace("{name}", f"written.{name}"))
+            spark.session.sql(statement.replace("{t}", table).replace("{catalog}", spark.CATALOG).replace("{name}", f"written.{name}").replace("{plain}", f"plain_{name}").replace("{files}", str(spark.warehouse / "plain" / name)))
         yield name, _current_metadata(spark.warehouse / "written" / name / "metadata")
 
 
@@ -151,4 +156,27 @@ def _rewritten() -> list[str]:
         f"CALL {{catalog}}.system.rewrite_manifests('{{name}}')",
         "DELETE FROM {t} WHERE id % 9 = 5",
         f"CALL {{catalog}}.system.expire_snapshots(table => '{{name}}', older_than => TIMESTAMP '2099-01-01 00:00:00', retain_last => 1)",
+    ]
+
+
+def _added_files() -> list[str]:
+    """Files of a Hive table: without field ids, and without the columns that it is partitioned by."""
+    return [
+        "CREATE TABLE spark_catalog.default.{plain} (id INT, s STRING, kind STRING, k INT) USING parquet PARTITIONED BY (kind, k) LOCATION '{files}'",
+        "INSERT INTO spark_catalog.default.{plain} SELECT CAST(id AS INT), concat('row ', id), if(id % 2 = 0, 'even', 'odd'), CAST(id % 3 AS INT) FROM range(30)",
+        "CREATE TABLE {t} (id INT, s STRING, kind STRING, k INT) USING iceberg PARTITIONED BY (kind, k)",
+        "CALL {catalog}.system.add_files(table => '{name}', source_table => '`parquet`.`{files}`')",
+        "ALTER TABLE {t} ALTER COLUMN k TYPE BIGINT",
+    ]
+
+
+def _deletes_by_partition(kind: str, one: str, other: str, promoted: str | None = None) -> list[str]:
+    """Delete files that apply by partition, to files from before and after a promotion of the partition column."""
+    rows = " UNION ALL ".join(f"SELECT CAST(id + {first} AS INT), CAST({value} AS {kind}) FROM range({first}, {first + 10}, 1, 1)" for first, value in ((0, one), (100, other)))
+    return [
+        f"CREATE TABLE {{t}} (id INT, p {kind}) USING iceberg PARTITIONED BY (p) TBLPROPERTIES ('format-version' = '2', 'write.delete.mode' = 'merge-on-read', 'write.delete.granularity' = 'partition')",
+        f"INSERT INTO {{t}} {rows}",
+        *([f"ALTER TABLE {{t}} ALTER COLUMN p TYPE {promoted}"] if promoted else []),
+        f"INSERT INTO {{t}} {rows}",
+        "DELETE FROM {t} WHERE id % 10 = 4",
     ]

@@ -32,6 +32,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DUMP = REPOSITORY / "iceberg" / "examples" / "dump.rs"
 
 
+# What an engine reads wrongly or not at all, by the names of engine and table.
+UNREAD = {
+    ("pyiceberg", "spark_added_files_by_position"),
+    ("duckdb", "spark_added_files_by_position"),
+    ("pyiceberg", "spark_nan_partitions"),
+}
+
+
 @dataclass(frozen=True)
 class Written:
     """A table on disk, and what is in it."""
@@ -121,7 +129,11 @@ def _lines(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _reads(engine: Any, table: Written) -> bool:
-    """Spark has no time of day; DuckDB reads the deletion vectors of version 3, but no gzipped metadata file by its path."""
+    """Spark has no time of day; DuckDB reads the deletion vectors of version 3, but no gzipped metadata file by its path.
+    Spark alone reads files by position that have neither field ids nor a name mapping, and PyIceberg does not apply
+    deletes in partitions of NaN."""
+    if (engine.name, table.name) in UNREAD:
+        return False
     texts = " ".join(str(of) for _, _, of in table.columns)
     if isinstance(engine, Spark):
         return "time" not in texts.replace("timestamptz", "").replace("timestamp", "")
