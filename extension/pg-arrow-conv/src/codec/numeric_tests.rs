@@ -1,6 +1,8 @@
 //! The numeric codec against values worked out by hand, and against itself.
 
-use super::numeric::{MAX_BODY, MAX_PRECISION, decode, encode, fits_precision};
+use super::numeric::{
+    MAX_BODY, MAX_PRECISION, decode, encode, fits_precision, without_trailing_zeros,
+};
 use crate::error::ValueError;
 use proptest::prelude::*;
 
@@ -162,6 +164,18 @@ proptest! {
         let body = encoded(i128::from(value), scale);
         prop_assert!(!body.starts_with(&[0, 0]));
         prop_assert!(body.len() == 2 || !body[2..].starts_with(&[0, 0]) && !body.ends_with(&[0, 0]));
+    }
+
+    #[test]
+    fn trailing_zeros_go_and_nothing_else(
+        digits in -(10_i128.pow(20))..10_i128.pow(20),
+        zeros in 0_u32..18,
+        scale in 0_u8..=18,
+    ) {
+        let value = digits * 10_i128.pow(zeros);
+        let (stripped, left) = without_trailing_zeros(value, scale);
+        prop_assert_eq!(stripped * 10_i128.pow(u32::from(scale - left)), value);
+        prop_assert!(left == 0 || stripped % 10 != 0);
     }
 
     #[test]

@@ -127,6 +127,10 @@ SELECT differ('one_by_one', 'twin');
 -- numeric without a precision.
 CREATE TABLE averages USING iceberg AS SELECT m, avg(id) AS mean, sum(n) AS total, sum(id) AS ids FROM many_twin WHERE id < 1000 GROUP BY m;
 SELECT m, round(mean, 3) AS mean, total, ids FROM averages ORDER BY m;
+-- A third has 20 digits.
+CREATE TABLE thirds USING iceberg AS SELECT avg(x) AS third FROM (VALUES (0), (0), (1)) v(x);
+CREATE TABLE thirds USING iceberg AS SELECT round(avg(x), 18) AS third FROM (VALUES (0), (0), (1)) v(x);
+TABLE thirds;
 CREATE MATERIALIZED VIEW totals USING iceberg AS SELECT m, sum(n) AS total FROM many_twin GROUP BY m;
 SELECT * FROM totals ORDER BY m;
 REFRESH MATERIALIZED VIEW totals;
