@@ -41,6 +41,11 @@ impl StagedSnapshot {
         self.snapshot_id
     }
 
+    /// The change as one under the schema of this id, which the table gets in the same commit.
+    pub fn with_schema_id(self, schema_id: i32) -> Self {
+        Self { schema_id, ..self }
+    }
+
     /// The manifests written so far, to delete if the commit does not happen.
     pub fn files_written(&self) -> &[String] {
         &self.files_written

@@ -26,8 +26,8 @@ impl Schema {
         Ok(schema)
     }
 
-    /// Reads a schema from the JSON text of a manifest's header.
-    pub(crate) fn from_json_text(file: &str, place: &str, text: &[u8]) -> Result<Self> {
+    /// Reads a schema from its JSON text, which stands at `place` of `file`, such as a manifest's header.
+    pub fn from_json_text(file: &str, place: &str, text: &[u8]) -> Result<Self> {
         let value = json_value(text).map_err(|e| Error::invalid_metadata(file, place, e))?;
         Self::from_json(file, place, value)
     }

@@ -11,7 +11,10 @@ use parquet::arrow::PARQUET_FIELD_ID_META_KEY;
 use crate::error::{Error, Result};
 use crate::spec::{NestedField, PrimitiveType, Schema, Type};
 
-/// The Arrow schema of `schema`'s columns, with each field's id under `PARQUET:field_id` at every
+/// The key under which the metadata of Arrow fields have their field ids.
+pub const FIELD_ID_KEY: &str = PARQUET_FIELD_ID_META_KEY;
+
+/// The Arrow schema of `schema`'s columns, with each field's id under [`FIELD_ID_KEY`] at every
 /// level. Batches read and written have exactly these types.
 pub fn arrow_schema(schema: &Schema) -> Result<SchemaRef> {
     let fields = arrow_fields(schema.columns())?;
@@ -51,7 +54,7 @@ pub fn arrow_type(field_type: &Type) -> Result<DataType> {
 }
 
 fn field_with_id(name: &str, id: i32, field_type: &Type, nullable: bool) -> Result<FieldRef> {
-    let metadata = HashMap::from([(PARQUET_FIELD_ID_META_KEY.to_owned(), id.to_string())]);
+    let metadata = HashMap::from([(FIELD_ID_KEY.to_owned(), id.to_string())]);
     let field = Field::new(name, arrow_type(field_type)?, nullable).with_metadata(metadata);
     Ok(Arc::new(field))
 }

@@ -19,6 +19,6 @@ mod nan_counts;
 
 mod data_file_writer;
 
-pub use arrow_schema::{arrow_schema, arrow_type};
+pub use arrow_schema::{FIELD_ID_KEY, arrow_schema, arrow_type};
 pub use data_file_writer::DataFileWriter;
 pub use options::{Compression, Encoder, Spawn, WriteOptions};

@@ -147,6 +147,22 @@ impl ColumnType {
         &self.name
     }
 
+    /// The type of the elements, if this is an array.
+    pub fn element(&self) -> Option<&ColumnType> {
+        match &self.kind {
+            TypeKind::Array(array) => Some(&array.element),
+            _ => None,
+        }
+    }
+
+    /// The attributes that are not dropped, each with its position from 0, if this is a composite type.
+    pub fn attributes(&self) -> Option<impl Iterator<Item = (usize, &ColumnType)>> {
+        match &self.kind {
+            TypeKind::Composite(composite) => Some(composite.live()),
+            _ => None,
+        }
+    }
+
     pub(crate) fn kind(&self) -> &TypeKind {
         &self.kind
     }

@@ -1,5 +1,6 @@
 //! Tables being made, rewritten, dropped, and statements that are refused.
 
+mod attributes;
 mod database;
 mod enum_labels;
 mod object_access;

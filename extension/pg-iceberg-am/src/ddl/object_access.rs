@@ -5,21 +5,29 @@ use pg_lakebase_core::hooks::{self, ObjectAccess};
 use pg_lakebase_core::relation::{LockMode, OpenRelation};
 use pgrx::pg_sys;
 
-use super::database;
+use super::{attributes, database};
 use crate::catalog::is_iceberg_relid;
 use crate::transaction;
 
 pub fn register() -> PgResult<()> {
-    hooks::register_object_access(|event| match event.access {
-        ObjectAccess::Drop { .. }
-            if event.class_id == pg_sys::RelationRelationId && event.sub_id == 0 =>
-        {
-            relation_dropped(event.object_id)
+    hooks::register_object_access(|event| {
+        let object = event.object_id;
+        match (event.class_id, event.access, i16::try_from(event.sub_id)) {
+            (pg_sys::RelationRelationId, ObjectAccess::Drop { .. }, Ok(0)) => {
+                relation_dropped(object)
+            }
+            (pg_sys::RelationRelationId, ObjectAccess::Drop { .. }, Ok(1..)) => {
+                attributes::dropped(object)
+            }
+            (pg_sys::RelationRelationId, ObjectAccess::PostCreate { .. }, Ok(1..)) => {
+                attributes::added(object)
+            }
+            (pg_sys::RelationRelationId, ObjectAccess::PostAlter { .. }, Ok(number @ 1..)) => {
+                attributes::altered(object, number)
+            }
+            (pg_sys::DatabaseRelationId, ObjectAccess::PostCreate { .. }, _) => database::created(),
+            _ => Ok(()),
         }
-        ObjectAccess::PostCreate { .. } if event.class_id == pg_sys::DatabaseRelationId => {
-            database::created()
-        }
-        _ => Ok(()),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Utility statements that Iceberg tables do not have are refused before they begin.
 //!
+//! What happens to columns is judged where it happens (`attributes.rs`), whatever statement asks for it.
 //! What cannot be caught here (an index made by ATTACH PARTITION, say) fails in the access method's
 //! own callbacks. Statements that commit half-way (CREATE INDEX CONCURRENTLY) must be caught here.
 
@@ -15,8 +16,6 @@ use crate::modify::{INDEX_HINT, cannot};
 use crate::storage::upgrade;
 use crate::{publisher, transaction};
 
-/// What to do instead of changing a table's columns.
-const COLUMNS_HINT: &str = "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
 /// What to do instead of CLUSTER.
 const CLUSTER_HINT: &str =
     "Create a sorted copy with CREATE TABLE ... USING iceberg AS SELECT ... ORDER BY.";
@@ -104,13 +103,6 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
                 let statement = statement.cast::<pg_sys::ClusterStmt>();
                 refuse((*statement).relation, "cluster", CLUSTER_HINT)
             }
-            pg_sys::NodeTag::T_RenameStmt => {
-                let statement = statement.cast::<pg_sys::RenameStmt>();
-                if (*statement).renameType == pg_sys::ObjectType::OBJECT_COLUMN {
-                    refuse((*statement).relation, "rename a column of", COLUMNS_HINT)?;
-                }
-                Ok(())
-            }
             pg_sys::NodeTag::T_CreatedbStmt => database::note_template(statement.cast()),
             pg_sys::NodeTag::T_AlterDatabaseStmt => database::check_alter(statement.cast()),
             pg_sys::NodeTag::T_DropdbStmt => {
@@ -134,11 +126,6 @@ unsafe fn check_alter_table(statement: *mut pg_sys::AlterTableStmt) -> PgResult<
                 publication::check_set_access_method(relid, (*command).name)?;
             }
             let refusal = match (*command).subtype {
-                pg_sys::AlterTableType::AT_AddColumn => Some(("add a column to", COLUMNS_HINT)),
-                pg_sys::AlterTableType::AT_DropColumn => Some(("drop a column of", COLUMNS_HINT)),
-                pg_sys::AlterTableType::AT_AlterColumnType => {
-                    Some(("change the type of a column of", COLUMNS_HINT))
-                }
                 pg_sys::AlterTableType::AT_AddConstraint if needs_index((*command).def) => {
                     Some(("create an index on", INDEX_HINT))
                 }

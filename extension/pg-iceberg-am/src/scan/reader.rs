@@ -29,15 +29,14 @@ pub struct Projection {
 impl Projection {
     /// The live columns for whose attribute (from 0) `needed` says yes.
     pub fn new(view: &TableView, needed: impl Fn(usize) -> bool) -> PgResult<Self> {
-        let ids = view.columns.field_ids(&view.schema)?;
         let (live_columns, field_ids) = view
             .columns
             .columns
             .iter()
-            .zip(ids)
+            .zip(view.schema.columns())
             .enumerate()
             .filter(|(_, (column, _))| needed(column.attribute))
-            .map(|(live, (_, id))| (live, id))
+            .map(|(live, (_, field))| (live, field.id))
             .unzip();
         Ok(Self {
             live_columns,

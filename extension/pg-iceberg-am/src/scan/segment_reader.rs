@@ -5,12 +5,14 @@ use std::ops::Range;
 use arrow::array::{ArrayRef, RecordBatch};
 use iceberg_lite::expr::Predicate;
 use iceberg_lite::scan::{DataFileReader, FileMetadata, ReadOptions, RowPositions, RowRanges};
+use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::PgResult;
 
 use super::reader::Projection;
 use super::view::{Segment, SegmentIds, SegmentSource, TableView};
 use crate::error::{arrow_error, to_pg_error};
 use crate::row_id::column;
+use crate::schema::conform;
 
 /// Rows decoded together.
 pub const BATCH_ROWS: usize = 8192;
@@ -45,7 +47,8 @@ impl SegmentReader {
         match &segment.source {
             SegmentSource::Batch(batch) => {
                 let rows = batch.slice(range.start as usize, (range.end - range.start) as usize);
-                let batch = rows
+                let schema = arrow_schema(&view.schema).map_err(to_pg_error)?;
+                let batch = conform(&rows, &schema)?
                     .project(&projection.live_columns)
                     .map_err(arrow_error("project pending rows"))?;
                 Ok(Self::Memory(Some(SegmentBatch {

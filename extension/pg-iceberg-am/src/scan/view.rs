@@ -9,6 +9,7 @@ use arrow::compute::concat_batches;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::scan::ScanFile;
 use iceberg_lite::spec::{Schema, TableMetadata};
+use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
@@ -16,9 +17,9 @@ use pgrx::pg_sys;
 
 use super::row_lookup::SegmentsByRowId;
 use crate::catalog::{Append, Appended, Committed, cache, find_committed};
-use crate::error::arrow_error;
+use crate::error::{arrow_error, to_pg_error};
 use crate::row_id::{RowId, RowIds, column};
-use crate::schema::TableColumns;
+use crate::schema::{TableColumns, TableSchema, conform};
 use crate::storage::{StorageKey, VfdFileIo};
 use crate::transaction::{self, PendingBatch, shared};
 
@@ -70,7 +71,7 @@ impl SegmentIds {
 pub enum SegmentSource {
     /// A data file.
     File(Arc<ScanFile>),
-    /// Rows in memory, of all the table's live columns.
+    /// Rows in memory, whose fields have ids.
     Batch(RecordBatch),
 }
 
@@ -81,7 +82,7 @@ pub struct TableView {
     pub relid: pg_sys::Oid,
     /// The table's columns.
     pub columns: Arc<TableColumns>,
-    /// The Iceberg schema of the snapshot.
+    /// The fields that hold them, in their order and under their names.
     pub schema: Arc<Schema>,
     /// The metadata of the snapshot; none if nothing is committed.
     pub metadata: Option<Arc<TableMetadata>>,
@@ -120,14 +121,13 @@ impl TableView {
             .metadata_location
             .map(|location| cache::metadata(&io, &location).map(|metadata| (location, metadata)))
             .transpose()?;
-        let columns = match &own {
-            Some(own) => Arc::clone(&own.columns),
-            None => Arc::new(TableColumns::resolve(rel.tuple_desc())?),
-        };
-        let schema = match (&metadata, &own) {
-            (Some((_, metadata)), _) => cache::current_schema(metadata)?,
-            (None, Some(own)) => Arc::clone(&own.schema),
-            (None, None) => Arc::new(columns.iceberg_schema()?),
+        let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
+        let TableSchema {
+            columns, schema, ..
+        } = match (&metadata, &own) {
+            (Some((_, metadata)), _) => TableSchema::of_metadata(columns, metadata)?,
+            (None, Some(own)) => own.schema.with_columns(columns)?,
+            (None, None) => TableSchema::of_new_table(columns)?,
         };
         let committed = match &metadata {
             Some((location, metadata)) => cache::segments(&io, location, metadata)?,
@@ -135,7 +135,7 @@ impl TableView {
         };
         let committed = match &*appends {
             [] => committed,
-            appends => with_appends(&committed, appends)?,
+            appends => with_appends(&committed, appends, &schema)?,
         };
         let segments = match own {
             Some(own) if own.pending.rows > 0 => with_pending(&committed, own.pending)?,
@@ -168,8 +168,7 @@ impl TableView {
 
 /// What the transaction itself knows of a storage.
 struct Own {
-    columns: Arc<TableColumns>,
-    schema: Arc<Schema>,
+    schema: TableSchema,
     io: VfdFileIo,
     hides_committed: bool,
     pending: transaction::PendingView,
@@ -182,8 +181,7 @@ impl Own {
     ) -> PgResult<Option<Self>> {
         transaction::with_storage(key, |storage, marks| {
             Ok(Self {
-                columns: Arc::clone(&storage.columns),
-                schema: Arc::clone(&storage.schema),
+                schema: storage.schema.clone(),
                 io: storage.io.clone(),
                 hides_committed: storage.created || storage.emptied,
                 pending: storage.rows.view(curcid, marks)?,
@@ -199,8 +197,7 @@ impl Own {
         };
         let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
         Ok(Some(Self {
-            schema: Arc::new(columns.iceberg_schema()?),
-            columns,
+            schema: storage.schema(columns)?,
             io: VfdFileIo::new(key),
             hides_committed: storage.hides_committed,
             pending: storage.pending,
@@ -236,7 +233,11 @@ fn end_of(segments: &[Segment]) -> u64 {
 }
 
 /// The segments of a snapshot's metadata, and those of appends that it does not have yet.
-fn with_appends(committed: &[Segment], appends: &[Append]) -> PgResult<Arc<Vec<Segment>>> {
+fn with_appends(
+    committed: &[Segment],
+    appends: &[Append],
+    schema: &Schema,
+) -> PgResult<Arc<Vec<Segment>>> {
     let mut segments = Vec::with_capacity(committed.len() + appends.len());
     segments.extend_from_slice(committed);
     let (mut batches, mut batch_ids) = (Vec::new(), Vec::new());
@@ -249,9 +250,12 @@ fn with_appends(committed: &[Segment], appends: &[Append]) -> PgResult<Arc<Vec<S
             }
         }
     }
-    if let Some(batch) = batches.first() {
-        let batch = concat_batches(batch.schema_ref(), &batches)
-            .map_err(arrow_error("join appended rows"))?;
+    if !batches.is_empty() {
+        let schema = arrow_schema(schema).map_err(to_pg_error)?;
+        for batch in &mut batches {
+            *batch = conform(batch, &schema)?;
+        }
+        let batch = concat_batches(&schema, &batches).map_err(arrow_error("join appended rows"))?;
         segments.push(Segment {
             start: end_of(&segments),
             rows: batch.num_rows() as u64,

@@ -20,6 +20,8 @@ pub struct Level {
     pub created: Vec<StorageKey>,
     /// Storages dropped at this level.
     pub dropped: Vec<StorageKey>,
+    /// Storages whose columns were renamed or dropped at this level.
+    pub changed_columns: Vec<StorageKey>,
 }
 
 impl Level {
@@ -29,6 +31,7 @@ impl Level {
             marks: HashMap::new(),
             created: Vec::new(),
             dropped: Vec::new(),
+            changed_columns: Vec::new(),
         }
     }
 }
@@ -68,6 +71,7 @@ impl Levels {
                 }
                 above.created.append(&mut level.created);
                 above.dropped.append(&mut level.dropped);
+                above.changed_columns.append(&mut level.changed_columns);
             }
             None => {
                 level.subid = parent;

@@ -18,6 +18,6 @@ pub use callbacks::register;
 pub use pending::{PendingBatch, PendingView};
 pub use publish::adopt_appends;
 pub use state::{
-    create_storage, drop_storage, empty_storage, has_changes, pending_row_count, with_storage,
-    with_writable_storage,
+    create_storage, drop_storage, empty_storage, has_changes, note_changed_columns,
+    pending_row_count, with_storage, with_writable_storage,
 };

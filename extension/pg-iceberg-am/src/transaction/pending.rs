@@ -16,7 +16,7 @@ use pgrx::pg_sys;
 
 use crate::error::{arrow_error, to_pg_error};
 use crate::row_id::{RowId, RowIds, column};
-use crate::schema::TableColumns;
+use crate::schema::TableSchema;
 use crate::storage::VfdFileIo;
 use crate::write::{EncoderThreads, open_data_file};
 
@@ -104,15 +104,17 @@ pub struct PendingView {
 }
 
 impl PendingRows {
-    /// No rows yet, for a table with these columns and this Iceberg schema.
+    /// No rows yet, for a table with these columns and fields.
     ///
     /// A column that no longer has the type it had when the Iceberg schema was made is an error.
-    pub fn new(columns: &TableColumns, schema: Arc<Schema>, io: VfdFileIo) -> PgResult<Self> {
-        let sources: Vec<_> = columns
+    pub fn new(schema: &TableSchema, io: VfdFileIo) -> PgResult<Self> {
+        let sources: Vec<_> = schema
+            .columns
             .columns
             .iter()
             .map(|column| (column.attribute, column.column_type.clone()))
             .collect();
+        let schema = Arc::clone(&schema.schema);
         let arrow = iceberg_lite::write::arrow_schema(&schema).map_err(to_pg_error)?;
         Ok(Self {
             builder: RowAppender::with_schema(&sources, arrow).map_err(to_pg_error)?,
@@ -467,7 +469,9 @@ impl PendingRows {
         row_ids: RowIdColumn,
         expected_bytes: usize,
     ) -> PgResult<OpenFile> {
-        let schema = (row_ids == RowIdColumn::Written).then(|| column::with_row_ids(&self.schema));
+        // A file has one column at least.
+        let is_written = row_ids == RowIdColumn::Written || self.schema.columns().is_empty();
+        let schema = is_written.then(|| column::with_row_ids(&self.schema));
         let with_ids = schema
             .as_ref()
             .map(iceberg_lite::write::arrow_schema)
@@ -524,7 +528,11 @@ fn in_order_of_ids((batch, ids): (RecordBatch, RowIds)) -> PgResult<(RecordBatch
     let sorted = || {
         let order = sort_to_indices(values, None, None)?;
         let ids = take(values, &order, None)?;
-        let batch = take_record_batch(&batch, &order)?;
+        // Rows without columns are all the same.
+        let batch = match batch.num_columns() {
+            0 => batch,
+            _ => take_record_batch(&batch, &order)?,
+        };
         Ok((
             batch,
             RowIds::of(ids.as_primitive::<Int64Type>().values().to_vec()),

@@ -11,12 +11,13 @@
 //! says, the manifest list and the metadata file are written, and the row replaced. The row lock is held to
 //! the end of the PostgreSQL commit, which follows at once.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use iceberg_lite::commit::{self, SnapshotDelta, StagedSnapshot};
 use iceberg_lite::manifest::DataFile;
-use iceberg_lite::spec::{PartitionSpec, Schema, TableMetadata};
+use iceberg_lite::spec::{PartitionSpec, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{LockMode, OpenRelation, Persistence, Relation};
 use pg_lakebase_core::xact::clock_timestamp;
@@ -24,16 +25,16 @@ use pg_lakebase_core::{injection, serializable};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::pending::PendingRows;
-use super::state::{StorageState, adopt, with_transaction};
+use super::state::{StorageState, adopt, existing_storage, with_transaction};
 use crate::catalog::{
     AppendCatalog, Committed, Incarnation, LockedPointer, Origin, Pointer, PointerCatalog, Record,
-    cache, unless_emptied,
+    cache, latest_pointer, unless_emptied,
 };
 use crate::error::to_pg_error;
 use crate::row_id::column;
-use crate::schema::TableColumns;
+use crate::schema::{TableColumns, TableSchema, with_current_columns};
 use crate::storage::{StorageKey, VfdFileIo};
-use crate::{guc, publisher, type_property};
+use crate::{guc, publisher};
 
 /// The most bytes of values that are committed as rows.
 const MAX_INLINE_BYTES: usize = 4 << 10;
@@ -43,6 +44,7 @@ const MAX_FILES: usize = 16;
 /// Commits every storage that this transaction has changed and not dropped. `for_prepare` says that the
 /// outcome may take long to be known, so that others' commits must not wait for it.
 pub fn publish(for_prepare: bool) -> PgResult<()> {
+    resolve_changed_columns()?;
     let mut changes: Vec<Change> = with_transaction(|state| {
         state.published = true;
         let dropped = &state.dropped;
@@ -51,8 +53,8 @@ pub fn publish(for_prepare: bool) -> PgResult<()> {
             .iter()
             .filter(|(key, storage)| !dropped.contains(key) && storage.is_changed())
             .map(|(key, storage)| Change::of(*key, storage, for_prepare))
-            .collect()
-    });
+            .collect::<PgResult<_>>()
+    })?;
     if changes.is_empty() {
         return Ok(());
     }
@@ -75,6 +77,40 @@ pub fn publish(for_prepare: bool) -> PgResult<()> {
         })?;
     }
     injection::point(c"iceberg-synced");
+    Ok(())
+}
+
+/// Finds the storages that have other columns now than their metadata say. What was noted may have been done
+/// back, or been done to a storage that is replaced since.
+fn resolve_changed_columns() -> PgResult<()> {
+    let noted = with_transaction(|state| std::mem::take(&mut state.changed_columns));
+    for (key, relid) in noted {
+        // Locked since its columns were changed.
+        let Some(rel) = OpenRelation::try_open(relid, LockMode::None) else {
+            continue;
+        };
+        let rel = rel.relation();
+        if StorageKey::of(rel) != key || with_transaction(|state| state.dropped.contains(&key)) {
+            continue;
+        }
+        let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
+        let pointer = latest_pointer(rel, &key)?;
+        if let Some(location) = pointer.and_then(|pointer| pointer.metadata_location) {
+            let metadata = cache::metadata(&VfdFileIo::new(key), &location)?;
+            if Arc::ptr_eq(&metadata, &with_current_columns(&metadata, &columns)?) {
+                continue;
+            }
+            if !with_transaction(|state| state.storages.contains_key(&key)) {
+                let storage = existing_storage(rel, &key)?;
+                with_transaction(|state| state.storages.insert(key, storage));
+            }
+        }
+        with_transaction(|state| {
+            if let Some(storage) = state.storages.get_mut(&key) {
+                storage.new_columns = Some(columns);
+            }
+        });
+    }
     Ok(())
 }
 
@@ -112,8 +148,8 @@ enum Way {
 struct Change {
     key: StorageKey,
     io: VfdFileIo,
-    columns: Arc<TableColumns>,
-    schema: Arc<Schema>,
+    schema: TableSchema,
+    new_columns: Option<Arc<TableColumns>>,
     created: bool,
     emptied: bool,
     adopts: bool,
@@ -136,12 +172,15 @@ struct MetadataFiles {
 }
 
 impl Change {
-    fn of(key: StorageKey, storage: &StorageState, for_prepare: bool) -> Self {
-        Self {
+    fn of(key: StorageKey, storage: &StorageState, for_prepare: bool) -> PgResult<Self> {
+        Ok(Self {
             key,
             io: storage.io.clone(),
-            columns: Arc::clone(&storage.columns),
-            schema: Arc::clone(&storage.schema),
+            schema: match &storage.new_columns {
+                Some(columns) => storage.schema.with_columns(Arc::clone(columns))?,
+                None => storage.schema.clone(),
+            },
+            new_columns: storage.new_columns.clone(),
             created: storage.created,
             emptied: storage.emptied,
             adopts: storage.adopts,
@@ -153,13 +192,16 @@ impl Change {
             incarnation: Incarnation::default(),
             prepared: None,
             next_row_id: 0,
-        }
+        })
     }
 
     fn choose_way(&mut self, catalogs: &Catalogs) -> PgResult<Way> {
         let interval = guc::publish_interval();
-        let only_appends =
-            !self.created && !self.emptied && !self.adopts && !self.key.is_temporary();
+        let only_appends = !self.created
+            && !self.emptied
+            && !self.adopts
+            && self.new_columns.is_none()
+            && !self.key.is_temporary();
         if !only_appends || (interval.is_zero() && !self.for_prepare) {
             return Ok(Way::Publish);
         }
@@ -227,7 +269,7 @@ impl Change {
         };
         let prepared = commit::stage(
             &delta,
-            &self.schema,
+            &self.schema.schema,
             &PartitionSpec::unpartitioned(),
             &self.io.directory().location(),
             &self.io,
@@ -314,12 +356,18 @@ impl Change {
             .as_ref()
             .and_then(|locked| locked.pointer.metadata_location.clone());
         let base = match &previous {
-            Some(relative) => located_at(&location, cache::metadata(io, relative)?),
+            Some(relative) => {
+                let base = located_at(&location, cache::metadata(io, relative)?);
+                match &self.new_columns {
+                    Some(columns) => with_current_columns(&base, columns)?,
+                    None => base,
+                }
+            }
             None => TableMetadata::new_table(
-                (*self.schema).clone(),
+                (*self.schema.schema).clone(),
                 PartitionSpec::unpartitioned(),
                 location.clone(),
-                type_property::of_new_table(&self.columns, &self.schema),
+                self.schema.properties()?,
                 uuid::Uuid::new_v4(),
                 now_ms(),
             )
@@ -328,7 +376,14 @@ impl Change {
         let base_path = previous
             .as_deref()
             .map(|relative| format!("{location}/{relative}"));
-        let prepared = self.prepared.as_ref();
+        let prepared = self
+            .prepared
+            .as_ref()
+            .map(|staged| match &self.new_columns {
+                Some(_) => Cow::Owned(staged.clone().with_schema_id(base.current_schema_id)),
+                None => Cow::Borrowed(staged),
+            });
+        let prepared = prepared.as_deref();
         let published = commit::complete(&base, base_path.as_deref(), prepared, io, now_ms())
             .map_err(to_pg_error)?;
         let current = published

@@ -11,6 +11,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 
 use iceberg_lite::manifest::{decode_data_file, encode_data_file};
+use iceberg_lite::spec::Schema;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ use super::state::with_transaction;
 use crate::catalog::inline_rows;
 use crate::error::to_pg_error;
 use crate::row_id::RowId;
+use crate::schema::{FieldIds, TableColumns, TableSchema};
 use crate::storage::StorageKey;
 
 const DIRECTORY: &str = "base/pgsql_tmp";
@@ -37,6 +39,9 @@ struct StorageHead {
     /// Tablespace, database, relation file number.
     key: [u32; 3],
     hides_committed: bool,
+    field_ids: FieldIds,
+    /// In the specification's JSON form.
+    schema: String,
     rows: u64,
     files: Vec<Part>,
     batches: Vec<Part>,
@@ -55,8 +60,19 @@ struct Part {
 pub struct SharedStorage {
     /// Whether the rows committed before are gone.
     pub hides_committed: bool,
+    field_ids: FieldIds,
+    /// The schema of the leader's rows.
+    fields: Schema,
     /// The leader's rows.
     pub pending: PendingView,
+}
+
+impl SharedStorage {
+    /// Which of the leader's fields hold `columns`.
+    pub fn schema(&self, columns: Arc<TableColumns>) -> PgResult<TableSchema> {
+        let field_ids = Arc::new(self.field_ids.clone());
+        TableSchema::new(columns, field_ids, Some(&self.fields), 0)
+    }
 }
 
 /// Lets the workers of this process see its changes until it is dropped.
@@ -100,6 +116,8 @@ impl SharedChanges {
                     Ok(StorageHead {
                         key: [key.tablespace, key.database, key.rel_number],
                         hides_committed: storage.created || storage.emptied,
+                        field_ids: (*storage.schema.field_ids).clone(),
+                        schema: storage.schema.schema.to_json().to_string(),
                         rows: view.rows,
                         files,
                         batches,
@@ -198,6 +216,9 @@ pub fn storage_of_leader(key: &StorageKey) -> PgResult<Option<SharedStorage>> {
         if is_wanted {
             return Ok(Some(SharedStorage {
                 hides_committed: storage.hides_committed,
+                field_ids: storage.field_ids,
+                fields: Schema::from_json_text(&path, "schema", storage.schema.as_bytes())
+                    .map_err(to_pg_error)?,
                 pending,
             }));
         }

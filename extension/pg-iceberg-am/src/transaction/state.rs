@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use iceberg_lite::manifest::DataFile;
-use iceberg_lite::spec::{Schema, TableMetadata};
+use iceberg_lite::spec::TableMetadata;
+use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
 use pg_lakebase_core::{serializable, xact};
@@ -17,10 +18,11 @@ use super::pending::PendingRows;
 use crate::catalog::{
     self, Append, AppendCatalog, Appended, Origin, Pointer, PointerCatalog, cache,
 };
+use crate::error::to_pg_error;
 use crate::guc;
 use crate::row_id::RowId;
 use crate::row_id::counter::Counter;
-use crate::schema::TableColumns;
+use crate::schema::{TableColumns, TableSchema, conform};
 use crate::storage::{self, StorageKey, VfdFileIo};
 
 /// What to do about row ids that become scarce.
@@ -43,16 +45,16 @@ pub struct TransactionState {
     pub(super) left_appends: bool,
     /// Bytes of memory that the rows of all storages take, about.
     pending_bytes: usize,
+    /// Storages whose columns were renamed or dropped, with their tables, which are locked since.
+    pub(super) changed_columns: BTreeMap<StorageKey, pg_sys::Oid>,
     /// The storage appended to last and the subtransaction that did: its mark is set already.
     marked: Option<(StorageKey, pg_sys::SubTransactionId)>,
 }
 
 /// What this transaction has done to one storage.
 pub struct StorageState {
-    /// The table's columns.
-    pub columns: Arc<TableColumns>,
-    /// The Iceberg schema that rows are written with.
-    pub schema: Arc<Schema>,
+    /// The columns and fields that rows are written with. Columns may have other names since, or be dropped.
+    pub schema: TableSchema,
     /// Files of the storage.
     pub io: VfdFileIo,
     /// Rows appended and not rolled back.
@@ -75,6 +77,8 @@ pub struct StorageState {
     counter: Option<Counter>,
     /// Whether it has been said that row ids become scarce.
     warned: bool,
+    /// The columns that the commit puts into the metadata, if they are others than it has.
+    pub new_columns: Option<Arc<TableColumns>>,
 }
 
 impl StorageState {
@@ -85,13 +89,13 @@ impl StorageState {
     ) -> PgResult<Self> {
         let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
         let schema = match metadata {
-            Some(metadata) => cache::current_schema(metadata)?,
-            None => Arc::new(columns.iceberg_schema()?),
+            Some(metadata) => TableSchema::of_metadata(columns, metadata)?,
+            None => TableSchema::of_new_table(columns)?,
         };
+        schema.check_writable()?;
         let io = VfdFileIo::to_write(*key, rel.persistence());
         Ok(Self {
-            rows: PendingRows::new(&columns, Arc::clone(&schema), io.clone())?,
-            columns,
+            rows: PendingRows::new(&schema, io.clone())?,
             schema,
             io,
             persistence: rel.persistence(),
@@ -103,6 +107,7 @@ impl StorageState {
             adopted: Vec::new(),
             counter: None,
             warned: false,
+            new_columns: None,
         })
     }
 
@@ -135,7 +140,11 @@ impl StorageState {
 
     /// Whether publishing has anything to do.
     pub fn is_changed(&self) -> bool {
-        self.created || self.emptied || self.rows.len() > 0 || self.adopts
+        self.created
+            || self.emptied
+            || self.rows.len() > 0
+            || self.adopts
+            || self.new_columns.is_some()
     }
 }
 
@@ -157,6 +166,9 @@ impl TransactionState {
         };
         for key in &level.dropped {
             self.dropped.remove(key);
+        }
+        for key in &level.changed_columns {
+            self.changed_columns.remove(key);
         }
         for (key, mark) in &level.marks {
             if let Some(storage) = self.storages.get_mut(key) {
@@ -237,7 +249,9 @@ pub fn with_storage<T>(
 
 /// Whether this transaction has changed any Iceberg table.
 pub fn has_changes() -> bool {
-    with_transaction(|state| !state.storages.is_empty() || !state.dropped.is_empty())
+    with_transaction(|state| {
+        !state.storages.is_empty() || !state.dropped.is_empty() || !state.changed_columns.is_empty()
+    })
 }
 
 /// Number of rows this transaction has appended to `key`; for estimates.
@@ -300,7 +314,7 @@ pub fn with_writable_storage<T>(
 }
 
 /// State for a storage that was there before this transaction.
-fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageState> {
+pub(super) fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageState> {
     let pointer = catalog::latest_pointer(rel, key)?.ok_or_else(|| missing(rel))?;
     match pointer.metadata_location {
         Some(location) => {
@@ -318,11 +332,12 @@ fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageStat
 /// Has pre-commit put `appends`, which are committed, into the metadata of `key`, the storage of `rel`.
 pub(super) fn adopt(rel: Relation<'_>, key: StorageKey, appends: &[Append]) -> PgResult<()> {
     let mut storage = existing_storage(rel, &key)?;
+    let schema = arrow_schema(&storage.schema.schema).map_err(to_pg_error)?;
     let mut inline = Vec::new();
     for append in appends {
         match append.appended()? {
             Appended::DataFile(file) => storage.adopted.push(file),
-            Appended::Rows(rows, ids) => inline.push((rows, ids)),
+            Appended::Rows(rows, ids) => inline.push((conform(&rows, &schema)?, ids)),
         }
     }
     storage.rows.adopt(inline)?;
@@ -336,6 +351,18 @@ fn missing(rel: Relation<'_>) -> PgError {
         PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
         format!("Iceberg table \"{}\" has no pointer row", rel.name()),
     )
+}
+
+/// Has pre-commit put the columns of `rel` into its metadata if they are others then.
+pub fn note_changed_columns(rel: Relation<'_>) {
+    let key = StorageKey::of(rel);
+    with_transaction(|state| {
+        if state.changed_columns.insert(key, rel.oid()).is_none() {
+            let level = state.levels.current(xact::current_subxact_id());
+            level.changed_columns.push(key);
+        }
+    });
+    crate::scan::fetch::forget();
 }
 
 /// Makes an empty storage `key` for `rel`, which becomes part of the database if the current

@@ -82,10 +82,10 @@ INSERT INTO statements (statement) VALUES
 ('CLUSTER t'), ('CLUSTER t USING with_key_pkey'), ('ALTER TABLE t CLUSTER ON with_key_pkey'),
 -- Columns.
 ('ALTER TABLE t ADD COLUMN c int'), ('ALTER TABLE t ADD COLUMN c int DEFAULT 5 NOT NULL'), ('ALTER TABLE t ADD COLUMN c serial'), ('ALTER TABLE t ADD COLUMN c int UNIQUE'),
-('ALTER TABLE t DROP COLUMN name'), ('ALTER TABLE t DROP COLUMN name CASCADE'), ('ALTER TABLE t DROP COLUMN IF EXISTS name, ADD COLUMN name int'), ('ALTER TABLE t ALTER COLUMN id TYPE bigint'), ('ALTER TABLE t ALTER COLUMN name SET DATA TYPE varchar(10) USING ''x'''),
-('ALTER TABLE t RENAME COLUMN id TO identity'), ('ALTER TABLE t RENAME name TO label'), ('ALTER MATERIALIZED VIEW m RENAME COLUMN id TO identity'),
-('ALTER TABLE parted ADD COLUMN c int'), ('ALTER TABLE parted DROP COLUMN id'), ('ALTER TABLE parted ALTER COLUMN id TYPE bigint'), ('ALTER TABLE parted RENAME COLUMN id TO identity'),
-('ALTER TABLE parent ADD COLUMN c int'), ('ALTER TABLE parent DROP COLUMN name'), ('ALTER TABLE parent ALTER COLUMN id TYPE bigint'), ('ALTER TABLE parent RENAME COLUMN id TO identity');
+('ALTER TABLE arrays DROP COLUMN ps, ADD COLUMN ps int'), ('ALTER TABLE to_attach ALTER COLUMN id TYPE bigint'), ('ALTER TABLE to_attach ALTER COLUMN k SET DATA TYPE varchar(10) USING ''x'''),
+('ALTER TABLE parted ADD COLUMN c int'), ('ALTER TABLE parted ALTER COLUMN id TYPE bigint'),
+('ALTER TABLE parent ADD COLUMN c int'), ('ALTER TABLE parent ALTER COLUMN id TYPE bigint'),
+('ALTER TYPE shape ADD ATTRIBUTE c int CASCADE'), ('ALTER TYPE shape ALTER ATTRIBUTE a TYPE bigint CASCADE'), ('ALTER TYPE pair ADD ATTRIBUTE c int');
 
 SELECT fingerprint() AS before, pg_postmaster_start_time() AS started, pg_backend_pid() AS pid \gset
 -- Nothing is printed for a statement that is refused as it should be.

@@ -1,0 +1,165 @@
+//! Attributes of tables and composite types that come, change and go.
+//!
+//! What counts is what happens to the attribute, whichever statement or cascade asks for it. Names may change
+//! and attributes may go: fields are found by their ids, and the commit brings the table's metadata after. An
+//! attribute more, or one of another type, is refused, be it a table's own or one of a type that its columns
+//! have somewhere inside.
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::relation::{Attribute, LockMode, OpenRelation, RelationKind};
+use pgrx::pg_sys;
+
+use super::type_users::{TypeUser, type_users};
+use crate::catalog::is_iceberg_relid;
+use crate::modify::cannot;
+use crate::schema::NEW_TABLE_HINT;
+use crate::transaction;
+
+/// A column has been added to `relid` (`ATExecAddColumn`).
+pub fn added(relid: pg_sys::Oid) -> PgResult<()> {
+    refuse(relid, "add a column to")
+}
+
+/// The attribute has been altered in some way; the change is not visible yet.
+pub fn altered(relid: pg_sys::Oid, number: i16) -> PgResult<()> {
+    let (Some(old), Some(new)) = (visible(relid, number), latest(relid, number)) else {
+        return Ok(());
+    };
+    if (old.type_oid, old.typmod) != (new.type_oid, new.typmod) {
+        refuse(relid, "change the type of a column of")
+    } else if old.name != new.name {
+        note(relid);
+        Ok(())
+    } else {
+        Ok(())
+    }
+}
+
+/// An attribute of `relid` is about to be dropped.
+pub fn dropped(relid: pg_sys::Oid) -> PgResult<()> {
+    if let Some(user) = row_type_users(relid).first()
+        && is_last(relid)
+    {
+        return Err(used(relid, user)
+            .with_detail("Parquet has no structs without fields.")
+            .with_hint(NEW_TABLE_HINT));
+    }
+    note(relid);
+    Ok(())
+}
+
+/// Whether `relid`, of which an attribute is about to be dropped, has no other.
+fn is_last(relid: pg_sys::Oid) -> bool {
+    // Whoever drops an attribute holds AccessExclusiveLock on the relation.
+    let rel = OpenRelation::open(relid, LockMode::None);
+    let attributes = rel.relation().tuple_desc().attributes();
+    attributes.filter(|attribute| !attribute.is_dropped).count() == 1
+}
+
+/// Refuses to do `what` if it concerns an Iceberg table.
+fn refuse(relid: pg_sys::Oid, what: &str) -> PgResult<()> {
+    if is_iceberg_relid(relid) {
+        let rel = OpenRelation::open(relid, LockMode::None);
+        return Err(cannot(what, &rel.relation().name(), NEW_TABLE_HINT));
+    }
+    match row_type_users(relid).first() {
+        Some(user) => Err(used(relid, user).with_hint(NEW_TABLE_HINT)),
+        None => Ok(()),
+    }
+}
+
+/// The columns of Iceberg tables that have values of the row type of `relid` somewhere inside.
+fn row_type_users(relid: pg_sys::Oid) -> Vec<TypeUser> {
+    // SAFETY: a look-up in the system cache; 0 for a relation without a row type.
+    type_users(unsafe { pg_sys::get_rel_type_id(relid) })
+}
+
+/// Has the commit look at the tables whose columns may be others now.
+fn note(relid: pg_sys::Oid) {
+    if is_iceberg_relid(relid) {
+        // Whoever changes a table's columns holds AccessExclusiveLock on it.
+        let rel = OpenRelation::open(relid, LockMode::None);
+        transaction::note_changed_columns(rel.relation());
+    }
+    for user in row_type_users(relid) {
+        // As in PostgreSQL, a type is no part of its tables, so they go on being read and written.
+        if let Some(rel) = OpenRelation::try_open(user.table, LockMode::AccessShare) {
+            transaction::note_changed_columns(rel.relation());
+        }
+    }
+}
+
+/// As PostgreSQL says it (`find_composite_type_dependencies`).
+fn used(relid: pg_sys::Oid, user: &TypeUser) -> PgError {
+    let rel = OpenRelation::open(relid, LockMode::None);
+    let name = rel.relation().name();
+    let (what, uses) = match rel.relation().kind() {
+        RelationKind::CompositeType => ("type", "uses it"),
+        RelationKind::ForeignTable => ("foreign table", "uses its row type"),
+        RelationKind::View => ("view", "uses its row type"),
+        _ => ("table", "uses its row type"),
+    };
+    let column = user.column_name();
+    PgError::feature_not_supported(format!(
+        "cannot alter {what} \"{name}\" because column \"{column}\" of an Iceberg table {uses}"
+    ))
+}
+
+/// The attribute as the system cache has it.
+fn visible(relid: pg_sys::Oid, number: i16) -> Option<Attribute> {
+    // SAFETY: a look-up in the system cache; the tuple is read before it is released.
+    unsafe {
+        let tuple = pg_sys::SearchSysCache2(
+            pg_sys::SysCacheIdentifier::ATTNUM as i32,
+            relid.into(),
+            number.into(),
+        );
+        if tuple.is_null() {
+            return None;
+        }
+        let attribute =
+            Attribute::from_raw(&*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_attribute>());
+        pg_sys::ReleaseSysCache(tuple);
+        Some(attribute)
+    }
+}
+
+/// The attribute as this command has left it.
+fn latest(relid: pg_sys::Oid, number: i16) -> Option<Attribute> {
+    // SAFETY: a scan of a catalog by its index, with keys of the columns' types; all is closed again here,
+    // or by the resource owner after an error. The static snapshot sees what the command has done so far.
+    unsafe {
+        let mut keys = [pg_sys::ScanKeyData::default(); 2];
+        pg_sys::ScanKeyInit(
+            &mut keys[0],
+            pg_sys::Anum_pg_attribute_attrelid as i16,
+            pg_sys::BTEqualStrategyNumber as u16,
+            pg_sys::Oid::from_u32(pg_sys::F_OIDEQ),
+            relid.into(),
+        );
+        pg_sys::ScanKeyInit(
+            &mut keys[1],
+            pg_sys::Anum_pg_attribute_attnum as i16,
+            pg_sys::BTEqualStrategyNumber as u16,
+            pg_sys::Oid::from_u32(pg_sys::F_INT2EQ),
+            number.into(),
+        );
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let catalog = pg_sys::table_open(pg_sys::AttributeRelationId, lock);
+        let scan = pg_sys::systable_beginscan(
+            catalog,
+            pg_sys::Oid::from_u32(pg_sys::AttributeRelidNumIndexId),
+            true,
+            &raw mut pg_sys::SnapshotSelfData,
+            keys.len() as i32,
+            keys.as_mut_ptr(),
+        );
+        let tuple = pg_sys::systable_getnext(scan);
+        let attribute = (!tuple.is_null()).then(|| {
+            Attribute::from_raw(&*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_attribute>())
+        });
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(catalog, lock);
+        attribute
+    }
+}
