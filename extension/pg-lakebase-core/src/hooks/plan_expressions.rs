@@ -36,8 +36,9 @@ unsafe fn walk_plan(plan: *mut pg_sys::Plan, visit: Visit<'_>) {
     if plan.is_null() {
         return;
     }
-    // SAFETY: as above.
+    // SAFETY: as above. A plan may be as deep as the query was long.
     unsafe {
+        pg_sys::check_stack_depth();
         walk_list((*plan).targetlist, visit);
         walk_list((*plan).qual, visit);
         walk_own(plan, visit);
