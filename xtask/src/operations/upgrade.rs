@@ -118,6 +118,14 @@ fn fill(connection: &Connection) -> Result<()> {
         "CREATE TABLE rewritten USING iceberg AS SELECT g AS id FROM generate_series(1, 100) g",
     )?;
     execute("VACUUM FULL rewritten")?;
+    execute("CREATE TYPE changed_type AS (x int, y text, z int)")?;
+    execute("CREATE TABLE changed (a int, b text, c int, s changed_type) USING iceberg")?;
+    execute(
+        "INSERT INTO changed SELECT g, 'gone', -g, (g, 'gone', -g)::changed_type FROM generate_series(1, 50) g",
+    )?;
+    execute("ALTER TABLE changed DROP COLUMN b")?;
+    execute("ALTER TABLE changed RENAME COLUMN c TO d")?;
+    execute("ALTER TYPE changed_type DROP ATTRIBUTE y")?;
     // Kept in forms of their own.
     execute("CREATE TYPE mood AS ENUM ('glad', 'sad')")?;
     execute("CREATE TYPE pair AS (a int, b text)")?;
@@ -155,17 +163,18 @@ fn goes_on(connection: &Connection) -> Result<()> {
         "INSERT INTO large VALUES (-1, 'new'); INSERT INTO small VALUES (-1); INSERT INTO empty VALUES (1);
          INSERT INTO emptied VALUES (1); INSERT INTO unlogged VALUES (11); INSERT INTO parted VALUES (0, 'new');
          INSERT INTO converted VALUES (0, 'new'); INSERT INTO rewritten VALUES (0);
+         INSERT INTO changed VALUES (0, 0, (0, 0));
          INSERT INTO typed VALUES ('1 hour', 'glad', 0.5, (1, 'x'), '{::1}', '[1,5)');
          REFRESH MATERIALIZED VIEW matview; CREATE TABLE new USING iceberg AS TABLE small",
     )?;
     let counts = "SELECT (SELECT count(*) FROM large), (SELECT count(*) FROM small), (SELECT count(*) FROM empty),
         (SELECT count(*) FROM emptied), (SELECT count(*) FROM unlogged), (SELECT count(*) FROM parted),
-        (SELECT count(*) FROM converted), (SELECT count(*) FROM rewritten), (SELECT count(*) FROM typed WHERE m >= 'glad' AND n > 0), (TABLE matview), (SELECT count(*) FROM new)";
+        (SELECT count(*) FROM converted), (SELECT count(*) FROM rewritten), (SELECT count(*) FROM changed WHERE a = -d AND (s).x = -(s).z), (SELECT count(*) FROM typed WHERE m >= 'glad' AND n > 0), (TABLE matview), (SELECT count(*) FROM new)";
     let found = psql::query(connection, counts)?;
     same(
         "going on",
         &found,
-        "20002|10|1|1|11|151|101|101|51|20002|10",
+        "20002|10|1|1|11|151|101|101|51|51|20002|10",
     )?;
     let published =
         "SELECT bool_and(lakebase.publish(relation) IS NOT NULL) FROM lakebase.iceberg_tables";
