@@ -24,11 +24,18 @@ pub struct Args {
     /// What is drawn depends on it alone
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Begin with this history
+    #[arg(long, default_value_t = 0)]
+    history: u64,
 }
 
 impl Args {
     pub fn short(statements: u64, seed: u64) -> Self {
-        Self { statements, seed }
+        Self {
+            statements,
+            seed,
+            history: 0,
+        }
     }
 }
 
@@ -61,7 +68,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn histories(args: &Args, connection: &Connection) -> Result<()> {
     let mut progress = Progress::start("Comparing Iceberg with heap");
-    let (mut done, mut number) = (0, 0);
+    let (mut done, mut number) = (0, args.history);
     let mut sum = Counts::default();
     while done < args.statements {
         let heap = prepare(connection, "twin_heap", "heap")?;
@@ -85,11 +92,8 @@ fn histories(args: &Args, connection: &Connection) -> Result<()> {
             note(history.last_steps());
             return Err(error).with_context(|| {
                 format!(
-                    "seed {}, history {number}, statement {}; again: cargo xtask twin --seed {} --statements {}",
-                    args.seed,
-                    history.counts.statements,
-                    args.seed,
-                    done + history.counts.statements
+                    "again: cargo xtask twin --seed {} --history {number} --statements {}",
+                    args.seed, history.counts.statements
                 )
             });
         }

@@ -136,7 +136,7 @@ impl History {
         // Iceberg first: where it alone cannot serialize, the heap's transaction has not been committed yet.
         self.iceberg.send(session, &statement.sql)?;
         let sql = statement.sql.clone();
-        let may_fail = self.may_fail_alone(session);
+        let may_fail = self.may_fail_alone(session) && statement.ends_block();
         self.sessions[session].waiting = Some(statement);
         let unfinished = self.indexes(|session| session.waiting.is_some());
         let ours = self.iceberg.settle(&unfinished)?;
@@ -236,8 +236,8 @@ impl History {
                 {
                     unserializable.push((session, heap, iceberg));
                 }
-                (heap, iceberg) => bail!(
-                    "session {session} differs in: {}\nheap: {heap:?}\niceberg: {iceberg:?}",
+                _ => bail!(
+                    "session {session} differs in: {}\nheap: {theirs:?}\niceberg: {ours:?}",
                     statement.sql
                 ),
             }
