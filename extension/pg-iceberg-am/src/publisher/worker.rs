@@ -21,8 +21,10 @@ use crate::{guc, transaction};
 const LINGER: Duration = Duration::from_secs(1);
 /// How long a publisher stays when it cannot do what there is to do.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long after a failure it is tried again.
+/// How long after a failure it is tried again; with each further failure, twice as long,
 const RETRY: Duration = Duration::from_secs(1);
+/// up to this.
+const LONGEST_RETRY: Duration = Duration::from_secs(300);
 /// How often a publisher looks for appends.
 const TICK: Duration = Duration::from_millis(100);
 /// Of a publisher's time, the part that one table's metadata may take is one in so many.
@@ -77,6 +79,8 @@ struct Publisher {
     slot: Held,
     /// When a table's metadata may be replaced again at the earliest.
     not_before: HashMap<Storage, Instant>,
+    /// The tables whose metadata could not be replaced, which others do not wait for.
+    failures: HashMap<Storage, Failure>,
     /// When there was last anything to do, and when it was last done.
     busy: Instant,
     progress: Instant,
@@ -91,6 +95,7 @@ impl Publisher {
         Self {
             slot,
             not_before: HashMap::new(),
+            failures: HashMap::new(),
             busy: now,
             progress: now,
             published: 0,
@@ -108,6 +113,8 @@ impl Publisher {
             Some(waiting) => {
                 let now = Instant::now();
                 self.not_before
+                    .retain(|storage, _| waiting.contains_key(storage));
+                self.failures
                     .retain(|storage, _| waiting.contains_key(storage));
                 if waiting.is_empty() {
                     self.progress = now;
@@ -145,11 +152,17 @@ impl Publisher {
             .not_before
             .get(&storage)
             .map_or(Duration::ZERO, |time| time.saturating_duration_since(now));
+        if let Some(failure) = self.failures.get(&storage)
+            && failure.retry_at > now
+        {
+            return failure.retry_at - now;
+        }
         let wait = interval.saturating_sub(age).max(rest);
         if !wait.is_zero() && !urgent {
             return wait;
         }
         let result = background::in_transaction(|| publish(storage));
+        let failure = self.failures.remove(&storage);
         let next = match result {
             Some(count) if count > 0 => {
                 self.progress = Instant::now();
@@ -158,7 +171,12 @@ impl Publisher {
             }
             // It is locked, or somebody else has done it.
             Some(_) => TICK,
-            None => RETRY,
+            None => {
+                let failure = Failure::after(failure, Instant::now());
+                let pause = failure.pause;
+                self.failures.insert(storage, failure);
+                pause
+            }
         };
         self.not_before.insert(storage, Instant::now() + next);
         next.max(interval)
@@ -179,6 +197,24 @@ impl Publisher {
             }
             Ok(())
         });
+    }
+}
+
+/// A failure to replace a table's metadata, which the log tells.
+#[derive(Clone, Copy)]
+struct Failure {
+    retry_at: Instant,
+    pause: Duration,
+}
+
+impl Failure {
+    /// The next one, `before` being the last if there was no success in between.
+    fn after(before: Option<Self>, now: Instant) -> Self {
+        let pause = before.map_or(RETRY, |before| (before.pause * 2).min(LONGEST_RETRY));
+        Self {
+            retry_at: now + pause,
+            pause,
+        }
     }
 }
 
@@ -219,5 +255,21 @@ fn publish(storage: Storage) -> PgResult<usize> {
             transaction::adopt_appends(rel.relation())
         }
         _ => Ok(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_that_follow_one_another_are_told_less_and_less_often() {
+        let now = Instant::now();
+        let first = Failure::after(None, now);
+        assert_eq!(first.retry_at, now + RETRY);
+        let second = Failure::after(Some(first), now);
+        assert_eq!(second.pause, 2 * RETRY);
+        let hundredth = (2..100).fold(second, |before, _| Failure::after(Some(before), now));
+        assert_eq!(hundredth.pause, LONGEST_RETRY);
     }
 }
