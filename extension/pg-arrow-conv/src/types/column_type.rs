@@ -167,6 +167,16 @@ impl ColumnType {
         &self.kind
     }
 
+    /// The composite types at any depth, this one first if it is one.
+    pub fn composites(&self) -> Vec<Oid> {
+        let own = match &self.kind {
+            TypeKind::Composite(composite) => Some(composite.type_oid),
+            _ => None,
+        };
+        let nested = self.children().into_iter().flat_map(Self::composites);
+        own.into_iter().chain(nested).collect()
+    }
+
     /// The types nested in this one: an array's element, or a composite's live attributes, in the
     /// order in which the Arrow type has them.
     pub fn children(&self) -> Vec<&ColumnType> {

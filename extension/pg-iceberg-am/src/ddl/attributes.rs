@@ -5,14 +5,16 @@
 //! attribute more, or one of another type, is refused, be it a table's own or one of a type that its columns
 //! have somewhere inside.
 
+use std::collections::BTreeSet;
+
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::{Attribute, LockMode, OpenRelation, RelationKind};
+use pg_lakebase_core::relation::{Attribute, LockMode, OpenRelation, Relation, RelationKind};
 use pgrx::pg_sys;
 
 use super::type_users::{TypeUser, type_users};
 use crate::catalog::is_iceberg_relid;
 use crate::modify::cannot;
-use crate::schema::NEW_TABLE_HINT;
+use crate::schema::{NEW_TABLE_HINT, TableColumns};
 use crate::transaction;
 
 /// A column has been added to `relid` (`ATExecAddColumn`).
@@ -54,6 +56,38 @@ fn is_last(relid: pg_sys::Oid) -> bool {
     let rel = OpenRelation::open(relid, LockMode::None);
     let attributes = rel.relation().tuple_desc().attributes();
     attributes.filter(|attribute| !attribute.is_dropped).count() == 1
+}
+
+/// Keeps the composite types in the columns of `rel` what they are while it is being made, to the end of the
+/// transaction, from when on it can be found.
+///
+/// Iceberg tables that are there already are found, and so not held: their lock comes before that of a type.
+pub fn hold(rel: Relation<'_>) -> PgResult<()> {
+    if !rel.is_new() || rel.rewrite_of().is_some_and(is_iceberg_relid) {
+        return Ok(());
+    }
+    let mut held = BTreeSet::new();
+    loop {
+        let before = held.len();
+        // A type that is locked only now may have got attributes of further types meanwhile.
+        for column in TableColumns::resolve(rel.tuple_desc())?.columns {
+            for composite in column.column_type.composites() {
+                if held.insert(composite.to_u32()) {
+                    // SAFETY: a look-up, and a lock that CREATE TABLE takes as well, though not for as long
+                    // (`CheckAttributeType`).
+                    unsafe {
+                        pg_sys::LockRelationOid(
+                            pg_sys::get_typ_typrelid(composite),
+                            LockMode::AccessShare.to_raw(),
+                        );
+                    }
+                }
+            }
+        }
+        if held.len() == before {
+            return Ok(());
+        }
+    }
 }
 
 /// Refuses to do `what` if it concerns an Iceberg table.

@@ -175,6 +175,17 @@ impl<'a> Relation<'a> {
         (self.form().relpages, self.form().reltuples)
     }
 
+    /// Whether this transaction made the relation (`rd_createSubid`).
+    pub fn is_new(self) -> bool {
+        // `InvalidSubTransactionId` is 0.
+        self.data().rd_createSubid != 0
+    }
+
+    /// The table that this transient relation will replace, as ALTER TABLE and CLUSTER make them.
+    pub fn rewrite_of(self) -> Option<pg_sys::Oid> {
+        Some(self.form().relrewrite).filter(|oid| *oid != pg_sys::InvalidOid)
+    }
+
     /// The shape of the relation's rows.
     #[inline]
     pub fn tuple_desc(self) -> TupleDesc<'a> {
