@@ -15,6 +15,7 @@ const SHOWN: usize = 60;
 const COMPARE_EVERY: u64 = 200;
 /// SQLSTATE of a transaction that could not be serialized.
 const SERIALIZATION_FAILURE: &str = "40001";
+const SERIALIZABLE: &str = "SERIALIZABLE";
 
 pub struct History {
     heap: Side,
@@ -36,6 +37,8 @@ pub struct Counts {
     pub serialization_failures: u64,
     /// Those that failed there later than on heap tables.
     pub late_failures: u64,
+    /// Those that failed on heap tables for the sake of one that was rolled back.
+    pub heap_failures: u64,
 }
 
 impl AddAssign for Counts {
@@ -46,6 +49,7 @@ impl AddAssign for Counts {
         self.cancelled += other.cancelled;
         self.serialization_failures += other.serialization_failures;
         self.late_failures += other.late_failures;
+        self.heap_failures += other.heap_failures;
     }
 }
 
@@ -54,12 +58,13 @@ impl fmt::Display for Counts {
         write!(
             f,
             "{} failed alike, {} waited, {} were cancelled; of serializable transactions {} failed on Iceberg \
-             tables alone and {} later than on heap tables",
+             tables alone, {} later than on heap tables, and {} on heap tables alone, beside one that was rolled back",
             self.errors,
             self.waits,
             self.cancelled,
             self.serialization_failures,
-            self.late_failures
+            self.late_failures,
+            self.heap_failures
         )
     }
 }
@@ -75,6 +80,9 @@ struct Session {
     waiting: Option<Statement>,
     /// Whether it has been said that it waits.
     is_noted: bool,
+    /// Whether another serializable transaction was rolled back during this one. Heap tables may have counted it
+    /// as one that cannot be serialized with this one, which Iceberg tables do at the commit only.
+    outlived_another: bool,
 }
 
 impl History {
@@ -150,7 +158,7 @@ impl History {
     /// Whether one side alone may fail to serialize a session's transaction, or later than the other.
     fn may_fail_alone(&self, session: usize) -> bool {
         let state = &self.sessions[session].state;
-        state.block == Some("SERIALIZABLE") && !state.failed
+        state.block == Some(SERIALIZABLE) && !state.failed
     }
 
     /// Ends a serializable transaction that failed on one side alone, on both. Iceberg tables may fail where
@@ -176,6 +184,8 @@ impl History {
         }
         if is_serialization_failure(iceberg) {
             self.counts.serialization_failures += 1;
+        } else if self.sessions[session].outlived_another {
+            self.counts.heap_failures += 1;
         } else if matches!(iceberg, Some(Outcome::Done { .. })) {
             self.iceberg.send(session, "COMMIT")?;
             let outcome = self.iceberg.wait_for_end(session)?;
@@ -260,9 +270,20 @@ impl History {
             self.note(session, &format!("failed: {sqlstate}"));
             self.forget_prepared(Some(statement));
         }
+        let is_rolled_back = failed.is_some()
+            || matches!(outcome, Outcome::Done { tag, .. } if tag == "ROLLBACK")
+                && statement.ends_block();
+        if is_rolled_back && self.sessions[session].state.block == Some(SERIALIZABLE) {
+            for session in &mut self.sessions {
+                session.outlived_another = true;
+            }
+        }
         let session = &mut self.sessions[session];
         session.waiting = None;
         session.state.after(statement, failed.is_none());
+        if session.state.block.is_none() {
+            session.outlived_another = false;
+        }
     }
 
     /// A transaction that was not prepared cannot be committed later.
