@@ -309,6 +309,28 @@ REWRITTEN = Table(
         ALTER TABLE interop.rewritten SET ACCESS METHOD iceberg;""",
 )
 
+PLACE = Struct((("label", STRING), ("height", DOUBLE)))
+
+# Names are exchanged: who goes by them reads the wrong column.
+RENAMED = Table(
+    "renamed",
+    (("id", "int", INT), ("b", "int", INT), ("a", "int", INT), ("at", "interop.place", PLACE), ("ats", "interop.place[]", List(PLACE))),
+    ("INSERT INTO interop.renamed VALUES (3, 30, 300, ('three', 3.5), ARRAY[('3', 3)::interop.place, NULL]);",),
+    create="""CREATE TYPE interop.place AS (x float8, label text, y float8);
+        CREATE TABLE interop.renamed (id int, lost text, a int, b int, at interop.place, ats interop.place[]) USING iceberg;
+        INSERT INTO interop.renamed VALUES (1, 'lost', 10, 100, (0.5, 'one', 1.5), ARRAY[(0, '1', 1)::interop.place]);
+        BEGIN;
+        INSERT INTO interop.renamed VALUES (2, 'lost', 20, 200, (0.5, NULL, 2.5), NULL);
+        ALTER TABLE interop.renamed RENAME a TO c;
+        ALTER TABLE interop.renamed RENAME b TO a;
+        ALTER TABLE interop.renamed RENAME c TO b;
+        ALTER TABLE interop.renamed DROP COLUMN lost;
+        ALTER TYPE interop.place RENAME ATTRIBUTE y TO height;
+        ALTER TYPE interop.place DROP ATTRIBUTE x;
+        COMMIT;""",
+    filters=(("b = 20", "b == 20"), ("a > 100", "a > 100")),
+)
+
 MATVIEW = Table(
     "matview",
     (("grp", "int", INT), ("n", "bigint", LONG), ("top", "text", STRING)),
@@ -317,4 +339,4 @@ MATVIEW = Table(
 )
 
 # In the order in which they are made.
-TABLES = (PRIMITIVES, TIMES, NESTED, WITHOUT_COUNTERPART, UUIDS, EMPTY, EMPTY_NESTED, EMPTIED, LARGE, SMALL_COMMITS, NAMES, REWRITTEN, MATVIEW)
+TABLES = (PRIMITIVES, TIMES, NESTED, WITHOUT_COUNTERPART, UUIDS, EMPTY, EMPTY_NESTED, EMPTIED, LARGE, SMALL_COMMITS, NAMES, REWRITTEN, RENAMED, MATVIEW)
