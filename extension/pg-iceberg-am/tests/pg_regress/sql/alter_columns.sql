@@ -105,10 +105,22 @@ SELECT run('ALTER TABLE t_AM RENAME label TO a'), run('INSERT INTO t_AM (a) VALU
 SELECT count(*) FROM t_iceberg WHERE a = 'seven';
 SELECT run('SELECT * FROM t_AM WHERE label = ''x''');
 
+-- Prepared transactions.
+BEGIN;
+SELECT run('ALTER TABLE t_AM RENAME a TO undone'), run('ALTER TABLE t_AM DROP COLUMN d'), run('INSERT INTO t_AM VALUES (''undone'')');
+PREPARE TRANSACTION 'test_alter_columns';
+ROLLBACK PREPARED 'test_alter_columns';
+SELECT iceberg_columns('t_iceberg'), rows_of('t');
+BEGIN;
+SELECT run('ALTER TABLE t_AM RENAME a TO prepared'), run('ALTER TABLE t_AM DROP COLUMN d'), run('INSERT INTO t_AM VALUES (''prepared'')');
+PREPARE TRANSACTION 'test_alter_columns';
+COMMIT PREPARED 'test_alter_columns';
+SELECT iceberg_columns('t_iceberg'), rows_of('t');
+
 -- A subtransaction that is rolled back leaves nothing to do.
 BEGIN;
 SAVEPOINT s;
-SELECT run('ALTER TABLE t_AM RENAME a TO undone');
+SELECT run('ALTER TABLE t_AM RENAME prepared TO undone');
 ROLLBACK TO s;
 COMMIT;
 
