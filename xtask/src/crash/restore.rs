@@ -107,6 +107,8 @@ impl Restore {
             tables::check(&connection).with_context(|| format!("restored with {target}"))?;
         let place = format!("the server restored with {target}");
         tables::same(&place, &found, &moment.fingerprints)?;
+        standby::work_on(&connection, &found, orphans)
+            .with_context(|| format!("after {place} was written to"))?;
         log.check()?;
         Ok(target)
     }

@@ -86,9 +86,7 @@ impl Standby {
         wait_writable(&self.connection)?;
         orphans.remove(&self.connection)?;
         self.compare(expected)?;
-        let tables: Vec<String> = expected.keys().cloned().collect();
-        tables::add_a_row(&self.connection, &tables, u64::from(u32::MAX))?;
-        let found = tables::check(&self.connection)
+        let found = work_on(&self.connection, expected, orphans)
             .context("after the standby was promoted and written to")?;
         self.log.check()?;
         Ok(found)
@@ -176,6 +174,20 @@ pub fn base_backup(
     command.args(["--username", SUPERUSER]);
     process::output(&mut command).context("cannot take a base backup")?;
     Ok(cluster)
+}
+
+/// Goes on working where the tables are now, which is not where most of their files were written, and removes
+/// what is no longer needed. Returns what the tables hold then.
+pub fn work_on(
+    connection: &Connection,
+    tables: &Fingerprints,
+    orphans: &mut Orphans,
+) -> Result<Fingerprints> {
+    let tables: Vec<String> = tables.keys().cloned().collect();
+    tables::add_a_row(connection, &tables, u64::from(u32::MAX))?;
+    tables::check(connection)?;
+    orphans.remove(connection)?;
+    tables::check(connection)
 }
 
 /// Waits until recovery has ended.
