@@ -77,9 +77,7 @@ pub fn segments(
     if let Some(known) = SEGMENTS.with_borrow_mut(|cache| cache.get(&path)) {
         return Ok(known);
     }
-    let mut files = plan_files(metadata, snapshot, io).map_err(to_pg_error)?;
-    // Stable: files of one snapshot stay in the order of their manifest.
-    files.sort_by_key(|file| file.data_sequence_number);
+    let files = plan_files(metadata, snapshot, io).map_err(to_pg_error)?;
     let weight: usize = files.iter().map(ScanFile::memory_size).sum();
     let segments = Arc::new(committed_segments(files)?);
     SEGMENTS.with_borrow_mut(|cache| cache.put(path, Arc::clone(&segments), weight));

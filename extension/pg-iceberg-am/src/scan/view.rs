@@ -205,13 +205,25 @@ impl Own {
     }
 }
 
-/// The segments of committed data files, in the order given.
+/// The segments of committed data files.
 pub fn committed_segments(files: Vec<ScanFile>) -> PgResult<Vec<Segment>> {
     let mut segments = Vec::with_capacity(files.len());
     for file in files {
         push_file(&mut segments, file)?;
     }
+    in_row_order(&mut segments);
     Ok(segments)
+}
+
+/// Orders committed segments by their first rows' ids: a scan gives rows in the order of their insertion, whether
+/// they have been folded into files or not.
+fn in_row_order(segments: &mut [Segment]) {
+    segments.sort_by_key(|segment| segment.ids.bounds().map(|bounds| bounds.start));
+    let mut start = 0;
+    for segment in segments {
+        segment.start = start;
+        start += segment.rows;
+    }
 }
 
 fn push_file(segments: &mut Vec<Segment>, file: ScanFile) -> PgResult<()> {
@@ -240,17 +252,16 @@ fn with_appends(
 ) -> PgResult<Arc<Vec<Segment>>> {
     let mut segments = Vec::with_capacity(committed.len() + appends.len());
     segments.extend_from_slice(committed);
-    let (mut batches, mut batch_ids) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     for append in appends {
         match append.appended()? {
             Appended::DataFile(file) => push_file(&mut segments, unsequenced(file))?,
-            Appended::Rows(batch, ids) => {
-                batches.push(batch);
-                batch_ids.push(ids);
-            }
+            Appended::Rows(batch, ids) => rows.push((batch, ids)),
         }
     }
-    if !batches.is_empty() {
+    if !rows.is_empty() {
+        rows.sort_by_key(|(_, ids)| ids.bounds().map(|bounds| bounds.start));
+        let (mut batches, batch_ids): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         let schema = arrow_schema(schema).map_err(to_pg_error)?;
         for batch in &mut batches {
             *batch = conform(batch, &schema)?;
@@ -263,6 +274,7 @@ fn with_appends(
             source: SegmentSource::Batch(batch),
         });
     }
+    in_row_order(&mut segments);
     Ok(Arc::new(segments))
 }
 
