@@ -8,11 +8,11 @@ use std::thread::JoinHandle;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray};
 use arrow::datatypes::Float64Type;
 
-use super::memory_io::MemoryOutput;
+use super::memory_io::{MemoryFile, MemoryOutput};
 use super::values::*;
 use crate::scan::ReadOptions;
 use crate::spec::{ListType, NestedField, PrimitiveType, Schema};
-use crate::write::{DataFileWriter, Encoder, WriteOptions, arrow_schema};
+use crate::write::{Compression, DataFileWriter, Encoder, WriteOptions, arrow_schema};
 
 /// Threads that were started and have not ended.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
@@ -99,6 +99,60 @@ fn files_are_the_same_with_and_without_threads() {
     let read = read(&expected_file, &schema(), options);
     let arrow = arrow_schema(&schema()).unwrap();
     assert_eq!(joined(&arrow, &read), batch(0..14_000));
+}
+
+#[test]
+fn a_flushed_writer_holds_no_rows_and_goes_on() {
+    let _counting = COUNTING.lock().unwrap();
+    for count in [0, 2] {
+        let output = MemoryOutput::default();
+        let sink = Box::new(output.clone());
+        let mut writer =
+            DataFileWriter::new(&schema(), "memory".into(), sink, threads(count)).unwrap();
+        writer.write(&batch(0..2000)).unwrap();
+        assert!(writer.memory_bytes() > 0);
+        for _ in 0..2 {
+            writer.flush().unwrap();
+            assert_eq!(writer.memory_bytes(), 0);
+        }
+        writer.write(&batch(2000..2500)).unwrap();
+        let data_file = writer.finish().unwrap();
+        assert_eq!(data_file.record_count, 2500);
+        assert_eq!(
+            data_file.split_offsets.map(|offsets| offsets.len()),
+            Some(2)
+        );
+        let options = ReadOptions {
+            projection: vec![1, 2, 3, 4],
+            ..ReadOptions::default()
+        };
+        let read = read(&MemoryFile::new(output.take()), &schema(), options);
+        let arrow = arrow_schema(&schema()).unwrap();
+        assert_eq!(joined(&arrow, &read), batch(0..2500));
+    }
+}
+
+#[test]
+fn ascending_numbers_take_next_to_no_space_as_differences() {
+    let _counting = COUNTING.lock().unwrap();
+    let size = |delta_encoded: Vec<i32>| {
+        let options = WriteOptions {
+            compression: Compression::Uncompressed,
+            delta_encoded,
+            ..WriteOptions::default()
+        };
+        let (file, data_file) = write(&schema(), &[batch(0..20_000)], options);
+        let options = ReadOptions {
+            projection: vec![1, 2, 3, 4],
+            ..ReadOptions::default()
+        };
+        let read = read(&file, &schema(), options);
+        let arrow = arrow_schema(&schema()).unwrap();
+        assert_eq!(joined(&arrow, &read), batch(0..20_000));
+        data_file.column_sizes[&1]
+    };
+    assert!(size(Vec::new()) > 100_000);
+    assert!(size(vec![1]) < 5_000);
 }
 
 #[test]
