@@ -17,7 +17,9 @@ use iceberg_lite::expr::{CompareOp, Literal, Predicate};
 use iceberg_lite::io::{FileIo, InputFile, LocalFileIo};
 use iceberg_lite::scan::{DataFileReader, FileMetadata, ReadOptions, RowRanges};
 use iceberg_lite::spec::{NestedField, PrimitiveType as P, Schema};
-use iceberg_lite::write::{Compression, DataFileWriter, Encoder, WriteOptions, arrow_schema};
+use iceberg_lite::write::{
+    Compression, DataFileWriter, Encoder, EncoderThreads, WriteOptions, arrow_schema,
+};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -40,12 +42,12 @@ fn main() -> Outcome<()> {
         (
             "write 1 thread, zstd 3",
             3,
-            Encoder::Threads { count: 1, spawn },
+            Encoder::Threads(Arc::new(EncoderThreads::new(1, spawn))),
         ),
         (
             "write 2 threads, zstd 3",
             3,
-            Encoder::Threads { count: 2, spawn },
+            Encoder::Threads(Arc::new(EncoderThreads::new(2, spawn))),
         ),
     ] {
         let options = WriteOptions {

@@ -1,10 +1,11 @@
 //! Opening data files to write.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::sync::{Arc, Weak};
 
 use iceberg_lite::io::FileIo;
 use iceberg_lite::spec::Schema;
-use iceberg_lite::write::{Compression, DataFileWriter, Encoder, WriteOptions};
+use iceberg_lite::write::{Compression, DataFileWriter, Encoder, EncoderThreads, WriteOptions};
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::thread;
 
@@ -18,30 +19,25 @@ use crate::storage::VfdFileIo;
 const COMPRESSED_FROM_BYTES: usize = 16 << 10;
 
 thread_local! {
-    /// Threads that the data files being written may have.
-    static ENCODER_THREADS: Cell<usize> = const { Cell::new(0) };
+    /// The threads that all data files being written share; they end with the last of these.
+    static THREADS: RefCell<Weak<EncoderThreads>> = const { RefCell::new(Weak::new()) };
 }
 
-/// Threads that a data file being written may have, of those of the session.
-pub struct EncoderThreads(usize);
-
-impl EncoderThreads {
-    fn reserve() -> Self {
-        let used = ENCODER_THREADS.get();
-        let count = guc::encoder_threads().saturating_sub(used);
-        ENCODER_THREADS.set(used + count);
-        Self(count)
-    }
-}
-
-impl Drop for EncoderThreads {
-    fn drop(&mut self) {
-        ENCODER_THREADS.set(ENCODER_THREADS.get() - self.0);
-    }
+/// The threads of the session, `count` if there are none yet.
+fn encoder_threads(count: usize) -> Arc<EncoderThreads> {
+    THREADS.with_borrow_mut(|known| {
+        known.upgrade().unwrap_or_else(|| {
+            let threads = Arc::new(EncoderThreads::new(count, |work| {
+                thread::spawn_with_signals_blocked("iceberg encoder", work)
+            }));
+            *known = Arc::downgrade(&threads);
+            threads
+        })
+    })
 }
 
 /// Begins a data file below `location`, to hold at least `expected_bytes` of values, and returns its
-/// path with its writer, and the threads that are its own as long as it is written.
+/// path with its writer.
 ///
 /// A large file is encoded by worker threads, which run with all signals blocked and never call
 /// PostgreSQL; bytes reach the file from the backend's thread alone.
@@ -50,16 +46,12 @@ pub fn open_data_file(
     io: &VfdFileIo,
     location: &str,
     expected_bytes: usize,
-) -> PgResult<(String, DataFileWriter, EncoderThreads)> {
+) -> PgResult<(String, DataFileWriter)> {
     let path = format!("{location}/data/{}.parquet", uuid::Uuid::now_v7().simple());
     let output = io.create(&path).map_err(to_pg_error)?;
-    let threads = EncoderThreads::reserve();
-    let encoder = match threads.0 {
+    let encoder = match guc::encoder_threads() {
         0 => Encoder::Inline,
-        count => Encoder::Threads {
-            count,
-            spawn: |work| thread::spawn_with_signals_blocked("iceberg encoder", work),
-        },
+        count => Encoder::Threads(encoder_threads(count)),
     };
     let options = WriteOptions {
         compression: if expected_bytes < COMPRESSED_FROM_BYTES {
@@ -74,5 +66,5 @@ pub fn open_data_file(
         ..WriteOptions::default()
     };
     let writer = DataFileWriter::new(schema, path.clone(), output, options).map_err(to_pg_error)?;
-    Ok((path, writer, threads))
+    Ok((path, writer))
 }

@@ -29,8 +29,7 @@ const DICTIONARY_BYTES: usize = 128 * 1024;
 
 /// Writes Arrow batches to a Parquet data file.
 ///
-/// Dropping it before [`finish`](Self::finish) stops its threads and leaves the incomplete output
-/// to the caller to delete.
+/// Dropping it before [`finish`](Self::finish) leaves the incomplete output to the caller to delete.
 pub struct DataFileWriter {
     schema: Schema,
     path: String,
@@ -179,7 +178,7 @@ impl DataFileWriter {
         self.group_bytes += arrays.iter().map(|(_, bytes)| bytes).sum::<usize>();
         self.group_rows += rows;
         self.rows += rows as u64;
-        self.start_workers()?;
+        self.use_threads()?;
         self.encoders.write(arrays)?;
         if self.group_rows >= self.options.row_group_rows
             || self.group_bytes >= self.options.row_group_bytes
@@ -191,12 +190,12 @@ impl DataFileWriter {
         self.write_encoded_row_groups()
     }
 
-    fn start_workers(&mut self) -> Result<()> {
-        match self.options.encoder {
-            Encoder::Threads { count, spawn }
-                if self.rows > self.options.inline_rows && !self.encoders.has_workers() =>
+    fn use_threads(&mut self) -> Result<()> {
+        match &self.options.encoder {
+            Encoder::Threads(threads)
+                if self.rows > self.options.inline_rows && !self.encoders.has_threads() =>
             {
-                self.encoders.start_workers(count, spawn)
+                self.encoders.use_threads(threads)
             }
             _ => Ok(()),
         }

@@ -1,38 +1,35 @@
-//! Columns are encoded and compressed here, on the calling thread or on workers.
+//! Columns are encoded and compressed here, on the calling thread or on others.
 //!
 //! Each top-level column has a queue of tasks, which run in order and one at a time; any thread
 //! may run the next task of any column that is not busy, so work spreads evenly however uneven the
-//! columns are. Without workers the calling thread runs everything; with workers it runs tasks
+//! columns are. Without other threads the calling thread runs everything; with them it runs tasks
 //! only while the queues hold more than their limit of bytes, so it never just waits for long.
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 use arrow::array::ArrayRef;
 use arrow::datatypes::FieldRef;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, compute_leaves};
 use parquet::errors::ParquetError;
 
+use super::encoder_threads::{EncoderThreads, Work};
 use super::nan_counts::{NanCounts, count_nans};
-use super::options::Spawn;
 use crate::error::{Error, Result};
 use crate::scan::unwind::panic_message;
 
 /// The columns of a file that is being written.
 pub(super) struct ColumnEncoders {
     shared: Arc<Shared>,
-    workers: Vec<JoinHandle<()>>,
+    threads: Option<Arc<EncoderThreads>>,
     queue_bytes: usize,
 }
 
 struct Shared {
     path: String,
     state: Mutex<State>,
-    /// A task was queued, or the workers are to stop.
-    work: Condvar,
     /// A task is done.
     done: Condvar,
 }
@@ -100,30 +97,25 @@ impl ColumnEncoders {
         let shared = Shared {
             path: path.to_owned(),
             state: Mutex::new(state),
-            work: Condvar::new(),
             done: Condvar::new(),
         };
         Self {
             shared: Arc::new(shared),
-            workers: Vec::new(),
+            threads: None,
             queue_bytes,
         }
     }
 
-    /// Starts `count` workers, unless they run already.
-    pub(super) fn start_workers(&mut self, count: usize, spawn: Spawn) -> Result<()> {
-        while self.workers.len() < count {
-            let shared = Arc::clone(&self.shared);
-            let worker = spawn(Box::new(move || shared.work_until_stopped()))
-                .map_err(|e| Error::io("start an encoder thread for", &*self.shared.path, e))?;
-            self.workers.push(worker);
-        }
+    /// Has `threads` encode from now on.
+    pub(super) fn use_threads(&mut self, threads: &Arc<EncoderThreads>) -> Result<()> {
+        threads.start(&self.shared.path)?;
+        self.threads = Some(Arc::clone(threads));
         Ok(())
     }
 
-    /// Whether workers have been started.
-    pub(super) fn has_workers(&self) -> bool {
-        !self.workers.is_empty()
+    /// Whether threads encode.
+    pub(super) fn has_threads(&self) -> bool {
+        self.threads.is_some()
     }
 
     /// Begins a row group with the writers of each column's leaves.
@@ -197,11 +189,11 @@ impl ColumnEncoders {
     }
 
     fn queue(&self, tasks: Vec<Task>) -> Result<()> {
-        let limit = if self.workers.is_empty() {
-            0
-        } else {
-            self.queue_bytes
+        let limit = match &self.threads {
+            None => 0,
+            Some(_) => self.queue_bytes,
         };
+        let offers = tasks.len();
         let mut state = self.shared.lock();
         state.check()?;
         for (column, task) in tasks.into_iter().enumerate() {
@@ -213,25 +205,44 @@ impl ColumnEncoders {
                 column.tasks.push_back(task);
             }
         }
-        if !self.workers.is_empty() {
-            self.shared.work.notify_all();
+        if let Some(threads) = &self.threads {
+            // A thread that has taken a column goes on with it while there is more.
+            for _ in 0..offers.min(threads.count()) {
+                threads.offer(Arc::<Shared>::clone(&self.shared));
+            }
         }
         while state.open_tasks > 0 && (limit == 0 || state.queued_bytes > limit) {
             state = self.shared.help(state);
             state.check()?;
+        }
+        // A thread may have looked while the columns with tasks were all being worked at here.
+        if let Some(threads) = self.threads.as_ref().filter(|_| state.open_tasks > 0) {
+            threads.offer(Arc::<Shared>::clone(&self.shared));
         }
         Ok(())
     }
 }
 
 impl Drop for ColumnEncoders {
-    /// Stops the workers after the tasks they are at and waits for them.
+    /// Waits for the tasks that threads are at; no more are begun.
     fn drop(&mut self) {
-        self.shared.lock().stopped = true;
-        self.shared.work.notify_all();
-        for worker in self.workers.drain(..) {
-            // Tasks catch their panics, so there is no outcome to look at.
-            drop(worker.join());
+        let mut state = self.shared.lock();
+        state.stop();
+        while state.columns.iter().any(|column| column.encoder.is_none()) {
+            state = self
+                .shared
+                .done
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Work for Shared {
+    fn work(&self) {
+        let mut state = self.lock();
+        while let Some(taken) = state.take_task() {
+            state = self.run(state, taken);
         }
     }
 }
@@ -239,19 +250,6 @@ impl Drop for ColumnEncoders {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn work_until_stopped(&self) {
-        let mut state = self.lock();
-        while !state.stopped {
-            state = match state.take_task() {
-                Some(taken) => self.run(state, taken),
-                None => self
-                    .work
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-            };
-        }
     }
 
     /// Runs a task on the calling thread, or waits until a worker has done one.
@@ -296,9 +294,6 @@ impl Shared {
             column.estimate = estimate;
             column.memory = memory;
             column.encoder = Some(encoder);
-            if !column.tasks.is_empty() {
-                self.work.notify_one();
-            }
         }
         self.done.notify_all();
         state
@@ -359,11 +354,15 @@ impl State {
                 Ok(())
             };
         };
+        self.stop();
+        Err(failure)
+    }
+
+    fn stop(&mut self) {
         self.stopped = true;
         for column in &mut self.columns {
             column.tasks.clear();
         }
-        Err(failure)
     }
 }
 

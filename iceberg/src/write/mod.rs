@@ -9,6 +9,7 @@ pub(crate) mod arrow_schema;
 mod parquet_schema;
 
 mod encoder;
+mod encoder_threads;
 mod options;
 mod output;
 
@@ -21,4 +22,5 @@ mod data_file_writer;
 
 pub use arrow_schema::{FIELD_ID_KEY, arrow_schema, arrow_type};
 pub use data_file_writer::DataFileWriter;
+pub use encoder_threads::EncoderThreads;
 pub use options::{Compression, Encoder, Spawn, WriteOptions};

@@ -1,7 +1,10 @@
 //! How data files are written.
 
 use std::io;
+use std::sync::Arc;
 use std::thread::JoinHandle;
+
+use super::encoder_threads::EncoderThreads;
 
 /// Compression of Parquet pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,18 +31,13 @@ pub enum Compression {
 pub type Spawn = fn(Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>>;
 
 /// Where columns are encoded and compressed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Encoder {
     /// On the calling thread.
     Inline,
-    /// On worker threads, which are started once a file has more than
-    /// [`WriteOptions::inline_rows`] rows. The calling thread helps when they lag behind.
-    Threads {
-        /// How many.
-        count: usize,
-        /// How each is started.
-        spawn: Spawn,
-    },
+    /// On threads that other files may share, once the file has more than [`WriteOptions::inline_rows`] rows.
+    /// The calling thread helps when they lag behind.
+    Threads(Arc<EncoderThreads>),
 }
 
 /// How a data file is written.

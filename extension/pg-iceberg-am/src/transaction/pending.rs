@@ -18,7 +18,7 @@ use crate::error::{arrow_error, to_pg_error};
 use crate::row_id::{RowId, RowIds, column};
 use crate::schema::TableSchema;
 use crate::storage::VfdFileIo;
-use crate::write::{EncoderThreads, open_data_file};
+use crate::write::open_data_file;
 
 /// Rows in one batch.
 const BATCH_ROWS: usize = 8192;
@@ -81,7 +81,6 @@ struct OpenFile {
     /// The columns, if that of row ids is among them.
     with_ids: Option<SchemaRef>,
     writer: DataFileWriter,
-    _threads: EncoderThreads,
 }
 
 /// Whether a data file gets the column of row ids. Where it is not known which rows will come into the file, it does:
@@ -478,8 +477,7 @@ impl PendingRows {
             .transpose()
             .map_err(to_pg_error)?;
         let schema = schema.as_ref().unwrap_or(&self.schema);
-        let (path, writer, threads) =
-            open_data_file(schema, &self.io, &self.location, expected_bytes)?;
+        let (path, writer) = open_data_file(schema, &self.io, &self.location, expected_bytes)?;
         Ok(OpenFile {
             path,
             start,
@@ -487,7 +485,6 @@ impl PendingRows {
             ids: first..first,
             with_ids,
             writer,
-            _threads: threads,
         })
     }
 

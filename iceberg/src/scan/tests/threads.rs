@@ -12,7 +12,9 @@ use super::memory_io::{MemoryFile, MemoryOutput};
 use super::values::*;
 use crate::scan::ReadOptions;
 use crate::spec::{ListType, NestedField, PrimitiveType, Schema};
-use crate::write::{Compression, DataFileWriter, Encoder, WriteOptions, arrow_schema};
+use crate::write::{
+    Compression, DataFileWriter, Encoder, EncoderThreads, WriteOptions, arrow_schema,
+};
 
 /// Threads that were started and have not ended.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
@@ -31,7 +33,7 @@ fn spawn(run: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
 
 fn threads(count: usize) -> WriteOptions {
     WriteOptions {
-        encoder: Encoder::Threads { count, spawn },
+        encoder: Encoder::Threads(Arc::new(EncoderThreads::new(count, spawn))),
         inline_rows: 1000,
         row_group_rows: 3000,
         queue_bytes: 64 * 1024,
@@ -183,15 +185,47 @@ fn dropping_a_writer_ends_its_threads() {
 }
 
 #[test]
+fn files_share_threads() {
+    let _counting = COUNTING.lock().unwrap();
+    let inline = WriteOptions {
+        encoder: Encoder::Inline,
+        ..threads(0)
+    };
+    let batches: Vec<_> = (0..10).map(|n| batch(n * 700..(n + 1) * 700)).collect();
+    let (expected, _) = write(&schema(), &batches, inline);
+    let options = threads(2);
+    let outputs: Vec<_> = (0..20).map(|_| MemoryOutput::default()).collect();
+    let mut writers: Vec<_> = outputs
+        .iter()
+        .map(|output| {
+            let (sink, options) = (Box::new(output.clone()), options.clone());
+            DataFileWriter::new(&schema(), "memory".into(), sink, options).unwrap()
+        })
+        .collect();
+    for batch in &batches {
+        for writer in &mut writers {
+            writer.write(batch).unwrap();
+        }
+        assert!(RUNNING.load(Ordering::SeqCst) <= 2);
+    }
+    // Some are left incomplete while others go on.
+    drop(writers.split_off(10));
+    for (writer, output) in writers.into_iter().zip(&outputs) {
+        writer.finish().unwrap();
+        assert!(output.take() == expected.bytes);
+    }
+    assert_eq!(RUNNING.load(Ordering::SeqCst), 2);
+    drop(options);
+    assert_eq!(RUNNING.load(Ordering::SeqCst), 0);
+}
+
+#[test]
 fn a_thread_that_cannot_start_is_an_error() {
     fn refuse(_: Box<dyn FnOnce() + Send>) -> io::Result<JoinHandle<()>> {
         Err(io::ErrorKind::WouldBlock.into())
     }
     let options = WriteOptions {
-        encoder: Encoder::Threads {
-            count: 2,
-            spawn: refuse,
-        },
+        encoder: Encoder::Threads(Arc::new(EncoderThreads::new(2, refuse))),
         inline_rows: 10,
         ..WriteOptions::default()
     };
