@@ -4,8 +4,11 @@
 //! them is what stays when attributes are renamed or dropped; it is kept with the table's metadata, in
 //! the property [`PROPERTY`].
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use iceberg_lite::BoundedCache;
 use iceberg_lite::spec::TableMetadata;
 use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -16,6 +19,15 @@ use super::TableColumns;
 
 /// The table property that holds a table's [`FieldIds`], in JSON.
 pub const PROPERTY: &str = "pg-lakebase.columns";
+
+/// Bytes of properties kept with what they say.
+const PARSED_BYTES: usize = 1 << 20;
+
+thread_local! {
+    /// What properties say, by their text: every scan needs it.
+    static PARSED: RefCell<BoundedCache<String, Arc<FieldIds>>> =
+        RefCell::new(BoundedCache::new(PARSED_BYTES));
+}
 
 /// The field ids of a table's columns, by attribute number. Dropped columns may be among them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,7 +57,7 @@ impl FieldIds {
     }
 
     /// Those that a table's metadata hold.
-    pub fn of_metadata(metadata: &TableMetadata) -> PgResult<Self> {
+    pub fn of_metadata(metadata: &TableMetadata) -> PgResult<Arc<Self>> {
         let invalid = |detail: String| {
             PgError::new(
                 PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
@@ -60,8 +72,14 @@ impl FieldIds {
             .properties
             .get(PROPERTY)
             .ok_or_else(|| invalid(format!("There is no property \"{PROPERTY}\".")))?;
-        serde_json::from_str(json)
-            .map_err(|error| invalid(format!("Property \"{PROPERTY}\": {error}.")))
+        if let Some(known) = PARSED.with_borrow_mut(|cache| cache.get(json.as_str())) {
+            return Ok(known);
+        }
+        let ids: Self = serde_json::from_str(json)
+            .map_err(|error| invalid(format!("Property \"{PROPERTY}\": {error}.")))?;
+        let ids = Arc::new(ids);
+        PARSED.with_borrow_mut(|cache| cache.put(json.clone(), Arc::clone(&ids), json.len()));
+        Ok(ids)
     }
 
     /// As a table property's value.
@@ -72,6 +90,14 @@ impl FieldIds {
     /// That of the column with this attribute number.
     pub fn get(&self, number: usize) -> Option<&FieldId> {
         self.0.get(&number)
+    }
+
+    /// Whether all columns, and all attributes in them, have ids.
+    pub fn are_complete(&self, columns: &TableColumns) -> bool {
+        columns.columns.iter().all(|column| {
+            let id = self.0.get(&column.number());
+            id.is_some_and(|id| id.is_complete(&column.column_type))
+        })
     }
 
     /// Gives ids, above `last_id` and above all that it has, to the attributes that lack one. Returns the
@@ -98,6 +124,20 @@ impl FieldId {
             element: None,
             attributes: BTreeMap::new(),
         }
+    }
+
+    fn is_complete(&self, column_type: &ColumnType) -> bool {
+        let element = column_type.element().is_none_or(|element| {
+            let id = self.element.as_deref();
+            id.is_some_and(|id| id.is_complete(element))
+        });
+        let attributes = column_type.attributes().is_none_or(|mut attributes| {
+            attributes.all(|(position, attribute)| {
+                let id = self.attributes.get(&(position + 1));
+                id.is_some_and(|id| id.is_complete(attribute))
+            })
+        });
+        element && attributes
     }
 
     fn highest(&self) -> i32 {

@@ -44,7 +44,7 @@ impl TableSchema {
 
     /// Columns as the fields of `metadata` hold them.
     pub fn of_metadata(columns: Arc<TableColumns>, metadata: &TableMetadata) -> PgResult<Self> {
-        let field_ids = Arc::new(FieldIds::of_metadata(metadata)?);
+        let field_ids = FieldIds::of_metadata(metadata)?;
         let current = cache::current_schema(metadata)?;
         let found = Self::new(columns, field_ids, Some(&current), metadata.last_column_id)?;
         Ok(if found.schema.fields == current.fields {
@@ -69,11 +69,11 @@ impl TableSchema {
         known: Option<&Schema>,
         last_id: i32,
     ) -> PgResult<Self> {
-        let mut complete = (*field_ids).clone();
-        let unheld = complete.add_missing(&columns, last_id);
-        if unheld.is_some() {
-            field_ids = Arc::new(complete);
-        }
+        let unheld = if field_ids.are_complete(&columns) {
+            None
+        } else {
+            Arc::make_mut(&mut field_ids).add_missing(&columns, last_id)
+        };
         let builder = Builder {
             known: known.map_or_else(HashMap::new, fields_by_id),
         };
