@@ -26,7 +26,13 @@ pub unsafe fn check_alter(statement: *const pg_sys::AlterEnumStmt) -> PgResult<(
         let name = pg_sys::makeTypeNameFromNameList((*statement).typeName);
         pg_sys::LookupTypeNameOid(std::ptr::null_mut(), name, true)
     };
-    if enum_type == pg_sys::InvalidOid {
+    // Before anything is locked or told: who does not own the type is turned away by PostgreSQL.
+    // SAFETY: a look-up in the system caches.
+    let is_owner = enum_type != pg_sys::InvalidOid
+        && unsafe {
+            pg_sys::object_ownercheck(pg_sys::TypeRelationId, enum_type, pg_sys::GetUserId())
+        };
+    if !is_owner {
         return Ok(());
     }
     // SAFETY: as `RenameEnumLabel` locks it, a moment earlier. Whoever makes a table with such a column holds a

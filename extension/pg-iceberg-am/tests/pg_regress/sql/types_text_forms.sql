@@ -206,6 +206,14 @@ END $$;
 TABLE uses;
 ALTER TYPE nowhere RENAME VALUE 'a' TO 'z';
 ALTER TYPE in_heap RENAME VALUE 'none' TO 'some';
+-- Who does not own the type was told which table and column uses it.
+CREATE ROLE regress_no_owner;
+DO $$ BEGIN EXECUTE format('GRANT USAGE ON SCHEMA %I TO regress_no_owner', current_schema); END $$;
+SET ROLE regress_no_owner;
+ALTER TYPE direct RENAME VALUE 'a' TO 'z';
+RESET ROLE;
+DROP OWNED BY regress_no_owner;
+DROP ROLE regress_no_owner;
 -- In a heap table values are renamed, and back in an Iceberg table they have their new name.
 ALTER TABLE uses SET ACCESS METHOD heap;
 ALTER TYPE direct RENAME VALUE 'a' TO 'z';
