@@ -49,6 +49,21 @@ CREATE INDEX iceberg_append_storage ON lakebase.iceberg_append (relfilenumber, t
 COMMENT ON TABLE lakebase.iceberg_append IS
     'Committed rows and data files of Iceberg tables that wait for the next metadata file';
 
+-- Storages that committed transactions have dropped, until their directories are removed.
+CREATE TABLE lakebase.garbage (
+    relfilenumber     oid  NOT NULL,
+    tablespace        oid  NOT NULL,
+    backend           int4 NOT NULL,
+    -- The transaction that dropped it.
+    xid               xid8 NOT NULL,
+    not_before        timestamptz NOT NULL
+) USING heap;
+
+CREATE INDEX garbage_storage ON lakebase.garbage (relfilenumber, tablespace, backend);
+
+COMMENT ON TABLE lakebase.garbage IS
+    'Directories of dropped and rewritten Iceberg tables that are still to be removed';
+
 CREATE FUNCTION lakebase.iceberg_tableam_handler(internal) RETURNS table_am_handler
     AS 'MODULE_PATHNAME', 'iceberg_tableam_handler' LANGUAGE C STRICT;
 

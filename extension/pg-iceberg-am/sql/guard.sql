@@ -13,3 +13,10 @@ CREATE TRIGGER keep_truncate_out BEFORE TRUNCATE ON lakebase.iceberg_append
     FOR EACH STATEMENT EXECUTE FUNCTION lakebase.keep_changes_out();
 ALTER TABLE lakebase.iceberg_append
     ENABLE ALWAYS TRIGGER keep_changes_out, ENABLE ALWAYS TRIGGER keep_truncate_out;
+
+CREATE TRIGGER keep_changes_out BEFORE INSERT OR UPDATE OR DELETE ON lakebase.garbage
+    FOR EACH ROW EXECUTE FUNCTION lakebase.keep_changes_out();
+CREATE TRIGGER keep_truncate_out BEFORE TRUNCATE ON lakebase.garbage
+    FOR EACH STATEMENT EXECUTE FUNCTION lakebase.keep_changes_out();
+ALTER TABLE lakebase.garbage
+    ENABLE ALWAYS TRIGGER keep_changes_out, ENABLE ALWAYS TRIGGER keep_truncate_out;

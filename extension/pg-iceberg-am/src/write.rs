@@ -47,7 +47,7 @@ pub fn open_data_file(
     location: &str,
     expected_bytes: usize,
 ) -> PgResult<(String, DataFileWriter)> {
-    let path = format!("{location}/data/{}.parquet", uuid::Uuid::now_v7().simple());
+    let path = format!("{location}/data/{}.parquet", io.unique_name());
     let output = io.create(&path).map_err(to_pg_error)?;
     let encoder = match guc::encoder_threads() {
         0 => Encoder::Inline,

@@ -16,7 +16,7 @@ use super::summary::summarize;
 use super::update::TableUpdate;
 use super::validate::check_no_new_deletes;
 use crate::error::{Error, Result};
-use crate::io::{FileIo, unique_name};
+use crate::io::FileIo;
 use crate::manifest::{
     ManifestFile, ManifestListHeader, ManifestStatus, manifest_entries, snapshot_manifests,
     write_manifest_list,
@@ -66,13 +66,13 @@ pub fn complete(
             let context = Context {
                 io,
                 base,
-                names: ManifestNames::new(&base.location),
+                names: ManifestNames::new(&base.location, io),
             };
             let (snapshot, manifests) = write_snapshot(context, staged, now_ms)?;
             let updates = snapshot_updates(base, snapshot)?;
             let requirements = snapshot_requirements(base);
             let metadata = apply(base, base_location, &requirements, updates, now_ms)?;
-            let location = metadata.next_metadata_location(base_location);
+            let location = metadata.next_metadata_location(base_location, &io.unique_name());
             metadata.write_to(io, &location)?;
             Ok((metadata, location, manifests))
         })?;
@@ -108,7 +108,7 @@ pub fn complete_with_updates(
     let mut all = upgrade_updates(base);
     all.extend(updates);
     let metadata = apply(base, base_location, requirements, all, now_ms)?;
-    let metadata_location = metadata.next_metadata_location(base_location);
+    let metadata_location = metadata.next_metadata_location(base_location, &io.unique_name());
     let ((), files_written) =
         CreatedFiles::new(io).guard(|io| metadata.write_to(io, &metadata_location))?;
     Ok(NewMetadata {
@@ -193,11 +193,8 @@ fn write_snapshot(
         .ok_or_else(|| Error::invalid_argument("complete", "sequence numbers are used up"))?;
     let snapshot_id = staged.snapshot_id;
     let parent_snapshot_id = parent.map(|parent| parent.snapshot_id);
-    let unique = unique_name();
-    let list = format!(
-        "{}/metadata/snap-{snapshot_id}-{unique}.avro",
-        base.location
-    );
+    let unique = context.io.unique_name();
+    let list = format!("{}/metadata/snap-{unique}.avro", base.location);
     let header = ManifestListHeader {
         snapshot_id,
         parent_snapshot_id,

@@ -56,6 +56,10 @@ impl FileIo for CreatedFiles<'_> {
         self.io.delete(path)
     }
 
+    fn unique_name(&self) -> String {
+        self.io.unique_name()
+    }
+
     fn buffer(&self) -> Vec<u8> {
         self.io.buffer()
     }

@@ -1,7 +1,7 @@
 //! Manifests of a limited size, one after the other.
 
 use crate::error::Result;
-use crate::io::{FileIo, unique_name};
+use crate::io::FileIo;
 use crate::manifest::{ManifestContent, ManifestFile, ManifestWriter};
 use crate::spec::{PartitionSpec, Schema};
 
@@ -15,10 +15,10 @@ pub struct ManifestNames {
 }
 
 impl ManifestNames {
-    pub fn new(location: &str) -> Self {
+    pub fn new(location: &str, io: &dyn FileIo) -> Self {
         let location = location.trim_end_matches('/');
         Self {
-            prefix: format!("{location}/metadata/{}", unique_name()),
+            prefix: format!("{location}/metadata/{}", io.unique_name()),
             next: 0,
         }
     }

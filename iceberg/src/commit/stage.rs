@@ -64,7 +64,7 @@ pub fn stage(
 ) -> Result<StagedSnapshot> {
     let snapshot_id = new_snapshot_id();
     let (manifests, files_written) = CreatedFiles::new(io).guard(|io| {
-        let mut names = ManifestNames::new(location);
+        let mut names = ManifestNames::new(location, io);
         let mut write = |content, files: &[Arc<DataFile>]| {
             let mut writer = RollingManifestWriter::new(
                 io,

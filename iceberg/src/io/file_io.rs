@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::names::unique_name;
 use crate::error::{Error, Result};
 use crate::manifest::ManifestCache;
 use crate::scan::FooterCache;
@@ -19,6 +20,11 @@ pub trait FileIo {
 
     /// Deletes a file; a file that is not there is an error of kind `NotFound`.
     fn delete(&self, path: &str) -> Result<()>;
+
+    /// What tells a new file from all others of its table, in at most 24 characters.
+    fn unique_name(&self) -> String {
+        unique_name()
+    }
 
     /// An empty buffer for the content of a file, which may have been one before: large ones are costly
     /// to allocate.

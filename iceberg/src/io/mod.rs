@@ -10,4 +10,3 @@ mod names;
 
 pub use file_io::{FileIo, InputFile, OutputFile};
 pub use local::LocalFileIo;
-pub(crate) use names::unique_name;

@@ -8,7 +8,7 @@ use flate2::write::GzEncoder;
 
 use super::table_metadata::TableMetadata;
 use crate::error::{Error, Result};
-use crate::io::{FileIo, unique_name};
+use crate::io::FileIo;
 
 /// The longest metadata that is read, in bytes, uncompressed.
 pub const MAX_METADATA_BYTES: u64 = 512 << 20;
@@ -81,8 +81,8 @@ impl TableMetadata {
     }
 
     /// The location of the metadata file after the one at `previous`: the version in its name plus
-    /// one, or 0 for a new table.
-    pub fn next_metadata_location(&self, previous: Option<&str>) -> String {
+    /// one, or 0 for a new table. `unique` tells it from others of the same version.
+    pub fn next_metadata_location(&self, previous: Option<&str>, unique: &str) -> String {
         let version = match previous {
             None => 0,
             // A name without a version follows no catalog's rule: the log tells as much.
@@ -97,7 +97,6 @@ impl TableMetadata {
         } else {
             "metadata.json"
         };
-        let unique = unique_name();
         format!("{}/metadata/{version:05}-{unique}.{suffix}", self.location)
     }
 }

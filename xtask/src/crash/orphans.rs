@@ -28,6 +28,7 @@ impl Orphans {
 
     /// Lists orphans, removes them, and lists them again: now there must be none.
     pub fn remove(&mut self, connection: &Connection) -> Result<()> {
+        wait_for_publisher(connection)?;
         let listed = call(connection, true)?;
         let mut removed = call(connection, false)?;
         // A table that autovacuum has in hand is left out, with a notice.
@@ -49,6 +50,18 @@ impl Orphans {
         self.removed += removed.len() as u64;
         Ok(())
     }
+}
+
+/// Waits until the publisher has removed what committed transactions have dropped, which would be among the orphans.
+fn wait_for_publisher(connection: &Connection) -> Result<()> {
+    let started = Instant::now();
+    while psql::query(connection, "SELECT count(*) FROM lakebase.garbage")? != "0" {
+        if started.elapsed() > PATIENCE {
+            bail!("what was dropped is not removed");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 fn call(connection: &Connection, dry_run: bool) -> Result<Vec<String>> {

@@ -288,6 +288,11 @@ impl AppendCatalog {
         Ok(storages)
     }
 
+    /// The storages of the rows that transaction `xid` wrote, whatever became of it.
+    pub fn written_by(&self, xid: pg_sys::TransactionId) -> PgResult<Vec<StorageKey>> {
+        self.0.written_by(xid)
+    }
+
     /// Adds an append to `key`, on top of a pointer row of this incarnation.
     pub fn insert(&self, key: &StorageKey, incarnation: Incarnation, record: &Record) {
         let [number, tablespace, backend] = key_columns(key);

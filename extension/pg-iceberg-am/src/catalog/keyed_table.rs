@@ -194,6 +194,18 @@ impl KeyedTable {
         }
     }
 
+    /// The storages of the rows that transaction `xid` wrote, whatever became of it.
+    pub fn written_by(&self, xid: pg_sys::TransactionId) -> PgResult<Vec<StorageKey>> {
+        let mut keys = Vec::new();
+        self.each_version(None, |version| {
+            if version.writer() == xid {
+                keys.extend(version.key());
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(keys)
+    }
+
     /// Adds a row.
     pub fn insert(&self, columns: &[Option<pg_sys::Datum>]) {
         self.write(columns, |tuple| {
@@ -372,6 +384,26 @@ impl RowVersion {
             );
             (result == pg_sys::TM_Result::TM_Ok).then_some(locked)
         }
+    }
+
+    /// The storage that the row belongs to.
+    pub fn key(&self) -> Option<StorageKey> {
+        let value = |attribute: pg_sys::AttrNumber| {
+            let mut is_null = false;
+            // SAFETY: the tuple is one of the relation, and pinned; the key's columns are the first ones.
+            let datum = unsafe {
+                let descriptor = (*self.rel).rd_att;
+                pg_sys::heap_getattr(self.tuple, attribute.into(), descriptor, &mut is_null)
+            };
+            (!is_null).then(|| datum.value())
+        };
+        Some(StorageKey {
+            rel_number: value(1)? as u32,
+            tablespace: value(2)? as u32,
+            // SAFETY: the database that the session is connected to.
+            database: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            backend: value(3)? as i32,
+        })
     }
 
     /// The values of all columns.

@@ -3,12 +3,14 @@
 
 mod append;
 pub mod cache;
+mod garbage;
 mod guard;
 pub mod inline_rows;
 mod keyed_table;
 mod pointer;
 
 pub use append::{Append, AppendCatalog, Appended, Record};
+pub use garbage::GarbageCatalog;
 pub use pointer::{Incarnation, LockedPointer, Origin, Pointer, PointerCatalog};
 
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -172,6 +174,13 @@ pub fn unless_emptied(persistence: Persistence, key: &StorageKey, pointer: Point
         }
         _ => pointer,
     }
+}
+
+/// Whether a relation has the storage `key`, as far as committed transactions tell and this one.
+pub fn has_relation(key: &StorageKey) -> bool {
+    let relid =
+        bindings::relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into());
+    relid != pg_sys::InvalidOid
 }
 
 /// Whether a table or materialised view is kept by the access method `iceberg`.

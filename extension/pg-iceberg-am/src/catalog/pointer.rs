@@ -242,6 +242,11 @@ impl PointerCatalog {
         Ok(next)
     }
 
+    /// The storages of the rows that transaction `xid` wrote, whatever became of it.
+    pub fn written_by(&self, xid: pg_sys::TransactionId) -> PgResult<Vec<StorageKey>> {
+        self.0.written_by(xid)
+    }
+
     /// Adds the row of a storage made by this transaction.
     pub fn insert(&self, key: &StorageKey, pointer: &Pointer) {
         self.0.insert(&pointer.columns(key));

@@ -4,7 +4,7 @@
 //! What cannot be caught here (an index made by ATTACH PARTITION, say) fails in the access method's
 //! own callbacks. Statements that commit half-way (CREATE INDEX CONCURRENTLY) must be caught here.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, CString, c_char};
 
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks;
@@ -14,7 +14,7 @@ use super::{database, enum_labels, publication};
 use crate::catalog::iceberg_descendant;
 use crate::modify::{INDEX_HINT, cannot};
 use crate::storage::upgrade;
-use crate::{publisher, transaction};
+use crate::transaction::two_phase::Finishing;
 
 /// What to do instead of CLUSTER.
 const CLUSTER_HINT: &str =
@@ -26,15 +26,13 @@ pub fn register() -> PgResult<()> {
         unsafe { check(call.statement())? };
         // SAFETY: as above.
         match unsafe { two_phase(call.statement()) } {
-            Some((TwoPhase::Prepare, name)) => {
-                transaction::prepared::name_transaction(&name);
+            Some((outcome, name)) => {
+                let finishing = Finishing::find(&name)?;
                 call.proceed();
-            }
-            Some((TwoPhase::Finish { committed }, name)) => {
-                call.proceed();
-                transaction::prepared::finish(&name, committed);
-                if committed {
-                    publisher::ensure_running();
+                match (finishing, outcome) {
+                    (None, _) => {}
+                    (Some(finishing), Outcome::Commit) => finishing.committed(),
+                    (Some(finishing), Outcome::Rollback) => finishing.rolled_back(),
                 }
             }
             None => {
@@ -51,38 +49,30 @@ pub fn register() -> PgResult<()> {
     })
 }
 
-/// A step of two-phase commit.
-enum TwoPhase {
-    Prepare,
-    Finish { committed: bool },
+/// What becomes of a prepared transaction.
+enum Outcome {
+    Commit,
+    Rollback,
 }
 
-/// The step of two-phase commit that `statement` is, with the transaction's name.
+/// What `statement` makes of a prepared transaction, with the transaction's name.
 ///
 /// # Safety
 ///
 /// As [`check`].
-unsafe fn two_phase(statement: *mut pg_sys::Node) -> Option<(TwoPhase, String)> {
+unsafe fn two_phase(statement: *mut pg_sys::Node) -> Option<(Outcome, CString)> {
     // SAFETY: the node is cast to the type that its tag names; these statements have a name.
     unsafe {
         if (*statement).type_ != pg_sys::NodeTag::T_TransactionStmt {
             return None;
         }
         let statement = statement.cast::<pg_sys::TransactionStmt>();
-        let step = match (*statement).kind {
-            pg_sys::TransactionStmtKind::TRANS_STMT_PREPARE => TwoPhase::Prepare,
-            pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED => {
-                TwoPhase::Finish { committed: true }
-            }
-            pg_sys::TransactionStmtKind::TRANS_STMT_ROLLBACK_PREPARED => {
-                TwoPhase::Finish { committed: false }
-            }
+        let outcome = match (*statement).kind {
+            pg_sys::TransactionStmtKind::TRANS_STMT_COMMIT_PREPARED => Outcome::Commit,
+            pg_sys::TransactionStmtKind::TRANS_STMT_ROLLBACK_PREPARED => Outcome::Rollback,
             _ => return None,
         };
-        let name = CStr::from_ptr((*statement).gid)
-            .to_string_lossy()
-            .into_owned();
-        Some((step, name))
+        Some((outcome, CStr::from_ptr((*statement).gid).to_owned()))
     }
 }
 

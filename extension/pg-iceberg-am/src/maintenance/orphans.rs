@@ -4,6 +4,9 @@
 //! the data files of appends, since a snapshot may see any version that has not been vacuumed. The table
 //! is locked against writers meanwhile, and its pointer row against the publisher, so that no file of a
 //! transaction in progress is taken for an orphan; prepared transactions hold their locks as well.
+//!
+//! The names of files tell which transaction made them. Where it is over, a file that nothing needs is an orphan
+//! at once; of other files, age has to tell.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -13,15 +16,14 @@ use std::time::{Duration, SystemTime};
 use iceberg_lite::commit::reachable_files;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{LockMode, OpenRelation, Persistence, Regclass, Relation};
-use pg_lakebase_core::{file, interrupt, wal as core_wal};
+use pg_lakebase_core::{file, interrupt, wal as core_wal, xact};
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::bindings::relid_by_relfilenumber;
-use crate::catalog::{AppendCatalog, Appended, PointerCatalog, cache, is_iceberg};
+use crate::catalog::{AppendCatalog, Appended, PointerCatalog, cache, has_relation, is_iceberg};
 use crate::error::to_pg_error;
-use crate::storage::{self, StorageKey, TableDirectory, VfdFileIo};
+use crate::storage::{self, StorageKey, TableDirectory, VfdFileIo, transaction_of};
 use crate::transaction;
 use crate::wal::{self, FileContent};
 
@@ -187,6 +189,15 @@ fn of_table(
     catalog.lock(&key)?;
     let io = VfdFileIo::new(key);
     let directory = TableDirectory::of(&key);
+    // Files come first: what a transaction in progress makes from now on is not among them.
+    let mut found: Vec<(String, u64)> = directory
+        .files()
+        .filter(|(name, file)| match transaction_of(name) {
+            Some(xid) => xact::is_over(xid),
+            None => file.modified().is_ok_and(|time| time <= before),
+        })
+        .map(|(name, file)| (name, file.len()))
+        .collect();
     let mut needed = BTreeSet::new();
     let is_unlogged = rel.persistence() == Persistence::Unlogged;
     for name in catalog.metadata_of_all_versions(&key)? {
@@ -205,13 +216,7 @@ fn of_table(
             needed.extend(directory.name_of(&file.file_path).map(str::to_owned));
         }
     }
-    let found: Vec<(String, u64)> = directory
-        .files()
-        .filter(|(name, file)| {
-            !needed.contains(name) && file.modified().is_ok_and(|time| time <= before)
-        })
-        .map(|(name, file)| (name, file.len()))
-        .collect();
+    found.retain(|(name, _)| !needed.contains(name));
     if !dry_run && !found.is_empty() {
         if rel.persistence() != Persistence::Permanent || !core_wal::is_needed() {
             remove_files(&directory, &found)?;
@@ -268,13 +273,10 @@ fn log_current_metadata(
 
 /// Finds and removes the directories of tables that are no more.
 ///
-/// A relation file number that `pg_class` does not know may belong to a transaction in progress: a
-/// directory counts only if it is older than all of those, and nothing is prepared.
+/// A relation file number that `pg_class` does not know may belong to a transaction in progress. Files tell, which
+/// a prepared one has always made; an empty directory counts if it is older than all transactions in progress.
 fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan>) -> PgResult<()> {
-    let Some(oldest) = oldest_transaction()? else {
-        return Ok(());
-    };
-    let before = before.min(oldest);
+    let before = before.min(oldest_transaction()?);
     // SAFETY: the database that the session is connected to.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
     for parent in storage::database_directories(Some(database)) {
@@ -297,7 +299,15 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
                 rel_number,
                 backend: pg_sys::INVALID_PROC_NUMBER,
             };
-            if is_old && !is_known(&key) {
+            let makers: Vec<u64> = TableDirectory::of(&key)
+                .files()
+                .filter_map(|(name, _)| transaction_of(&name))
+                .collect();
+            let is_nobodys = match *makers {
+                [] => is_old,
+                _ => makers.into_iter().all(xact::is_over),
+            };
+            if is_nobodys && !has_relation(&key) {
                 orphans.push(Orphan {
                     path: TableDirectory::of(&key).to_string(),
                     bytes: TableDirectory::of(&key).size(),
@@ -319,20 +329,14 @@ fn tablespace_of(parent: &Path) -> u32 {
     }
 }
 
-fn is_known(key: &StorageKey) -> bool {
-    relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into()) != pg_sys::InvalidOid
-}
-
-/// When the oldest transaction in progress began, this one left out; now, if there is none. `None` while
-/// transactions are prepared.
-fn oldest_transaction() -> PgResult<Option<SystemTime>> {
+/// When the oldest transaction in progress began, this one and prepared ones left out; now, if there is none.
+fn oldest_transaction() -> PgResult<SystemTime> {
     let age = Spi::connect(|client| {
         client
             .select(
-                "SELECT CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts) THEN NULL ELSE \
-                 (SELECT coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - min(xact_start)), 0)::float8 \
-                  FROM pg_catalog.pg_stat_activity \
-                  WHERE pid <> pg_catalog.pg_backend_pid() AND backend_type <> 'pg_iceberg syncer') END",
+                "SELECT coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - min(xact_start)), 0)::float8 \
+                 FROM pg_catalog.pg_stat_activity \
+                 WHERE pid <> pg_catalog.pg_backend_pid() AND backend_type <> 'pg_iceberg syncer'",
                 None,
                 &[],
             )?
@@ -340,8 +344,8 @@ fn oldest_transaction() -> PgResult<Option<SystemTime>> {
             .get::<f64>(1)
     })
     .map_err(|error| PgError::internal(error.to_string()))?;
-    Ok(age.and_then(|seconds| {
-        let age = Duration::try_from_secs_f64(seconds.max(0.0)).ok()?;
-        SystemTime::now().checked_sub(age)
-    }))
+    let age = Duration::try_from_secs_f64(age.unwrap_or(0.0).max(0.0)).unwrap_or_default();
+    Ok(SystemTime::now()
+        .checked_sub(age)
+        .unwrap_or(SystemTime::UNIX_EPOCH))
 }

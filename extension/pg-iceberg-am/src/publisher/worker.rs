@@ -13,8 +13,9 @@ use pgrx::prelude::*;
 
 use super::slots::{Held, Requests, WorkerName, free_slot};
 use crate::bindings::relid_by_relfilenumber;
-use crate::catalog::{AppendCatalog, PointerCatalog};
+use crate::catalog::{AppendCatalog, GarbageCatalog, PointerCatalog};
 use crate::storage::StorageKey;
+use crate::transaction::garbage;
 use crate::{guc, transaction};
 
 /// How long a publisher stays when there is nothing to do.
@@ -29,7 +30,7 @@ const LONGEST_RETRY: Duration = Duration::from_secs(300);
 const TICK: Duration = Duration::from_millis(100);
 /// Of a publisher's time, the part that one table's metadata may take is one in so many.
 const SHARE: u32 = 10;
-/// After so many appends the table of appends is vacuumed,
+/// After so many appends, or rows of garbage, their table is vacuumed,
 const VACUUM_EVERY: usize = 1000;
 /// unless it just was.
 const VACUUM_PAUSE: Duration = Duration::from_secs(2);
@@ -84,9 +85,11 @@ struct Publisher {
     /// When there was last anything to do, and when it was last done.
     busy: Instant,
     progress: Instant,
-    /// Appends published since the table of appends was vacuumed, and when that was.
+    /// Appends published since their table was vacuumed, and when the last vacuum was.
     published: usize,
     vacuumed: Instant,
+    /// Rows of garbage cleared away since their table was vacuumed.
+    cleared: usize,
 }
 
 impl Publisher {
@@ -100,6 +103,7 @@ impl Publisher {
             progress: now,
             published: 0,
             vacuumed: now,
+            cleared: 0,
         }
     }
 
@@ -107,6 +111,7 @@ impl Publisher {
     fn round(&mut self) -> Option<Duration> {
         let Requests { count, urgent } = self.slot.requests()?;
         let waiting = background::in_transaction(waiting_storages);
+        self.clear_garbage();
         let mut pause = TICK;
         match waiting {
             None => pause = RETRY,
@@ -135,6 +140,16 @@ impl Publisher {
             return None;
         }
         Some(pause.max(Duration::from_millis(1)))
+    }
+
+    /// Removes what committed transactions have dropped, where they could not do so themselves.
+    fn clear_garbage(&mut self) {
+        let cleared = background::in_transaction(|| garbage::sweep(None)).unwrap_or(0);
+        if cleared > 0 {
+            self.cleared += cleared;
+            self.busy = Instant::now();
+            self.progress = self.busy;
+        }
     }
 
     /// Publishes one storage's appends if it is time. Returns how long to wait for the next visit.
@@ -182,17 +197,26 @@ impl Publisher {
         next.max(interval)
     }
 
-    /// Appends live for a moment: their table would grow with the dead until autovacuum came by.
+    /// Appends and garbage live for a moment: their tables would grow with the dead until autovacuum came by.
     fn vacuum_if_worthwhile(&mut self, is_idle: bool) {
-        if self.published < VACUUM_EVERY || (!is_idle && self.vacuumed.elapsed() < VACUUM_PAUSE) {
+        if !is_idle && self.vacuumed.elapsed() < VACUUM_PAUSE {
             return;
         }
-        self.published = 0;
+        // The tables are closed before the transaction ends.
+        if self.published >= VACUUM_EVERY {
+            self.published = 0;
+            self.vacuum(|| AppendCatalog::open().map(|appends| appends.relid()));
+        }
+        if self.cleared >= VACUUM_EVERY {
+            self.cleared = 0;
+            self.vacuum(|| GarbageCatalog::open().map(|garbage| garbage.relid()));
+        }
+    }
+
+    fn vacuum(&mut self, find: impl FnOnce() -> Option<pg_sys::Oid>) {
         self.vacuumed = Instant::now();
         background::in_transaction(|| {
-            // It is closed before the transaction ends.
-            let appends = AppendCatalog::open().map(|appends| appends.relid());
-            if let Some(relid) = appends {
+            if let Some(relid) = find() {
                 background::vacuum(relid);
             }
             Ok(())

@@ -145,6 +145,11 @@ impl TableDirectory {
         file::remove_tree(&format!("{}/{METADATA}", self.relative))
     }
 
+    /// Whether the directory is there.
+    pub fn exists(&self) -> bool {
+        Path::new(&self.relative).is_dir()
+    }
+
     /// Whether there is a file of this name, relative to the directory.
     pub fn has_file(&self, name: &str) -> bool {
         Path::new(&format!("{}/{name}", self.relative)).is_file()

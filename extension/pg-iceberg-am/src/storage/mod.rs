@@ -8,6 +8,7 @@
 
 mod directory;
 pub mod durable;
+mod file_name;
 mod key;
 pub mod startup;
 pub mod sync_queue;
@@ -23,6 +24,7 @@ pub use directory::{
     TableDirectory, database_directories, entries, holds_tables, tables_size_in_database,
     tables_size_in_tablespace,
 };
+pub use file_name::{new_file_name, transaction_of};
 pub use key::StorageKey;
 pub use vfd_io::VfdFileIo;
 

@@ -19,7 +19,7 @@ use pg_lakebase_core::relation::Persistence;
 use pg_lakebase_core::wal as core_wal;
 
 use super::sync_queue::Handover;
-use super::{StorageKey, TableDirectory};
+use super::{StorageKey, TableDirectory, new_file_name};
 use crate::catalog::cache;
 use crate::wal::{self, FileContent};
 
@@ -243,11 +243,6 @@ impl VfdFileIo {
         self.directory.sync()
     }
 
-    /// Names of the files created, relative to the table's directory.
-    pub fn created(&self) -> Vec<String> {
-        self.written.created.borrow().clone()
-    }
-
     /// Removes every file created: the transaction is rolled back.
     ///
     /// Failures are ignored: the file is an orphan then, which no metadata names.
@@ -343,6 +338,10 @@ impl FileIo for VfdFileIo {
             wal::remove_files(&self.key, [&*name].into_iter());
         }
         Ok(())
+    }
+
+    fn unique_name(&self) -> String {
+        new_file_name()
     }
 
     fn buffer(&self) -> Vec<u8> {

@@ -5,7 +5,7 @@ use pg_lakebase_core::injection;
 use pg_lakebase_core::xact::{self, TransactionCallbacks};
 use pgrx::pg_sys;
 
-use super::prepared;
+use super::garbage;
 use super::publish::publish;
 use super::state::{TransactionState, end_transaction, has_changes, with_transaction};
 use crate::publisher;
@@ -30,7 +30,7 @@ impl TransactionCallbacks for IcebergTransaction {
         if has_changes() {
             injection::point(c"iceberg-committed");
         }
-        if with_transaction(|state| state.left_appends) {
+        if with_transaction(|state| state.left_appends || state.leaves_garbage()) {
             publisher::ensure_running();
         }
         counter::unpin_all();
@@ -45,7 +45,8 @@ impl TransactionCallbacks for IcebergTransaction {
     fn pre_prepare() -> PgResult<()> {
         if has_changes() {
             publish(true)?;
-            with_transaction(|state| prepared::write_down(state))?;
+            garbage::check_can_prepare()?;
+            with_transaction(|state| state.remove_made_and_dropped());
         }
         Ok(())
     }

@@ -7,12 +7,13 @@
 
 mod budget;
 mod callbacks;
+pub mod garbage;
 mod level;
 mod pending;
-pub mod prepared;
 mod publish;
 pub mod shared;
 mod state;
+pub mod two_phase;
 
 pub use callbacks::register;
 pub use pending::{PendingBatch, PendingView};

@@ -16,7 +16,7 @@ use super::budget;
 use super::level::Levels;
 use super::pending::PendingRows;
 use crate::catalog::{
-    self, Append, AppendCatalog, Appended, Origin, Pointer, PointerCatalog, cache,
+    self, Append, AppendCatalog, Appended, GarbageCatalog, Origin, Pointer, PointerCatalog, cache,
 };
 use crate::error::to_pg_error;
 use crate::guc;
@@ -198,6 +198,20 @@ impl TransactionState {
         }
     }
 
+    /// Removes storages that the transaction has made and dropped again, which nobody needs whatever its outcome:
+    /// before it is prepared, so that recovery, which makes them again, removes them as well.
+    pub(super) fn remove_made_and_dropped(&self) {
+        for key in &self.dropped {
+            if self
+                .storages
+                .get(key)
+                .is_some_and(|storage| storage.created)
+            {
+                storage::remove_directory(key);
+            }
+        }
+    }
+
     /// Makes the removals that commit has decided; everything else is in place already.
     pub(super) fn commit(&mut self) {
         let Self {
@@ -370,6 +384,12 @@ pub fn note_changed_columns(rel: Relation<'_>) {
 pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
     let mut storage = StorageState::new(rel, &key, None)?;
     storage.counter = Some(Counter::pin_new(&key)?);
+    if !key.is_temporary()
+        && let Some(garbage) = GarbageCatalog::open_for_update()
+    {
+        // Of a storage of the same name that was dropped before: what is left of it goes now.
+        garbage.forget(&key)?;
+    }
     // Known before it is made, so that it is removed should that fail half-way.
     with_transaction(|state| {
         state
@@ -384,7 +404,8 @@ pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
 
 /// Drops the storage of `rel` if the current subtransaction commits.
 ///
-/// The pointer row goes at once, as any row that a transaction deletes; files stay until commit.
+/// The pointer row goes at once, as any row that a transaction deletes; files stay until commit, which makes the
+/// row of garbage count.
 pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     let key = StorageKey::of(rel);
     if let Some(catalog) = PointerCatalog::open_for_update() {
@@ -393,6 +414,11 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     if let Some(catalog) = AppendCatalog::open_for_update() {
         let latest = catalog.latest();
         catalog.delete(&catalog.find(&key, latest.snapshot())?);
+    }
+    if !key.is_temporary()
+        && let Some(garbage) = GarbageCatalog::open_for_update()
+    {
+        garbage.insert(&key, xact::full_transaction_id());
     }
     with_transaction(|state| {
         if state.dropped.insert(key) {

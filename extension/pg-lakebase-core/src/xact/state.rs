@@ -2,6 +2,8 @@
 
 use pgrx::pg_sys;
 
+use crate::error::{PgResult, catch};
+
 /// Whether a transaction is in progress and not aborting (`IsTransactionState`).
 #[inline]
 pub fn is_in_progress() -> bool {
@@ -27,6 +29,50 @@ pub fn current_command_id(used: bool) -> pg_sys::CommandId {
 pub fn full_transaction_id() -> u64 {
     // SAFETY: raises in parallel mode or in recovery, where nothing is written; guarded.
     unsafe { pg_sys::GetTopFullTransactionId().value }
+}
+
+/// The id, with its epoch, of a transaction that is in progress or was not long ago.
+pub fn with_epoch(xid: pg_sys::TransactionId) -> u64 {
+    // SAFETY: reads shared memory.
+    let next = unsafe { pg_sys::ReadNextFullTransactionId() }.value;
+    let same_epoch = next >> 32 << 32 | u64::from(xid.into_inner());
+    if same_epoch < next {
+        same_epoch
+    } else {
+        same_epoch.wrapping_sub(1 << 32)
+    }
+}
+
+/// Whether a transaction, named with its epoch, has ended; one that is prepared has not.
+pub fn is_over(full_xid: u64) -> bool {
+    // SAFETY: reads shared memory.
+    let next = unsafe { pg_sys::ReadNextFullTransactionId() }.value;
+    // One that is not known yet has been forgotten by a crash.
+    let Some(age) = next.checked_sub(full_xid).filter(|&age| age > 0) else {
+        return true;
+    };
+    let xid = pg_sys::TransactionId::from(full_xid as u32);
+    // SAFETY: as above.
+    age >= 1 << 31 || !unsafe { pg_sys::TransactionIdIsInProgress(xid) }
+}
+
+/// Runs `work` in a subtransaction, which is rolled back if it fails.
+pub fn in_subtransaction<T>(work: impl FnOnce() -> PgResult<T>) -> PgResult<T> {
+    // SAFETY: inside a transaction; memory context and resource owner become again what they were, as
+    // PL/pgSQL's blocks see to it.
+    unsafe {
+        let (context, owner) = (pg_sys::CurrentMemoryContext, pg_sys::CurrentResourceOwner);
+        pg_sys::BeginInternalSubTransaction(std::ptr::null());
+        pg_sys::MemoryContextSwitchTo(context);
+        let result = catch(work).and_then(|result| result);
+        match &result {
+            Ok(_) => pg_sys::ReleaseCurrentSubTransaction(),
+            Err(_) => pg_sys::RollbackAndReleaseCurrentSubTransaction(),
+        }
+        pg_sys::MemoryContextSwitchTo(context);
+        pg_sys::CurrentResourceOwner = owner;
+        result
+    }
 }
 
 /// How deep subtransactions are nested: 1 at the top level, 0 outside of transactions.

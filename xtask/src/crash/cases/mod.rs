@@ -2,6 +2,7 @@
 //! ones tell what is right.
 
 mod frozen;
+mod prepared;
 mod unlogged;
 
 use super::primary::Primary;
@@ -14,7 +15,23 @@ use anyhow::{Result, bail};
 type Case = fn(&mut Server) -> Result<()>;
 
 /// Named for the failures that they prevent.
-const CASES: [(&str, Case); 5] = [
+const CASES: [(&str, Case); 9] = [
+    (
+        "directories of dropped tables go after a crash",
+        prepared::dropped_directories_go_after_a_crash,
+    ),
+    (
+        "prepared transactions are committed and rolled back after a crash",
+        prepared::outcomes_after_a_crash,
+    ),
+    (
+        "prepared transactions are committed and rolled back after promotion",
+        prepared::outcome_after_promotion,
+    ),
+    (
+        "files of crashed transactions are known without waiting",
+        prepared::files_of_crashed_transactions_are_known,
+    ),
     (
         "appends of an unlogged table do not outlive a crash",
         unlogged::appends_do_not_outlive_a_crash,
