@@ -45,7 +45,7 @@ struct Cli {
 enum Command {
     /// Find or build PostgreSQL 17 and install the build tools
     Setup(setup::Args),
-    /// From nothing to queries on Iceberg tables holding real data
+    /// From nothing to queries on Iceberg tables holding TPC-H data and the chemical elements
     Quickstart(quickstart::Args),
     /// Keep a private PostgreSQL cluster with the extension in database `lakebase`
     Cluster(cluster::Args),
