@@ -126,8 +126,12 @@ impl DataFileWriter {
         self.rows
     }
 
-    /// Bytes written so far, with an estimate for what is still being encoded: when it reaches the
-    /// target size, the caller starts another file.
+    /// Whether the caller should start another file: this one has `target_bytes` or as many row groups as it may.
+    pub fn is_full(&self, target_bytes: u64) -> bool {
+        self.bytes() >= target_bytes || self.groups_begun >= self.options.file_row_groups
+    }
+
+    /// Bytes written so far, with an estimate for what is still being encoded.
     pub fn bytes(&self) -> u64 {
         self.parquet.bytes_written() as u64 + self.encoders.estimated_bytes()
     }

@@ -53,6 +53,9 @@ pub struct WriteOptions {
     pub row_group_rows: usize,
     /// A row group ends once its rows took this many bytes in memory, before encoding.
     pub row_group_bytes: usize,
+    /// Beyond these row groups a file counts as full. Parquet numbers them with 16 bits, and every one makes the
+    /// footer longer.
+    pub file_row_groups: usize,
     /// The most rows in a page: what fetching a single row has to decode.
     pub page_rows: usize,
     /// A page ends once its values take this many bytes, before compression.
@@ -72,6 +75,7 @@ impl Default for WriteOptions {
             inline_rows: 64 * 1024,
             row_group_rows: 1024 * 1024,
             row_group_bytes: 128 * 1024 * 1024,
+            file_row_groups: 1000,
             page_rows: 20_000,
             page_bytes: 1024 * 1024,
             queue_bytes: 16 * 1024 * 1024,

@@ -181,6 +181,7 @@ impl PendingRows {
         if let Some(open) = &mut self.open {
             open.writer.flush().map_err(to_pg_error)?;
         }
+        self.close_full_file()?;
         self.measure();
         Ok(())
     }
@@ -453,12 +454,8 @@ impl PendingRows {
         .map_err(to_pg_error)?;
         open.rows += part.batch.num_rows() as u64;
         open.ids.end = ids.end;
-        let full = open.writer.bytes() >= crate::guc::target_file_size();
         self.open = Some(open);
-        if full {
-            self.close_file()?;
-        }
-        Ok(())
+        self.close_full_file()
     }
 
     fn open(
@@ -486,6 +483,15 @@ impl PendingRows {
             with_ids,
             writer,
         })
+    }
+
+    /// Completes the data file that is being written if no more should go into it.
+    fn close_full_file(&mut self) -> PgResult<()> {
+        let target = crate::guc::target_file_size();
+        match &self.open {
+            Some(open) if open.writer.is_full(target) => self.close_file(),
+            _ => Ok(()),
+        }
     }
 
     /// Completes the data file that is being written.

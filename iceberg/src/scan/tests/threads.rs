@@ -135,6 +135,28 @@ fn a_flushed_writer_holds_no_rows_and_goes_on() {
 }
 
 #[test]
+fn a_writer_is_full_before_flushes_make_more_row_groups_than_a_file_may_have() {
+    let _counting = COUNTING.lock().unwrap();
+    let options = WriteOptions {
+        file_row_groups: 3,
+        ..threads(0)
+    };
+    let sink = Box::new(MemoryOutput::default());
+    let mut writer = DataFileWriter::new(&schema(), "memory".into(), sink, options).unwrap();
+    for flushes in 0..3 {
+        assert!(!writer.is_full(u64::MAX), "after {flushes} flushes");
+        writer.write(&batch(0..10)).unwrap();
+        writer.flush().unwrap();
+        writer.flush().unwrap();
+    }
+    assert!(writer.is_full(u64::MAX));
+    assert!(writer.is_full(0));
+    let data_file = writer.finish().unwrap();
+    let row_groups = data_file.split_offsets.map(|offsets| offsets.len());
+    assert_eq!(row_groups, Some(3));
+}
+
+#[test]
 fn ascending_numbers_take_next_to_no_space_as_differences() {
     let _counting = COUNTING.lock().unwrap();
     let size = |delta_encoded: Vec<i32>| {
