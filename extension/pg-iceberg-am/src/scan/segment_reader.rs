@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::filter_record_batch;
 use iceberg_lite::expr::Predicate;
 use iceberg_lite::scan::{DataFileReader, FileMetadata, ReadOptions, RowPositions, RowRanges};
 use iceberg_lite::write::arrow_schema;
@@ -36,7 +37,7 @@ pub enum SegmentReader {
 }
 
 impl SegmentReader {
-    /// Begins to read the rows `range` of `segment`.
+    /// Begins to read those of the rows `range` of `segment` that the snapshot sees.
     pub fn open(
         view: &TableView,
         segment: &Segment,
@@ -44,15 +45,32 @@ impl SegmentReader {
         projection: &Projection,
         predicate: Option<&Predicate>,
     ) -> PgResult<Self> {
+        let rows = RowRanges::from_range(range);
+        let rows = match &segment.visible {
+            Some(visible) => visible.intersect(&rows),
+            None => rows,
+        };
         match &segment.source {
             SegmentSource::Batch(batch) => {
-                let rows = batch.slice(range.start as usize, (range.end - range.start) as usize);
+                let [.., last] = rows.ranges() else {
+                    return Ok(Self::Memory(None));
+                };
+                let range = rows.ranges()[0].start..last.end;
+                let slice = batch.slice(range.start as usize, (range.end - range.start) as usize);
                 let schema = arrow_schema(&view.schema).map_err(to_pg_error)?;
-                let batch = conform(&rows, &schema)?
+                let mut batch = conform(&slice, &schema)?
                     .project(&projection.live_columns)
                     .map_err(arrow_error("project pending rows"))?;
+                let mut positions = RowPositions::Range(range.clone());
+                if rows.ranges().len() > 1 {
+                    let kept: Vec<bool> = range.map(|row| rows.contains(row)).collect();
+                    batch = filter_record_batch(&batch, &kept.into())
+                        .map_err(arrow_error("choose pending rows"))?;
+                    positions =
+                        RowPositions::List(rows.ranges().iter().cloned().flatten().collect());
+                }
                 Ok(Self::Memory(Some(SegmentBatch {
-                    positions: RowPositions::Range(range),
+                    positions,
                     batch,
                     ids: None,
                 })))
@@ -65,10 +83,11 @@ impl SegmentReader {
                 let schema = schema.as_ref().unwrap_or(&view.schema);
                 let mut field_ids = projection.field_ids.clone();
                 field_ids.extend(with_ids.then_some(column::FIELD_ID));
+                let all = RowRanges::from_range(0..metadata.num_rows());
                 let options = ReadOptions {
                     projection: field_ids,
                     batch_size: BATCH_ROWS,
-                    rows: (range != (0..metadata.num_rows())).then(|| RowRanges::from_range(range)),
+                    rows: (rows != all).then_some(rows),
                     predicate: predicate.cloned(),
                     ..ReadOptions::default()
                 };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use iceberg_lite::manifest::DataFile;
-use iceberg_lite::scan::ScanFile;
+use iceberg_lite::scan::{RowRanges, ScanFile};
 use iceberg_lite::spec::{Schema, TableMetadata};
 use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::PgResult;
@@ -31,8 +31,10 @@ pub const UNSEQUENCED: i64 = i64::MAX;
 pub struct Segment {
     /// Number of rows in the view before this segment, counting deleted ones.
     pub start: u64,
-    /// Number of rows, counting deleted ones.
+    /// Number of rows, counting deleted ones and those that the snapshot does not see.
     pub rows: u64,
+    /// Which of them the snapshot sees; `None` where it sees all.
+    pub visible: Option<Arc<RowRanges>>,
     /// The rows' ids.
     pub ids: SegmentIds,
     /// Where the rows are.
@@ -138,7 +140,7 @@ impl TableView {
             appends => with_appends(&committed, appends, &schema)?,
         };
         let segments = match own {
-            Some(own) if own.pending.rows > 0 => with_pending(&committed, own.pending)?,
+            Some(own) if !own.pending.visible.is_empty() => with_pending(&committed, own.pending)?,
             _ => committed,
         };
         Ok(Self {
@@ -231,6 +233,7 @@ fn push_file(segments: &mut Vec<Segment>, file: ScanFile) -> PgResult<()> {
     segments.push(Segment {
         start: end_of(segments),
         rows,
+        visible: None,
         ids: SegmentIds::of_file(&file.data_file, rows)?,
         source: SegmentSource::File(Arc::new(file)),
     });
@@ -270,6 +273,7 @@ fn with_appends(
         segments.push(Segment {
             start: end_of(&segments),
             rows: batch.num_rows() as u64,
+            visible: None,
             ids: SegmentIds::Known(RowIds::concat(&batch_ids)),
             source: SegmentSource::Batch(batch),
         });
@@ -290,12 +294,25 @@ fn with_pending(
     committed: &[Segment],
     pending: transaction::PendingView,
 ) -> PgResult<Arc<Vec<Segment>>> {
-    let base = end_of(committed);
     let mut segments = committed.to_vec();
     let mut add = |first: u64, rows: u64, ids: SegmentIds, source: SegmentSource| {
+        let part = RowRanges::from_range(first..first + rows);
+        let ranges = pending.visible.intersect(&part);
+        let ranges = ranges.ranges();
+        let Some(rows) = ranges.last().map(|range| range.end - first) else {
+            return;
+        };
+        let visible = match ranges {
+            [all] if all.start == first => None,
+            _ => {
+                let shifted = ranges.iter().map(|r| r.start - first..r.end - first);
+                Some(Arc::new(RowRanges::from_ranges(shifted)))
+            }
+        };
         segments.push(Segment {
-            start: base + first,
-            rows: rows.min(pending.rows - first),
+            start: end_of(&segments),
+            rows,
+            visible,
             ids,
             source,
         });

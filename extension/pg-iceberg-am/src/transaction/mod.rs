@@ -7,6 +7,7 @@
 
 mod budget;
 mod callbacks;
+mod command_rows;
 pub mod garbage;
 mod level;
 mod pending;

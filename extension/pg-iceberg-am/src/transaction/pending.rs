@@ -8,12 +8,14 @@ use arrow::compute::{concat_batches, sort_to_indices, take, take_record_batch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use iceberg_lite::io::FileIo;
 use iceberg_lite::manifest::DataFile;
+use iceberg_lite::scan::RowRanges;
 use iceberg_lite::spec::Schema;
 use iceberg_lite::write::DataFileWriter;
 use pg_arrow_conv::to_arrow::RowAppender;
 use pg_lakebase_core::error::PgResult;
 use pgrx::pg_sys;
 
+use super::command_rows::CommandRows;
 use crate::error::{arrow_error, to_pg_error};
 use crate::row_id::{RowId, RowIds, column};
 use crate::schema::TableSchema;
@@ -31,10 +33,9 @@ const TAIL_BATCHES: usize = 64;
 
 /// The rows that one transaction has appended to one storage.
 ///
-/// Rows are numbered from 0 in the order of their arrival. The order is that of the command counter
-/// too, and subtransactions nest, so both questions that visibility asks have a row number for an
-/// answer: what a snapshot sees is a prefix, and what a rolled-back subtransaction takes with it is
-/// a suffix. Rows pass from `builder` to `tail` to a data file; a file never holds rows of both an
+/// Rows are numbered from 0 in the order of their arrival. Subtransactions nest, so what a rolled-back one
+/// takes with it is a suffix; what a snapshot sees is a prefix, mostly, and ranges where commands insert within
+/// others ([`CommandRows`]). Rows pass from `builder` to `tail` to a data file; a file never holds rows of both an
 /// open subtransaction and its parent, so a rollback removes whole files. Row ids ascend with the rows.
 pub struct PendingRows {
     schema: Arc<Schema>,
@@ -48,8 +49,7 @@ pub struct PendingRows {
     files: Vec<PendingFile>,
     /// Bytes of memory that the rows behind the builder's take.
     kept_bytes: usize,
-    /// For each command that appended, the number of its first row.
-    commands: Vec<(pg_sys::CommandId, u64)>,
+    commands: CommandRows,
 }
 
 /// Rows in memory.
@@ -94,11 +94,11 @@ enum RowIdColumn {
 /// The rows that a snapshot sees of [`PendingRows`].
 #[derive(Clone, Default)]
 pub struct PendingView {
-    /// How many rows, from the first, are visible.
-    pub rows: u64,
-    /// Files that hold visible rows; the last may reach beyond `rows`.
+    /// The numbers of the visible rows.
+    pub visible: RowRanges,
+    /// Files up to the last visible row; they may hold others.
     pub files: Vec<PendingFile>,
-    /// Batches that hold visible rows after the files; the last may reach beyond `rows`.
+    /// Batches after the files up to the last visible row; they may hold others.
     pub batches: Vec<PendingBatch>,
 }
 
@@ -125,7 +125,7 @@ impl PendingRows {
             open: None,
             files: Vec::new(),
             kept_bytes: 0,
-            commands: Vec::new(),
+            commands: CommandRows::default(),
         })
     }
 
@@ -151,9 +151,7 @@ impl PendingRows {
         // them valid during the call.
         unsafe { self.builder.append(values, nulls) }.map_err(to_pg_error)?;
         self.builder_ids.push(id.to_i64());
-        if self.commands.last().is_none_or(|&(last, _)| last != cid) {
-            self.commands.push((cid, row));
-        }
+        self.commands.append(cid, row);
         if self.builder.len() >= BATCH_ROWS || self.builder.is_full() {
             self.seal()?;
             if self.is_large() {
@@ -197,10 +195,10 @@ impl PendingRows {
         curcid: Option<pg_sys::CommandId>,
         marks: &[u64],
     ) -> PgResult<PendingView> {
-        let rows = self.visible_rows(curcid);
-        if rows == 0 {
+        let visible = self.commands.visible(curcid, self.len());
+        let Some(rows) = visible.ranges().last().map(|range| range.end) else {
             return Ok(PendingView::default());
-        }
+        };
         if self.open.as_ref().is_some_and(|open| open.start < rows) {
             // Only a closed file can be read. What lies behind it stays in order by following it.
             self.close_file()?;
@@ -212,33 +210,22 @@ impl PendingRows {
             self.spill(marks, self.tail_row_ids())?;
             self.close_file()?;
         }
-        let starts_visible = |start: u64| start < rows;
+        let starts_before = |start: u64| start < rows;
         Ok(PendingView {
-            rows,
+            visible,
             files: self
                 .files
                 .iter()
-                .filter(|file| starts_visible(file.start))
+                .filter(|file| starts_before(file.start))
                 .cloned()
                 .collect(),
             batches: self
                 .tail
                 .iter()
-                .filter(|batch| starts_visible(batch.start))
+                .filter(|batch| starts_before(batch.start))
                 .cloned()
                 .collect(),
         })
-    }
-
-    /// Number of rows, from the first, that a snapshot with this command counter sees.
-    pub fn visible_rows(&self, curcid: Option<pg_sys::CommandId>) -> u64 {
-        let Some(curcid) = curcid else {
-            return self.len();
-        };
-        let seen = self.commands.partition_point(|&(cid, _)| cid < curcid);
-        self.commands
-            .get(seen)
-            .map_or_else(|| self.len(), |&(_, first_row)| first_row)
     }
 
     /// Forgets all rows from number `rows` on: the subtransaction that appended them is gone.
@@ -267,13 +254,7 @@ impl PendingRows {
         for file in self.files.extract_if(.., |file| file.start >= rows) {
             let _ = self.io.delete(&file.data_file.file_path);
         }
-        while self
-            .commands
-            .last()
-            .is_some_and(|&(_, first_row)| first_row >= rows)
-        {
-            self.commands.pop();
-        }
+        self.commands.truncate(rows);
         self.measure();
     }
 
@@ -282,7 +263,7 @@ impl PendingRows {
         self.seal()?;
         self.spill(&[], self.tail_row_ids())?;
         self.close_file()?;
-        self.commands.clear();
+        self.commands = CommandRows::default();
         Ok(self.files.drain(..).map(|file| file.data_file).collect())
     }
 

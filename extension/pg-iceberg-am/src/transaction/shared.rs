@@ -8,9 +8,11 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::ops::Range;
 use std::sync::Arc;
 
 use iceberg_lite::manifest::{decode_data_file, encode_data_file};
+use iceberg_lite::scan::RowRanges;
 use iceberg_lite::spec::Schema;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pgrx::pg_sys;
@@ -42,7 +44,8 @@ struct StorageHead {
     field_ids: FieldIds,
     /// In the specification's JSON form.
     schema: String,
-    rows: u64,
+    /// Numbers of visible rows.
+    visible: Vec<Range<u64>>,
     files: Vec<Part>,
     batches: Vec<Part>,
 }
@@ -118,7 +121,7 @@ impl SharedChanges {
                         hides_committed: storage.created || storage.emptied,
                         field_ids: (*storage.schema.field_ids).clone(),
                         schema: storage.schema.schema.to_json().to_string(),
-                        rows: view.rows,
+                        visible: view.visible.ranges().to_vec(),
                         files,
                         batches,
                     })
@@ -190,7 +193,7 @@ pub fn storage_of_leader(key: &StorageKey) -> PgResult<Option<SharedStorage>> {
     let wanted = [key.tablespace, key.database, key.rel_number];
     for storage in head.storages {
         let mut pending = PendingView {
-            rows: storage.rows,
+            visible: RowRanges::from_ranges(storage.visible),
             ..PendingView::default()
         };
         let is_wanted = storage.key == wanted;
