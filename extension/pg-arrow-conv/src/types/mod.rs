@@ -40,3 +40,4 @@ pub(crate) use column_type::{
 };
 pub use column_type::{ColumnType, UnconstrainedNumeric};
 pub(crate) use resolve::RowType;
+pub use resolve::{database_encoding_name, database_is_utf8};

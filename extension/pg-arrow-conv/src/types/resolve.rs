@@ -214,12 +214,13 @@ fn composite_kind(
                     column: None,
                 });
             }
-            let name = attribute.name();
+            // SAFETY: a NameData is always terminated within its 64 bytes.
+            let name = unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) }.to_string_lossy();
             let path = format!("{path}.{name}");
             let column = resolve_at(
                 attribute.atttypid,
                 attribute.atttypmod,
-                name,
+                &name,
                 &path,
                 unconstrained,
             )?;
@@ -303,13 +304,15 @@ unsafe fn take_string(text: *mut c_char) -> String {
     }
 }
 
-fn database_is_utf8() -> bool {
+/// Whether the database's encoding is UTF-8.
+pub fn database_is_utf8() -> bool {
     // SAFETY: reads a global that is set when the backend connects.
     let encoding = unsafe { pg_sys::GetDatabaseEncoding() };
     u32::try_from(encoding) == Ok(pg_sys::pg_enc::PG_UTF8)
 }
 
-fn database_encoding_name() -> String {
+/// Name of the database's encoding.
+pub fn database_encoding_name() -> String {
     // SAFETY: returns a static C string.
     unsafe { CStr::from_ptr(pg_sys::GetDatabaseEncodingName()) }
         .to_string_lossy()

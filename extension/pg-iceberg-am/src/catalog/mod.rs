@@ -224,11 +224,8 @@ pub fn iceberg_descendant(relid: pg_sys::Oid) -> Option<String> {
             .find(|&member| is_iceberg_relid(member))
             .and_then(|member| {
                 let name = pg_sys::get_rel_name(member);
-                (!name.is_null()).then(|| {
-                    std::ffi::CStr::from_ptr(name)
-                        .to_string_lossy()
-                        .into_owned()
-                })
+                (!name.is_null())
+                    .then(|| pg_lakebase_core::relation::name_text(std::ffi::CStr::from_ptr(name)))
             })
     }
 }

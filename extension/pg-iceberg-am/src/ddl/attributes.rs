@@ -8,9 +8,10 @@
 use std::collections::BTreeSet;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::{Attribute, LockMode, OpenRelation, Relation, RelationKind};
+use pg_lakebase_core::relation::{LockMode, OpenRelation, Relation, RelationKind};
 use pgrx::pg_sys;
 
+use super::attribute_names;
 use super::type_users::{TypeUser, type_users};
 use crate::catalog::is_iceberg_relid;
 use crate::modify::cannot;
@@ -27,9 +28,12 @@ pub fn altered(relid: pg_sys::Oid, number: i16) -> PgResult<()> {
     let (Some(old), Some(new)) = (visible(relid, number), latest(relid, number)) else {
         return Ok(());
     };
-    if (old.type_oid, old.typmod) != (new.type_oid, new.typmod) {
+    if (old.atttypid, old.atttypmod) != (new.atttypid, new.atttypmod) {
         refuse(relid, "change the type of a column of")
-    } else if old.name != new.name {
+    } else if attribute_names::name(&old) != attribute_names::name(&new) {
+        if is_iceberg_relid(relid) || !row_type_users(relid).is_empty() {
+            attribute_names::check_renamed(&new)?;
+        }
         note(relid);
         Ok(())
     } else {
@@ -61,11 +65,8 @@ fn is_last(relid: pg_sys::Oid) -> bool {
 /// Keeps the composite types in the columns of `rel` what they are while it is being made, to the end of the
 /// transaction, from when on it can be found.
 ///
-/// Iceberg tables that are there already are found, and so not held: their lock comes before that of a type.
+/// Iceberg tables that are there already are found, and so need not be held: their lock comes before that of a type.
 pub fn hold(rel: Relation<'_>) -> PgResult<()> {
-    if !rel.is_new() || rel.rewrite_of().is_some_and(is_iceberg_relid) {
-        return Ok(());
-    }
     let mut held = BTreeSet::new();
     loop {
         let before = held.len();
@@ -140,7 +141,7 @@ fn used(relid: pg_sys::Oid, user: &TypeUser) -> PgError {
 }
 
 /// The attribute as the system cache has it.
-fn visible(relid: pg_sys::Oid, number: i16) -> Option<Attribute> {
+fn visible(relid: pg_sys::Oid, number: i16) -> Option<pg_sys::FormData_pg_attribute> {
     // SAFETY: a look-up in the system cache; the tuple is read before it is released.
     unsafe {
         let tuple = pg_sys::SearchSysCache2(
@@ -151,15 +152,14 @@ fn visible(relid: pg_sys::Oid, number: i16) -> Option<Attribute> {
         if tuple.is_null() {
             return None;
         }
-        let attribute =
-            Attribute::from_raw(&*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_attribute>());
+        let attribute = *pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_attribute>();
         pg_sys::ReleaseSysCache(tuple);
         Some(attribute)
     }
 }
 
 /// The attribute as this command has left it.
-fn latest(relid: pg_sys::Oid, number: i16) -> Option<Attribute> {
+fn latest(relid: pg_sys::Oid, number: i16) -> Option<pg_sys::FormData_pg_attribute> {
     // SAFETY: a scan of a catalog by its index, with keys of the columns' types; all is closed again here,
     // or by the resource owner after an error. The static snapshot sees what the command has done so far.
     unsafe {
@@ -189,9 +189,8 @@ fn latest(relid: pg_sys::Oid, number: i16) -> Option<Attribute> {
             keys.as_mut_ptr(),
         );
         let tuple = pg_sys::systable_getnext(scan);
-        let attribute = (!tuple.is_null()).then(|| {
-            Attribute::from_raw(&*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_attribute>())
-        });
+        let attribute = (!tuple.is_null())
+            .then(|| *pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_attribute>());
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(catalog, lock);
         attribute

@@ -1,5 +1,6 @@
 //! Tables being made, rewritten, dropped, and statements that are refused.
 
+mod attribute_names;
 mod attributes;
 mod database;
 mod enum_labels;

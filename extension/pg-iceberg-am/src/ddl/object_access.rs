@@ -2,11 +2,11 @@
 
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks::{self, ObjectAccess};
-use pg_lakebase_core::relation::{LockMode, OpenRelation};
+use pg_lakebase_core::relation::{LockMode, OpenRelation, RelationKind};
 use pgrx::pg_sys;
 
-use super::{attributes, database};
-use crate::catalog::is_iceberg_relid;
+use super::{attribute_names, attributes, database};
+use crate::catalog::{is_iceberg, is_iceberg_relid};
 use crate::transaction;
 
 pub fn register() -> PgResult<()> {
@@ -19,6 +19,9 @@ pub fn register() -> PgResult<()> {
             (pg_sys::RelationRelationId, ObjectAccess::Drop { .. }, Ok(1..)) => {
                 attributes::dropped(object)
             }
+            (pg_sys::RelationRelationId, ObjectAccess::PostCreate { .. }, Ok(0)) => {
+                relation_created(object)
+            }
             (pg_sys::RelationRelationId, ObjectAccess::PostCreate { .. }, Ok(1..)) => {
                 attributes::added(object)
             }
@@ -29,6 +32,22 @@ pub fn register() -> PgResult<()> {
             _ => Ok(()),
         }
     })
+}
+
+/// A relation has been made: unless it is to replace an Iceberg table, its columns are new to Iceberg.
+fn relation_created(relid: pg_sys::Oid) -> PgResult<()> {
+    // Whoever makes a relation holds AccessExclusiveLock on it.
+    let rel = OpenRelation::open(relid, LockMode::None);
+    let rel = rel.relation();
+    let has_storage = matches!(
+        rel.kind(),
+        RelationKind::Table | RelationKind::MaterializedView
+    );
+    if has_storage && is_iceberg(rel) && !rel.rewrite_of().is_some_and(is_iceberg_relid) {
+        attribute_names::check_table(rel)?;
+        attributes::hold(rel)?;
+    }
+    Ok(())
 }
 
 /// A relation is about to be dropped: its storage goes with the transaction.

@@ -6,7 +6,7 @@ use pg_lakebase_core::slot::OwnedSlot;
 use pg_lakebase_core::table_am::{CopyCounts, Horizons};
 use pg_lakebase_core::{interrupt, storage, xact};
 
-use super::{attributes, enum_labels};
+use super::enum_labels;
 use crate::catalog::Origin;
 use crate::modify;
 use crate::scan::{Projection, RowReader, TableView};
@@ -25,7 +25,6 @@ pub fn set_new_filelocator(
     new: RelFileLocator,
     persistence: Persistence,
 ) -> PgResult<Horizons> {
-    attributes::hold(rel)?;
     enum_labels::hold(&TableColumns::resolve(rel.tuple_desc())?);
     let key = StorageKey::with_locator(rel, new);
     storage::create(new, persistence);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{CStr, c_char};
 
+use pg_lakebase_core::relation::name_text;
 use pgrx::pg_sys;
 
 use crate::bindings::pg_depend;
@@ -124,7 +125,7 @@ impl TypeUser {
     }
 }
 
-/// A copy of a string, or nothing for null.
+/// A name as text, or nothing for null.
 ///
 /// # Safety
 ///
@@ -134,7 +135,5 @@ unsafe fn string(text: *const c_char) -> String {
         return String::new();
     }
     // SAFETY: the caller's promise.
-    unsafe { CStr::from_ptr(text) }
-        .to_string_lossy()
-        .into_owned()
+    name_text(unsafe { CStr::from_ptr(text) })
 }

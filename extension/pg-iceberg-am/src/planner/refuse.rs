@@ -103,11 +103,8 @@ unsafe fn iceberg_table(rti: pg_sys::Index, rtable: *mut pg_sys::List) -> Option
             return None;
         }
         let name = pg_sys::get_rel_name(relid);
-        (!name.is_null()).then(|| {
-            std::ffi::CStr::from_ptr(name)
-                .to_string_lossy()
-                .into_owned()
-        })
+        (!name.is_null())
+            .then(|| pg_lakebase_core::relation::name_text(std::ffi::CStr::from_ptr(name)))
     }
 }
 

@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use pgrx::pg_sys;
 
-use super::{RelFileLocator, TupleDesc};
+use super::{RelFileLocator, TupleDesc, name_text};
 
 /// A relation that someone else holds open, as PostgreSQL's callbacks receive it.
 #[derive(Clone, Copy)]
@@ -140,12 +140,10 @@ impl<'a> Relation<'a> {
         self.data().rd_id
     }
 
-    /// The relation's name, without its schema.
+    /// The relation's name, without its schema, as [`name_text`] has it.
     pub fn name(self) -> String {
         // SAFETY: a NameData is always terminated within its 64 bytes.
-        unsafe { CStr::from_ptr(self.form().relname.data.as_ptr()) }
-            .to_string_lossy()
-            .into_owned()
+        name_text(unsafe { CStr::from_ptr(self.form().relname.data.as_ptr()) })
     }
 
     /// Where the relation's storage is at present.

@@ -3,6 +3,7 @@
 mod handle;
 mod locator;
 mod lock;
+mod name;
 mod open;
 mod regclass;
 mod tuple_desc;
@@ -10,6 +11,7 @@ mod tuple_desc;
 pub use handle::{Persistence, Relation, RelationKind};
 pub use locator::{ForkNumber, RelFileLocator};
 pub use lock::LockMode;
+pub use name::name_text;
 pub use open::OpenRelation;
 pub use regclass::Regclass;
 pub use tuple_desc::{Attribute, TupleDesc};

@@ -6,6 +6,8 @@ use std::ptr::NonNull;
 
 use pgrx::pg_sys;
 
+use super::name_text;
+
 /// A borrowed tuple descriptor.
 #[derive(Clone, Copy)]
 pub struct TupleDesc<'a> {
@@ -18,7 +20,7 @@ pub struct TupleDesc<'a> {
 pub struct Attribute {
     /// Column number, from 1.
     pub num: i16,
-    /// Column name.
+    /// Column name, as [`name_text`] has it.
     pub name: String,
     /// Type OID; zero when dropped.
     pub type_oid: pg_sys::Oid,
@@ -99,9 +101,7 @@ impl Attribute {
         Self {
             num: raw.attnum,
             // SAFETY: a NameData is always terminated within its 64 bytes.
-            name: unsafe { CStr::from_ptr(raw.attname.data.as_ptr()) }
-                .to_string_lossy()
-                .into_owned(),
+            name: name_text(unsafe { CStr::from_ptr(raw.attname.data.as_ptr()) }),
             type_oid: raw.atttypid,
             typmod: raw.atttypmod,
             collation: raw.attcollation,
