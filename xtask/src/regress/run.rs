@@ -250,6 +250,8 @@ fn test_settings() -> Vec<(String, String)> {
         ("statement_timeout", "5min"),
         ("log_error_verbosity", "verbose"),
         ("fsync", "off"),
+        // The test of the log reads segments that a checkpoint beside it might remove.
+        ("wal_keep_size", "1GB"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .into()
