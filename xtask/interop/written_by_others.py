@@ -152,7 +152,11 @@ def _dump_program() -> Path | None:
         return Path(os.environ["ICEBERG_LITE_DUMP"])
     if not DUMP.exists():
         return None
-    command = [os.environ.get("CARGO", "cargo"), "build", "-p", "iceberg-lite", "--example", "dump", "--message-format", "json"]
+    command = [os.environ.get("CARGO", "cargo"), "build", "--example", "dump", "--message-format", "json"]
+    # With the packages of the unit tests (`UNIT` in test_all.rs), whose features its dependencies are built with there:
+    # alone, it would have all of them built once more.
+    for package in ("iceberg-lite", "pg-lakebase-macros", "pg-lakebase-storage", "xtask"):
+        command += ["--package", package]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise RuntimeError(f"iceberg/examples/dump.rs does not build:\n{result.stderr[-3000:]}")
