@@ -6,7 +6,7 @@ use crate::psql;
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
-const CLEARED_LIMIT: Duration = Duration::from_secs(30);
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// The directories of Iceberg tables.
 const DIRECTORIES: &str = "SELECT count(*) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database \
@@ -21,12 +21,22 @@ impl Server {
 
     /// Waits until the publisher has cleared all garbage away.
     fn wait_cleared(&self) -> Result<()> {
+        self.wait_for_answer("SELECT count(*) FROM lakebase.garbage", "0")
+    }
+
+    /// Waits until a session waits for `event`.
+    fn wait_for_event(&self, event: &str) -> Result<()> {
+        let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{event}'");
+        self.wait_for_answer(&sql, "1")
+    }
+
+    fn wait_for_answer(&self, sql: &str, wanted: &str) -> Result<()> {
         let started = Instant::now();
-        while self.query("SELECT count(*) FROM lakebase.garbage")? != "0" {
-            if started.elapsed() > CLEARED_LIMIT {
-                bail!("garbage is not cleared away");
+        while self.query(sql)? != wanted {
+            if started.elapsed() > WAIT_LIMIT {
+                bail!("the answer is not {wanted} in time: {sql}");
             }
-            std::thread::sleep(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
     }
@@ -53,14 +63,7 @@ pub fn dropped_directories_go_after_a_crash(server: &mut Server) -> Result<()> {
         .args(["--command", sql])
         .stderr(std::process::Stdio::null())
         .spawn()?;
-    let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'iceberg-committed'";
-    let started = Instant::now();
-    while server.query(waits)? != "1" {
-        if started.elapsed() > CLEARED_LIMIT {
-            bail!("nobody waits at iceberg-committed");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    server.wait_for_event("iceberg-committed")?;
     server.crash()?;
     child.wait()?;
     server.wait_cleared()?;
@@ -172,14 +175,7 @@ pub fn files_of_crashed_transactions_are_known(server: &mut Server) -> Result<()
         .stderr(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
         .spawn()?;
-    let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
-    let started = Instant::now();
-    while server.query(sleeps)? != "1" {
-        if started.elapsed() > CLEARED_LIMIT {
-            bail!("the rows are not inserted in time");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    server.wait_for_event("PgSleep")?;
     server.expect_no_orphans()?;
     // What is written is in the log.
     server.execute("CHECKPOINT")?;
