@@ -215,7 +215,7 @@ impl AppendCatalog {
         let mut extent = Extent::default();
         self.0.each(Some(key), snapshot, |version| {
             let (values, nulls) = version.columns::<NATTS>();
-            if Incarnation::read(values[7]) != pointer.incarnation {
+            if !pointer.counts(Incarnation::read(values[7])) {
                 return Ok(ControlFlow::Continue(()));
             }
             // SAFETY: the columns are of type int8.
@@ -237,7 +237,7 @@ impl AppendCatalog {
         let mut any = false;
         self.0.each(Some(key), snapshot, |version| {
             let (values, _) = version.columns::<NATTS>();
-            any = Incarnation::read(values[7]) == pointer.incarnation;
+            any = pointer.counts(Incarnation::read(values[7]));
             Ok(if any {
                 ControlFlow::Break(())
             } else {

@@ -41,9 +41,7 @@ impl Committed {
         mut appends: Vec<Append>,
     ) -> Self {
         let pointer = unless_emptied(persistence, key, pointer);
-        appends.retain(|append| {
-            pointer.metadata_location.is_some() && append.incarnation == pointer.incarnation
-        });
+        appends.retain(|append| pointer.counts(append.incarnation));
         Self { pointer, appends }
     }
 }
@@ -127,10 +125,8 @@ pub fn latest_extent(rel: Relation<'_>, key: &StorageKey) -> PgResult<Extent> {
         return Ok(Extent::default());
     };
     let appended = match AppendCatalog::open_for(key) {
-        Some(appends) if pointer.metadata_location.is_some() => {
-            appends.extent(key, &pointer, latest.snapshot())?
-        }
-        _ => Extent::default(),
+        Some(appends) => appends.extent(key, &pointer, latest.snapshot())?,
+        None => Extent::default(),
     };
     Ok(Extent {
         rows: pointer.row_count.unsigned_abs() + appended.rows,

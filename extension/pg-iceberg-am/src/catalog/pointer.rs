@@ -49,6 +49,11 @@ pub struct Pointer {
 type Columns = ([pg_sys::Datum; NATTS], [bool; NATTS]);
 
 impl Pointer {
+    /// Whether appends of this incarnation count on top of the row. None do where there is no metadata file.
+    pub fn counts(&self, incarnation: Incarnation) -> bool {
+        self.metadata_location.is_some() && self.incarnation == incarnation
+    }
+
     fn read((values, nulls): Columns) -> Self {
         // SAFETY: the columns have these types.
         unsafe {

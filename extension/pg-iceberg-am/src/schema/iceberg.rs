@@ -129,11 +129,11 @@ pub fn with_current_columns(
     }
     let ids = metadata.schemas.iter().map(|schema| schema.schema_id);
     schema.schema_id = ids.max().map_or(INITIAL_SCHEMA_ID, |last| last + 1);
+    let new_id = schema.schema_id;
     let updates = vec![
-        TableUpdate::SetCurrentSchema(schema.schema_id),
         TableUpdate::AddSchema(schema),
+        TableUpdate::SetCurrentSchema(new_id),
     ];
-    let updates = updates.into_iter().rev().collect();
     apply(metadata, None, &[], updates, metadata.last_updated_ms)
         .map(Arc::new)
         .map_err(to_pg_error)
