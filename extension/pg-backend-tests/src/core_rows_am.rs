@@ -17,7 +17,7 @@ use pg_lakebase_core::table_am::{
     ScanMethods, SizeEstimate, TableAm, VacuumParams,
 };
 use pg_lakebase_core::xact::TransactionCallbacks;
-use pg_lakebase_core::{pg_table_am, storage, xact};
+use pg_lakebase_core::{pg_table_am, smgr, xact};
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -391,7 +391,7 @@ impl DdlMethods for RowsAm {
         new: RelFileLocator,
         persistence: Persistence,
     ) -> PgResult<Horizons> {
-        storage::create(new, persistence);
+        smgr::create(new, persistence);
         TABLES.with_borrow_mut(|tables| tables.insert(key(new), Vec::new()));
         Ok(Horizons::default())
     }
@@ -402,10 +402,10 @@ impl DdlMethods for RowsAm {
     }
 
     fn relation_copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
-        storage::create(new, rel.persistence());
+        smgr::create(new, rel.persistence());
         let rows = with_table(rel, |rows| rows.clone());
         TABLES.with_borrow_mut(|tables| tables.insert(key(new), rows));
-        storage::drop_at_commit(rel);
+        smgr::drop_at_commit(rel);
         Ok(())
     }
 

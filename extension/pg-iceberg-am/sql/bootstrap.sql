@@ -26,7 +26,7 @@ COMMENT ON TABLE lakebase.iceberg_pointer IS
     'Current Iceberg metadata file of each table, by storage; read lakebase.iceberg_tables instead';
 
 -- What has been committed and is not in the metadata yet: data files and, where they are few, rows.
-CREATE TABLE lakebase.iceberg_append (
+CREATE TABLE lakebase.inline_commit (
     relfilenumber     oid  NOT NULL,
     tablespace        oid  NOT NULL,
     backend           int4 NOT NULL,
@@ -44,9 +44,9 @@ CREATE TABLE lakebase.iceberg_append (
     CHECK ((data_file IS NULL) <> (data_rows IS NULL))
 ) USING heap;
 
-CREATE INDEX iceberg_append_storage ON lakebase.iceberg_append (relfilenumber, tablespace, backend);
+CREATE INDEX inline_commit_storage ON lakebase.inline_commit (relfilenumber, tablespace, backend);
 
-COMMENT ON TABLE lakebase.iceberg_append IS
+COMMENT ON TABLE lakebase.inline_commit IS
     'Committed rows and data files of Iceberg tables that wait for the next metadata file';
 
 -- Storages that committed transactions have dropped, until their directories are removed.

@@ -7,11 +7,11 @@ CREATE TRIGGER keep_truncate_out BEFORE TRUNCATE ON lakebase.iceberg_pointer
 ALTER TABLE lakebase.iceberg_pointer
     ENABLE ALWAYS TRIGGER keep_changes_out, ENABLE ALWAYS TRIGGER keep_truncate_out;
 
-CREATE TRIGGER keep_changes_out BEFORE INSERT OR UPDATE OR DELETE ON lakebase.iceberg_append
+CREATE TRIGGER keep_changes_out BEFORE INSERT OR UPDATE OR DELETE ON lakebase.inline_commit
     FOR EACH ROW EXECUTE FUNCTION lakebase.keep_changes_out();
-CREATE TRIGGER keep_truncate_out BEFORE TRUNCATE ON lakebase.iceberg_append
+CREATE TRIGGER keep_truncate_out BEFORE TRUNCATE ON lakebase.inline_commit
     FOR EACH STATEMENT EXECUTE FUNCTION lakebase.keep_changes_out();
-ALTER TABLE lakebase.iceberg_append
+ALTER TABLE lakebase.inline_commit
     ENABLE ALWAYS TRIGGER keep_changes_out, ENABLE ALWAYS TRIGGER keep_truncate_out;
 
 CREATE TRIGGER keep_changes_out BEFORE INSERT OR UPDATE OR DELETE ON lakebase.garbage

@@ -27,7 +27,7 @@ SELECT c.oid::regclass AS relation,
    AND (c.relpersistence <> 'u' OR lakebase.has_file(c.oid::regclass, p.metadata_location))
  CROSS JOIN LATERAL (
        SELECT count(a.data_file) AS files, coalesce(sum(a.row_count), 0) AS rows, coalesce(sum(a.total_bytes), 0) AS bytes
-         FROM lakebase.iceberg_append a
+         FROM lakebase.inline_commit a
         WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
           AND a.incarnation = p.incarnation
        ) unpublished

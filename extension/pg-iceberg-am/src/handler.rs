@@ -16,7 +16,7 @@ use pgrx::pg_sys;
 use crate::catalog::Origin;
 use crate::row_id::RowId;
 use crate::scan::TableScan;
-use crate::{ddl, maintenance, modify, scan};
+use crate::{ddl, maintenance, scan, transaction, unsupported};
 
 /// The access method `iceberg`.
 #[pg_table_am(handler = "iceberg_tableam_handler")]
@@ -118,7 +118,7 @@ fn origin(options: InsertOptions) -> Origin {
 
 impl ModifyMethods for IcebergAm {
     fn unsupported(operation: Operation, rel: Relation<'_>) -> PgError {
-        modify::unsupported(operation, &rel.name())
+        unsupported::error(operation, &rel.name())
     }
 
     fn tuple_insert(
@@ -127,7 +127,7 @@ impl ModifyMethods for IcebergAm {
         cid: pg_sys::CommandId,
         options: InsertOptions,
     ) -> PgResult<()> {
-        modify::insert(rel, std::iter::once(slot), cid, origin(options))
+        transaction::insert(rel, std::iter::once(slot), cid, origin(options))
     }
 
     fn multi_insert(
@@ -136,7 +136,7 @@ impl ModifyMethods for IcebergAm {
         cid: pg_sys::CommandId,
         options: InsertOptions,
     ) -> PgResult<()> {
-        modify::insert(rel, slots.iter_mut(), cid, origin(options))
+        transaction::insert(rel, slots.iter_mut(), cid, origin(options))
     }
 
     fn tuple_fetch_row_version(
@@ -179,7 +179,7 @@ impl ModifyMethods for IcebergAm {
                     TmResult::Invisible
                 })
             }
-            _ => Err(modify::unsupported(Operation::TupleLock, &rel.name())),
+            _ => Err(unsupported::error(Operation::TupleLock, &rel.name())),
         }
     }
 
@@ -199,15 +199,16 @@ impl DdlMethods for IcebergAm {
         new: RelFileLocator,
         persistence: Persistence,
     ) -> PgResult<Horizons> {
-        ddl::storage::set_new_filelocator(rel, new, persistence)
+        ddl::filelocator::set_new_filelocator(rel, new, persistence)
     }
 
     fn relation_nontransactional_truncate(rel: Relation<'_>) -> PgResult<()> {
-        crate::transaction::empty_storage(rel)
+        scan::fetch::forget();
+        transaction::empty_storage(rel)
     }
 
     fn relation_copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
-        ddl::storage::copy_data(rel, new)
+        ddl::filelocator::copy_data(rel, new)
     }
 
     fn relation_copy_for_cluster(
@@ -218,7 +219,7 @@ impl DdlMethods for IcebergAm {
         _oldest_xmin: pg_sys::TransactionId,
         _cutoffs: &mut Horizons,
     ) -> PgResult<CopyCounts> {
-        ddl::storage::copy_for_cluster(old, new)
+        ddl::filelocator::copy_for_cluster(old, new)
     }
 
     fn relation_vacuum(rel: Relation<'_>, _params: VacuumParams) -> PgResult<()> {
@@ -228,13 +229,13 @@ impl DdlMethods for IcebergAm {
 
 impl RelationMethods for IcebergAm {
     fn relation_size(rel: Relation<'_>, fork: ForkNumber) -> PgResult<u64> {
-        maintenance::size::relation_size(rel, fork)
+        scan::size::relation_size(rel, fork)
     }
 
     fn relation_estimate_size(
         rel: Relation<'_>,
         _attr_widths: Option<&mut [i32]>,
     ) -> PgResult<SizeEstimate> {
-        maintenance::size::estimate(rel)
+        scan::size::estimate(rel)
     }
 }

@@ -12,22 +12,22 @@
 mod bindings;
 mod catalog;
 mod ddl;
+mod directory;
 mod error;
+mod files;
 mod guc;
 mod handler;
 mod inspect;
 mod maintenance;
-mod modify;
 mod planner;
 mod publisher;
 mod row_id;
 mod scan;
 mod schema;
-mod storage;
 mod transaction;
-mod type_property;
+mod unsupported;
 mod wal;
-mod write;
+mod workers;
 
 use pg_lakebase_core::error::PgError;
 use pgrx::prelude::*;
@@ -55,11 +55,12 @@ pub extern "C-unwind" fn _PG_init() {
     }
     guc::register();
     wal::register();
-    storage::startup::register();
-    storage::sync_queue::register();
+    directory::startup::register();
+    files::sync_queue::register();
     publisher::register();
     row_id::counter::register();
     transaction::register();
+    scan::register();
     if let Err(error) = ddl::register().and_then(|()| planner::register()) {
         error.raise();
     }

@@ -10,7 +10,7 @@ pub const POINTS: [&str; 13] = [
     "iceberg-directory-created",
     "iceberg-file-created",
     "iceberg-file-finished",
-    "iceberg-appended",
+    "iceberg-inline-committed",
     "iceberg-manifests-written",
     "iceberg-pointer-locked",
     "iceberg-metadata-written",

@@ -115,7 +115,7 @@ fn goes_on(connection: &Connection) -> Result<()> {
     // The publisher is at work since recovery ended.
     wait_until(
         connection,
-        "SELECT count(*) = 0 FROM lakebase.iceberg_append",
+        "SELECT count(*) = 0 FROM lakebase.inline_commit",
     )?;
     for _ in 0..2 {
         let orphans = psql::query(

@@ -1,6 +1,6 @@
 //! Logical replication of all tables, the extension's own among them, between two servers that have it.
 //!
-//! What the publisher's pointer rows and appends say is of the publisher's files. The two servers make their
+//! What the publisher's pointer rows and inline commits say is of the publisher's files. The two servers make their
 //! tables in the same order, so that their storages have the same numbers: a row that got through would hit
 //! one of the subscriber's tables.
 
@@ -105,9 +105,9 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     )?;
     let now = "emptied|1\nheap|101\nlake|5002\nparted_heap|2\nparted_lake|1\ntarget|2";
     same("going on", &counts(&fingerprint(&subscriber)?), now)?;
-    let orphans = "SELECT count(*) FROM lakebase.iceberg_append";
+    let orphans = "SELECT count(*) FROM lakebase.inline_commit";
     same(
-        "appends of the publisher's",
+        "inline commits of the publisher's",
         &psql::query(&subscriber, orphans)?,
         "0",
     )?;

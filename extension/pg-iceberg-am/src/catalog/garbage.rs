@@ -12,7 +12,7 @@ use pg_lakebase_core::xact::clock_timestamp;
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::keyed_table::{KeyedTable, RowVersion, key_columns};
-use crate::storage::StorageKey;
+use crate::directory::StorageKey;
 
 const TABLE: &CStr = c"garbage";
 const INDEX: &CStr = c"garbage_storage";

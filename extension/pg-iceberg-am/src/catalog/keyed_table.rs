@@ -12,7 +12,7 @@ use pg_lakebase_core::serializable;
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
 use pgrx::{IntoDatum, PgSqlErrorCode, pg_sys};
 
-use crate::storage::StorageKey;
+use crate::directory::StorageKey;
 
 const SCHEMA: &CStr = c"lakebase";
 

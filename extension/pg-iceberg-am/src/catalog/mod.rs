@@ -1,26 +1,29 @@
-//! The extension's own catalog: one pointer row for each table's storage, and appends on their way into
+//! The extension's own catalog: one pointer row for each table's storage, and inline commits on their way into
 //! the metadata; and what is cached of the metadata they point to.
 
-mod append;
-pub mod cache;
 mod garbage;
 mod guard;
+mod inline_commit;
 pub mod inline_rows;
 mod keyed_table;
 mod pointer;
+mod relation;
 
-pub use append::{Append, AppendCatalog, Appended, Record};
 pub use garbage::GarbageCatalog;
+pub use inline_commit::{InlineCommit, InlineCommitCatalog, InlineContent, NewInlineCommit};
 pub use pointer::{Incarnation, LockedPointer, Origin, Pointer, PointerCatalog};
+pub use relation::{
+    access_method, check_select, has_relation, iceberg_descendant, is_iceberg, is_iceberg_relid,
+    open_to_read,
+};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
 use pg_lakebase_core::serializable;
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
-use pgrx::{PgSqlErrorCode, pg_sys};
+use pgrx::PgSqlErrorCode;
 
-use crate::bindings;
-use crate::storage::{StorageKey, TableDirectory};
+use crate::directory::{StorageKey, TableDirectory};
 
 /// What is committed of a storage, as a snapshot sees it.
 #[derive(Clone, Debug, Default)]
@@ -28,21 +31,24 @@ pub struct Committed {
     /// The pointer row.
     pub pointer: Pointer,
     /// What is on top of the metadata that it points to.
-    pub appends: Vec<Append>,
+    pub inline_commits: Vec<InlineCommit>,
 }
 
 impl Committed {
-    /// What counts of the pointer row and the appends that were found of `key`, a storage of a table of this
+    /// What counts of the pointer row and the inline commits that were found of `key`, a storage of a table of this
     /// persistence.
     pub fn of(
         persistence: Persistence,
         key: &StorageKey,
         pointer: Pointer,
-        mut appends: Vec<Append>,
+        mut inline_commits: Vec<InlineCommit>,
     ) -> Self {
         let pointer = unless_emptied(persistence, key, pointer);
-        appends.retain(|append| pointer.counts(append.incarnation));
-        Self { pointer, appends }
+        inline_commits.retain(|inline| pointer.counts(inline.incarnation));
+        Self {
+            pointer,
+            inline_commits,
+        }
     }
 }
 
@@ -60,23 +66,27 @@ pub fn find_committed(
     let Some(seen) = snapshot.or(latest.as_ref().map(RegisteredSnapshot::snapshot)) else {
         return Ok(None);
     };
-    let appends = AppendCatalog::open_for(key);
-    let (pointer, appends) = if snapshot.is_some() && serializable::is_serializable() {
+    let inline_commits = InlineCommitCatalog::open_for(key);
+    let (pointer, inline_commits) = if snapshot.is_some() && serializable::is_serializable() {
         serializable::note_read(rel, seen);
         let unseen = |writer| serializable::note_unseen_write(rel, writer, seen);
         let pointer = pointers.find_among_versions(key, seen, unseen)?;
-        let appends = appends.map(|appends| appends.find_among_versions(key, seen, unseen));
-        (pointer, appends)
+        let inline_commits = inline_commits
+            .map(|inline_commits| inline_commits.find_among_versions(key, seen, unseen));
+        (pointer, inline_commits)
     } else {
         let pointer = pointers.find(key, seen)?;
-        (pointer, appends.map(|appends| appends.find(key, seen)))
+        (
+            pointer,
+            inline_commits.map(|inline_commits| inline_commits.find(key, seen)),
+        )
     };
-    let appends = appends.transpose()?.unwrap_or_default();
+    let inline_commits = inline_commits.transpose()?.unwrap_or_default();
     let pointer = match (pointer, snapshot) {
         (None, Some(_)) => newer_than_snapshot(rel, &pointers, key)?,
         (pointer, _) => pointer,
     };
-    Ok(pointer.map(|pointer| Committed::of(rel.persistence(), key, pointer, appends)))
+    Ok(pointer.map(|pointer| Committed::of(rel.persistence(), key, pointer, inline_commits)))
 }
 
 /// The latest pointer row of `key`, a storage of `rel`, committed or this transaction's own.
@@ -93,15 +103,15 @@ pub fn latest_pointer(rel: Relation<'_>, key: &StorageKey) -> PgResult<Option<Po
 ///
 /// Appends first: their row ids go over to the pointer row.
 pub fn next_row_id(key: &StorageKey) -> PgResult<u64> {
-    let appended = match AppendCatalog::open_for(key) {
-        Some(appends) => appends.next_row_id(key)?,
+    let inline = match InlineCommitCatalog::open_for(key) {
+        Some(inline_commits) => inline_commits.next_row_id(key)?,
         None => 0,
     };
-    let published = match PointerCatalog::open() {
+    let in_metadata = match PointerCatalog::open() {
         Some(pointers) => pointers.next_row_id(key)?,
         None => 0,
     };
-    Ok(appended.max(published))
+    Ok(inline.max(in_metadata))
 }
 
 /// Rows and bytes.
@@ -124,13 +134,13 @@ pub fn latest_extent(rel: Relation<'_>, key: &StorageKey) -> PgResult<Extent> {
     else {
         return Ok(Extent::default());
     };
-    let appended = match AppendCatalog::open_for(key) {
-        Some(appends) => appends.extent(key, &pointer, latest.snapshot())?,
+    let inline = match InlineCommitCatalog::open_for(key) {
+        Some(inline_commits) => inline_commits.extent(key, &pointer, latest.snapshot())?,
         None => Extent::default(),
     };
     Ok(Extent {
-        rows: pointer.row_count.unsigned_abs() + appended.rows,
-        bytes: pointer.total_bytes.unsigned_abs() + appended.bytes,
+        rows: pointer.row_count.unsigned_abs() + inline.rows,
+        bytes: pointer.total_bytes.unsigned_abs() + inline.bytes,
     })
 }
 
@@ -155,8 +165,8 @@ fn newer_than_snapshot(
 }
 
 /// What a pointer row says, unless recovery has emptied the table: the files of unlogged tables go then
-/// (`storage::startup`), pointer rows and appends stay as they are. The next commit to the table gives it
-/// another incarnation, so that appends from before do not count on top of it.
+/// (`directory::startup`), pointer rows and inline commits stay as they are. The next commit to the table gives it
+/// another incarnation, so that inline commits from before do not count on top of it.
 pub fn unless_emptied(persistence: Persistence, key: &StorageKey, pointer: Pointer) -> Pointer {
     match &pointer.metadata_location {
         Some(name)
@@ -170,64 +180,4 @@ pub fn unless_emptied(persistence: Persistence, key: &StorageKey, pointer: Point
         }
         _ => pointer,
     }
-}
-
-/// Whether a relation has the storage `key`, as far as committed transactions tell and this one.
-pub fn has_relation(key: &StorageKey) -> bool {
-    let relid =
-        bindings::relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into());
-    relid != pg_sys::InvalidOid
-}
-
-/// Whether a table or materialised view is kept by the access method `iceberg`.
-pub fn is_iceberg(rel: Relation<'_>) -> bool {
-    let am = rel.am_oid();
-    am != pg_sys::InvalidOid && am == access_method()
-}
-
-/// Whether `relid` is an Iceberg table or materialised view; false when there is no such relation.
-pub fn is_iceberg_relid(relid: pg_sys::Oid) -> bool {
-    // SAFETY: look-ups in the system cache; the tuple is read before it is released.
-    unsafe {
-        let tuple =
-            pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, relid.into());
-        if tuple.is_null() {
-            return false;
-        }
-        let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
-        let (am, kind) = ((*class).relam, (*class).relkind as u8);
-        pg_sys::ReleaseSysCache(tuple);
-        matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_MATVIEW)
-            && am != pg_sys::InvalidOid
-            && am == access_method()
-    }
-}
-
-/// The name of the first Iceberg table among `relid` and what inherits from it, partitions included.
-///
-/// No lock is taken, so the answer may be outdated at once; the access method's callbacks refuse then.
-pub fn iceberg_descendant(relid: pg_sys::Oid) -> Option<String> {
-    let family = bindings::find_all_inheritors(relid, pg_sys::NoLock as pg_sys::LOCKMODE);
-    // SAFETY: a list of oids, or NIL; names come palloc'd from the system cache.
-    unsafe {
-        let count = if family.is_null() {
-            0
-        } else {
-            (*family).length
-        };
-        (0..count)
-            .map(|index| pg_sys::list_nth_oid(family, index))
-            .find(|&member| is_iceberg_relid(member))
-            .and_then(|member| {
-                let name = pg_sys::get_rel_name(member);
-                (!name.is_null())
-                    .then(|| pg_lakebase_core::relation::name_text(std::ffi::CStr::from_ptr(name)))
-            })
-    }
-}
-
-/// Oid of the access method; `InvalidOid` where the extension is not created.
-pub fn access_method() -> pg_sys::Oid {
-    // SAFETY: a look-up in the system cache.
-    unsafe { pg_sys::get_am_oid(c"iceberg".as_ptr(), true) }
 }

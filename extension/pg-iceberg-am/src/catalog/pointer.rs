@@ -14,7 +14,7 @@ use pg_lakebase_core::{interrupt, xact};
 use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
 
 use super::keyed_table::{KeyedTable, RowVersion, key_columns};
-use crate::storage::StorageKey;
+use crate::directory::StorageKey;
 
 const TABLE: &CStr = c"iceberg_pointer";
 const INDEX: &CStr = c"iceberg_pointer_pkey";
@@ -40,7 +40,7 @@ pub struct Pointer {
     pub origin: Origin,
     /// When the metadata file was written, in microseconds since 2000 (`TimestampTz`).
     pub published_at: pg_sys::TimestampTz,
-    /// Of what the appends must be that count on top of it.
+    /// Of what the inline commits must be that count on top of it.
     pub incarnation: Incarnation,
     /// One past the number of the largest row id that the metadata, or any before, have.
     pub next_row_id: u64,
@@ -49,7 +49,7 @@ pub struct Pointer {
 type Columns = ([pg_sys::Datum; NATTS], [bool; NATTS]);
 
 impl Pointer {
-    /// Whether appends of this incarnation count on top of the row. None do where there is no metadata file.
+    /// Whether inline commits of this incarnation count on top of the row. None do where there is no metadata file.
     pub fn counts(&self, incarnation: Incarnation) -> bool {
         self.metadata_location.is_some() && self.incarnation == incarnation
     }
@@ -257,7 +257,7 @@ impl PointerCatalog {
         self.0.insert(&pointer.columns(key));
     }
 
-    /// Locks the latest version of the row of `key`, waiting for whoever is publishing now.
+    /// Locks the latest version of the row of `key`, waiting for whoever is replacing it now.
     pub fn lock(&self, key: &StorageKey) -> PgResult<LockedPointer> {
         loop {
             interrupt::check();

@@ -10,8 +10,8 @@ use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::Relation;
 use pgrx::pg_sys;
 
+use crate::directory::upgrade;
 use crate::schema::TableColumns;
-use crate::storage::upgrade;
 
 /// Checks the names of the columns of `rel`, and those of the attributes in them.
 pub fn check_table(rel: Relation<'_>) -> PgResult<()> {

@@ -14,9 +14,10 @@ use pgrx::pg_sys;
 use super::attribute_names;
 use super::type_users::{TypeUser, type_users};
 use crate::catalog::is_iceberg_relid;
-use crate::modify::cannot;
+use crate::scan::fetch;
 use crate::schema::{NEW_TABLE_HINT, TableColumns};
 use crate::transaction;
+use crate::unsupported::cannot;
 
 /// A column has been added to `relid` (`ATExecAddColumn`).
 pub fn added(relid: pg_sys::Oid) -> PgResult<()> {
@@ -114,14 +115,19 @@ fn note(relid: pg_sys::Oid) {
     if is_iceberg_relid(relid) {
         // Whoever changes a table's columns holds AccessExclusiveLock on it.
         let rel = OpenRelation::open(relid, LockMode::None);
-        transaction::note_changed_columns(rel.relation());
+        note_changed_columns(rel.relation());
     }
     for user in row_type_users(relid) {
         // As in PostgreSQL, a type is no part of its tables, so they go on being read and written.
         if let Some(rel) = OpenRelation::try_open(user.table, LockMode::AccessShare) {
-            transaction::note_changed_columns(rel.relation());
+            note_changed_columns(rel.relation());
         }
     }
+}
+
+fn note_changed_columns(rel: Relation<'_>) {
+    fetch::forget();
+    transaction::note_changed_columns(rel);
 }
 
 /// As PostgreSQL says it (`find_composite_type_dependencies`).

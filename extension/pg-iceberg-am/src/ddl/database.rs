@@ -10,8 +10,8 @@ use pg_lakebase_core::error::{PgError, PgResult};
 use pgrx::pg_sys;
 
 use super::utility::option;
+use crate::directory::TableDirectory;
 use crate::publisher;
-use crate::storage::TableDirectory;
 
 thread_local! {
     /// The template of the CREATE DATABASE that is being executed, or was last.

@@ -4,9 +4,9 @@ mod attribute_names;
 mod attributes;
 mod database;
 mod enum_labels;
+pub mod filelocator;
 mod object_access;
 mod publication;
-pub mod storage;
 mod type_users;
 mod utility;
 

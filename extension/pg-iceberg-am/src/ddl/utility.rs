@@ -12,9 +12,9 @@ use pgrx::pg_sys;
 
 use super::{database, enum_labels, publication};
 use crate::catalog::iceberg_descendant;
-use crate::modify::{INDEX_HINT, cannot};
-use crate::storage::upgrade;
+use crate::directory::upgrade;
 use crate::transaction::two_phase::Finishing;
+use crate::unsupported::{INDEX_HINT, cannot};
 
 /// What to do instead of CLUSTER.
 const CLUSTER_HINT: &str =

@@ -1,54 +1,14 @@
 //! SQL functions that look inside a table's storage.
 
-use std::ffi::CStr;
-
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{LockMode, OpenRelation, Regclass};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::{cache, is_iceberg, is_iceberg_relid, latest_pointer};
+use crate::catalog::{check_select, is_iceberg, is_iceberg_relid, latest_pointer, open_to_read};
+use crate::directory::{StorageKey, TableDirectory};
+use crate::files::{VfdFileIo, cache};
 use crate::scan::{SegmentSource, TableView, UNSEQUENCED};
-use crate::storage::{StorageKey, TableDirectory, VfdFileIo};
-
-/// Opens an Iceberg table for reading, as the user who asks: SELECT is needed to look inside. Nothing is
-/// locked before that is known.
-pub fn open(relid: pg_sys::Oid) -> PgResult<OpenRelation> {
-    check_select(relid)?;
-    let rel = OpenRelation::open(relid, LockMode::AccessShare);
-    if !is_iceberg(rel.relation()) {
-        return Err(PgError::new(
-            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-            format!("\"{}\" is not an Iceberg table", rel.relation().name()),
-        ));
-    }
-    Ok(rel)
-}
-
-/// Refuses to go on unless the user may read the relation; one that is gone is for its opening to report.
-fn check_select(relid: pg_sys::Oid) -> PgResult<()> {
-    // SAFETY: look-ups in the system caches; the name is palloc'd, or null.
-    unsafe {
-        let mut is_missing = false;
-        let result = pg_sys::pg_class_aclcheck_ext(
-            relid,
-            pg_sys::GetUserId(),
-            pg_sys::ACL_SELECT.into(),
-            &mut is_missing,
-        );
-        let name = pg_sys::get_rel_name(relid);
-        if result == pg_sys::AclResult::ACLCHECK_OK || is_missing || name.is_null() {
-            return Ok(());
-        }
-        Err(PgError::new(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            format!(
-                "permission denied for table {}",
-                CStr::from_ptr(name).to_string_lossy()
-            ),
-        ))
-    }
-}
 
 /// Whether the user sees what the server is doing, as members of `pg_monitor` do.
 fn may_monitor() -> bool {
@@ -158,7 +118,7 @@ type SnapshotRow = (
 );
 
 fn snapshots(relid: pg_sys::Oid) -> PgResult<Vec<SnapshotRow>> {
-    let rel = open(relid)?;
+    let rel = open_to_read(relid)?;
     let key = StorageKey::of(rel.relation());
     let io = VfdFileIo::new(key);
     let Some(location) =
@@ -193,7 +153,7 @@ fn snapshots(relid: pg_sys::Oid) -> PgResult<Vec<SnapshotRow>> {
 type FileRow = (String, String, i64, i64, Option<i64>);
 
 fn files(relid: pg_sys::Oid) -> PgResult<Vec<FileRow>> {
-    let rel = open(relid)?;
+    let rel = open_to_read(relid)?;
     let view = TableView::resolve(
         rel.relation(),
         pg_lakebase_core::snapshot::Snapshot::active(),

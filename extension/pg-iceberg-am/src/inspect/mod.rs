@@ -2,5 +2,3 @@
 
 mod metadata;
 mod sizes;
-
-pub use metadata::open;

@@ -11,7 +11,7 @@ use pgrx::prelude::*;
 use pgrx::{direct_function_call, pg_sys};
 
 use crate::catalog::{is_iceberg, is_iceberg_relid, latest_extent};
-use crate::storage::{self, StorageKey, TableDirectory};
+use crate::directory::{self, StorageKey, TableDirectory};
 
 #[pg_schema]
 mod lakebase {
@@ -56,7 +56,7 @@ mod lakebase {
         check_execute(pg_sys::F_PG_DATABASE_SIZE_OID);
         // It checks what the user may see.
         let size = builtin(pg_sys::pg_database_size_oid, &[database.into_datum()])?;
-        Some(size.saturating_add(bytes(storage::tables_size_in_database(database.to_u32()))))
+        Some(size.saturating_add(bytes(directory::tables_size_in_database(database.to_u32()))))
     }
 
     /// `pg_database_size(name)`, as above. A name is passed as a terminated string is.
@@ -72,7 +72,7 @@ CREATE FUNCTION lakebase.database_size(name) RETURNS bigint STRICT VOLATILE PARA
         )?;
         // SAFETY: a look-up by a terminated string; a database that went in between has no tables.
         let oid = unsafe { pg_sys::get_database_oid(database.as_ptr(), true) };
-        Some(size.saturating_add(bytes(storage::tables_size_in_database(oid.to_u32()))))
+        Some(size.saturating_add(bytes(directory::tables_size_in_database(oid.to_u32()))))
     }
 
     /// `pg_tablespace_size(oid)`: with what is in the directories of Iceberg tables.
@@ -81,7 +81,7 @@ CREATE FUNCTION lakebase.database_size(name) RETURNS bigint STRICT VOLATILE PARA
         check_execute(pg_sys::F_PG_TABLESPACE_SIZE_OID);
         let size = builtin(pg_sys::pg_tablespace_size_oid, &[tablespace.into_datum()])?;
         Some(
-            size.saturating_add(bytes(storage::tables_size_in_tablespace(
+            size.saturating_add(bytes(directory::tables_size_in_tablespace(
                 tablespace.to_u32(),
             ))),
         )
@@ -100,7 +100,7 @@ CREATE FUNCTION lakebase.tablespace_size(name) RETURNS bigint STRICT VOLATILE PA
         )?;
         // SAFETY: as for databases.
         let oid = unsafe { pg_sys::get_tablespace_oid(tablespace.as_ptr(), true) };
-        Some(size.saturating_add(bytes(storage::tables_size_in_tablespace(oid.to_u32()))))
+        Some(size.saturating_add(bytes(directory::tables_size_in_tablespace(oid.to_u32()))))
     }
 }
 

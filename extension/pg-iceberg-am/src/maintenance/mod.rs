@@ -2,5 +2,4 @@
 
 mod orphans;
 mod publish;
-pub mod size;
 pub mod vacuum;

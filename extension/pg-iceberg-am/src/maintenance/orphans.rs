@@ -1,7 +1,7 @@
 //! Files that nothing needs: left by transactions that were cut off by a crash.
 //!
 //! What a table needs is what the metadata files lead to that any version of its pointer row names, and
-//! the data files of appends, since a snapshot may see any version that has not been vacuumed. The table
+//! the data files of inline commits, since a snapshot may see any version that has not been vacuumed. The table
 //! is locked against writers meanwhile, and its pointer row against the publisher, so that no file of a
 //! transaction in progress is taken for an orphan; prepared transactions hold their locks as well.
 //!
@@ -21,9 +21,12 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::{AppendCatalog, Appended, PointerCatalog, cache, has_relation, is_iceberg};
+use crate::catalog::{
+    InlineCommitCatalog, InlineContent, PointerCatalog, has_relation, is_iceberg,
+};
+use crate::directory::{self, StorageKey, TableDirectory, transaction_of};
 use crate::error::to_pg_error;
-use crate::storage::{self, StorageKey, TableDirectory, VfdFileIo, transaction_of};
+use crate::files::{self, VfdFileIo, cache};
 use crate::transaction;
 use crate::wal::{self, FileContent};
 
@@ -182,8 +185,10 @@ fn of_table(
     orphans: &mut Vec<Orphan>,
 ) -> PgResult<()> {
     let key = StorageKey::of(rel);
-    let (Some(catalog), Some(appends)) = (PointerCatalog::open_for_update(), AppendCatalog::open())
-    else {
+    let (Some(catalog), Some(inline_commits)) = (
+        PointerCatalog::open_for_update(),
+        InlineCommitCatalog::open(),
+    ) else {
         return Ok(());
     };
     catalog.lock(&key)?;
@@ -211,8 +216,8 @@ fn of_table(
         }
         needed.insert(name);
     }
-    for append in appends.of_all_versions(&key)? {
-        if let Appended::DataFile(file) = append.appended()? {
+    for inline in inline_commits.of_all_versions(&key)? {
+        if let InlineContent::DataFile(file) = inline.content()? {
             needed.extend(directory.name_of(&file.file_path).map(str::to_owned));
         }
     }
@@ -279,9 +284,9 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
     let before = before.min(oldest_transaction()?);
     // SAFETY: the database that the session is connected to.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
-    for parent in storage::database_directories(Some(database)) {
+    for parent in directory::database_directories(Some(database)) {
         let tablespace = tablespace_of(&parent);
-        for entry in storage::entries(&parent) {
+        for entry in directory::entries(&parent) {
             let Some(rel_number) = entry
                 .file_name()
                 .to_str()
@@ -313,7 +318,7 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
                     bytes: TableDirectory::of(&key).size(),
                 });
                 if !dry_run {
-                    storage::remove_directory(&key);
+                    files::remove_directory(&key);
                 }
             }
         }

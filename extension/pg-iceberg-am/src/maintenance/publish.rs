@@ -8,10 +8,9 @@ use pg_lakebase_core::{interrupt, wal as core_wal};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::{AppendCatalog, latest_pointer};
-use crate::inspect;
+use crate::catalog::{InlineCommitCatalog, latest_pointer, open_to_read};
+use crate::directory::{StorageKey, TableDirectory};
 use crate::publisher;
-use crate::storage::{StorageKey, TableDirectory};
 
 /// How long to wait for the publisher, which has nothing to do but this unless the table is locked.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,12 +27,12 @@ mod lakebase {
 }
 
 fn publish(relid: pg_sys::Oid) -> PgResult<Option<String>> {
-    let rel = inspect::open(relid)?;
+    let rel = open_to_read(relid)?;
     let key = StorageKey::of(rel.relation());
-    let Some(appends) = AppendCatalog::open() else {
+    let Some(inline_commits) = InlineCommitCatalog::open() else {
         return Ok(None);
     };
-    let find = || appends.find(&key, appends.latest().snapshot());
+    let find = || inline_commits.find(&key, inline_commits.latest().snapshot());
     let waiting = find()?;
     if !waiting.is_empty() {
         if core_wal::in_recovery() {
@@ -47,7 +46,7 @@ fn publish(relid: pg_sys::Oid) -> PgResult<Option<String>> {
                 return Some(Err(no_publisher()));
             }
             std::thread::sleep(tick.min(Duration::from_millis(2)));
-            let left = find().map(|found| found.iter().any(|append| waiting.contains(append)));
+            let left = find().map(|found| found.iter().any(|inline| waiting.contains(inline)));
             match left {
                 Ok(true) => None,
                 left => Some(left.map(drop)),

@@ -5,11 +5,11 @@ use pg_lakebase_core::pgstat;
 use pg_lakebase_core::relation::Relation;
 use pgrx::pg_sys;
 
-use super::size;
+use crate::scan::size;
 
 /// Brings `pg_class` and the statistics collector up to date.
 ///
-/// Appended files hold no dead rows, so there is nothing to remove; VACUUM FULL rewrites small files
+/// Data files hold no dead rows, so there is nothing to remove; VACUUM FULL rewrites small files
 /// into large ones.
 ///
 /// There are no transaction ids to freeze. But VACUUM FULL and REFRESH give the new table horizons, as if there

@@ -5,7 +5,7 @@ use pg_lakebase_core::error::PgResult;
 use pgrx::pg_sys;
 
 use crate::catalog::{iceberg_descendant, is_iceberg_relid};
-use crate::modify::{CONFLICT_HINT, LOCK_HINT, REWRITE_HINT, cannot};
+use crate::unsupported::{CONFLICT_HINT, LOCK_HINT, REWRITE_HINT, cannot};
 
 /// Refuses a query that would change Iceberg tables in ways whose errors of PostgreSQL's own, raised
 /// while planning, would mislead, or that plan to nothing.

@@ -8,7 +8,7 @@ use pgrx::bgworkers::BackgroundWorkerBuilder;
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 
-use crate::storage;
+use crate::directory;
 
 /// Databases that can have a publisher at a time.
 const SLOTS: usize = 64;
@@ -147,7 +147,7 @@ pub fn register() {
     pg_shmem_init!(SLOTS_IN_USE = Slots::default());
 }
 
-/// Has a publisher look for appends in this database. Returns whether one runs or will: if not,
+/// Has a publisher look for inline commits in this database. Returns whether one runs or will: if not,
 /// `max_worker_processes` are in use.
 pub fn ensure_running() -> bool {
     // SAFETY: the database that the session is connected to.
@@ -155,7 +155,7 @@ pub fn ensure_running() -> bool {
     ensure_running_in(database, false)
 }
 
-/// Has the publisher of this database put all appends into the metadata at once. Returns as
+/// Has the publisher of this database put all inline commits into the metadata at once. Returns as
 /// [`ensure_running`] does.
 pub fn hurry() -> bool {
     // SAFETY: as above.
@@ -163,11 +163,11 @@ pub fn hurry() -> bool {
     ensure_running_in(database, true)
 }
 
-/// Has a publisher look for appends in every database that has Iceberg tables: after recovery.
+/// Has a publisher look for inline commits in every database that has Iceberg tables: after recovery.
 pub fn start_in_all_databases() {
-    let databases: BTreeSet<u32> = storage::database_directories(None)
+    let databases: BTreeSet<u32> = directory::database_directories(None)
         .into_iter()
-        .filter(|directory| storage::holds_tables(directory))
+        .filter(|directory| directory::holds_tables(directory))
         .filter_map(|directory| directory.file_name()?.to_str()?.parse().ok())
         .collect();
     for database in databases {
@@ -176,7 +176,7 @@ pub fn start_in_all_databases() {
 }
 
 fn ensure_running_in(database: pg_sys::Oid, urgent: bool) -> bool {
-    if storage::upgrade::is_running() {
+    if directory::upgrade::is_running() {
         return false;
     }
     let now = clock_timestamp();

@@ -16,7 +16,7 @@ use pgrx::{AssertPGRXSharedMemory, PgAtomic, PgLwLock, pg_shmem_init};
 
 use super::RowId;
 use super::directory::Directory;
-use crate::storage::StorageKey;
+use crate::directory::StorageKey;
 
 /// Counters in shared memory.
 const COUNTERS: usize = 16_384;

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 use pgrx::PGRXSharedMemory;
 
-use crate::storage::StorageKey;
+use crate::directory::StorageKey;
 
 /// Marks the end of a chain.
 const NONE: u16 = u16::MAX;

@@ -9,11 +9,13 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::slot::{Slot, Tid};
 use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
+use pg_lakebase_core::xact::{self, TransactionCallbacks};
 use pgrx::pg_sys;
 
 use super::{Projection, RowReader, TableView};
+use crate::directory::StorageKey;
 use crate::row_id::RowId;
-use crate::storage::StorageKey;
+use crate::transaction;
 
 thread_local! {
     static LAST: RefCell<Option<Fetcher>> = const { RefCell::new(None) };
@@ -83,7 +85,7 @@ pub fn fetch(
     };
     let key = StorageKey::of(rel);
     let seen = SeenSnapshot::of(snapshot);
-    let pending_rows = crate::transaction::pending_row_count(&key);
+    let pending_rows = transaction::pending_row_count(&key);
     let last = LAST
         .take()
         .filter(|last| last.key == key && last.snapshot == seen);
@@ -122,7 +124,33 @@ fn find(reader: &mut RowReader, id: RowId, slot: &mut Slot<'_>) -> PgResult<bool
     Ok(found)
 }
 
-/// Forgets the reader: a subtransaction was rolled back, or the transaction is over.
+/// What a kept reader must not outlive.
+struct Turns;
+
+/// Registers the turns of transactions at which the reader is forgotten; called once, from `_PG_init`.
+pub fn register() {
+    xact::register::<Turns>();
+}
+
+impl TransactionCallbacks for Turns {
+    fn commit() {
+        forget();
+    }
+
+    fn abort() {
+        forget();
+    }
+
+    fn prepare() {
+        forget();
+    }
+
+    fn sub_abort(_subid: pg_sys::SubTransactionId, _parent: pg_sys::SubTransactionId) {
+        forget();
+    }
+}
+
+/// Forgets the reader: what it has read of the transaction's own rows or columns may be so no longer.
 pub fn forget() {
     LAST.set(None);
 }

@@ -9,10 +9,18 @@
 pub mod fetch;
 mod reader;
 mod row_lookup;
+mod segment;
 mod segment_reader;
+pub mod size;
 mod table_scan;
 mod view;
 
 pub use reader::{Projection, RowReader};
+pub use segment::SegmentSource;
 pub use table_scan::TableScan;
-pub use view::{Segment, SegmentSource, TableView, UNSEQUENCED, committed_segments};
+pub use view::{TableView, UNSEQUENCED};
+
+/// Registers what follows the turns of transactions; called once, from `_PG_init`.
+pub fn register() {
+    fetch::register();
+}

@@ -9,8 +9,9 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::memory::{AllocSetSizes, MemoryContext, OwnedContext};
 use pg_lakebase_core::slot::Slot;
 
+use super::segment::{SegmentIds, SegmentSource};
 use super::segment_reader::{BATCH_ROWS, SegmentBatch, SegmentReader};
-use super::view::{SegmentIds, SegmentSource, TableView};
+use super::view::TableView;
 use crate::error::to_pg_error;
 use crate::row_id::RowId;
 use crate::schema::TableColumns;

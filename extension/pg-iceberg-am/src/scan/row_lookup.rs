@@ -8,8 +8,9 @@ use iceberg_lite::expr::{CompareOp, Literal, Predicate};
 use pg_lakebase_core::error::PgResult;
 
 use super::reader::Projection;
+use super::segment::{Segment, SegmentIds};
 use super::segment_reader::SegmentReader;
-use super::view::{Segment, SegmentIds, TableView};
+use super::view::TableView;
 use crate::row_id::{RowId, column};
 
 /// The segments of a view by the ids of their rows. Those of several may lie between one another.

@@ -10,7 +10,8 @@ use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::PgResult;
 
 use super::reader::Projection;
-use super::view::{Segment, SegmentIds, SegmentSource, TableView};
+use super::segment::{Segment, SegmentIds, SegmentSource};
+use super::view::TableView;
 use crate::error::{arrow_error, to_pg_error};
 use crate::row_id::column;
 use crate::schema::conform;

@@ -6,8 +6,7 @@ use pg_lakebase_core::slot::Slot;
 use pg_lakebase_core::snapshot::Snapshot;
 use pg_lakebase_core::table_am::{BlockStream, SampleScan, ScanDirection};
 
-use super::{Projection, RowReader, TableView};
-use crate::maintenance::size;
+use super::{Projection, RowReader, TableView, size};
 
 /// Rows that TABLESAMPLE may take for one block: offsets are 16 bits, from 1.
 const MAX_SAMPLE_OFFSET: u64 = u16::MAX as u64 - 1;

@@ -1,10 +1,8 @@
 //! What a snapshot sees of a table.
 
 use std::cell::OnceCell;
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::scan::{RowRanges, ScanFile};
@@ -16,66 +14,19 @@ use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
 use pgrx::pg_sys;
 
 use super::row_lookup::SegmentsByRowId;
-use crate::catalog::{Append, Appended, Committed, cache, find_committed};
+use super::segment::{
+    Segment, SegmentIds, SegmentSource, committed_segments, end_of, in_row_order, push_file,
+};
+use crate::catalog::{Committed, InlineCommit, InlineContent, find_committed};
+use crate::directory::StorageKey;
 use crate::error::{arrow_error, to_pg_error};
-use crate::row_id::{RowId, RowIds, column};
+use crate::files::{VfdFileIo, cache};
+use crate::row_id::RowIds;
 use crate::schema::{TableColumns, TableSchema, conform};
-use crate::storage::{StorageKey, VfdFileIo};
 use crate::transaction::{self, PendingBatch, shared};
 
 /// What stands for the sequence number of a file that has none yet: no snapshot has added it.
 pub const UNSEQUENCED: i64 = i64::MAX;
-
-/// Rows that lie together: a data file, or a batch in memory.
-#[derive(Clone)]
-pub struct Segment {
-    /// Number of rows in the view before this segment, counting deleted ones.
-    pub start: u64,
-    /// Number of rows, counting deleted ones and those that the snapshot does not see.
-    pub rows: u64,
-    /// Which of them the snapshot sees; `None` where it sees all.
-    pub visible: Option<Arc<RowRanges>>,
-    /// The rows' ids.
-    pub ids: SegmentIds,
-    /// Where the rows are.
-    pub source: SegmentSource,
-}
-
-/// The ids of a segment's rows.
-#[derive(Clone)]
-pub enum SegmentIds {
-    /// They are these.
-    Known(RowIds),
-    /// The file's column of row ids tells; they ascend and lie within these bounds.
-    InFile(Range<RowId>),
-}
-
-impl SegmentIds {
-    fn of_file(file: &DataFile, rows: u64) -> PgResult<Self> {
-        let ids = column::bounds(file)?;
-        Ok(match usize::try_from(rows) {
-            Ok(count) if column::is_run(&ids, rows) => Self::Known(RowIds::Run(ids.start, count)),
-            _ => Self::InFile(ids),
-        })
-    }
-
-    /// From the least id to one past the greatest; `None` without rows.
-    pub fn bounds(&self) -> Option<Range<RowId>> {
-        match self {
-            Self::Known(ids) => ids.bounds(),
-            Self::InFile(bounds) => Some(bounds.clone()),
-        }
-    }
-}
-
-/// Where the rows of a segment are.
-#[derive(Clone)]
-pub enum SegmentSource {
-    /// A data file.
-    File(Arc<ScanFile>),
-    /// Rows in memory, whose fields have ids.
-    Batch(RecordBatch),
-}
 
 /// The rows of a table that one snapshot sees.
 #[derive(Clone)]
@@ -99,7 +50,7 @@ pub struct TableView {
 impl TableView {
     /// What `snapshot` sees of `rel`.
     ///
-    /// An MVCC snapshot sees the pointer row and the appends it sees, and the transaction's own rows of
+    /// An MVCC snapshot sees the pointer row and the inline commits it sees, and the transaction's own rows of
     /// earlier commands. Any other snapshot, and none, sees the latest committed state and all own rows.
     pub fn resolve(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
         let key = StorageKey::of(rel);
@@ -114,7 +65,10 @@ impl TableView {
             Some(own) if own.hides_committed => None,
             _ => find_committed(rel, &key, snapshot)?,
         };
-        let Committed { pointer, appends } = committed.unwrap_or_default();
+        let Committed {
+            pointer,
+            inline_commits,
+        } = committed.unwrap_or_default();
         let io = match &own {
             Some(own) => own.io.clone(),
             None => VfdFileIo::new(key),
@@ -132,12 +86,12 @@ impl TableView {
             (None, None) => TableSchema::of_new_table(columns)?,
         };
         let committed = match &metadata {
-            Some((location, metadata)) => cache::segments(&io, location, metadata)?,
+            Some((location, metadata)) => committed_segments(&io, location, metadata)?,
             None => Arc::default(),
         };
-        let committed = match &*appends {
+        let committed = match &*inline_commits {
             [] => committed,
-            appends => with_appends(&committed, appends, &schema)?,
+            inline_commits => with_inline_commits(&committed, inline_commits, &schema)?,
         };
         let segments = match own {
             Some(own) if !own.pending.visible.is_empty() => with_pending(&committed, own.pending)?,
@@ -207,59 +161,19 @@ impl Own {
     }
 }
 
-/// The segments of committed data files.
-pub fn committed_segments(files: Vec<ScanFile>) -> PgResult<Vec<Segment>> {
-    let mut segments = Vec::with_capacity(files.len());
-    for file in files {
-        push_file(&mut segments, file)?;
-    }
-    in_row_order(&mut segments);
-    Ok(segments)
-}
-
-/// Orders committed segments by their first rows' ids: a scan gives rows in the order of their insertion, whether
-/// they have been folded into files or not.
-fn in_row_order(segments: &mut [Segment]) {
-    segments.sort_by_key(|segment| segment.ids.bounds().map(|bounds| bounds.start));
-    let mut start = 0;
-    for segment in segments {
-        segment.start = start;
-        start += segment.rows;
-    }
-}
-
-fn push_file(segments: &mut Vec<Segment>, file: ScanFile) -> PgResult<()> {
-    let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
-    segments.push(Segment {
-        start: end_of(segments),
-        rows,
-        visible: None,
-        ids: SegmentIds::of_file(&file.data_file, rows)?,
-        source: SegmentSource::File(Arc::new(file)),
-    });
-    Ok(())
-}
-
-/// Number of rows in segments, counting deleted ones.
-fn end_of(segments: &[Segment]) -> u64 {
-    segments
-        .last()
-        .map_or(0, |segment| segment.start + segment.rows)
-}
-
-/// The segments of a snapshot's metadata, and those of appends that it does not have yet.
-fn with_appends(
+/// The segments of a snapshot's metadata, and those of inline commits that it does not have yet.
+fn with_inline_commits(
     committed: &[Segment],
-    appends: &[Append],
+    inline_commits: &[InlineCommit],
     schema: &Schema,
 ) -> PgResult<Arc<Vec<Segment>>> {
-    let mut segments = Vec::with_capacity(committed.len() + appends.len());
+    let mut segments = Vec::with_capacity(committed.len() + inline_commits.len());
     segments.extend_from_slice(committed);
     let mut rows = Vec::new();
-    for append in appends {
-        match append.appended()? {
-            Appended::DataFile(file) => push_file(&mut segments, unsequenced(file))?,
-            Appended::Rows(batch, ids) => rows.push((batch, ids)),
+    for inline in inline_commits {
+        match inline.content()? {
+            InlineContent::DataFile(file) => push_file(&mut segments, unsequenced(file))?,
+            InlineContent::Rows(batch, ids) => rows.push((batch, ids)),
         }
     }
     if !rows.is_empty() {
@@ -269,7 +183,8 @@ fn with_appends(
         for batch in &mut batches {
             *batch = conform(batch, &schema)?;
         }
-        let batch = concat_batches(&schema, &batches).map_err(arrow_error("join appended rows"))?;
+        let batch = concat_batches(&schema, &batches)
+            .map_err(arrow_error("join rows of inline commits"))?;
         segments.push(Segment {
             start: end_of(&segments),
             rows: batch.num_rows() as u64,

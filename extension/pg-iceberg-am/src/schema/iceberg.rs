@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use iceberg_lite::commit::{TableUpdate, apply};
+use iceberg_lite::error::Error;
 use iceberg_lite::spec::{
     ListType, NestedField, PrimitiveType, Schema, StructType, TableMetadata, Type,
 };
@@ -13,10 +14,8 @@ use pg_lakebase_core::error::{PgError, PgResult};
 use pgrx::PgSqlErrorCode;
 
 use super::field_ids::{FieldId, FieldIds, PROPERTY};
-use super::{Column, TableColumns};
-use crate::catalog::cache;
+use super::{Column, TableColumns, type_property};
 use crate::error::to_pg_error;
-use crate::type_property;
 
 /// Id of the schema that CREATE TABLE makes.
 const INITIAL_SCHEMA_ID: i32 = 0;
@@ -45,7 +44,7 @@ impl TableSchema {
     /// Columns as the fields of `metadata` hold them.
     pub fn of_metadata(columns: Arc<TableColumns>, metadata: &TableMetadata) -> PgResult<Self> {
         let field_ids = FieldIds::of_metadata(metadata)?;
-        let current = cache::current_schema(metadata)?;
+        let current = current_schema(metadata)?;
         let found = Self::new(columns, field_ids, Some(&current), metadata.last_column_id)?;
         Ok(if found.schema.fields == current.fields {
             Self {
@@ -124,7 +123,7 @@ pub fn with_current_columns(
     let schema = TableSchema::of_metadata(Arc::clone(columns), metadata)?;
     schema.check_writable()?;
     let mut schema = (*schema.schema).clone();
-    if schema.fields == cache::current_schema(metadata)?.fields {
+    if schema.fields == current_schema(metadata)?.fields {
         return Ok(Arc::clone(metadata));
     }
     let ids = metadata.schemas.iter().map(|schema| schema.schema_id);
@@ -137,6 +136,17 @@ pub fn with_current_columns(
     apply(metadata, None, &[], updates, metadata.last_updated_ms)
         .map(Arc::new)
         .map_err(to_pg_error)
+}
+
+/// The schema that new rows of the table are written with.
+fn current_schema(metadata: &TableMetadata) -> PgResult<Arc<Schema>> {
+    metadata.current_schema().cloned().ok_or_else(|| {
+        to_pg_error(Error::invalid_metadata(
+            &*metadata.location,
+            "current-schema-id",
+            "there is no schema of that id",
+        ))
+    })
 }
 
 fn held<'a>(id: Option<&'a FieldId>, name: &str) -> PgResult<&'a FieldId> {

@@ -8,6 +8,7 @@ mod by_field_id;
 mod columns;
 mod field_ids;
 mod iceberg;
+mod type_property;
 
 pub use by_field_id::conform;
 pub use columns::{Column, TableColumns};

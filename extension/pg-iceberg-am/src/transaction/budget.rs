@@ -11,8 +11,8 @@ use pg_lakebase_core::interrupt;
 
 use super::level::Levels;
 use super::state::StorageState;
+use crate::directory::StorageKey;
 use crate::guc;
-use crate::storage::StorageKey;
 
 /// Data files that are written at a time. Each takes some memory, whatever has been written of it already.
 const OPEN_FILES: usize = 1000;

@@ -5,8 +5,8 @@ use pg_lakebase_core::injection;
 use pg_lakebase_core::xact::{self, TransactionCallbacks};
 use pgrx::pg_sys;
 
+use super::commit::commit;
 use super::garbage;
-use super::publish::publish;
 use super::state::{TransactionState, end_transaction, has_changes, with_transaction};
 use crate::publisher;
 use crate::row_id::counter;
@@ -21,7 +21,7 @@ pub fn register() {
 impl TransactionCallbacks for IcebergTransaction {
     fn pre_commit() -> PgResult<()> {
         if has_changes() {
-            publish(false)?;
+            commit(false)?;
         }
         Ok(())
     }
@@ -30,7 +30,7 @@ impl TransactionCallbacks for IcebergTransaction {
         if has_changes() {
             injection::point(c"iceberg-committed");
         }
-        if with_transaction(|state| state.left_appends || state.leaves_garbage()) {
+        if with_transaction(|state| state.left_inline_commits || state.leaves_garbage()) {
             publisher::ensure_running();
         }
         counter::unpin_all();
@@ -44,7 +44,7 @@ impl TransactionCallbacks for IcebergTransaction {
 
     fn pre_prepare() -> PgResult<()> {
         if has_changes() {
-            publish(true)?;
+            commit(true)?;
             garbage::check_can_prepare()?;
             with_transaction(|state| state.remove_made_and_dropped());
         }

@@ -1,9 +1,9 @@
-//! Which rows each command has appended.
+//! Which rows each command has inserted.
 
 use iceberg_lite::scan::RowRanges;
 use pgrx::pg_sys::CommandId;
 
-/// Which command has appended which rows of a storage, and so what a snapshot of the transaction sees of them.
+/// Which command has inserted which rows of a storage, and so what a snapshot of the transaction sees of them.
 ///
 /// Commands follow one another, and what a snapshot sees is a prefix of the rows; unless an INSERT takes its rows
 /// from a function that inserts as well: then rows of its command come between those of later ones.
@@ -16,8 +16,8 @@ pub struct CommandRows {
 }
 
 impl CommandRows {
-    /// Notes that `cid` appends row number `row`, which is the next.
-    pub fn append(&mut self, cid: CommandId, row: u64) {
+    /// Notes that `cid` inserts row number `row`, which is the next.
+    pub fn push(&mut self, cid: CommandId, row: u64) {
         match self.runs.last() {
             Some(&(last, _)) if last == cid => return,
             Some(&(last, _)) if last > cid && self.first_out_of_order.is_none() => {
@@ -76,12 +76,12 @@ mod tests {
             for kept in 0..rows.len() {
                 let mut commands = CommandRows::default();
                 for (row, &cid) in (0..).zip(&rows) {
-                    commands.append(cid, row);
+                    commands.push(cid, row);
                 }
                 check(&commands, &rows);
                 commands.truncate(kept as u64);
                 check(&commands, &rows[..kept]);
-                commands.append(1, kept as u64);
+                commands.push(1, kept as u64);
                 check(&commands, &[&rows[..kept], &[1]].concat());
             }
         }
@@ -91,7 +91,7 @@ mod tests {
     fn rows_that_are_rolled_back_leave_the_others_in_order() {
         let mut commands = CommandRows::default();
         for (row, cid) in [1, 2, 1].into_iter().enumerate() {
-            commands.append(cid, row as u64);
+            commands.push(cid, row as u64);
         }
         assert_eq!(commands.first_out_of_order, Some(2));
         commands.truncate(2);

@@ -13,7 +13,8 @@ use pg_lakebase_core::error::{PgError, PgResult};
 
 use super::state::{TransactionState, with_transaction};
 use crate::catalog::{GarbageCatalog, has_relation};
-use crate::storage::{self, StorageKey, TableDirectory};
+use crate::directory::{StorageKey, TableDirectory};
+use crate::files;
 
 /// Rows cleared away in one transaction.
 const BATCH: usize = 1000;
@@ -41,7 +42,7 @@ pub fn sweep(xid: Option<u64>) -> PgResult<usize> {
         let key = &row.garbage.key;
         let directory = TableDirectory::of(key);
         if directory.exists() && !has_relation(key) {
-            storage::remove_directory(key);
+            files::remove_directory(key);
         }
         if directory.exists() {
             // It is tried again. That a relation has it may be what was known before the drop.

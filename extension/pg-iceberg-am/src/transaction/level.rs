@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use pgrx::pg_sys;
 
-use crate::storage::StorageKey;
+use crate::directory::StorageKey;
 
 /// One open (sub)transaction that has changed something.
 ///
@@ -14,7 +14,7 @@ use crate::storage::StorageKey;
 pub struct Level {
     /// The subtransaction.
     pub subid: pg_sys::SubTransactionId,
-    /// Per storage, how many rows it had when this level first appended.
+    /// Per storage, how many rows it had when this level first inserted.
     pub marks: HashMap<StorageKey, u64>,
     /// Storages made at this level.
     pub created: Vec<StorageKey>,

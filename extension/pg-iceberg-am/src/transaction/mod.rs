@@ -1,25 +1,27 @@
 //! What this transaction has done to Iceberg tables and not yet committed.
 //!
 //! Nothing here touches a table's metadata before commit. [`state`] holds, per storage, the rows
-//! appended ([`PendingRows`]), whether the storage was created or dropped here, and one level per
-//! subtransaction to undo from. [`publish`] turns all of it into commits at pre-commit;
+//! inserted ([`PendingRows`]), whether the storage was created or dropped here, and one level per
+//! subtransaction to undo from. [`commit`] makes all of it part of the tables at pre-commit;
 //! [`callbacks`] is where PostgreSQL calls.
 
 mod budget;
 mod callbacks;
 mod command_rows;
+mod commit;
 pub mod garbage;
+mod insert;
 mod level;
 mod pending;
-mod publish;
 pub mod shared;
 mod state;
 pub mod two_phase;
 
 pub use callbacks::register;
+pub use commit::fold;
+pub use insert::{insert, insert_into};
 pub use pending::{PendingBatch, PendingView};
-pub use publish::adopt_appends;
 pub use state::{
     create_storage, drop_storage, empty_storage, has_changes, note_changed_columns,
-    pending_row_count, with_storage, with_writable_storage,
+    pending_row_count, with_storage,
 };

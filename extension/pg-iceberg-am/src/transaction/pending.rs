@@ -1,4 +1,4 @@
-//! Rows appended by this transaction, until they are published.
+//! Rows inserted by this transaction, until they are committed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use pgrx::pg_sys;
 
 use super::command_rows::CommandRows;
 use crate::error::{arrow_error, to_pg_error};
+use crate::files::VfdFileIo;
+use crate::files::data_file::open_data_file;
 use crate::row_id::{RowId, RowIds, column};
 use crate::schema::TableSchema;
-use crate::storage::VfdFileIo;
-use crate::write::open_data_file;
 
 /// Rows in one batch.
 const BATCH_ROWS: usize = 8192;
@@ -31,7 +31,7 @@ const TAIL_BYTES: usize = 32 << 20;
 /// Most batches in the tail; beyond, small neighbours are joined.
 const TAIL_BATCHES: usize = 64;
 
-/// The rows that one transaction has appended to one storage.
+/// The rows that one transaction has inserted into one storage.
 ///
 /// Rows are numbered from 0 in the order of their arrival. Subtransactions nest, so what a rolled-back one
 /// takes with it is a suffix; what a snapshot sees is a prefix, mostly, and ranges where commands insert within
@@ -129,7 +129,7 @@ impl PendingRows {
         })
     }
 
-    /// Number of rows appended and not rolled back.
+    /// Number of rows inserted and not rolled back.
     pub fn len(&self) -> u64 {
         self.tail_end() + self.builder.len() as u64
     }
@@ -138,7 +138,7 @@ impl PendingRows {
     ///
     /// `values` and `nulls` have one entry for each attribute, dropped ones counted. `marks` are the
     /// row numbers at which open subtransactions began, ascending.
-    pub fn append(
+    pub fn push(
         &mut self,
         values: &[pg_sys::Datum],
         nulls: &[bool],
@@ -151,7 +151,7 @@ impl PendingRows {
         // them valid during the call.
         unsafe { self.builder.append(values, nulls) }.map_err(to_pg_error)?;
         self.builder_ids.push(id.to_i64());
-        self.commands.append(cid, row);
+        self.commands.push(cid, row);
         if self.builder.len() >= BATCH_ROWS || self.builder.is_full() {
             self.seal()?;
             if self.is_large() {
@@ -172,7 +172,7 @@ impl PendingRows {
     }
 
     /// Writes all rows to files, one of which may stay open, so that they take no more memory. `marks` are as for
-    /// [`Self::append`].
+    /// [`Self::push`].
     pub fn flush(&mut self, marks: &[u64]) -> PgResult<()> {
         self.seal()?;
         self.spill(marks, RowIdColumn::Written)?;
@@ -228,7 +228,7 @@ impl PendingRows {
         })
     }
 
-    /// Forgets all rows from number `rows` on: the subtransaction that appended them is gone.
+    /// Forgets all rows from number `rows` on: the subtransaction that inserted them is gone.
     pub fn truncate(&mut self, rows: u64) {
         let kept = rows
             .saturating_sub(self.tail_end())
@@ -287,7 +287,7 @@ impl PendingRows {
     }
 
     /// Appends rows that other transactions have committed, with their ids, and that this one gives a data file.
-    pub fn adopt(&mut self, parts: Vec<(RecordBatch, RowIds)>) -> PgResult<()> {
+    pub fn fold(&mut self, parts: Vec<(RecordBatch, RowIds)>) -> PgResult<()> {
         self.seal()?;
         let start = self.tail_end();
         let parts: Vec<_> = parts

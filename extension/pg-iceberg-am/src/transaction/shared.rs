@@ -21,10 +21,10 @@ use serde::{Deserialize, Serialize};
 use super::pending::{PendingBatch, PendingFile, PendingView};
 use super::state::with_transaction;
 use crate::catalog::inline_rows;
+use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::row_id::RowId;
 use crate::schema::{FieldIds, TableColumns, TableSchema};
-use crate::storage::StorageKey;
 
 const DIRECTORY: &str = "base/pgsql_tmp";
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::TableMetadata;
-use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
 use pg_lakebase_core::{serializable, xact};
@@ -15,15 +14,13 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::budget;
 use super::level::Levels;
 use super::pending::PendingRows;
-use crate::catalog::{
-    self, Append, AppendCatalog, Appended, GarbageCatalog, Origin, Pointer, PointerCatalog, cache,
-};
-use crate::error::to_pg_error;
+use crate::catalog::{self, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog};
+use crate::directory::StorageKey;
+use crate::files::{self, VfdFileIo, cache};
 use crate::guc;
 use crate::row_id::RowId;
 use crate::row_id::counter::Counter;
-use crate::schema::{TableColumns, TableSchema, conform};
-use crate::storage::{self, StorageKey, VfdFileIo};
+use crate::schema::{TableColumns, TableSchema};
 
 /// What to do about row ids that become scarce.
 const NEW_IDS_HINT: &str = "VACUUM FULL numbers the rows anew.";
@@ -39,15 +36,15 @@ pub struct TransactionState {
     /// Storages whose drop the commit will make final.
     pub(super) dropped: BTreeSet<StorageKey>,
     pub(super) levels: Levels,
-    /// Whether pre-commit has published: what comes now must change pointer rows itself.
-    pub(super) published: bool,
-    /// Whether pre-commit has left files for the publisher.
-    pub(super) left_appends: bool,
+    /// Whether pre-commit is over: what comes now must change pointer rows itself.
+    pub(super) pre_committed: bool,
+    /// Whether pre-commit has left anything for the publisher.
+    pub(super) left_inline_commits: bool,
     /// Bytes of memory that the rows of all storages take, about.
     pending_bytes: usize,
     /// Storages whose columns were renamed or dropped, with their tables, which are locked since.
     pub(super) changed_columns: BTreeMap<StorageKey, pg_sys::Oid>,
-    /// The storage appended to last and the subtransaction that did: its mark is set already.
+    /// The storage inserted into last and the subtransaction that did: its mark is set already.
     marked: Option<(StorageKey, pg_sys::SubTransactionId)>,
 }
 
@@ -57,7 +54,7 @@ pub struct StorageState {
     pub schema: TableSchema,
     /// Files of the storage.
     pub io: VfdFileIo,
-    /// Rows appended and not rolled back.
+    /// Rows inserted and not rolled back.
     pub rows: PendingRows,
     /// Whether the table is logged.
     pub persistence: Persistence,
@@ -69,10 +66,10 @@ pub struct StorageState {
     pub relid: pg_sys::Oid,
     /// Whether the rows committed before are gone (`relation_nontransactional_truncate`).
     pub emptied: bool,
-    /// Whether this transaction puts committed appends into the metadata: the publisher's.
-    pub adopts: bool,
+    /// Whether this transaction folds inline commits into the metadata: the publisher's.
+    pub folds: bool,
     /// Files of those.
-    pub adopted: Vec<Arc<DataFile>>,
+    pub folded: Vec<Arc<DataFile>>,
     /// Who hands out row ids; none as long as nobody is about to insert.
     counter: Option<Counter>,
     /// Whether it has been said that row ids become scarce.
@@ -103,8 +100,8 @@ impl StorageState {
             origin: Origin::New,
             relid: rel.oid(),
             emptied: false,
-            adopts: false,
-            adopted: Vec::new(),
+            folds: false,
+            folded: Vec::new(),
             counter: None,
             warned: false,
             new_columns: None,
@@ -138,12 +135,12 @@ impl StorageState {
         Ok(first)
     }
 
-    /// Whether publishing has anything to do.
+    /// Whether pre-commit has anything to do.
     pub fn is_changed(&self) -> bool {
         self.created
             || self.emptied
             || self.rows.len() > 0
-            || self.adopts
+            || self.folds
             || self.new_columns.is_some()
     }
 }
@@ -178,7 +175,7 @@ impl TransactionState {
         self.pending_bytes = budget::total(&self.storages);
         for key in &level.created {
             if self.storages.remove(key).is_some() {
-                storage::remove_directory(key);
+                files::remove_directory(key);
             }
         }
     }
@@ -191,7 +188,7 @@ impl TransactionState {
             } = storage;
             drop(rows);
             if created {
-                storage::remove_directory(&key);
+                files::remove_directory(&key);
             } else {
                 io.remove_created();
             }
@@ -207,7 +204,7 @@ impl TransactionState {
                 .get(key)
                 .is_some_and(|storage| storage.created)
             {
-                storage::remove_directory(key);
+                files::remove_directory(key);
             }
         }
     }
@@ -221,10 +218,10 @@ impl TransactionState {
             .iter()
             .filter_map(|(key, storage)| storage.emptied.then_some(key))
         {
-            let _ = storage::create_directory(key);
+            let _ = files::create_directory(key);
         }
         for key in dropped {
-            storage::remove_directory(&key);
+            files::remove_directory(&key);
         }
     }
 }
@@ -244,7 +241,6 @@ pub(super) fn end_transaction(work: impl FnOnce(&mut TransactionState)) {
             work(&mut state);
         }
     });
-    crate::scan::fetch::forget();
 }
 
 /// Runs `work` on what this transaction has done to `key`, if anything.
@@ -268,12 +264,12 @@ pub fn has_changes() -> bool {
     })
 }
 
-/// Number of rows this transaction has appended to `key`; for estimates.
+/// Number of rows this transaction has inserted into `key`; for estimates.
 pub fn pending_row_count(key: &StorageKey) -> u64 {
     with_storage(key, |storage, _| storage.rows.len()).unwrap_or(0)
 }
 
-/// Runs `work` on `key`, a storage of `rel`, to which the current subtransaction is about to append.
+/// Runs `work` on `key`, a storage of `rel`, to which the current subtransaction is about to insert into.
 pub fn with_writable_storage<T>(
     rel: Relation<'_>,
     key: StorageKey,
@@ -343,23 +339,6 @@ pub(super) fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<
     }
 }
 
-/// Has pre-commit put `appends`, which are committed, into the metadata of `key`, the storage of `rel`.
-pub(super) fn adopt(rel: Relation<'_>, key: StorageKey, appends: &[Append]) -> PgResult<()> {
-    let mut storage = existing_storage(rel, &key)?;
-    let schema = arrow_schema(&storage.schema.schema).map_err(to_pg_error)?;
-    let mut inline = Vec::new();
-    for append in appends {
-        match append.appended()? {
-            Appended::DataFile(file) => storage.adopted.push(file),
-            Appended::Rows(rows, ids) => inline.push((conform(&rows, &schema)?, ids)),
-        }
-    }
-    storage.rows.adopt(inline)?;
-    storage.adopts = true;
-    with_transaction(|state| state.storages.insert(key, storage));
-    Ok(())
-}
-
 fn missing(rel: Relation<'_>) -> PgError {
     PgError::new(
         PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
@@ -376,7 +355,6 @@ pub fn note_changed_columns(rel: Relation<'_>) {
             level.changed_columns.push(key);
         }
     });
-    crate::scan::fetch::forget();
 }
 
 /// Makes an empty storage `key` for `rel`, which becomes part of the database if the current
@@ -399,7 +377,7 @@ pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
             .push(key);
         state.storages.insert(key, storage);
     });
-    storage::create_directory(&key)
+    files::create_directory(&key)
 }
 
 /// Drops the storage of `rel` if the current subtransaction commits.
@@ -411,7 +389,7 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     if let Some(catalog) = PointerCatalog::open_for_update() {
         catalog.delete(&key)?;
     }
-    if let Some(catalog) = AppendCatalog::open_for_update() {
+    if let Some(catalog) = InlineCommitCatalog::open_for_update() {
         let latest = catalog.latest();
         catalog.delete(&catalog.find(&key, latest.snapshot())?);
     }
@@ -434,17 +412,16 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
 
 /// Removes all rows of `rel`, not to be undone other than by dropping the storage.
 ///
-/// ON COMMIT DELETE ROWS comes after pre-commit has published (`PreCommit_on_commit_actions`), so
+/// ON COMMIT DELETE ROWS comes after our pre-commit (`PreCommit_on_commit_actions`), so
 /// the pointer row is emptied then and there.
 pub fn empty_storage(rel: Relation<'_>) -> PgResult<()> {
-    let published = with_transaction(|state| state.published);
+    let pre_committed = with_transaction(|state| state.pre_committed);
     with_writable_storage(rel, StorageKey::of(rel), |storage, _| {
         storage.rows.truncate(0);
-        crate::scan::fetch::forget();
-        storage.emptied = published || !storage.created;
+        storage.emptied = pre_committed || !storage.created;
         Ok(())
     })?;
-    if published {
+    if pre_committed {
         let key = StorageKey::of(rel);
         if let Some(catalog) = PointerCatalog::open_for_update() {
             let locked = catalog.lock(&key)?;

@@ -1,6 +1,6 @@
 //! COMMIT PREPARED and ROLLBACK PREPARED, by whichever session.
 //!
-//! PREPARE TRANSACTION commits as COMMIT does: pointer rows, appends and garbage are rows of the prepared
+//! PREPARE TRANSACTION commits as COMMIT does: pointer rows, inline commits and garbage are rows of the prepared
 //! transaction, and count once it is committed. What a rolled-back one has made is found by the names of its
 //! files, which carry its transaction id.
 
@@ -13,8 +13,9 @@ use pgrx::datum::DatumWithOid;
 use pgrx::{PgBuiltInOids, Spi, pg_sys};
 
 use super::garbage;
-use crate::catalog::{AppendCatalog, GarbageCatalog, PointerCatalog, has_relation};
-use crate::storage::{self, StorageKey, TableDirectory, transaction_of};
+use crate::catalog::{GarbageCatalog, InlineCommitCatalog, PointerCatalog, has_relation};
+use crate::directory::{StorageKey, TableDirectory, transaction_of};
+use crate::files;
 use crate::{publisher, wal};
 
 /// A prepared transaction that is about to be committed or rolled back.
@@ -29,9 +30,9 @@ impl Finishing {
     /// The prepared transaction of this name, which is in the server's encoding. `None` if there is none in this
     /// database, or no extension.
     pub fn find(name: &CStr) -> PgResult<Option<Self>> {
-        let (Some(pointers), Some(appends), Some(garbage)) = (
+        let (Some(pointers), Some(inline_commits), Some(garbage)) = (
             PointerCatalog::open(),
-            AppendCatalog::open(),
+            InlineCommitCatalog::open(),
             GarbageCatalog::open(),
         ) else {
             return Ok(None);
@@ -42,7 +43,7 @@ impl Finishing {
         let xid = xact::with_epoch(short);
         let mut storages = BTreeSet::new();
         storages.extend(pointers.written_by(short)?);
-        storages.extend(appends.written_by(short)?);
+        storages.extend(inline_commits.written_by(short)?);
         storages.extend(garbage.of_transaction(xid)?);
         Ok(Some(Self { xid, storages }))
     }
@@ -112,7 +113,7 @@ fn remove_files_of(key: &StorageKey, xid: u64) {
         return;
     }
     if !has_relation(key) {
-        storage::remove_directory(key);
+        files::remove_directory(key);
         return;
     }
     if core_wal::is_needed() {

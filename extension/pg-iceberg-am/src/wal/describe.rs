@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use pg_lakebase_core::wal::RecordKind;
 
 use super::record::{Payload, REMOVE_FILES, Reader, SYNC_FILES, WRITE_FILES, WRITE_FILES_UNSYNCED};
-use crate::storage::TableDirectory;
+use crate::directory::TableDirectory;
 
 /// A line about a record: the table's directory, then the files.
 pub fn describe(kind: RecordKind, content: &[u8]) -> String {

@@ -8,7 +8,7 @@ use super::record::{
     WRITE_FILES, WRITE_FILES_UNSYNCED, head, put_name, put_write,
 };
 use super::resource_manager::IcebergResourceManager;
-use crate::storage::StorageKey;
+use crate::directory::StorageKey;
 
 /// What a file got, for the log.
 pub struct FileContent<'a> {

@@ -4,7 +4,7 @@ use std::str;
 
 use pg_lakebase_core::wal::RecordKind;
 
-use crate::storage::StorageKey;
+use crate::directory::StorageKey;
 
 /// The layout's version, the first byte of every record.
 pub const VERSION: u8 = 1;

@@ -26,7 +26,7 @@ use super::record::{
     CREATE_DIRECTORY, FileWrite, Payload, REMOVE_DIRECTORY, REMOVE_FILES, Reader, SYNC_FILES,
     WRITE_FILES, WRITE_FILES_UNSYNCED,
 };
-use crate::storage::{TableDirectory, durable};
+use crate::directory::{TableDirectory, durable};
 
 thread_local! {
     /// Files written and not durable yet.

@@ -9,7 +9,7 @@ use super::record::{
     CREATE_DIRECTORY, REMOVE_DIRECTORY, REMOVE_FILES, SYNC_FILES, WRITE_FILES, WRITE_FILES_UNSYNCED,
 };
 use super::{describe, redo};
-use crate::storage;
+use crate::directory;
 
 pub struct IcebergResourceManager;
 
@@ -46,7 +46,7 @@ impl ResourceManager for IcebergResourceManager {
 
     fn cleanup() -> PgResult<()> {
         redo::sync_unsynced()?;
-        storage::startup::empty_unlogged();
+        directory::startup::empty_unlogged();
         Ok(())
     }
 }

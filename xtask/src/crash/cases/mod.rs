@@ -33,12 +33,12 @@ const CASES: [(&str, Case); 9] = [
         prepared::files_of_crashed_transactions_are_known,
     ),
     (
-        "appends of an unlogged table do not outlive a crash",
-        unlogged::appends_do_not_outlive_a_crash,
+        "inline commits of an unlogged table do not outlive a crash",
+        unlogged::inline_commits_do_not_outlive_a_crash,
     ),
     (
         "what was prepared before a crash does not come back in an unlogged table",
-        unlogged::prepared_appends_do_not_outlive_a_crash,
+        unlogged::prepared_inline_commits_do_not_outlive_a_crash,
     ),
     (
         "an unlogged table is whole after a clean restart",

@@ -62,8 +62,8 @@ impl Server {
     }
 }
 
-/// The publisher put appends into the metadata whose files recovery had removed.
-pub fn appends_do_not_outlive_a_crash(server: &mut Server) -> Result<()> {
+/// The publisher folded inline commits whose files recovery had removed.
+pub fn inline_commits_do_not_outlive_a_crash(server: &mut Server) -> Result<()> {
     server.create_unlogged()?;
     server.both(&[
         "INSERT INTO u VALUES (1)",
@@ -77,7 +77,7 @@ pub fn appends_do_not_outlive_a_crash(server: &mut Server) -> Result<()> {
 }
 
 /// What COMMIT PREPARED makes visible belongs to a table that recovery has emptied since.
-pub fn prepared_appends_do_not_outlive_a_crash(server: &mut Server) -> Result<()> {
+pub fn prepared_inline_commits_do_not_outlive_a_crash(server: &mut Server) -> Result<()> {
     server.create_unlogged()?;
     server.both(&[
         "INSERT INTO u VALUES (1)",

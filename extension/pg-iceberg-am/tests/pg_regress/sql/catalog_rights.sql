@@ -51,8 +51,8 @@ WHERE c.relnamespace = 'lakebase'::regnamespace AND c.relkind IN ('r', 'p')
 -- By hand it is an error,
 DELETE FROM lakebase.iceberg_pointer;
 UPDATE lakebase.iceberg_pointer SET row_count = 0;
-INSERT INTO lakebase.iceberg_append (relfilenumber, tablespace, backend, row_count, total_bytes, data_rows) VALUES (0, 0, 0, 0, 0, '');
-COPY lakebase.iceberg_append (relfilenumber, tablespace, backend, row_count, total_bytes, data_rows) FROM stdin;
+INSERT INTO lakebase.inline_commit (relfilenumber, tablespace, backend, row_count, total_bytes, data_rows) VALUES (0, 0, 0, 0, 0, '');
+COPY lakebase.inline_commit (relfilenumber, tablespace, backend, row_count, total_bytes, data_rows) FROM stdin;
 1	1	-1	1	1	\\x00
 \.
 TRUNCATE lakebase.iceberg_pointer;
@@ -60,11 +60,11 @@ TRUNCATE lakebase.iceberg_pointer;
 SET session_replication_role = replica;
 WITH gone AS (DELETE FROM lakebase.iceberg_pointer RETURNING 1) SELECT count(*) FROM gone;
 WITH changed AS (UPDATE lakebase.iceberg_pointer SET row_count = 0 RETURNING 1) SELECT count(*) FROM changed;
-COPY lakebase.iceberg_append (relfilenumber, tablespace, backend, row_count, total_bytes, data_rows) FROM stdin;
+COPY lakebase.inline_commit (relfilenumber, tablespace, backend, row_count, total_bytes, data_rows) FROM stdin;
 1	1	-1	1	1	\\x00
 \.
-SELECT count(*) FROM lakebase.iceberg_append WHERE relfilenumber = 1;
-TRUNCATE lakebase.iceberg_append;
+SELECT count(*) FROM lakebase.inline_commit WHERE relfilenumber = 1;
+TRUNCATE lakebase.inline_commit;
 RESET session_replication_role;
 -- Rows can be locked, which holds the publisher off.
 SELECT count(*) FROM (SELECT FROM lakebase.iceberg_pointer FOR UPDATE) locked WHERE false;

@@ -124,11 +124,11 @@ DROP DATABASE regress_iceberg_db;
 ROLLBACK PREPARED 'regress_iceberg_hold';
 DO $$ BEGIN
     FOR i IN 1..400 LOOP
-        EXIT WHEN NOT EXISTS (SELECT FROM lakebase.iceberg_append);
+        EXIT WHEN NOT EXISTS (SELECT FROM lakebase.inline_commit);
         PERFORM pg_sleep(0.05);
     END LOOP;
 END $$;
-SELECT count(*) AS waiting FROM lakebase.iceberg_append;
+SELECT count(*) AS waiting FROM lakebase.inline_commit;
 SELECT count(*) FROM t;
 \c :home
 DROP DATABASE regress_iceberg_db;

@@ -71,9 +71,9 @@ INSERT INTO shared VALUES (7, 'seven');
 CREATE TABLE dropped (id int) USING iceberg;
 INSERT INTO dropped VALUES (1);
 SELECT relfilenode AS number FROM pg_class WHERE relname = 'dropped' \gset
-SELECT count(*) FROM lakebase.iceberg_append WHERE relfilenumber = :number;
+SELECT count(*) FROM lakebase.inline_commit WHERE relfilenumber = :number;
 DROP TABLE dropped;
-SELECT count(*) FROM lakebase.iceberg_append WHERE relfilenumber = :number;
+SELECT count(*) FROM lakebase.inline_commit WHERE relfilenumber = :number;
 -- Rewrites carry it along.
 VACUUM FULL shared;
 SELECT * FROM here;
@@ -138,11 +138,11 @@ SELECT lakebase.publish('many') IS NOT NULL AS published;
 SELECT count(*), sum(id) FROM many;
 DO $$ BEGIN
     FOR i IN 1..200 LOOP
-        EXIT WHEN (SELECT vacuum_count > 0 FROM pg_stat_user_tables WHERE relname = 'iceberg_append');
+        EXIT WHEN (SELECT vacuum_count > 0 FROM pg_stat_user_tables WHERE relname = 'inline_commit');
         PERFORM pg_sleep(0.1), pg_stat_clear_snapshot();
     END LOOP;
 END $$;
-SELECT vacuum_count > 0 AS vacuumed FROM pg_stat_user_tables WHERE relname = 'iceberg_append';
+SELECT vacuum_count > 0 AS vacuumed FROM pg_stat_user_tables WHERE relname = 'inline_commit';
 -- A publisher that waits is not in the way of DROP DATABASE.
 INSERT INTO shared VALUES (13, 'thirteen');
 SELECT unpublished_rows FROM here;

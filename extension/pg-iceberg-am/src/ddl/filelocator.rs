@@ -4,14 +4,13 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::relation::{Persistence, RelFileLocator, Relation};
 use pg_lakebase_core::slot::OwnedSlot;
 use pg_lakebase_core::table_am::{CopyCounts, Horizons};
-use pg_lakebase_core::{interrupt, storage, xact};
+use pg_lakebase_core::{interrupt, smgr, xact};
 
 use super::enum_labels;
 use crate::catalog::Origin;
-use crate::modify;
+use crate::directory::{StorageKey, upgrade};
 use crate::scan::{Projection, RowReader, TableView};
 use crate::schema::TableColumns;
-use crate::storage::{StorageKey, upgrade};
 use crate::transaction;
 
 /// Makes an empty storage at `new` for `rel`; an old one that it replaces is dropped.
@@ -27,7 +26,7 @@ pub fn set_new_filelocator(
 ) -> PgResult<Horizons> {
     enum_labels::hold(&TableColumns::resolve(rel.tuple_desc())?);
     let key = StorageKey::with_locator(rel, new);
-    storage::create(new, persistence);
+    smgr::create(new, persistence);
     if upgrade::is_running() && !key.is_temporary() {
         upgrade::take_over(&key)?;
         return Ok(Horizons::default());
@@ -42,11 +41,11 @@ pub fn set_new_filelocator(
 
 /// Copies the rows of `rel` to a storage at `new` (ALTER TABLE SET TABLESPACE).
 pub fn copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
-    storage::create(new, rel.persistence());
+    smgr::create(new, rel.persistence());
     let key = StorageKey::with_locator(rel, new);
     transaction::create_storage(rel, key)?;
     copy_rows(rel, |slot| {
-        modify::append(
+        transaction::insert_into(
             rel,
             key,
             std::iter::once(slot),
@@ -56,14 +55,14 @@ pub fn copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
         .map(|_| ())
     })?;
     transaction::drop_storage(rel)?;
-    storage::drop_at_commit(rel);
+    smgr::drop_at_commit(rel);
     Ok(())
 }
 
 /// Copies the rows of `old` to `new` (VACUUM FULL): many small files become few.
 pub fn copy_for_cluster(old: Relation<'_>, new: Relation<'_>) -> PgResult<CopyCounts> {
     let rows = copy_rows(old, |slot| {
-        modify::insert(
+        transaction::insert(
             new,
             std::iter::once(slot),
             xact::current_command_id(true),
@@ -79,7 +78,7 @@ pub fn copy_for_cluster(old: Relation<'_>, new: Relation<'_>) -> PgResult<CopyCo
 
 fn copy_rows(
     from: Relation<'_>,
-    mut append: impl FnMut(&mut pg_lakebase_core::slot::Slot<'_>) -> PgResult<()>,
+    mut insert: impl FnMut(&mut pg_lakebase_core::slot::Slot<'_>) -> PgResult<()>,
 ) -> PgResult<u64> {
     let view = TableView::resolve(from, None)?;
     let projection = Projection::new(&view, |_| true)?;
@@ -89,7 +88,7 @@ fn copy_rows(
     let mut rows = 0;
     while reader.next(&mut slot)? {
         interrupt::check();
-        append(&mut slot)?;
+        insert(&mut slot)?;
         rows += 1;
     }
     slot.clear();

@@ -1,4 +1,4 @@
-//! The background worker.
+//! The publisher: see [`crate::publisher`].
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -11,10 +11,10 @@ use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use super::slots::{Held, Requests, WorkerName, free_slot};
 use crate::bindings::relid_by_relfilenumber;
-use crate::catalog::{AppendCatalog, GarbageCatalog, PointerCatalog};
-use crate::storage::StorageKey;
+use crate::catalog::{GarbageCatalog, InlineCommitCatalog, PointerCatalog};
+use crate::directory::StorageKey;
+use crate::publisher::{Held, Requests, WorkerName, free_slot};
 use crate::transaction::garbage;
 use crate::{guc, transaction};
 
@@ -26,11 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(1);
 /// up to this.
 const LONGEST_RETRY: Duration = Duration::from_secs(300);
-/// How often a publisher looks for appends.
+/// How often a publisher looks for inline commits.
 const TICK: Duration = Duration::from_millis(100);
 /// Of a publisher's time, the part that one table's metadata may take is one in so many.
 const SHARE: u32 = 10;
-/// After so many appends, or rows of garbage, their table is vacuumed,
+/// After so many inline commits, or rows of garbage, their table is vacuumed,
 const VACUUM_EVERY: usize = 1000;
 /// unless it just was.
 const VACUUM_PAUSE: Duration = Duration::from_secs(2);
@@ -85,8 +85,8 @@ struct Publisher {
     /// When there was last anything to do, and when it was last done.
     busy: Instant,
     progress: Instant,
-    /// Appends published since their table was vacuumed, and when the last vacuum was.
-    published: usize,
+    /// Inline commits folded since their table was vacuumed, and when the last vacuum was.
+    folded: usize,
     vacuumed: Instant,
     /// Rows of garbage cleared away since their table was vacuumed.
     cleared: usize,
@@ -101,13 +101,13 @@ impl Publisher {
             failures: HashMap::new(),
             busy: now,
             progress: now,
-            published: 0,
+            folded: 0,
             vacuumed: now,
             cleared: 0,
         }
     }
 
-    /// Publishes what is due. Returns how long to wait for more; `None` when it is time to leave.
+    /// Does what is due. Returns how long to wait for more; `None` when it is time to leave.
     fn round(&mut self) -> Option<Duration> {
         let Requests { count, urgent } = self.slot.requests()?;
         let waiting = background::in_transaction(waiting_storages);
@@ -152,7 +152,7 @@ impl Publisher {
         }
     }
 
-    /// Publishes one storage's appends if it is time. Returns how long to wait for the next visit.
+    /// Folds one storage's inline commits if it is time. Returns how long to wait for the next visit.
     fn visit(
         &mut self,
         storage: Storage,
@@ -176,12 +176,12 @@ impl Publisher {
         if !wait.is_zero() && !urgent {
             return wait;
         }
-        let result = background::in_transaction(|| publish(storage));
+        let result = background::in_transaction(|| fold(storage));
         let failure = self.failures.remove(&storage);
         let next = match result {
             Some(count) if count > 0 => {
                 self.progress = Instant::now();
-                self.published += count;
+                self.folded += count;
                 now.elapsed() * SHARE
             }
             // It is locked, or somebody else has done it.
@@ -197,15 +197,17 @@ impl Publisher {
         next.max(interval)
     }
 
-    /// Appends and garbage live for a moment: their tables would grow with the dead until autovacuum came by.
+    /// Inline commits and garbage live for a moment: their tables would grow with the dead until autovacuum came by.
     fn vacuum_if_worthwhile(&mut self, is_idle: bool) {
         if !is_idle && self.vacuumed.elapsed() < VACUUM_PAUSE {
             return;
         }
         // The tables are closed before the transaction ends.
-        if self.published >= VACUUM_EVERY {
-            self.published = 0;
-            self.vacuum(|| AppendCatalog::open().map(|appends| appends.relid()));
+        if self.folded >= VACUUM_EVERY {
+            self.folded = 0;
+            self.vacuum(|| {
+                InlineCommitCatalog::open().map(|inline_commits| inline_commits.relid())
+            });
         }
         if self.cleared >= VACUUM_EVERY {
             self.cleared = 0;
@@ -242,14 +244,16 @@ impl Failure {
     }
 }
 
-/// The storages that have appends, each with the time of its metadata.
+/// The storages that have inline commits, each with the time of its metadata.
 fn waiting_storages() -> PgResult<HashMap<Storage, pg_sys::TimestampTz>> {
-    let (Some(appends), Some(pointers)) = (AppendCatalog::open(), PointerCatalog::open()) else {
+    let (Some(inline_commits), Some(pointers)) =
+        (InlineCommitCatalog::open(), PointerCatalog::open())
+    else {
         return Ok(HashMap::new());
     };
-    let latest = appends.latest();
+    let latest = inline_commits.latest();
     let mut waiting = HashMap::new();
-    for storage in appends.storages(latest.snapshot())? {
+    for storage in inline_commits.storages(latest.snapshot())? {
         let pointer = pointers.find(&key_of(storage), latest.snapshot())?;
         waiting.insert(storage, pointer.map_or(0, |pointer| pointer.published_at));
     }
@@ -266,18 +270,16 @@ fn key_of((rel_number, tablespace): Storage) -> StorageKey {
     }
 }
 
-/// Has the end of the transaction publish a storage's appends. Returns how many there are: none if its
+/// Has the end of the transaction fold a storage's inline commits. Returns how many there are: none if its
 /// table is locked, or if somebody else is replacing its metadata.
-fn publish(storage: Storage) -> PgResult<usize> {
+fn fold(storage: Storage) -> PgResult<usize> {
     let key = key_of(storage);
     let relid = relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into());
     if relid == pg_sys::InvalidOid {
         return Ok(0);
     }
     match OpenRelation::open_unless_locked(relid, LockMode::AccessShare) {
-        Some(rel) if StorageKey::of(rel.relation()) == key => {
-            transaction::adopt_appends(rel.relation())
-        }
+        Some(rel) if StorageKey::of(rel.relation()) == key => transaction::fold(rel.relation()),
         _ => Ok(0),
     }
 }

@@ -1,10 +1,10 @@
-//! Appends: rows that count already and that no metadata file names yet.
+//! Inline commits: what counts already and is in no metadata file yet.
 //!
-//! A transaction that appends to a table while its metadata file is being replaced, or was a moment ago,
-//! commits to `lakebase.iceberg_append` instead: a few rows as they are, more of them as data files, each
-//! in a row of that table. The publisher (`publisher/`) puts them into the next metadata file, together
-//! with others'. A snapshot sees a table as its pointer row says and, on top, the appends it sees: the
-//! publisher replaces the pointer row and deletes the appends in one transaction, so that it sees
+//! A transaction that adds rows to a table while its metadata file is being replaced, or was a moment ago,
+//! commits to `lakebase.inline_commit` instead: a few rows as they are, more of them as data files, each
+//! in a row of that table. The publisher (`publisher/`) folds them into the next metadata file, together
+//! with others'. A snapshot sees a table as its pointer row says and, on top, the inline commits it sees: the
+//! publisher replaces the pointer row and deletes the inline commits in one transaction, so that it sees
 //! everything once.
 
 use std::collections::BTreeSet;
@@ -21,21 +21,21 @@ use pgrx::{FromDatum, IntoDatum, PgSqlErrorCode, pg_sys};
 use super::keyed_table::{KeyedTable, RowVersion, key_columns};
 use super::pointer::{Incarnation, Pointer};
 use super::{Extent, inline_rows};
+use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::row_id::{RowId, RowIds, column};
-use crate::storage::StorageKey;
 
-const TABLE: &CStr = c"iceberg_append";
-const INDEX: &CStr = c"iceberg_append_storage";
+const TABLE: &CStr = c"inline_commit";
+const INDEX: &CStr = c"inline_commit_storage";
 
-/// Columns of `lakebase.iceberg_append`, in order; `sql/bootstrap.sql` creates it.
+/// Columns of `lakebase.inline_commit`, in order; `sql/bootstrap.sql` creates it.
 const NATTS: usize = 10;
 
 /// The longest content of a row, which is never toasted, as those of pointers are not.
 const MAX_BYTES: usize = 7 << 10;
 
-/// Something to append without metadata.
-pub struct Record {
+/// What is about to be committed without metadata.
+pub struct NewInlineCommit {
     row_count: i64,
     total_bytes: i64,
     row_ids: Range<RowId>,
@@ -51,7 +51,7 @@ enum Content {
     Rows(Vec<u8>),
 }
 
-impl Record {
+impl NewInlineCommit {
     /// A data file; `None` if its entry takes too much space.
     pub fn of_file(file: &DataFile) -> PgResult<Option<Self>> {
         let bytes = encode_data_file(file).map_err(to_pg_error)?;
@@ -80,7 +80,7 @@ impl Record {
 
 /// Something committed that the metadata does not name.
 #[derive(Clone, Debug)]
-pub struct Append {
+pub struct InlineCommit {
     tid: pg_sys::ItemPointerData,
     /// That of the pointer row that it is on top of.
     pub incarnation: Incarnation,
@@ -89,26 +89,26 @@ pub struct Append {
     content: Content,
 }
 
-/// What was appended.
-pub enum Appended {
+/// What an inline commit holds.
+pub enum InlineContent {
     /// A data file.
     DataFile(Arc<DataFile>),
     /// Rows of all the table's columns, and their ids.
     Rows(RecordBatch, RowIds),
 }
 
-impl PartialEq for Append {
+impl PartialEq for InlineCommit {
     /// Whether both are the same row.
     fn eq(&self, other: &Self) -> bool {
-        let place = |append: &Self| {
-            let block = append.tid.ip_blkid;
-            (block.bi_hi, block.bi_lo, append.tid.ip_posid)
+        let place = |inline: &Self| {
+            let block = inline.tid.ip_blkid;
+            (block.bi_hi, block.bi_lo, inline.tid.ip_posid)
         };
         place(self) == place(other) && self.content == other.content
     }
 }
 
-impl Append {
+impl InlineCommit {
     fn read(version: &RowVersion) -> PgResult<Self> {
         let (values, nulls) = version.columns::<NATTS>();
         // SAFETY: the columns are of type bytea.
@@ -126,36 +126,35 @@ impl Append {
             content: content.ok_or_else(|| {
                 PgError::new(
                     PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
-                    "a row of lakebase.iceberg_append is empty",
+                    "a row of lakebase.inline_commit is empty",
                 )
             })?,
         })
     }
 
-    /// What was appended.
-    pub fn appended(&self) -> PgResult<Appended> {
+    /// What it holds.
+    pub fn content(&self) -> PgResult<InlineContent> {
         match &self.content {
-            Content::DataFile(bytes) => decode_data_file("lakebase.iceberg_append", bytes)
-                .map(|file| Appended::DataFile(Arc::new(file)))
+            Content::DataFile(bytes) => decode_data_file("lakebase.inline_commit", bytes)
+                .map(|file| InlineContent::DataFile(Arc::new(file)))
                 .map_err(to_pg_error),
-            Content::Rows(bytes) => {
-                inline_rows::decode(bytes, self.run).map(|(rows, ids)| Appended::Rows(rows, ids))
-            }
+            Content::Rows(bytes) => inline_rows::decode(bytes, self.run)
+                .map(|(rows, ids)| InlineContent::Rows(rows, ids)),
         }
     }
 }
 
-/// The open table of appends.
-pub struct AppendCatalog(KeyedTable);
+/// The open table of inline commits.
+pub struct InlineCommitCatalog(KeyedTable);
 
-impl AppendCatalog {
+impl InlineCommitCatalog {
     /// Opens the table for reading; `None` while the extension is being created or dropped.
     pub fn open() -> Option<Self> {
         KeyedTable::open(TABLE, INDEX, NATTS).map(Self)
     }
 
     /// Opens the table to read what `key` has there; `None` also for temporary tables, which their sessions
-    /// publish themselves.
+    /// commit to their metadata.
     pub fn open_for(key: &StorageKey) -> Option<Self> {
         (!key.is_temporary()).then(Self::open)?
     }
@@ -175,11 +174,11 @@ impl AppendCatalog {
         self.0.relid()
     }
 
-    /// The appends to `key` that `snapshot` sees, always in the same order.
-    pub fn find(&self, key: &StorageKey, snapshot: Snapshot<'_>) -> PgResult<Vec<Append>> {
+    /// The inline commits to `key` that `snapshot` sees, always in the same order.
+    pub fn find(&self, key: &StorageKey, snapshot: Snapshot<'_>) -> PgResult<Vec<InlineCommit>> {
         let mut found = Vec::new();
         self.0.each(Some(key), snapshot, |version| {
-            found.push(Append::read(&version)?);
+            found.push(InlineCommit::read(&version)?);
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)
@@ -192,11 +191,11 @@ impl AppendCatalog {
         key: &StorageKey,
         snapshot: Snapshot<'_>,
         mut unseen: impl FnMut(pg_sys::TransactionId),
-    ) -> PgResult<Vec<Append>> {
+    ) -> PgResult<Vec<InlineCommit>> {
         let mut found = Vec::new();
         self.0.each_version(Some(key), |version| {
             if version.is_visible(snapshot) {
-                found.push(Append::read(&version)?);
+                found.push(InlineCommit::read(&version)?);
             } else {
                 unseen(version.writer());
             }
@@ -205,7 +204,7 @@ impl AppendCatalog {
         Ok(found)
     }
 
-    /// Rows and bytes of the appends to `key` that `snapshot` sees and that count on top of `pointer`.
+    /// Rows and bytes of the inline commits to `key` that `snapshot` sees and that count on top of `pointer`.
     pub fn extent(
         &self,
         key: &StorageKey,
@@ -227,7 +226,7 @@ impl AppendCatalog {
         Ok(extent)
     }
 
-    /// Whether `snapshot` sees any append to `key` that counts on top of `pointer`.
+    /// Whether `snapshot` sees any inline commit to `key` that counts on top of `pointer`.
     pub fn any(
         &self,
         key: &StorageKey,
@@ -247,12 +246,12 @@ impl AppendCatalog {
         Ok(any)
     }
 
-    /// The appends to `key` that any snapshot may see.
-    pub fn of_all_versions(&self, key: &StorageKey) -> PgResult<Vec<Append>> {
+    /// The inline commits to `key` that any snapshot may see.
+    pub fn of_all_versions(&self, key: &StorageKey) -> PgResult<Vec<InlineCommit>> {
         let mut found = Vec::new();
         self.0.each_version(Some(key), |version| {
             if version.is_committed_or_own() {
-                found.push(Append::read(&version)?);
+                found.push(InlineCommit::read(&version)?);
             }
             Ok(ControlFlow::Continue(()))
         })?;
@@ -272,7 +271,7 @@ impl AppendCatalog {
         Ok(next)
     }
 
-    /// The storages that `snapshot` sees appends to: relation file numbers and tablespaces.
+    /// The storages that `snapshot` sees inline commits to: relation file numbers and tablespaces.
     pub fn storages(&self, snapshot: Snapshot<'_>) -> PgResult<BTreeSet<(u32, u32)>> {
         let mut storages = BTreeSet::new();
         self.0.each(None, snapshot, |version| {
@@ -293,10 +292,10 @@ impl AppendCatalog {
         self.0.written_by(xid)
     }
 
-    /// Adds an append to `key`, on top of a pointer row of this incarnation.
-    pub fn insert(&self, key: &StorageKey, incarnation: Incarnation, record: &Record) {
+    /// Adds an inline commit to `key`, on top of a pointer row of this incarnation.
+    pub fn insert(&self, key: &StorageKey, incarnation: Incarnation, inline: &NewInlineCommit) {
         let [number, tablespace, backend] = key_columns(key);
-        let (file, rows) = match &record.content {
+        let (file, rows) = match &inline.content {
             Content::DataFile(bytes) => (bytes.as_slice().into_datum(), None),
             Content::Rows(bytes) => (None, bytes.as_slice().into_datum()),
         };
@@ -304,21 +303,21 @@ impl AppendCatalog {
             number,
             tablespace,
             backend,
-            record.row_count.into_datum(),
-            record.total_bytes.into_datum(),
+            inline.row_count.into_datum(),
+            inline.total_bytes.into_datum(),
             file,
             rows,
             incarnation.to_datum(),
-            record.row_ids.start.to_i64().into_datum(),
-            record.row_ids.end.to_i64().into_datum(),
+            inline.row_ids.start.to_i64().into_datum(),
+            inline.row_ids.end.to_i64().into_datum(),
         ];
         self.0.insert(&columns);
     }
 
-    /// Removes appends that were found; the caller has the pointer row's lock, or the table's.
-    pub fn delete(&self, appends: &[Append]) {
-        for append in appends {
-            self.0.delete(append.tid);
+    /// Removes inline commits that were found; the caller has the pointer row's lock, or the table's.
+    pub fn delete(&self, inline_commits: &[InlineCommit]) {
+        for inline in inline_commits {
+            self.0.delete(inline.tid);
         }
     }
 }

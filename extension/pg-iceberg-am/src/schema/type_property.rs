@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use iceberg_lite::spec::{Schema, Type};
 use pg_arrow_conv::types::ColumnType;
 
-use crate::schema::TableColumns;
+use super::TableColumns;
 
 /// Property whose value is a JSON object: PostgreSQL types by field id, as they were named when the
 /// table's files were begun. For whoever reads the metadata; PostgreSQL goes by its own catalog.

@@ -6,7 +6,7 @@ use pg_lakebase_core::table_am::SizeEstimate;
 use pgrx::pg_sys;
 
 use crate::catalog::{Extent, latest_extent};
-use crate::storage::StorageKey;
+use crate::directory::StorageKey;
 use crate::transaction;
 
 /// Most rows in one virtual block.

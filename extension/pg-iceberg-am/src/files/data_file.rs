@@ -10,9 +10,9 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::thread;
 
 use crate::error::to_pg_error;
+use crate::files::VfdFileIo;
 use crate::guc;
 use crate::row_id::column;
-use crate::storage::VfdFileIo;
 
 /// Data files of fewer bytes are not compressed: setting up a compressor for each column takes longer
 /// than everything else, and the file takes a block of the file system all the same.

@@ -8,22 +8,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use iceberg_lite::BoundedCache;
-use iceberg_lite::error::Error;
 use iceberg_lite::manifest::ManifestCache;
-use iceberg_lite::scan::{FooterCache, ScanFile, plan_files};
-use iceberg_lite::spec::{Schema, TableMetadata};
+use iceberg_lite::scan::FooterCache;
+use iceberg_lite::spec::TableMetadata;
 use pg_lakebase_core::error::PgResult;
 
+use super::VfdFileIo;
 use crate::error::to_pg_error;
-use crate::scan::{Segment, committed_segments};
-use crate::storage::VfdFileIo;
 
 /// Bytes of table metadata kept.
 const METADATA_BYTES: usize = 32 << 20;
 /// Bytes of manifest lists and manifests kept.
 const MANIFEST_BYTES: usize = 64 << 20;
-/// Bytes of segments kept, over all snapshots.
-const SEGMENT_BYTES: usize = 64 << 20;
 /// Bytes of Parquet footers kept.
 const FOOTER_BYTES: usize = 32 << 20;
 
@@ -34,8 +30,6 @@ thread_local! {
     static LATEST: RefCell<BoundedCache<String, Arc<TableMetadata>>> =
         RefCell::new(BoundedCache::new(METADATA_BYTES));
     static MANIFESTS: Rc<ManifestCache> = Rc::new(ManifestCache::new(MANIFEST_BYTES));
-    static SEGMENTS: RefCell<BoundedCache<String, Arc<Vec<Segment>>>> =
-        RefCell::new(BoundedCache::new(SEGMENT_BYTES));
     static FOOTERS: Rc<FooterCache> = Rc::new(FooterCache::new(FOOTER_BYTES));
 }
 
@@ -51,37 +45,6 @@ pub fn metadata(io: &VfdFileIo, relative: &str) -> PgResult<Arc<TableMetadata>> 
     let metadata = Arc::new(metadata.map_err(to_pg_error)?);
     put_metadata(location, path, &metadata);
     Ok(metadata)
-}
-
-/// The schema that new rows of the table are written with.
-pub fn current_schema(metadata: &TableMetadata) -> PgResult<Arc<Schema>> {
-    metadata.current_schema().cloned().ok_or_else(|| {
-        to_pg_error(Error::invalid_metadata(
-            &*metadata.location,
-            "current-schema-id",
-            "there is no schema of that id",
-        ))
-    })
-}
-
-/// The data files of the current snapshot of `metadata`, which is the file `relative`, as segments.
-pub fn segments(
-    io: &VfdFileIo,
-    relative: &str,
-    metadata: &TableMetadata,
-) -> PgResult<Arc<Vec<Segment>>> {
-    let Some(snapshot) = metadata.current_snapshot() else {
-        return Ok(Arc::default());
-    };
-    let path = format!("{}/{relative}", io.directory().location());
-    if let Some(known) = SEGMENTS.with_borrow_mut(|cache| cache.get(&path)) {
-        return Ok(known);
-    }
-    let files = plan_files(metadata, snapshot, io).map_err(to_pg_error)?;
-    let weight: usize = files.iter().map(ScanFile::memory_size).sum();
-    let segments = Arc::new(committed_segments(files)?);
-    SEGMENTS.with_borrow_mut(|cache| cache.put(path, Arc::clone(&segments), weight));
-    Ok(segments)
 }
 
 /// Manifest lists and manifests; every table's file IO leads here.

@@ -9,7 +9,7 @@ use std::path::Path;
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::shmem;
 
-use super::directory::{database_directories, entries};
+use super::table_directory::{database_directories, entries};
 
 /// Registers the work; called once, from `_PG_init`.
 pub fn register() {

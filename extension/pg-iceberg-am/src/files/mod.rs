@@ -1,32 +1,26 @@
-//! Where an Iceberg table lives on local disk, and how its files are read and written.
+//! A table's files: reading and writing them for iceberg-lite, in PostgreSQL's terms.
 //!
-//! A table's storage is named the way PostgreSQL names any storage: by tablespace, database,
-//! relfilenumber and, for temporary tables, the owning backend ([`StorageKey`]). Its directory
-//! ([`TableDirectory`]) lies inside the database's own directory, so that DROP DATABASE, base
-//! backups and tablespace rules apply to it without further ado. [`VfdFileIo`] is the adapter that
-//! gives iceberg-lite its files; nothing else in this crate opens a table's file.
+//! [`VfdFileIo`] gives iceberg-lite its files; nothing else in this crate opens one to read or write it. What a
+//! transaction writes is kept in a [`Written`](written::Written): what to log and to make durable before the
+//! commit, and what to remove should it be rolled back. Directories of tables are made and removed here, for
+//! standbys too.
 
-mod directory;
-pub mod durable;
-mod file_name;
-mod key;
-pub mod startup;
+pub mod cache;
+pub mod data_file;
+mod file_io;
+mod held;
+mod model;
+mod output;
 pub mod sync_queue;
-pub mod upgrade;
-mod vfd_io;
+mod written;
+
+pub use file_io::VfdFileIo;
 
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::{injection, wal as core_wal};
 
+use crate::directory::{StorageKey, TableDirectory};
 use crate::wal;
-
-pub use directory::{
-    TableDirectory, database_directories, entries, holds_tables, tables_size_in_database,
-    tables_size_in_tablespace,
-};
-pub use file_name::{new_file_name, transaction_of};
-pub use key::StorageKey;
-pub use vfd_io::VfdFileIo;
 
 /// Makes the directory of the storage `key` anew; standbys do so too.
 pub fn create_directory(key: &StorageKey) -> PgResult<()> {

@@ -25,16 +25,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use pg_lakebase_core::interrupt;
 use pg_lakebase_core::wal::DelayCheckpoint;
-use pg_lakebase_core::{background, interrupt};
-use pgrx::bgworkers::{
-    BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime, SignalWakeFlags,
-};
+use pgrx::bgworkers::{BackgroundWorker, BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 
-use super::durable;
-use crate::{publisher, wal};
+use crate::directory::durable;
+use crate::wal;
 
 /// Syncers.
 const SYNCERS: usize = 2;
@@ -221,19 +219,11 @@ impl Handover {
     }
 }
 
-/// A syncer's main function.
-#[pg_guard]
-#[unsafe(no_mangle)]
-pub extern "C-unwind" fn pg_iceberg_syncer_main(argument: pg_sys::Datum) {
-    let me = argument.value() % SYNCERS;
-    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
-    BackgroundWorker::connect_worker_to_spi(None, None);
-    background::override_setting(c"transaction_timeout", c"0");
+/// What a syncer does, the one of this number, until the server stops.
+pub fn serve(number: usize) {
+    let me = number % SYNCERS;
     // SAFETY: the process's own latch.
     QUEUE.exclusive().syncers[me].latch = unsafe { pg_sys::MyLatch };
-    if me == 0 {
-        publisher::start_in_all_databases();
-    }
     while BackgroundWorker::wait_latch(Some(IDLE)) && collect_and_sync(me) {}
     // A shutdown checkpoint follows. From now on backends sync for themselves.
     QUEUE.exclusive().syncers[me].latch = std::ptr::null_mut();

@@ -1,0 +1,108 @@
+//! Which relations are Iceberg tables.
+
+use std::ffi::CStr;
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::relation::{LockMode, OpenRelation, Relation, name_text};
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use crate::bindings;
+use crate::directory::StorageKey;
+
+/// Whether a relation has the storage `key`, as far as committed transactions tell and this one.
+pub fn has_relation(key: &StorageKey) -> bool {
+    let relid =
+        bindings::relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into());
+    relid != pg_sys::InvalidOid
+}
+
+/// Whether a table or materialised view is kept by the access method `iceberg`.
+pub fn is_iceberg(rel: Relation<'_>) -> bool {
+    let am = rel.am_oid();
+    am != pg_sys::InvalidOid && am == access_method()
+}
+
+/// Whether `relid` is an Iceberg table or materialised view; false when there is no such relation.
+pub fn is_iceberg_relid(relid: pg_sys::Oid) -> bool {
+    // SAFETY: look-ups in the system cache; the tuple is read before it is released.
+    unsafe {
+        let tuple =
+            pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, relid.into());
+        if tuple.is_null() {
+            return false;
+        }
+        let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
+        let (am, kind) = ((*class).relam, (*class).relkind as u8);
+        pg_sys::ReleaseSysCache(tuple);
+        matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_MATVIEW)
+            && am != pg_sys::InvalidOid
+            && am == access_method()
+    }
+}
+
+/// The name of the first Iceberg table among `relid` and what inherits from it, partitions included.
+///
+/// No lock is taken, so the answer may be outdated at once; the access method's callbacks refuse then.
+pub fn iceberg_descendant(relid: pg_sys::Oid) -> Option<String> {
+    let family = bindings::find_all_inheritors(relid, pg_sys::NoLock as pg_sys::LOCKMODE);
+    // SAFETY: a list of oids, or NIL; names come palloc'd from the system cache.
+    unsafe {
+        let count = if family.is_null() {
+            0
+        } else {
+            (*family).length
+        };
+        (0..count)
+            .map(|index| pg_sys::list_nth_oid(family, index))
+            .find(|&member| is_iceberg_relid(member))
+            .and_then(|member| {
+                let name = pg_sys::get_rel_name(member);
+                (!name.is_null()).then(|| name_text(CStr::from_ptr(name)))
+            })
+    }
+}
+
+/// Oid of the access method; `InvalidOid` where the extension is not created.
+pub fn access_method() -> pg_sys::Oid {
+    // SAFETY: a look-up in the system cache.
+    unsafe { pg_sys::get_am_oid(c"iceberg".as_ptr(), true) }
+}
+
+/// Opens an Iceberg table for reading, as the user who asks: SELECT is needed to look inside. Nothing is
+/// locked before that is known.
+pub fn open_to_read(relid: pg_sys::Oid) -> PgResult<OpenRelation> {
+    check_select(relid)?;
+    let rel = OpenRelation::open(relid, LockMode::AccessShare);
+    if !is_iceberg(rel.relation()) {
+        return Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+            format!("\"{}\" is not an Iceberg table", rel.relation().name()),
+        ));
+    }
+    Ok(rel)
+}
+
+/// Refuses to go on unless the user may read the relation; one that is gone is for its opening to report.
+pub fn check_select(relid: pg_sys::Oid) -> PgResult<()> {
+    // SAFETY: look-ups in the system caches; the name is palloc'd, or null.
+    unsafe {
+        let mut is_missing = false;
+        let result = pg_sys::pg_class_aclcheck_ext(
+            relid,
+            pg_sys::GetUserId(),
+            pg_sys::ACL_SELECT.into(),
+            &mut is_missing,
+        );
+        let name = pg_sys::get_rel_name(relid);
+        if result == pg_sys::AclResult::ACLCHECK_OK || is_missing || name.is_null() {
+            return Ok(());
+        }
+        Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+            format!(
+                "permission denied for table {}",
+                CStr::from_ptr(name).to_string_lossy()
+            ),
+        ))
+    }
+}

@@ -1,0 +1,187 @@
+//! What a transaction has done to a storage, and the files that it takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use iceberg_lite::commit::{self, SnapshotDelta, StagedSnapshot};
+use iceberg_lite::manifest::DataFile;
+use iceberg_lite::spec::PartitionSpec;
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::relation::{LockMode, OpenRelation, Persistence};
+use pg_lakebase_core::serializable;
+use pg_lakebase_core::xact::clock_timestamp;
+use pgrx::pg_sys;
+
+use super::super::pending::PendingRows;
+use super::super::state::{StorageState, with_transaction};
+use super::Catalogs;
+use super::metadata::MetadataFiles;
+use super::way::{Kind, Way};
+use crate::catalog::{Incarnation, Origin, unless_emptied};
+use crate::directory::StorageKey;
+use crate::error::to_pg_error;
+use crate::files::VfdFileIo;
+use crate::guc;
+use crate::row_id::column;
+use crate::schema::{TableColumns, TableSchema};
+
+/// What a transaction has done to a storage.
+pub(super) struct Change {
+    pub(super) key: StorageKey,
+    pub(super) io: VfdFileIo,
+    pub(super) schema: TableSchema,
+    /// The columns that the metadata get, if they are others.
+    pub(super) new_columns: Option<Arc<TableColumns>>,
+    pub(super) created: bool,
+    emptied: bool,
+    pub(super) origin: Origin,
+    pub(super) persistence: Persistence,
+    relid: pg_sys::Oid,
+    pub(super) kind: Kind,
+    way: Way,
+    /// Of the pointer row that an inline commit is put on top of.
+    pub(super) incarnation: Incarnation,
+    /// The snapshot's manifest, if there is anything to put into it.
+    pub(super) staged: Option<StagedSnapshot>,
+    /// One past the largest row id in `staged`.
+    pub(super) next_row_id: u64,
+}
+
+impl Change {
+    /// What the transaction has done to `key` so far.
+    pub(super) fn of(key: StorageKey, storage: &StorageState, for_prepare: bool) -> PgResult<Self> {
+        let only_adds_rows = !storage.created
+            && !storage.emptied
+            && !storage.folds
+            && storage.new_columns.is_none()
+            && !key.is_temporary();
+        Ok(Self {
+            key,
+            io: storage.io.clone(),
+            schema: match &storage.new_columns {
+                Some(columns) => storage.schema.with_columns(Arc::clone(columns))?,
+                None => storage.schema.clone(),
+            },
+            new_columns: storage.new_columns.clone(),
+            created: storage.created,
+            emptied: storage.emptied,
+            origin: storage.origin,
+            persistence: storage.persistence,
+            relid: storage.relid,
+            kind: Kind {
+                only_adds_rows,
+                is_prepared: for_prepare,
+            },
+            way: Way::Metadata,
+            incarnation: Incarnation::default(),
+            staged: None,
+            next_row_id: 0,
+        })
+    }
+
+    /// Chooses the way, and does what can be done before anybody is waited for.
+    pub(super) fn begin(&mut self, catalogs: &Catalogs) -> PgResult<()> {
+        self.way = self.choose_way(catalogs)?;
+        if self.way == Way::Metadata {
+            self.stage()?;
+        }
+        Ok(())
+    }
+
+    fn choose_way(&mut self, catalogs: &Catalogs) -> PgResult<Way> {
+        let interval = guc::publish_interval();
+        if self.kind.needs_metadata(interval) {
+            return Ok(Way::Metadata);
+        }
+        let latest = catalogs.pointers.latest();
+        let pointer = catalogs.pointers.find(&self.key, latest.snapshot())?;
+        let pointer = pointer
+            .map(|pointer| unless_emptied(self.persistence, &self.key, pointer))
+            .unwrap_or_default();
+        self.incarnation = pointer.incarnation;
+        let age = pointer.metadata_location.is_some().then(|| {
+            let age = clock_timestamp() - pointer.published_at;
+            Duration::from_micros(u64::try_from(age).unwrap_or(0))
+        });
+        self.kind.way(interval, age, || {
+            catalogs
+                .inline_commits
+                .any(&self.key, &pointer, latest.snapshot())
+        })
+    }
+
+    /// Makes the change part of its table; returns the metadata file that it wrote, if it did.
+    pub(super) fn commit(&mut self, catalogs: &Catalogs) -> PgResult<Option<MetadataFiles>> {
+        // Whoever has read the table since the rows were inserted has not seen them.
+        if !self.created
+            && let Some(rel) = OpenRelation::try_open(self.relid, LockMode::None)
+        {
+            serializable::note_write(rel.relation());
+        }
+        match self.way {
+            Way::Metadata => self.wait_and_replace_metadata(catalogs).map(Some),
+            Way::MetadataIfFree => match catalogs.pointers.try_lock(&self.key)? {
+                Some(locked) => {
+                    self.stage()?;
+                    self.replace_metadata(catalogs, Some(locked)).map(Some)
+                }
+                None => self.leave_inline(catalogs),
+            },
+            Way::Inline => self.leave_inline(catalogs),
+        }
+    }
+
+    /// Runs `work` on the rows.
+    pub(super) fn with_rows<T>(
+        &self,
+        work: impl FnOnce(&mut PendingRows) -> PgResult<T>,
+    ) -> PgResult<T> {
+        with_transaction(|state| {
+            state
+                .storages
+                .get_mut(&self.key)
+                .map(|storage| work(&mut storage.rows))
+        })
+        .unwrap_or_else(|| {
+            Err(PgError::internal(format!(
+                "Iceberg storage {} vanished while it was committed",
+                self.key.rel_number
+            )))
+        })
+    }
+
+    /// Closes the rows into data files and writes the manifest of these, and of those that are folded.
+    pub(super) fn stage(&mut self) -> PgResult<()> {
+        let mut files = with_transaction(|state| {
+            let storage = state.storages.get_mut(&self.key);
+            storage.map_or_else(Vec::new, |storage| std::mem::take(&mut storage.folded))
+        });
+        files.extend(self.with_rows(PendingRows::finish)?);
+        self.stage_files(files)
+    }
+
+    /// Writes the manifest of data files.
+    pub(super) fn stage_files(&mut self, added_data_files: Vec<Arc<DataFile>>) -> PgResult<()> {
+        if added_data_files.is_empty() && !self.emptied {
+            return Ok(());
+        }
+        for file in &added_data_files {
+            let end = column::bounds(file)?.end.number();
+            self.next_row_id = self.next_row_id.max(end);
+        }
+        let delta = SnapshotDelta {
+            added_data_files,
+            removes_everything: self.emptied,
+            ..SnapshotDelta::default()
+        };
+        let staged = commit::stage(
+            &delta,
+            &self.schema.schema,
+            &PartitionSpec::unpartitioned(),
+            &self.io.directory().location(),
+            &self.io,
+        );
+        self.staged = Some(staged.map_err(to_pg_error)?);
+        Ok(())
+    }
+}

@@ -1,0 +1,230 @@
+//! The next metadata file, and the pointer row that leads to it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use iceberg_lite::commit;
+use iceberg_lite::spec::{PartitionSpec, TableMetadata};
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::injection;
+use pg_lakebase_core::xact::clock_timestamp;
+
+use super::Catalogs;
+use super::change::Change;
+use crate::catalog::{Incarnation, LockedPointer, Pointer, unless_emptied};
+use crate::error::to_pg_error;
+use crate::files::cache;
+use crate::schema::with_current_columns;
+
+/// A new metadata file and the one before it, relative to the table's directory.
+pub(super) struct MetadataFiles {
+    pub(super) current: String,
+    pub(super) previous: Option<String>,
+}
+
+impl Change {
+    /// Waits for whoever is replacing the metadata, and replaces them.
+    pub(super) fn wait_and_replace_metadata(&self, catalogs: &Catalogs) -> PgResult<MetadataFiles> {
+        let locked = (!self.created).then(|| catalogs.pointers.lock(&self.key));
+        self.replace_metadata(catalogs, locked.transpose()?)
+    }
+
+    /// Writes the manifest list and the metadata file, and points the table to it.
+    pub(super) fn replace_metadata(
+        &self,
+        catalogs: &Catalogs,
+        locked: Option<LockedPointer>,
+    ) -> PgResult<MetadataFiles> {
+        injection::point(c"iceberg-pointer-locked");
+        let Self { key, io, .. } = self;
+        let location = io.directory().location();
+        let locked = locked.map(|LockedPointer { pointer, tid }| LockedPointer {
+            pointer: unless_emptied(self.persistence, key, pointer),
+            tid,
+        });
+        let previous = locked
+            .as_ref()
+            .and_then(|locked| locked.pointer.metadata_location.clone());
+        let base = self.base(&location, previous.as_deref())?;
+        let base_path = previous
+            .as_deref()
+            .map(|relative| format!("{location}/{relative}"));
+        let staged = self.staged.as_ref().map(|staged| match &self.new_columns {
+            Some(_) => Cow::Owned(staged.clone().with_schema_id(base.current_schema_id)),
+            None => Cow::Borrowed(staged),
+        });
+        let next = commit::complete(&base, base_path.as_deref(), staged.as_deref(), io, now_ms())
+            .map_err(to_pg_error)?;
+        let current = next
+            .metadata_location
+            .strip_prefix(&format!("{location}/"))
+            .map(str::to_owned)
+            .ok_or_else(|| {
+                PgError::internal(format!(
+                    "new metadata file \"{}\" lies elsewhere than the table",
+                    next.metadata_location
+                ))
+            })?;
+        injection::point(c"iceberg-metadata-written");
+        let pointer = Pointer {
+            next_row_id: self.next_row_id,
+            origin: self.origin,
+            published_at: clock_timestamp(),
+            ..pointer_to(&next.metadata, current.clone())
+        };
+        match locked {
+            Some(locked) => {
+                if previous.is_none() && !key.is_temporary() {
+                    // A table that recovery has emptied: the inline commits from before are gone as well.
+                    let latest = catalogs.inline_commits.latest();
+                    let gone = catalogs.inline_commits.find(key, latest.snapshot())?;
+                    catalogs.inline_commits.delete(&gone);
+                }
+                let pointer = successor(pointer, &locked.pointer, Incarnation::new);
+                catalogs.pointers.replace(key, &locked, &pointer);
+            }
+            None => {
+                let incarnation = Incarnation::new();
+                let pointer = Pointer {
+                    incarnation,
+                    ..pointer
+                };
+                catalogs.pointers.insert(key, &pointer);
+            }
+        }
+        injection::point(c"iceberg-pointer-replaced");
+        cache::remember(io, &current, next.metadata.into());
+        Ok(MetadataFiles { current, previous })
+    }
+
+    /// The metadata that the change is put on top of: those of the file `previous`, or of a new table.
+    fn base(&self, location: &str, previous: Option<&str>) -> PgResult<Arc<TableMetadata>> {
+        match previous {
+            Some(relative) => {
+                let base = located_at(location, cache::metadata(&self.io, relative)?);
+                match &self.new_columns {
+                    Some(columns) => with_current_columns(&base, columns),
+                    None => Ok(base),
+                }
+            }
+            None => Ok(TableMetadata::new_table(
+                (*self.schema.schema).clone(),
+                PartitionSpec::unpartitioned(),
+                location.to_owned(),
+                self.schema.properties()?,
+                uuid::Uuid::new_v4(),
+                now_ms(),
+            )
+            .into()),
+        }
+    }
+}
+
+/// The metadata of a table that is at `location`, wherever it was when they were written: a cluster may have
+/// been moved, restored elsewhere, or upgraded. What is written next lies where the table is now.
+fn located_at(location: &str, metadata: Arc<TableMetadata>) -> Arc<TableMetadata> {
+    if metadata.location == location {
+        return metadata;
+    }
+    Arc::new(TableMetadata {
+        location: location.to_owned(),
+        ..TableMetadata::clone(&metadata)
+    })
+}
+
+/// What the pointer row says of `metadata`.
+fn pointer_to(metadata: &TableMetadata, metadata_location: String) -> Pointer {
+    let snapshot = metadata.current_snapshot();
+    let total = |name: &str| {
+        snapshot
+            .and_then(|snapshot| snapshot.summary.count(name))
+            .unwrap_or(0)
+    };
+    Pointer {
+        snapshot_id: snapshot.map(|snapshot| snapshot.snapshot_id),
+        row_count: total("total-records"),
+        file_count: total("total-data-files"),
+        total_bytes: total("total-files-size"),
+        metadata_location: Some(metadata_location),
+        ..Pointer::default()
+    }
+}
+
+/// `pointer` as it replaces `before`. A table that had no metadata file gets another incarnation: what was left
+/// inline before does not count on top of the new one. Row ids are never given again.
+fn successor(
+    pointer: Pointer,
+    before: &Pointer,
+    new_incarnation: impl FnOnce() -> Incarnation,
+) -> Pointer {
+    Pointer {
+        incarnation: match before.metadata_location {
+            Some(_) => before.incarnation,
+            None => new_incarnation(),
+        },
+        origin: before.origin,
+        next_row_id: pointer.next_row_id.max(before.next_row_id),
+        ..pointer
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+fn now_ms() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Origin;
+
+    fn incarnation(number: u64) -> Incarnation {
+        Incarnation::read(pgrx::pg_sys::Datum::from(number))
+    }
+
+    fn before() -> Pointer {
+        Pointer {
+            metadata_location: Some("metadata/00001-x7-1.metadata.json".to_owned()),
+            incarnation: incarnation(7),
+            origin: Origin::Rewritten,
+            next_row_id: 100,
+            ..Pointer::default()
+        }
+    }
+
+    fn next(before: &Pointer, next_row_id: u64) -> Pointer {
+        let pointer = Pointer {
+            metadata_location: Some("metadata/00002-x9-1.metadata.json".to_owned()),
+            next_row_id,
+            ..Pointer::default()
+        };
+        successor(pointer, before, || incarnation(9))
+    }
+
+    #[test]
+    fn what_a_storage_is_to_older_snapshots_stays() {
+        assert_eq!(next(&before(), 0).origin, Origin::Rewritten);
+    }
+
+    #[test]
+    fn row_ids_are_not_given_again_whoever_commits_first() {
+        assert_eq!(next(&before(), 90).next_row_id, 100);
+        assert_eq!(next(&before(), 110).next_row_id, 110);
+    }
+
+    #[test]
+    fn only_a_table_that_was_emptied_gets_another_incarnation() {
+        assert_eq!(next(&before(), 0).incarnation, incarnation(7));
+        let emptied = Pointer {
+            metadata_location: None,
+            ..before()
+        };
+        let next = next(&emptied, 0);
+        assert_eq!(next.incarnation, incarnation(9));
+        assert_eq!(next.next_row_id, 100);
+        assert!(!next.counts(incarnation(7)));
+    }
+}

@@ -1,0 +1,127 @@
+//! Pre-commit: what the transaction did becomes part of its tables.
+//!
+//! There are two ways ([`way`]). A table whose metadata file was replaced only a moment ago, or is being replaced,
+//! is not waited for: the transaction leaves its rows, or the entries of its data files, as inline commits
+//! ([`inline`]), which count at once, and the publisher folds them into the metadata ([`fold()`]), many
+//! transactions' together.
+//!
+//! All other changes go into the metadata here. First, without holding anything that others wait for, the
+//! rows are closed into data files and their manifests are written ([`change`]). Then, table by table in the order
+//! of their keys, the pointer row is locked, its latest version read, the change put on top of whatever it
+//! says, the manifest list and the metadata file are written, and the row replaced ([`metadata`]). The row lock is
+//! held to the end of the PostgreSQL commit, which follows at once.
+
+mod change;
+mod fold;
+mod inline;
+mod metadata;
+mod way;
+
+use std::sync::Arc;
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::injection;
+use pg_lakebase_core::relation::{LockMode, OpenRelation};
+use pgrx::PgSqlErrorCode;
+
+use self::change::Change;
+pub use self::fold::fold;
+use self::metadata::MetadataFiles;
+use super::state::{existing_storage, with_transaction};
+use crate::catalog::{InlineCommitCatalog, PointerCatalog, latest_pointer};
+use crate::directory::StorageKey;
+use crate::files::{VfdFileIo, cache};
+use crate::schema::{TableColumns, with_current_columns};
+
+/// Commits every storage that this transaction has changed and not dropped. `for_prepare` says that the
+/// outcome may take long to be known, so that others' commits must not wait for it.
+pub fn commit(for_prepare: bool) -> PgResult<()> {
+    resolve_changed_columns()?;
+    let mut changes: Vec<Change> = with_transaction(|state| {
+        state.pre_committed = true;
+        let dropped = &state.dropped;
+        state
+            .storages
+            .iter()
+            .filter(|(key, storage)| !dropped.contains(key) && storage.is_changed())
+            .map(|(key, storage)| Change::of(*key, storage, for_prepare))
+            .collect::<PgResult<_>>()
+    })?;
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let catalogs = Catalogs::open()?;
+    for change in &mut changes {
+        change.begin(&catalogs)?;
+    }
+    injection::point(c"iceberg-manifests-written");
+    let mut metadata = Vec::with_capacity(changes.len());
+    for change in &mut changes {
+        metadata.push(change.commit(&catalogs)?);
+    }
+    for (change, metadata) in changes.iter().zip(&metadata) {
+        change.io.sync(|name| {
+            let MetadataFiles { current, previous } = metadata.as_ref()?;
+            previous.as_deref().filter(|_| name == current)
+        })?;
+    }
+    injection::point(c"iceberg-synced");
+    Ok(())
+}
+
+/// Finds the storages that have other columns now than their metadata say. What was noted may have been done
+/// back, or been done to a storage that is replaced since.
+fn resolve_changed_columns() -> PgResult<()> {
+    let noted = with_transaction(|state| std::mem::take(&mut state.changed_columns));
+    for (key, relid) in noted {
+        // Locked since its columns were changed.
+        let Some(rel) = OpenRelation::try_open(relid, LockMode::None) else {
+            continue;
+        };
+        let rel = rel.relation();
+        if StorageKey::of(rel) != key || with_transaction(|state| state.dropped.contains(&key)) {
+            continue;
+        }
+        let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
+        let pointer = latest_pointer(rel, &key)?;
+        if let Some(location) = pointer.and_then(|pointer| pointer.metadata_location) {
+            let metadata = cache::metadata(&VfdFileIo::new(key), &location)?;
+            if Arc::ptr_eq(&metadata, &with_current_columns(&metadata, &columns)?) {
+                continue;
+            }
+            if !with_transaction(|state| state.storages.contains_key(&key)) {
+                let storage = existing_storage(rel, &key)?;
+                with_transaction(|state| state.storages.insert(key, storage));
+            }
+        }
+        with_transaction(|state| {
+            if let Some(storage) = state.storages.get_mut(&key) {
+                storage.new_columns = Some(columns);
+            }
+        });
+    }
+    Ok(())
+}
+
+/// The tables that commits are written to.
+struct Catalogs {
+    pointers: PointerCatalog,
+    inline_commits: InlineCommitCatalog,
+}
+
+impl Catalogs {
+    fn open() -> PgResult<Self> {
+        PointerCatalog::open_for_update()
+            .zip(InlineCommitCatalog::open_for_update())
+            .map(|(pointers, inline_commits)| Self {
+                pointers,
+                inline_commits,
+            })
+            .ok_or_else(|| {
+                PgError::new(
+                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "cannot commit changes of Iceberg tables: the extension pg_iceberg_am is gone",
+                )
+            })
+    }
+}

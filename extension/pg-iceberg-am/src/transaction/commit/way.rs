@@ -1,0 +1,114 @@
+//! Which way a change becomes part of its table: what decides, and nothing else.
+
+use std::time::Duration;
+
+/// How a change becomes part of its table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Through the metadata, after waiting for whoever is replacing them.
+    Metadata,
+    /// Through the metadata, unless somebody else is replacing them: as an inline commit then.
+    MetadataIfFree,
+    /// As an inline commit.
+    Inline,
+}
+
+/// What is to be known of a change.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    /// Whether rows of a table that others may write to are added, and that is all.
+    pub only_adds_rows: bool,
+    /// Whether the outcome may take long to be known, so that nobody must wait for it.
+    pub is_prepared: bool,
+}
+
+impl Kind {
+    /// Whether the change cannot be left to the publisher, or is not to be.
+    pub fn needs_metadata(self, publish_interval: Duration) -> bool {
+        !self.only_adds_rows || (publish_interval.is_zero() && !self.is_prepared)
+    }
+
+    /// The way of a change that does not need the metadata. `age` is that of the table's metadata file, if it has
+    /// one; `has_inline_commits` tells whether any are on top of it.
+    pub fn way<E>(
+        self,
+        publish_interval: Duration,
+        age: Option<Duration>,
+        has_inline_commits: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<Way, E> {
+        let Some(age) = age else {
+            // An inline commit has to be on top of something.
+            return Ok(Way::Metadata);
+        };
+        if self.is_prepared || age < publish_interval || has_inline_commits()? {
+            return Ok(Way::Inline);
+        }
+        Ok(Way::MetadataIfFree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_millis(100);
+    const LATER: Option<Duration> = Some(INTERVAL);
+    const ADDS: Kind = Kind {
+        only_adds_rows: true,
+        is_prepared: false,
+    };
+    const PREPARED: Kind = Kind {
+        is_prepared: true,
+        ..ADDS
+    };
+
+    fn way(kind: Kind, interval: Duration, age: Option<Duration>, inline: bool) -> Way {
+        let Ok(way) = kind.way(interval, age, || Ok::<_, Infallible>(inline));
+        way
+    }
+
+    #[test]
+    fn what_does_more_than_add_rows_needs_the_metadata() {
+        for is_prepared in [false, true] {
+            let kind = Kind {
+                only_adds_rows: false,
+                is_prepared,
+            };
+            assert!(kind.needs_metadata(INTERVAL));
+        }
+        assert!(!ADDS.needs_metadata(INTERVAL));
+    }
+
+    #[test]
+    fn without_an_interval_every_transaction_makes_its_own_metadata_unless_it_is_prepared() {
+        assert!(ADDS.needs_metadata(Duration::ZERO));
+        assert!(!PREPARED.needs_metadata(Duration::ZERO));
+        assert_eq!(
+            way(PREPARED, Duration::ZERO, Some(Duration::ZERO), false),
+            Way::Inline
+        );
+    }
+
+    #[test]
+    fn nothing_is_left_on_top_of_a_table_without_metadata() {
+        assert_eq!(way(ADDS, INTERVAL, None, false), Way::Metadata);
+        assert_eq!(way(PREPARED, INTERVAL, None, false), Way::Metadata);
+    }
+
+    #[test]
+    fn metadata_that_are_new_or_have_inline_commits_on_top_are_left_to_the_publisher() {
+        let new = Some(INTERVAL / 2);
+        assert_eq!(way(ADDS, INTERVAL, new, false), Way::Inline);
+        assert_eq!(way(ADDS, INTERVAL, LATER, true), Way::Inline);
+        assert_eq!(way(ADDS, INTERVAL, LATER, false), Way::MetadataIfFree);
+        assert_eq!(way(PREPARED, INTERVAL, LATER, false), Way::Inline);
+    }
+
+    #[test]
+    fn inline_commits_are_looked_for_only_where_they_decide() {
+        let way = ADDS.way(INTERVAL, Some(Duration::ZERO), || Err("looked"));
+        assert_eq!(way, Ok(Way::Inline));
+    }
+}

@@ -1,0 +1,4 @@
+//! The main functions of background workers.
+
+mod publisher;
+mod syncer;
