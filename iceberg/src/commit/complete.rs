@@ -57,9 +57,22 @@ pub fn complete(
     io: &dyn FileIo,
     now_ms: i64,
 ) -> Result<NewMetadata> {
-    let Some(staged) = staged else {
-        return complete_with_updates(base, base_location, &[], Vec::new(), io, now_ms);
-    };
+    match staged {
+        None => complete_with_updates(base, base_location, &[], Vec::new(), io, now_ms),
+        Some(staged) => complete_and_update(base, base_location, staged, Vec::new(), io, now_ms),
+    }
+}
+
+/// As [`complete`], and applies `updates` after those of the change, so that one metadata file has both: history
+/// may be thinned with every commit.
+pub fn complete_and_update(
+    base: &TableMetadata,
+    base_location: Option<&str>,
+    staged: &StagedSnapshot,
+    updates: Vec<TableUpdate>,
+    io: &dyn FileIo,
+    now_ms: i64,
+) -> Result<NewMetadata> {
     check_writable(base)?;
     let ((metadata, metadata_location, manifests), mut files_written) = CreatedFiles::new(io)
         .guard(|io| {
@@ -69,9 +82,10 @@ pub fn complete(
                 names: ManifestNames::new(&base.location, io),
             };
             let (snapshot, manifests) = write_snapshot(context, staged, now_ms)?;
-            let updates = snapshot_updates(base, snapshot)?;
+            let mut all = snapshot_updates(base, snapshot)?;
+            all.extend(updates);
             let requirements = snapshot_requirements(base);
-            let metadata = apply(base, base_location, &requirements, updates, now_ms)?;
+            let metadata = apply(base, base_location, &requirements, all, now_ms)?;
             let location = metadata.next_metadata_location(base_location, &io.unique_name());
             metadata.write_to(io, &location)?;
             Ok((metadata, location, manifests))

@@ -32,12 +32,16 @@ mod complete;
 
 mod expire;
 mod reachable;
+mod retention;
+mod unreachable;
 
 pub use apply::apply;
-pub use complete::{NewMetadata, complete, complete_with_updates};
+pub use complete::{NewMetadata, complete, complete_and_update, complete_with_updates};
 pub use delta::SnapshotDelta;
-pub use expire::{ExpireOptions, Expired, expire, snapshots_to_expire};
+pub use expire::{Expired, expire, snapshots_of_metadata_files};
 pub use reachable::reachable_files;
 pub use requirement::TableRequirement;
+pub use retention::{Expiry, HeldSnapshots, Retention, Spacing, plan_expiry};
 pub use stage::{StagedSnapshot, stage};
+pub use unreachable::{History, unreachable_files};
 pub use update::TableUpdate;
