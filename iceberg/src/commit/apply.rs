@@ -33,8 +33,13 @@ pub fn apply(
         apply_update(&mut metadata, update)?;
     }
     if let Some(location) = base_location {
-        log_previous_file(&mut metadata, location, base.last_updated_ms);
+        metadata.metadata_log.push(MetadataLogEntry {
+            timestamp_ms: base.last_updated_ms,
+            metadata_file: location.to_owned(),
+            extra: Default::default(),
+        });
     }
+    shorten_metadata_log(&mut metadata);
     Ok(metadata)
 }
 
@@ -194,13 +199,10 @@ fn remove_snapshots(metadata: &mut TableMetadata, ids: &[i64]) {
     }
 }
 
-fn log_previous_file(metadata: &mut TableMetadata, location: &str, written_ms: i64) {
-    metadata.metadata_log.push(MetadataLogEntry {
-        timestamp_ms: written_ms,
-        metadata_file: location.to_owned(),
-        extra: Default::default(),
-    });
-    let limit = metadata.property_number(PREVIOUS_VERSIONS_MAX, 100).max(1) as usize;
+/// Another writer, or a property that was set since, may have left more than one entry too many.
+fn shorten_metadata_log(metadata: &mut TableMetadata) {
+    let limit = metadata.property_number(PREVIOUS_VERSIONS_MAX, 100).max(1);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let surplus = metadata.metadata_log.len().saturating_sub(limit);
     metadata.metadata_log.drain(..surplus);
 }

@@ -40,9 +40,11 @@ pub struct NewMetadata {
     pub files_written: Vec<String>,
     /// Staged manifests that were merged into others: to delete once the commit has happened.
     pub superseded_manifests: Vec<String>,
-    /// Metadata files that the log forgot, if the table's properties let them be deleted: to delete
-    /// once the commit has happened.
+    /// Metadata files that the log forgot: nothing leads to them once the commit has happened.
     pub expired_metadata_files: Vec<String>,
+    /// Whether the table's property `write.metadata.delete-after-commit.enabled` asks to delete them then. If not,
+    /// they are left to those who look for orphans.
+    pub deletes_expired_metadata: bool,
 }
 
 /// Completes the commit of a staged change on top of `base`, the current metadata, or, without a change, `base`
@@ -102,6 +104,7 @@ pub fn complete_and_update(
     files_written.extend_from_slice(staged.files_written());
     Ok(NewMetadata {
         expired_metadata_files: expired_metadata_files(base, &metadata),
+        deletes_expired_metadata: deletes_expired_metadata(&metadata),
         metadata,
         metadata_location,
         files_written,
@@ -127,6 +130,7 @@ pub fn complete_with_updates(
         CreatedFiles::new(io).guard(|io| metadata.write_to(io, &metadata_location))?;
     Ok(NewMetadata {
         expired_metadata_files: expired_metadata_files(base, &metadata),
+        deletes_expired_metadata: deletes_expired_metadata(&metadata),
         metadata,
         metadata_location,
         files_written,
@@ -295,14 +299,12 @@ fn upgrade_updates(base: &TableMetadata) -> Vec<TableUpdate> {
     updates
 }
 
+fn deletes_expired_metadata(metadata: &TableMetadata) -> bool {
+    (metadata.properties.get(DELETE_AFTER_COMMIT))
+        .is_some_and(|text| text.eq_ignore_ascii_case("true"))
+}
+
 fn expired_metadata_files(base: &TableMetadata, metadata: &TableMetadata) -> Vec<String> {
-    let wanted = metadata
-        .properties
-        .get(DELETE_AFTER_COMMIT)
-        .is_some_and(|text| text.eq_ignore_ascii_case("true"));
-    if !wanted {
-        return Vec::new();
-    }
     let kept: HashSet<&str> = metadata
         .metadata_log
         .iter()

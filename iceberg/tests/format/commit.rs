@@ -1,9 +1,9 @@
 //! Commits end to end.
 
 use iceberg_lite::Error;
-use iceberg_lite::commit::{SnapshotDelta, complete, stage};
+use iceberg_lite::commit::{SnapshotDelta, TableUpdate, complete, complete_with_updates, stage};
 use iceberg_lite::manifest::{ManifestStatus, read_snapshot_manifests};
-use iceberg_lite::spec::{FormatVersion, Operation, TableMetadata};
+use iceberg_lite::spec::{FormatVersion, MetadataLogEntry, Operation, TableMetadata};
 
 use crate::support::{MemoryFileIo, Table, append, data_file, fixture_metadata, path_of, schema};
 
@@ -224,6 +224,44 @@ fn the_metadata_log_is_limited() {
     assert_eq!(log, [&locations[1], &locations[2]]);
     let last = table.commit(&append(&["last"]));
     assert_eq!(last.expired_metadata_files, [locations[1].clone()]);
+    assert!(last.deletes_expired_metadata);
+}
+
+/// The log of a table that came from elsewhere, or whose property was lowered, stayed too long by as much as it was.
+#[test]
+fn a_metadata_log_that_is_too_long_is_shortened_at_once() {
+    let mut table = Table::new();
+    let old = |number| format!("/lake/t/metadata/old{number:03}.metadata.json");
+    table.metadata.metadata_log = (0..250)
+        .map(|number| MetadataLogEntry {
+            timestamp_ms: number,
+            metadata_file: old(number),
+            extra: Default::default(),
+        })
+        .collect();
+    let base = table.metadata.clone();
+    let completed = table.commit(&append(&["a"]));
+    let expired: Vec<String> = (0..150).map(old).collect();
+    assert_eq!(completed.expired_metadata_files, expired);
+    assert!(!completed.deletes_expired_metadata);
+    let log = &table.metadata.metadata_log;
+    assert_eq!((log.len(), &log[0].metadata_file), (100, &old(150)));
+
+    let updates = vec![TableUpdate::SetProperties(
+        [(
+            "write.metadata.previous-versions-max".to_owned(),
+            "7".to_owned(),
+        )]
+        .into(),
+    )];
+    let location = Some("/lake/t/metadata/last.metadata.json");
+    let completed = complete_with_updates(&base, location, &[], updates, &table.io, 5).unwrap();
+    let log = &completed.metadata.metadata_log;
+    assert_eq!(
+        (log.len(), log.last().unwrap().metadata_file.as_str()),
+        (7, location.unwrap())
+    );
+    assert_eq!(completed.expired_metadata_files.len(), 244);
 }
 
 #[test]
