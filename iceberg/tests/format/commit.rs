@@ -254,12 +254,12 @@ fn a_metadata_log_that_is_too_long_is_shortened_at_once() {
         )]
         .into(),
     )];
-    let location = Some("/lake/t/metadata/last.metadata.json");
-    let completed = complete_with_updates(&base, location, &[], updates, &table.io, 5).unwrap();
+    let last = "/lake/t/metadata/last.metadata.json";
+    let completed = complete_with_updates(&base, Some(last), &[], updates, &table.io, 5).unwrap();
     let log = &completed.metadata.metadata_log;
     assert_eq!(
         (log.len(), log.last().unwrap().metadata_file.as_str()),
-        (7, location.unwrap())
+        (7, last)
     );
     assert_eq!(completed.expired_metadata_files.len(), 244);
 }
