@@ -18,6 +18,7 @@ pub mod expr;
 pub mod scan;
 
 pub mod commit;
+pub mod compaction;
 pub mod write;
 
 pub use bounded_cache::BoundedCache;
