@@ -14,7 +14,7 @@ use super::rolling_writer::ManifestNames;
 use super::stage::StagedSnapshot;
 use super::summary::summarize;
 use super::update::TableUpdate;
-use super::validate::check_no_new_deletes;
+use super::validate::{RemovedFiles, check_no_new_deletes};
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{
@@ -196,7 +196,14 @@ fn write_snapshot(
         None => Arc::default(),
         Some(parent) => snapshot_manifests(context.io, parent)?,
     };
-    check_no_new_deletes(context.io, staged, &inherited)?;
+    if let Some(read) = staged.read_sequence_number {
+        let removed = RemovedFiles {
+            paths: &staged.removed_data_files,
+            read,
+            data_sequence_number: staged.data_sequence_number,
+        };
+        check_no_new_deletes(context.io, &removed, &inherited)?;
+    }
     let filtered = filter_manifests(&mut context, staged, &inherited)?;
     let mut manifests = staged.manifests.clone();
     manifests.extend(filtered.manifests);

@@ -27,6 +27,10 @@ pub struct SnapshotDelta {
     /// The last sequence number of the metadata that the removed files were chosen from. If given,
     /// deletes that came later and may concern a removed file are a conflict: rows would return.
     pub read_sequence_number: Option<i64>,
+    /// The data sequence number of added data files whose rows were in the table before; the new snapshot's
+    /// if `None`. Equality deletes of later snapshots apply to them. To be right for rows that were read as
+    /// the table was at [`Self::read_sequence_number`], and without those deleted by then, it has to be that.
+    pub data_sequence_number: Option<i64>,
     /// The operation, where it cannot be told from the files: a compaction is a `replace`.
     pub operation: Option<Operation>,
     /// Properties for the snapshot's summary, beside the standard ones.

@@ -45,3 +45,4 @@ pub use retention::{Expiry, HeldSnapshots, Retention, Spacing, plan_expiry};
 pub use stage::{StagedSnapshot, stage};
 pub use unreachable::{History, unreachable_files};
 pub use update::TableUpdate;
+pub(crate) use validate::{RemovedFiles, check_no_new_deletes};

@@ -30,6 +30,7 @@ pub struct StagedSnapshot {
     pub(super) removes_everything: bool,
     pub(super) required_data_files: BTreeSet<String>,
     pub(super) read_sequence_number: Option<i64>,
+    pub(super) data_sequence_number: Option<i64>,
     pub(super) operation: Operation,
     pub(super) summary_properties: BTreeMap<String, String>,
     files_written: Vec<String>,
@@ -65,7 +66,7 @@ pub fn stage(
     let snapshot_id = new_snapshot_id();
     let (manifests, files_written) = CreatedFiles::new(io).guard(|io| {
         let mut names = ManifestNames::new(location, io);
-        let mut write = |content, files: &[Arc<DataFile>]| {
+        let mut write = |content, files: &[Arc<DataFile>], sequence_number| {
             let mut writer = RollingManifestWriter::new(
                 io,
                 content,
@@ -75,12 +76,15 @@ pub fn stage(
                 DEFAULT_MANIFEST_TARGET_BYTES as usize,
             );
             for file in files {
-                writer.write(&mut names, |manifest| manifest.add(file))?;
+                writer.write(&mut names, |manifest| {
+                    manifest.add_with_sequence_number(file, sequence_number)
+                })?;
             }
             writer.finish()
         };
-        let mut manifests = write(ManifestContent::Data, &delta.added_data_files)?;
-        manifests.extend(write(ManifestContent::Deletes, &delta.added_delete_files)?);
+        let (data, deletes) = (&delta.added_data_files, &delta.added_delete_files);
+        let mut manifests = write(ManifestContent::Data, data, delta.data_sequence_number)?;
+        manifests.extend(write(ManifestContent::Deletes, deletes, None)?);
         Ok(manifests)
     })?;
     let mut added = FileTotals::default();
@@ -104,6 +108,7 @@ pub fn stage(
         removes_everything: delta.removes_everything,
         required_data_files: delta.required_data_files.clone(),
         read_sequence_number: delta.read_sequence_number,
+        data_sequence_number: delta.data_sequence_number,
         operation: delta.operation(),
         summary_properties: delta.summary_properties.clone(),
         files_written,

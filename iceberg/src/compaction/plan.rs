@@ -44,7 +44,7 @@ impl CompactionRules {
         Self {
             target_bytes,
             min_files: 8,
-            max_group_files: 1000,
+            max_group_files: 100,
             max_group_bytes: target_bytes.saturating_mul(8),
             max_deleted_percent: 30,
             max_delete_files: 16,

@@ -68,10 +68,19 @@ impl ManifestWriter {
 
     /// Adds a file that the snapshot adds; its sequence number is the snapshot's, when that has one.
     pub fn add(&mut self, data_file: &Arc<DataFile>) -> Result<()> {
+        self.add_with_sequence_number(data_file, None)
+    }
+
+    /// Adds a file that the snapshot adds, with the data sequence number of rows that were in the table before.
+    pub fn add_with_sequence_number(
+        &mut self,
+        data_file: &Arc<DataFile>,
+        sequence_number: Option<i64>,
+    ) -> Result<()> {
         self.append(
             ManifestStatus::Added,
             Some(self.snapshot_id),
-            None,
+            sequence_number,
             None,
             data_file,
         )
@@ -82,7 +91,13 @@ impl ManifestWriter {
     pub fn carry(&mut self, entry: &ManifestEntry) -> Result<()> {
         let own = entry.snapshot_id == Some(self.snapshot_id);
         match entry.status {
-            ManifestStatus::Added if own => self.add(&entry.data_file),
+            ManifestStatus::Added if own => {
+                // A number that is to be inherited is not known yet.
+                let known = entry
+                    .sequence_number
+                    .filter(|&number| number != UNASSIGNED_SEQUENCE_NUMBER);
+                self.add_with_sequence_number(&entry.data_file, known)
+            }
             ManifestStatus::Deleted => self.append(
                 ManifestStatus::Deleted,
                 entry.snapshot_id,

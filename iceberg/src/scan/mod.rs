@@ -36,6 +36,7 @@ pub use file_pruner::FilePruner;
 pub use footer_cache::FooterCache;
 pub use name_mapping::NameMapping;
 pub use partition_constants::PartitionConstants;
+pub(crate) use plan::DELETE_FILE_PATH;
 pub use plan::{ScanFile, plan_files, plan_matching_files};
 pub use positions::RowPositions;
 pub use row_ranges::RowRanges;

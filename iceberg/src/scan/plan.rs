@@ -14,7 +14,7 @@ use crate::manifest::{
 use crate::spec::{Snapshot, TableMetadata};
 
 /// The id of `file_path` in position delete files.
-pub(super) const DELETE_FILE_PATH: i32 = 2_147_483_546;
+pub(crate) const DELETE_FILE_PATH: i32 = 2_147_483_546;
 /// The id of `pos` in position delete files.
 pub(super) const DELETE_POS: i32 = 2_147_483_545;
 

@@ -14,6 +14,7 @@ mod broken_metadata;
 mod commit;
 mod commit_conflicts;
 mod commit_faults;
+mod compaction;
 mod expire;
 mod foreign_tables;
 mod fuzz;

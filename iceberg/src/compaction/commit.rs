@@ -1,0 +1,203 @@
+//! Putting rewritten files in the place of those they were made from.
+//!
+//! While files are rewritten nothing is locked, so others may have removed a file meanwhile, or deleted rows of
+//! it: then the group has lost the race, and is planned anew when its turn comes. The other groups are
+//! not concerned.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::plan::CompactionGroup;
+use crate::commit::{RemovedFiles, SnapshotDelta, check_no_new_deletes};
+use crate::error::{Error, Result};
+use crate::io::FileIo;
+use crate::manifest::{
+    DataContentType, DataFile, ManifestContent, manifest_entries, snapshot_manifests,
+};
+use crate::scan::{DELETE_FILE_PATH, ScanFile};
+use crate::spec::{Operation, TableMetadata};
+
+/// Groups that were rewritten, to be committed as one `replace` snapshot.
+#[derive(Debug, Clone)]
+pub struct Compaction {
+    read_sequence_number: i64,
+    groups: Vec<RewrittenGroup>,
+}
+
+/// Files, and those that replace them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RewrittenGroup {
+    /// The paths of the files that go.
+    pub removed_data_files: BTreeSet<String>,
+    /// The paths of delete files that are about those files alone.
+    pub removed_delete_files: BTreeSet<String>,
+    /// The files that have their rows.
+    pub added_data_files: Vec<Arc<DataFile>>,
+}
+
+/// A group that cannot be committed any more: its new files are to be deleted.
+#[derive(Debug)]
+pub struct LostRace {
+    /// The group.
+    pub group: RewrittenGroup,
+    /// What came before it.
+    pub conflict: Error,
+}
+
+impl Compaction {
+    /// No groups yet, of files as they were in `metadata`.
+    pub fn new(metadata: &TableMetadata) -> Self {
+        Self {
+            read_sequence_number: metadata.last_sequence_number,
+            groups: Vec::new(),
+        }
+    }
+
+    /// Adds a group of `files`, which were planned for and are the live files of the metadata. `added` are
+    /// the files that have its rows now, without those that were deleted.
+    pub fn push(
+        &mut self,
+        files: &[ScanFile],
+        group: &CompactionGroup,
+        added: Vec<Arc<DataFile>>,
+    ) -> Result<()> {
+        let sources = (group.files.iter())
+            .map(|&index| files.get(index))
+            .collect::<Option<Vec<&ScanFile>>>()
+            .ok_or_else(|| Error::invalid_argument("Compaction::push", "a file of another plan"))?;
+        let count = |files: &mut dyn Iterator<Item = &DataFile>| {
+            files
+                .map(|file| i128::from(file.record_count))
+                .sum::<i128>()
+        };
+        let before = count(&mut sources.iter().map(|file| &*file.data_file));
+        let after = count(&mut added.iter().map(|file| &**file));
+        let may_shrink = sources.iter().any(|file| !file.deletes.is_empty());
+        if after > before || (after < before && !may_shrink) {
+            let reason = format!("{before} rows became {after}");
+            return Err(Error::invalid_argument("Compaction::push", reason));
+        }
+        let removed_data_files: BTreeSet<String> = (sources.iter())
+            .map(|file| file.data_file.file_path.clone())
+            .collect();
+        let deletes = sources.iter().flat_map(|file| &file.deletes);
+        let about_them = deletes.filter(|delete| {
+            only_file_of(delete).is_some_and(|path| removed_data_files.contains(path))
+        });
+        let removed_delete_files = about_them.map(|delete| delete.file_path.clone()).collect();
+        self.groups.push(RewrittenGroup {
+            removed_data_files,
+            removed_delete_files,
+            added_data_files: added,
+        });
+        Ok(())
+    }
+
+    /// The groups that are to be committed.
+    pub fn groups(&self) -> &[RewrittenGroup] {
+        &self.groups
+    }
+
+    /// The change to [stage](fn@crate::commit::stage) and [complete](fn@crate::commit::complete). Completing it is a
+    /// [conflict](Error::is_conflict) if a group has lost the race: then [`Self::take_lost`] tells which,
+    /// and the others can be tried again.
+    ///
+    /// The new files count as old as the metadata that they were read by, so that later equality deletes apply to
+    /// them and earlier ones, which were applied, do not.
+    pub fn delta(&self) -> SnapshotDelta {
+        let mut delta = SnapshotDelta {
+            read_sequence_number: Some(self.read_sequence_number),
+            data_sequence_number: Some(self.read_sequence_number),
+            operation: Some(Operation::Replace),
+            ..SnapshotDelta::default()
+        };
+        for group in &self.groups {
+            delta
+                .removed_data_files
+                .extend(group.removed_data_files.iter().cloned());
+            delta
+                .removed_delete_files
+                .extend(group.removed_delete_files.iter().cloned());
+            delta
+                .added_data_files
+                .extend(group.added_data_files.iter().cloned());
+        }
+        delta
+    }
+
+    /// Takes out the groups that cannot be committed on top of `base`. No file is written, and manifests are read only
+    /// until the files are found.
+    pub fn take_lost(&mut self, base: &TableMetadata, io: &dyn FileIo) -> Result<Vec<LostRace>> {
+        let manifests = match base.current_snapshot() {
+            Some(snapshot) => snapshot_manifests(io, snapshot)?,
+            None => Arc::default(),
+        };
+        let mut missing = [ManifestContent::Data, ManifestContent::Deletes]
+            .map(|content| (content, self.removed(content)));
+        for (content, missing) in &mut missing {
+            for manifest in manifests
+                .iter()
+                .filter(|manifest| manifest.content == *content)
+            {
+                if missing.is_empty() {
+                    break;
+                }
+                for entry in manifest_entries(io, manifest)?
+                    .iter()
+                    .filter(|entry| entry.is_live())
+                {
+                    missing.remove(&entry.data_file.file_path);
+                }
+            }
+        }
+        let mut lost = Vec::new();
+        for group in std::mem::take(&mut self.groups) {
+            let removed = RemovedFiles {
+                paths: &group.removed_data_files,
+                read: self.read_sequence_number,
+                data_sequence_number: Some(self.read_sequence_number),
+            };
+            let paths = group
+                .removed_data_files
+                .iter()
+                .chain(&group.removed_delete_files);
+            let gone = paths
+                .into_iter()
+                .find(|path| missing.iter().any(|(_, set)| set.contains(*path)));
+            let outcome = match gone {
+                Some(path) => Err(Error::CommitConflict {
+                    path: path.clone(),
+                    reason: "another commit removed it while it was rewritten".to_owned(),
+                }),
+                None => check_no_new_deletes(io, &removed, &manifests),
+            };
+            match outcome {
+                Ok(()) => self.groups.push(group),
+                Err(conflict) if conflict.is_conflict() => lost.push(LostRace { group, conflict }),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(lost)
+    }
+
+    fn removed(&self, content: ManifestContent) -> BTreeSet<String> {
+        let of = |group: &RewrittenGroup| match content {
+            ManifestContent::Data => group.removed_data_files.clone(),
+            ManifestContent::Deletes => group.removed_delete_files.clone(),
+        };
+        self.groups.iter().flat_map(of).collect()
+    }
+}
+
+/// The data file that all deletes of a delete file are about, if it says so.
+fn only_file_of(delete: &DataFile) -> Option<&str> {
+    if delete.content != DataContentType::PositionDeletes {
+        return None;
+    }
+    let lower = delete.lower_bounds.get(&DELETE_FILE_PATH);
+    let upper = delete.upper_bounds.get(&DELETE_FILE_PATH);
+    // Bounds that were cut short are not equal.
+    let bound = lower.zip(upper).filter(|(lower, upper)| lower == upper);
+    let bound = bound.and_then(|(path, _)| std::str::from_utf8(path).ok());
+    delete.referenced_data_file.as_deref().or(bound)
+}
