@@ -1,10 +1,20 @@
 //! Compaction: small data files are merged into large ones, and deleted rows are left out.
 //!
-//! [`plan_compaction`] chooses groups of files: a pure function. What becomes of them is collected as a
-//! [`Compaction`], whose [delta](Compaction::delta) is committed like any other change.
+//! [`plan_compaction`] chooses groups of files: a pure function. A [`Rewrite`] writes the rows of a group into new
+//! files, holding nothing of the table but files. What became of groups is collected as a [`Compaction`], whose
+//! [delta](Compaction::delta) is committed like any other change.
+
+mod plan;
+
+mod carried_columns;
+mod ordered_rows;
+mod read_ahead;
+mod rewrite;
+mod source;
 
 mod commit;
-mod plan;
 
 pub use commit::{Compaction, LostRace, RewrittenGroup};
 pub use plan::{CompactionGroup, CompactionRules, Extent, plan_compaction};
+pub use rewrite::{CreateOutput, Rewrite, RewriteOptions};
+pub use source::{Fill, RewriteInput};

@@ -64,7 +64,7 @@ impl FileMetadata {
     }
 
     /// Whether a top-level column has this field id in the file itself.
-    pub(super) fn has_column(&self, field_id: i32) -> bool {
+    pub(crate) fn has_column(&self, field_id: i32) -> bool {
         let fields = self.arrow.schema().fields();
         fields.iter().any(|field| own_id(field) == Some(field_id))
     }

@@ -11,6 +11,7 @@ pub(crate) mod unwind;
 mod column_plan;
 mod convert;
 mod default_value;
+mod file_columns;
 mod file_schema;
 mod name_mapping;
 mod partition_constants;

@@ -23,3 +23,4 @@ mod manifest_round_trip;
 mod manifests;
 mod metadata;
 mod metadata_round_trip;
+mod rewrite;
