@@ -4,6 +4,10 @@
 //! so writes every entry again with every hundredth commit. Here manifests are merged in tiers: only
 //! with others that list about as many files. An entry is written again once for each power of the
 //! threshold, and a list has fewer manifests than the threshold for each tier.
+//!
+//! Entries of files that an earlier snapshot removed are left out. A manifest of which they are the greater part
+//! is written again for that alone: each is paid for once, and what reading a table's manifests costs depends on
+//! the files that it has, not on those it had.
 
 use std::collections::BTreeMap;
 
@@ -39,16 +43,21 @@ impl MergeRules {
         })
     }
 
-    /// How many times a manifest's entries have been merged, going by how many they are.
+    /// How many times a manifest's entries have been merged, going by how many are live.
     fn tier(&self, manifest: &ManifestFile) -> u32 {
-        let counts = [
-            manifest.added_files_count,
-            manifest.existing_files_count,
-            manifest.deleted_files_count,
-        ];
-        let files: i64 = counts.into_iter().flatten().map(i64::from).sum();
-        files.max(1).ilog(self.min_count as i64)
+        live_files(manifest).max(1).ilog(self.min_count as i64)
     }
+}
+
+fn live_files(manifest: &ManifestFile) -> i64 {
+    let counts = [manifest.added_files_count, manifest.existing_files_count];
+    counts.into_iter().flatten().map(i64::from).sum()
+}
+
+/// Whether most of the entries are of files that an earlier snapshot removed.
+fn is_mostly_deleted(manifest: &ManifestFile, staged: &StagedSnapshot) -> bool {
+    let deleted = manifest.deleted_files_count.map_or(0, i64::from);
+    manifest.added_snapshot_id != staged.snapshot_id && deleted > live_files(manifest)
 }
 
 /// Merges manifests of the same content, partition spec and tier; new ones come first in `manifests`.
@@ -72,7 +81,13 @@ pub fn merge_manifests(
             // The bin with the newest manifest waits until enough have come together.
             let is_growing = index == 0 && bin.len() < rules.min_count;
             if bin.len() < 2 || is_growing {
-                merged.extend(bin);
+                for manifest in bin {
+                    if is_mostly_deleted(&manifest, staged) {
+                        merged.extend(merge_bin(context, staged, &[manifest])?);
+                    } else {
+                        merged.push(manifest);
+                    }
+                }
             } else {
                 merged.extend(merge_bin(context, staged, &bin)?);
             }

@@ -24,3 +24,4 @@ mod manifests;
 mod metadata;
 mod metadata_round_trip;
 mod rewrite;
+mod upkeep;

@@ -115,7 +115,7 @@ fn deleted_entries_survive_the_merge_of_their_own_snapshot_only() {
     table.commit(&append(&["a", "b"]));
     table.commit(&SnapshotDelta {
         removed_data_files: [path_of("a")].into(),
-        ..append(&["c", "d"])
+        ..append(&["c"])
     });
     assert_eq!(manifest_count(&table), 1);
     let statuses = |table: &Table| {
@@ -131,11 +131,10 @@ fn deleted_entries_survive_the_merge_of_their_own_snapshot_only() {
         (path_of("a"), ManifestStatus::Deleted),
         (path_of("b"), ManifestStatus::Existing),
         (path_of("c"), ManifestStatus::Added),
-        (path_of("d"), ManifestStatus::Added),
     ];
     assert_eq!(statuses(&table), expected);
-    table.commit(&append(&["e", "f", "g", "h"]));
-    let expected = ["b", "c", "d", "e", "f", "g", "h"].map(|name| {
+    table.commit(&append(&["e", "f"]));
+    let expected = ["b", "c", "e", "f"].map(|name| {
         let own = name >= "e";
         let status = if own {
             ManifestStatus::Added
@@ -145,4 +144,60 @@ fn deleted_entries_survive_the_merge_of_their_own_snapshot_only() {
         (path_of(name), status)
     });
     assert_eq!(statuses(&table), expected);
+}
+
+/// Compaction removes most of what an old manifest lists. Those entries stayed, and were read with every plan, until a
+/// hundred others of the same size had come together.
+#[test]
+fn entries_of_removed_files_do_not_stay() {
+    let mut table = Table::new();
+    let names: Vec<String> = (0..50).map(|number| format!("f{number:02}")).collect();
+    table.commit(&append(
+        &names.iter().map(String::as_str).collect::<Vec<_>>(),
+    ));
+    table.commit(&SnapshotDelta {
+        removed_data_files: names[..40].iter().map(|name| path_of(name)).collect(),
+        ..append(&["merged"])
+    });
+    let deleted = |table: &Table| {
+        let entries = table.entries();
+        entries
+            .iter()
+            .filter(|entry| entry.status == ManifestStatus::Deleted)
+            .count()
+    };
+    assert_eq!(deleted(&table), 40, "the snapshot tells what it removed");
+    table.commit(&append(&["next"]));
+    assert_eq!(deleted(&table), 0);
+    assert_eq!(table.live().len(), 12);
+    let entry = &table.entries()[0];
+    assert_eq!(
+        (table.entries().len(), entry.status),
+        (12, ManifestStatus::Added)
+    );
+    let written = table.commit(&append(&["last"]));
+    assert_eq!(
+        written.files_written.len(),
+        3,
+        "the manifest is not written once more"
+    );
+}
+
+/// A manifest with few files left counts as a small one, however many it had.
+#[test]
+fn manifests_are_merged_by_the_files_that_are_left() {
+    let mut table = Table::with_properties(&[("commit.manifest.min-count-to-merge", "4")]);
+    for number in 0..3 {
+        let names: Vec<String> = (0..20).map(|file| format!("f{number}-{file:02}")).collect();
+        table.commit(&append(
+            &names.iter().map(String::as_str).collect::<Vec<_>>(),
+        ));
+        table.commit(&SnapshotDelta {
+            removed_data_files: names[..19].iter().map(|name| path_of(name)).collect(),
+            ..SnapshotDelta::default()
+        });
+    }
+    table.commit(&append(&["last"]));
+    assert_eq!(manifest_count(&table), 1);
+    assert_eq!(table.live(), ["f0-19", "f1-19", "f2-19", "last"]);
 }
