@@ -12,6 +12,7 @@ import sys
 import time
 from typing import Any
 
+import kept_up
 import postgres
 import statistics_check
 import written_by_others
@@ -202,6 +203,7 @@ def main() -> int:
             print(f"{state}: {table.name}, {rows} rows, {len(table.steps)} commits, {time.monotonic() - begun:.1f} s", flush=True)
         if not wanted:
             written_by_others.run(engines, report)
+            kept_up.run(engines, report)
     finally:
         for engine in engines:
             engine.close()

@@ -29,7 +29,6 @@ from others_pyiceberg import write_with_pyiceberg
 from others_spark import write_with_spark
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-DUMP = REPOSITORY / "iceberg" / "examples" / "dump.rs"
 
 
 # What an engine reads wrongly or not at all, by the names of engine and table.
@@ -55,13 +54,13 @@ def run(engines: list[Any], report: Any) -> None:
     directory = Path(tempfile.mkdtemp(prefix="written-", dir=os.environ.get("PG_LAKEBASE_WORK")))
     try:
         written = write(directory, [engine.name for engine in engines])
-        dump = _dump_program()
+        dump = example_program("dump")
         for table in written:
             before = report.failures
             for engine in engines:
                 if _reads(engine, table):
-                    report.check(f"{table.name}: {engine.name}", _guarded(lambda e=engine, t=table: _compare(t, _engine_rows(e, t))))
-            report.check(f"{table.name}: iceberg-lite", _guarded(lambda t=table: _compare(t, _dumped_rows(dump, t))))
+                    report.check(f"{table.name}: {engine.name}", guarded(lambda e=engine, t=table: _compare(t, _engine_rows(e, t))))
+            report.check(f"{table.name}: iceberg-lite", guarded(lambda t=table: _compare(t, _dumped_rows(dump, t))))
             print(f"{'ok' if report.failures == before else 'NOT OK'}: {table.name}, {len(table.rows)} rows", flush=True)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
@@ -89,7 +88,7 @@ def write(directory: Path, engines: list[str]) -> list[Written]:
 def _described(name: str, metadata: str, writer: Any) -> Written:
     schema = PyIceberg().table(metadata).schema()
     columns = tuple((field.name, "", type_of(field.field_type)) for field in schema.fields)
-    rows = _lines(_rows_of(writer, metadata, columns))
+    rows = _lines(rows_of(writer, metadata, columns))
     return Written(name, metadata, columns, rows)
 
 
@@ -110,7 +109,7 @@ def type_of(kind: Any) -> Any:
     return values.Primitive(str(kind))
 
 
-def _rows_of(engine: Any, metadata: str, columns: Any) -> list[dict[str, Any]]:
+def rows_of(engine: Any, metadata: str, columns: Any) -> list[dict[str, Any]]:
     """Rows in any order, the same one twice if it is there twice."""
     if isinstance(engine, Spark):
         frame = engine.frame(metadata)
@@ -143,33 +142,30 @@ def _reads(engine: Any, table: Written) -> bool:
 
 
 def _engine_rows(engine: Any, table: Written) -> list[str]:
-    return _lines(_rows_of(engine, table.metadata, table.columns))
+    return _lines(rows_of(engine, table.metadata, table.columns))
 
 
-def _dump_program() -> Path | None:
-    """The example of iceberg-lite, built unless ICEBERG_LITE_DUMP names a program."""
-    if "ICEBERG_LITE_DUMP" in os.environ:
-        return Path(os.environ["ICEBERG_LITE_DUMP"])
-    if not DUMP.exists():
-        return None
-    command = [os.environ.get("CARGO", "cargo"), "build", "--example", "dump", "--message-format", "json"]
+def example_program(name: str) -> Path:
+    """An example of iceberg-lite, built unless a variable such as ICEBERG_LITE_DUMP names a program."""
+    variable = f"ICEBERG_LITE_{name.upper()}"
+    if variable in os.environ:
+        return Path(os.environ[variable])
+    command = [os.environ.get("CARGO", "cargo"), "build", "--example", name, "--message-format", "json"]
     # With the packages of the unit tests (`UNIT` in test_all.rs), whose features its dependencies are built with there:
     # alone, it would have all of them built once more.
     for package in ("iceberg-lite", "pg-lakebase-macros", "pg-lakebase-storage", "xtask"):
         command += ["--package", package]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        raise RuntimeError(f"iceberg/examples/dump.rs does not build:\n{result.stderr[-3000:]}")
+        raise RuntimeError(f"iceberg/examples/{name}.rs does not build:\n{result.stderr[-3000:]}")
     for line in result.stdout.splitlines():
         message = json.loads(line)
-        if message.get("executable") and message.get("target", {}).get("name") == "dump":
+        if message.get("executable") and message.get("target", {}).get("name") == name:
             return Path(message["executable"])
-    raise RuntimeError("cargo built iceberg/examples/dump.rs and names no executable")
+    raise RuntimeError(f"cargo built iceberg/examples/{name}.rs and names no executable")
 
 
-def _dumped_rows(dump: Path | None, table: Written) -> list[str]:
-    if dump is None:
-        raise RuntimeError(f"{DUMP} is missing")
+def _dumped_rows(dump: Path, table: Written) -> list[str]:
     result = subprocess.run([dump, table.metadata], capture_output=True, text=True, encoding="utf-8", check=False)
     if result.returncode != 0:
         raise RuntimeError(f"dump failed: {result.stderr.strip()[-1500:]}")
@@ -192,7 +188,7 @@ def _difference(of: list[str], without: list[str]) -> list[str]:
     return list((Counter(of) - Counter(without)).elements())
 
 
-def _guarded(work: Any) -> list[str]:
+def guarded(work: Any) -> list[str]:
     try:
         return list(work())
     except Exception as error:  # noqa: BLE001 - whatever an engine raises is its answer
