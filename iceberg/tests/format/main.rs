@@ -15,6 +15,7 @@ mod commit;
 mod commit_conflicts;
 mod commit_faults;
 mod compaction;
+mod compaction_races;
 mod expire;
 mod foreign_tables;
 mod fuzz;

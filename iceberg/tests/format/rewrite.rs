@@ -23,21 +23,21 @@ use proptest::prelude::*;
 
 use crate::support::{MemoryFileIo, Table, path_of, schema};
 
-const ROW_ID: i32 = 2_100_000_000;
+pub const ROW_ID: i32 = 2_100_000_000;
 
 /// The table's columns, with one of row ids.
-fn with_row_ids() -> Schema {
+pub fn with_row_ids() -> Schema {
     let mut columns = schema().columns().to_vec();
     columns.push(NestedField::required(ROW_ID, "_row", P::Long));
     Schema::new(0, columns)
 }
 
-fn longs(values: impl IntoIterator<Item = i64>) -> ArrayRef {
+pub fn longs(values: impl IntoIterator<Item = i64>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(values))
 }
 
 /// Columns `id`, `kind` and, if wanted, the row id, which all go by the number.
-fn rows(numbers: &[i64], has_row_ids: bool) -> (Schema, RecordBatch) {
+pub fn rows(numbers: &[i64], has_row_ids: bool) -> (Schema, RecordBatch) {
     let kinds: StringArray = (numbers
         .iter()
         .map(|n| (n % 3 > 0).then(|| format!("kind {n}"))))
@@ -58,7 +58,7 @@ fn rows(numbers: &[i64], has_row_ids: bool) -> (Schema, RecordBatch) {
     (schema, batch)
 }
 
-fn write(io: &MemoryFileIo, path: &str, (schema, batch): (Schema, RecordBatch)) -> DataFile {
+pub fn write(io: &MemoryFileIo, path: &str, (schema, batch): (Schema, RecordBatch)) -> DataFile {
     let output = io.create(path).unwrap();
     let options = WriteOptions {
         row_group_rows: 7,
@@ -78,7 +78,7 @@ fn scan_file(data_file: DataFile) -> ScanFile {
 }
 
 /// A file of position deletes.
-fn deletes(io: &MemoryFileIo, path: &str, of: &str, positions: &[i64]) -> DataFile {
+pub fn deletes(io: &MemoryFileIo, path: &str, of: &str, positions: &[i64]) -> DataFile {
     let schema = Schema::new(
         0,
         vec![
@@ -460,7 +460,7 @@ fn dropping_what_is_not_finished_stops_its_threads() {
     drop(rewrite);
 }
 
-fn table_rows(table: &Table) -> Vec<(i64, Option<String>)> {
+pub fn table_rows(table: &Table) -> Vec<(i64, Option<String>)> {
     let snapshot = table.metadata.current_snapshot().unwrap();
     let schema = schema();
     let mut rows = Vec::new();

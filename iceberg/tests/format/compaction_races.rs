@@ -1,0 +1,251 @@
+//! Compactions beside inserts and deletes of every kind: a table has the rows that a list of rows has.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use iceberg_lite::commit::SnapshotDelta;
+use iceberg_lite::compaction::{
+    Compaction, CompactionRules, Extent, Rewrite, RewriteInput, RewriteOptions, plan_compaction,
+};
+use iceberg_lite::io::FileIo as _;
+use iceberg_lite::manifest::{DataContentType, DataFile};
+use iceberg_lite::scan::plan_files;
+use iceberg_lite::spec::Schema;
+use iceberg_lite::write::arrow_schema;
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::rewrite::{ROW_ID, deletes, longs, rows, table_rows, write};
+use crate::support::{Table, path_of, schema};
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A file of so many rows. Some have been there before and were deleted.
+    Insert(usize),
+    /// A row, by its place in its file.
+    DeleteAt(Index),
+    /// Rows of a number, in whatever file.
+    DeleteAll(Index),
+    /// The files that there are, merged; put in their place after so many more steps.
+    Compact(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (1..5_usize).prop_map(Step::Insert),
+        3 => any::<Index>().prop_map(Step::DeleteAt),
+        2 => any::<Index>().prop_map(Step::DeleteAll),
+        3 => (0..5_usize).prop_map(Step::Compact),
+    ]
+}
+
+struct Model {
+    table: Table,
+    /// Live rows, and the numbers of rows that were deleted.
+    live: BTreeSet<i64>,
+    deleted: Vec<i64>,
+    next: i64,
+    names: usize,
+    lost: usize,
+}
+
+impl Model {
+    fn name(&mut self) -> String {
+        self.names += 1;
+        path_of(&format!("f{}", self.names))
+    }
+
+    fn insert(&mut self, count: usize) {
+        let mut numbers: Vec<i64> = self
+            .deleted
+            .drain(..self.deleted.len().min(count / 2))
+            .collect();
+        while numbers.len() < count {
+            numbers.push(self.next);
+            self.next += 1;
+        }
+        numbers.sort_unstable();
+        let path = self.name();
+        let file = write(&self.table.io, &path, rows(&numbers, true));
+        self.live.extend(numbers);
+        self.table.commit(&SnapshotDelta {
+            added_data_files: vec![file.into()],
+            ..SnapshotDelta::default()
+        });
+    }
+
+    fn pick(&self, index: Index) -> Option<i64> {
+        let live: Vec<i64> = self.live.iter().copied().collect();
+        (!live.is_empty()).then(|| live[index.index(live.len())])
+    }
+
+    /// A position delete of one live row, found as a writer would.
+    fn delete_at(&mut self, number: i64) {
+        let snapshot = self.table.metadata.current_snapshot().unwrap();
+        let files = plan_files(&self.table.metadata, snapshot, &self.table.io).unwrap();
+        let place = files.iter().find_map(|file| {
+            let options = iceberg_lite::scan::ReadOptions {
+                projection: vec![1],
+                ..Default::default()
+            };
+            let reader = file
+                .open(&self.table.io, &self.table.metadata, &schema(), options)
+                .unwrap();
+            reader.map(Result::unwrap).find_map(|read| {
+                let ids = read.batch.column(0).clone();
+                let ids = arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(&ids)
+                    .clone();
+                let row = ids.values().iter().position(|id| *id == number * 10)?;
+                Some((
+                    file.data_file.file_path.clone(),
+                    read.positions.get(row).unwrap(),
+                ))
+            })
+        });
+        let (about, position) = place.expect("a live row is in some file");
+        let path = self.name();
+        let file = deletes(&self.table.io, &path, &about, &[position as i64]);
+        self.table.commit(&SnapshotDelta {
+            added_delete_files: vec![file.into()],
+            required_data_files: [about].into(),
+            ..SnapshotDelta::default()
+        });
+        self.live.remove(&number);
+        self.deleted.push(number);
+    }
+
+    /// An equality delete: it is about rows that are older than itself.
+    fn delete_all(&mut self, number: i64) {
+        let id_column = schema().columns()[..1].to_vec();
+        let schema = Schema::new(0, id_column);
+        let columns = vec![longs([number * 10])];
+        let batch =
+            arrow::array::RecordBatch::try_new(arrow_schema(&schema).unwrap(), columns).unwrap();
+        let path = self.name();
+        let file = DataFile {
+            content: DataContentType::EqualityDeletes,
+            equality_ids: Some(vec![1]),
+            ..write(&self.table.io, &path, (schema, batch))
+        };
+        self.table.commit(&SnapshotDelta {
+            added_delete_files: vec![file.into()],
+            ..SnapshotDelta::default()
+        });
+        self.live.remove(&number);
+        self.deleted.push(number);
+    }
+
+    /// Rewrites the files that there are, two or three at a time.
+    fn begin_compaction(&mut self) -> Option<Compaction> {
+        let metadata = self.table.metadata.clone();
+        let files = plan_files(&metadata, metadata.current_snapshot()?, &self.table.io).unwrap();
+        let rules = CompactionRules {
+            extent: Extent::Everything,
+            max_group_files: 3,
+            ..CompactionRules::new(1 << 20)
+        };
+        let mut compaction = Compaction::new(&metadata);
+        for group in plan_compaction(&files, &rules) {
+            let input = |&index: &usize| RewriteInput {
+                file: &files[index],
+                fills: &[],
+            };
+            let inputs: Vec<_> = group.files.iter().map(input).collect();
+            let io = self.table.io.clone();
+            let options = RewriteOptions::default();
+            let mut rewrite = Rewrite::new(&inputs, &metadata, &schema(), &io, options).unwrap();
+            let mut create = || {
+                let path = self.name();
+                let output = io.create(&path)?;
+                Ok((path, output))
+            };
+            while rewrite.step(&mut create).unwrap() {}
+            assert!(rewrite.schema().fields.field(ROW_ID).is_some());
+            let new = rewrite
+                .finish()
+                .unwrap()
+                .into_iter()
+                .map(Arc::new)
+                .collect();
+            compaction.push(&files, &group, new).unwrap();
+        }
+        Some(compaction)
+    }
+
+    fn end_compaction(&mut self, mut compaction: Compaction) {
+        if compaction.delta().is_empty() {
+            return;
+        }
+        let staged = self.table.stage(&compaction.delta());
+        if let Err(error) = self.table.try_complete(&staged) {
+            assert!(error.is_conflict(), "{error:?}");
+            let lost = compaction
+                .take_lost(&self.table.metadata, &self.table.io)
+                .unwrap();
+            assert!(!lost.is_empty(), "a conflict is some group's: {error}");
+            self.lost += lost.len();
+            if !compaction.delta().is_empty() {
+                self.table.commit(&compaction.delta());
+            }
+        }
+    }
+
+    fn check(&self) {
+        if self.table.metadata.current_snapshot().is_none() {
+            return;
+        }
+        let found: Vec<i64> = table_rows(&self.table)
+            .into_iter()
+            .map(|(id, _)| id / 10)
+            .collect();
+        let expected: Vec<i64> = self.live.iter().copied().collect();
+        assert_eq!(found, expected);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn compactions_beside_other_writers_change_no_row(
+        steps in prop::collection::vec(step(), 1..40),
+        min_count in 2..5_i32,
+    ) {
+        let min_count = min_count.to_string();
+        let mut model = Model {
+            table: Table::with_properties(&[("commit.manifest.min-count-to-merge", &min_count)]),
+            live: BTreeSet::new(),
+            deleted: Vec::new(),
+            next: 0,
+            names: 0,
+            lost: 0,
+        };
+        let mut open: Vec<(usize, Compaction)> = Vec::new();
+        for step in steps {
+            match step {
+                Step::Insert(count) => model.insert(count),
+                Step::DeleteAt(index) => {
+                    if let Some(number) = model.pick(index) {
+                        model.delete_at(number);
+                    }
+                }
+                Step::DeleteAll(index) => {
+                    if let Some(number) = model.pick(index) {
+                        model.delete_all(number);
+                    }
+                }
+                Step::Compact(later) => {
+                    open.extend(model.begin_compaction().map(|compaction| (later, compaction)));
+                }
+            }
+            let (due, rest) = open.into_iter().partition(|(later, _)| *later == 0);
+            open = rest;
+            for (_, compaction) in due {
+                model.end_compaction(compaction);
+                model.check();
+            }
+            open.iter_mut().for_each(|(later, _)| *later -= 1);
+            model.check();
+        }
+    }
+}
