@@ -256,9 +256,16 @@ impl Table {
             ..Retention::default()
         };
         let held = HeldSnapshots::default();
-        let rules = (&retention, &held, History::Linear);
-        let base = self.location.as_deref();
-        let expired = expire(&self.metadata, base, rules, &self.io, self.now_ms)?;
+        let (base, linear) = (self.location.as_deref(), History::Linear);
+        let expired = expire(
+            &self.metadata,
+            base,
+            &retention,
+            &held,
+            linear,
+            &self.io,
+            self.now_ms,
+        )?;
         let expired = expired.ok_or("nothing expires")?;
         for path in &expired.unreachable_files {
             self.io.delete(path)?;

@@ -30,11 +30,12 @@ pub struct Expired {
 pub fn expire(
     base: &TableMetadata,
     base_location: Option<&str>,
-    rules: (&Retention, &HeldSnapshots, History),
+    retention: &Retention,
+    held: &HeldSnapshots,
+    history: History,
     io: &dyn FileIo,
     now_ms: i64,
 ) -> Result<Option<Expired>> {
-    let (retention, held, history) = rules;
     let expiry = plan_expiry(base, retention, held, now_ms);
     if expiry.is_empty() {
         return Ok(None);

@@ -22,6 +22,8 @@ use crate::spec::{Operation, TableMetadata};
 pub struct Compaction {
     read_sequence_number: i64,
     groups: Vec<RewrittenGroup>,
+    /// Paths of delete files that apply to nothing else than files of the groups.
+    obsolete_delete_files: BTreeSet<String>,
 }
 
 /// Files, and those that replace them.
@@ -50,6 +52,7 @@ impl Compaction {
         Self {
             read_sequence_number: metadata.last_sequence_number,
             groups: Vec::new(),
+            obsolete_delete_files: BTreeSet::new(),
         }
     }
 
@@ -93,6 +96,43 @@ impl Compaction {
         Ok(())
     }
 
+    /// Has delete files removed that apply to no file but those of the groups, or to none at all: called once all groups
+    /// are there. `metadata` are those that the files were read by, and `files` all of their live files.
+    ///
+    /// Files that others add meanwhile are newer than these deletes, or replace files that they apply to, of which then
+    /// either is in a group that loses the race.
+    pub fn remove_obsolete_deletes(
+        &mut self,
+        metadata: &TableMetadata,
+        files: &[ScanFile],
+        io: &dyn FileIo,
+    ) -> Result<()> {
+        let removed = self.removed(ManifestContent::Data);
+        let stay = |file: &&ScanFile| !removed.contains(&file.data_file.file_path);
+        let needed: BTreeSet<&str> = (files.iter().filter(stay))
+            .flat_map(|file| file.deletes.iter().map(|delete| &*delete.file_path))
+            .collect();
+        let Some(snapshot) = metadata.current_snapshot() else {
+            return Ok(());
+        };
+        let about_groups = self.removed(ManifestContent::Deletes);
+        for manifest in snapshot_manifests(io, snapshot)?.iter() {
+            if manifest.content != ManifestContent::Deletes {
+                continue;
+            }
+            for entry in manifest_entries(io, manifest)?
+                .iter()
+                .filter(|entry| entry.is_live())
+            {
+                let path = &entry.data_file.file_path;
+                if !needed.contains(&**path) && !about_groups.contains(path) {
+                    self.obsolete_delete_files.insert(path.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The groups that are to be committed.
     pub fn groups(&self) -> &[RewrittenGroup] {
         &self.groups
@@ -122,12 +162,18 @@ impl Compaction {
                 .added_data_files
                 .extend(group.added_data_files.iter().cloned());
         }
+        let obsolete = self.obsolete_delete_files.iter().cloned();
+        delta.removed_delete_files.extend(obsolete);
         delta
     }
 
     /// Takes out the groups that cannot be committed on top of `base`. No file is written, and manifests are read only
     /// until the files are found.
+    ///
+    /// Obsolete delete files stay for the next time: they may not be obsolete without those groups, and may be gone
+    /// themselves, which is a conflict too, without any group that has lost.
     pub fn take_lost(&mut self, base: &TableMetadata, io: &dyn FileIo) -> Result<Vec<LostRace>> {
+        self.obsolete_delete_files.clear();
         let manifests = match base.current_snapshot() {
             Some(snapshot) => snapshot_manifests(io, snapshot)?,
             None => Arc::default(),

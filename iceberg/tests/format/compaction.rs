@@ -271,3 +271,36 @@ fn a_compaction_of_a_table_without_snapshots_has_lost() {
     assert_eq!(compaction.take_lost(&empty, &table.io).unwrap().len(), 1);
     assert!(compaction.delta().is_empty());
 }
+
+/// Equality deletes, and position deletes of several files, are about no file in particular: nobody removed them once
+/// all rows that they deleted were gone.
+#[test]
+fn deletes_that_apply_to_nothing_else_go_as_well() {
+    let mut table = Table::new();
+    table.commit(&append(&["a", "b"]));
+    table.commit(&equality_deletes("both"));
+    table.commit(&append(&["c"]));
+    let with_obsolete = |table: &Table, groups: &[(&[&str], &str, i64)]| {
+        let mut compaction = compaction(table, groups);
+        let (metadata, files) = (&table.metadata, scan_files(table));
+        compaction
+            .remove_obsolete_deletes(metadata, &files, &table.io)
+            .unwrap();
+        compaction
+    };
+    table.commit(&with_obsolete(&table, &[(&["a"], "a2", 8)]).delta());
+    assert_eq!(table.live(), ["a2", "b", "both", "c"]);
+    let lost = with_obsolete(&table, &[(&["b"], "b2", 8), (&["c"], "c2", 10)]);
+    table.commit(&SnapshotDelta {
+        removed_data_files: [path_of("c")].into(),
+        ..append(&["d"])
+    });
+    let staged = table.stage(&lost.delta());
+    assert!(table.try_complete(&staged).unwrap_err().is_conflict());
+    let mut left = lost.clone();
+    assert_eq!(left.take_lost(&table.metadata, &table.io).unwrap().len(), 1);
+    table.commit(&left.delta());
+    assert_eq!(table.live(), ["a2", "b2", "both", "d"]);
+    table.commit(&with_obsolete(&table, &[(&["d"], "d2", 10)]).delta());
+    assert_eq!(table.live(), ["a2", "b2", "d2"]);
+}

@@ -41,16 +41,17 @@ fn by_age(age: i64, keep: i32) -> Retention {
 }
 
 fn expire_by(table: &Table, retention: &Retention, history: History) -> Option<Expired> {
-    let held = HeldSnapshots::default();
-    let rules = (retention, &held, history);
-    expire(
-        &table.metadata,
-        table.location.as_deref(),
-        rules,
-        &table.io,
-        9_000,
-    )
-    .unwrap()
+    expire_with(table, retention, &HeldSnapshots::default(), history)
+}
+
+fn expire_with(
+    table: &Table,
+    retention: &Retention,
+    held: &HeldSnapshots,
+    history: History,
+) -> Option<Expired> {
+    let (base, location, io) = (&table.metadata, table.location.as_deref(), &table.io);
+    expire(base, location, retention, held, history, io, 9_000).unwrap()
 }
 
 fn ids(metadata: &TableMetadata) -> Vec<i64> {
@@ -283,15 +284,7 @@ fn snapshots_that_readers_of_earlier_metadata_need_are_held() {
         snapshot_ids,
         since_ms: None,
     };
-    let rules = (&by_age(0, 1), &held, History::Linear);
-    let expired = expire(
-        &table.metadata,
-        table.location.as_deref(),
-        rules,
-        &table.io,
-        9_000,
-    );
-    let expired = expired.unwrap().unwrap();
+    let expired = expire_with(&table, &by_age(0, 1), &held, History::Linear).unwrap();
     assert_eq!(expired.expiry.snapshot_ids, [all[0], all[2], all[4]]);
     for file in &expired.unreachable_files {
         table.io.files.borrow_mut().remove(file).unwrap();
