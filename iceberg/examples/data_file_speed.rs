@@ -1,4 +1,4 @@
-//! Measures writing and reading a data file of rows like TPC-H's `lineitem`.
+//! Measures writing, reading and merging data files of rows like TPC-H's `lineitem`.
 //!
 //! `cargo run --release -p iceberg-lite --example data_file_speed [rows]`
 
@@ -13,12 +13,13 @@ use arrow::array::{
     StringArray,
 };
 use arrow::datatypes::Decimal128Type;
+use iceberg_lite::compaction::{Rewrite, RewriteInput, RewriteOptions};
 use iceberg_lite::expr::{CompareOp, Literal, Predicate};
 use iceberg_lite::io::{FileIo, InputFile, LocalFileIo};
-use iceberg_lite::scan::{DataFileReader, FileMetadata, ReadOptions, RowRanges};
-use iceberg_lite::spec::{NestedField, PrimitiveType as P, Schema};
+use iceberg_lite::scan::{DataFileReader, FileMetadata, ReadOptions, RowRanges, ScanFile};
+use iceberg_lite::spec::{NestedField, PartitionSpec, PrimitiveType as P, Schema, TableMetadata};
 use iceberg_lite::write::{
-    Compression, DataFileWriter, Encoder, EncoderThreads, WriteOptions, arrow_schema,
+    Compression, DataFileWriter, Encoder, EncoderThreads, Spawn, WriteOptions, arrow_schema,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -136,7 +137,62 @@ fn main() -> Outcome<()> {
         Ok(())
     })?;
     report("fetch single rows", usize::try_from(fetches)?, time, "");
+    rewrite(&schema, &batches, rows, &directory.to_string_lossy())?;
     std::fs::remove_dir_all(directory)?;
+    Ok(())
+}
+
+/// Merges a hundred files into one.
+fn rewrite(schema: &Schema, batches: &[RecordBatch], rows: usize, directory: &str) -> Outcome<()> {
+    let io = LocalFileIo;
+    let mut files = Vec::new();
+    for part in batches.chunks(batches.len().div_ceil(100)) {
+        let path = format!("{directory}/part{}.parquet", files.len());
+        let output = io.create(&path)?;
+        let mut writer = DataFileWriter::new(schema, path, output, WriteOptions::default())?;
+        for batch in part {
+            writer.write(batch)?;
+        }
+        files.push(ScanFile {
+            data_file: writer.finish()?.into(),
+            data_sequence_number: 1,
+            deletes: Vec::new(),
+        });
+    }
+    let (spec, uuid) = (PartitionSpec::unpartitioned(), Default::default());
+    let table =
+        TableMetadata::new_table(schema.clone(), spec, directory, Default::default(), uuid, 0);
+    let inputs: Vec<_> = files
+        .iter()
+        .map(|file| RewriteInput { file, fills: &[] })
+        .collect();
+    let threads = |count| Encoder::Threads(Arc::new(EncoderThreads::new(count, spawn)));
+    let ahead: Spawn = spawn;
+    for (name, encoder, read_ahead) in [
+        ("rewrite inline", Encoder::Inline, None),
+        ("rewrite, reading ahead", Encoder::Inline, Some(ahead)),
+        ("rewrite, 2 encoder threads", threads(2), Some(ahead)),
+    ] {
+        let path = format!("{directory}/merged.parquet");
+        let time = median(|| {
+            io.delete(&path).ok();
+            let write = WriteOptions {
+                encoder: encoder.clone(),
+                ..WriteOptions::default()
+            };
+            let options = RewriteOptions {
+                write,
+                read_ahead,
+                ..RewriteOptions::default()
+            };
+            let mut create = || Ok((path.clone(), io.create(&path)?));
+            let mut rewrite = Rewrite::new(&inputs, &table, schema, &io, options)?;
+            while rewrite.step(&mut create)? {}
+            rewrite.finish()?;
+            Ok(())
+        })?;
+        report(name, rows, time, &format!("{} files", files.len()));
+    }
     Ok(())
 }
 

@@ -8,6 +8,10 @@
 //! returns is not part of the table until the caller points the table to it; a call that fails
 //! leaves no files behind as far as deleting works.
 //!
+//! History is thinned with a commit or by itself: [`plan_expiry`] says which snapshots go, [`unreachable_files`]
+//! which files nothing needs without them, and [`complete_and_update`] or [`expire()`] writes the metadata. The files
+//! are the caller's to delete: nobody may read earlier metadata by then.
+//!
 //! Metadata themselves change by [`TableUpdate`]s, guarded by [`TableRequirement`]s, in the pure
 //! function [`apply`].
 
