@@ -9,7 +9,7 @@ use super::created_files::CreatedFiles;
 use super::delta::SnapshotDelta;
 use super::file_totals::FileTotals;
 use super::rolling_writer::{DEFAULT_MANIFEST_TARGET_BYTES, ManifestNames, RollingManifestWriter};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{DataFile, ManifestContent, ManifestFile};
 use crate::spec::{Operation, PartitionSpec, Schema};
@@ -63,6 +63,7 @@ pub fn stage(
     location: &str,
     io: &dyn FileIo,
 ) -> Result<StagedSnapshot> {
+    check_spec(delta, spec)?;
     let snapshot_id = new_snapshot_id();
     let (manifests, files_written) = CreatedFiles::new(io).guard(|io| {
         let mut names = ManifestNames::new(location, io);
@@ -113,6 +114,20 @@ pub fn stage(
         summary_properties: delta.summary_properties.clone(),
         files_written,
     })
+}
+
+/// Rewritten files have the partition of those that they were made from, whatever the table's spec is by now.
+fn check_spec(delta: &SnapshotDelta, spec: &PartitionSpec) -> Result<()> {
+    let is_other = |file: &&Arc<DataFile>| file.partition_spec_id != spec.spec_id;
+    match delta.added_data_files.iter().find(is_other) {
+        Some(file) if delta.data_sequence_number.is_some() => {
+            let (of, given) = (file.partition_spec_id, spec.spec_id);
+            let path = &file.file_path;
+            let reason = format!("file \"{path}\" is of partition spec {of}, not {given}");
+            Err(Error::invalid_argument("stage", reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What totals need of a file, without its statistics.

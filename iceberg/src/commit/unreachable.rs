@@ -32,6 +32,9 @@ pub fn unreachable_files(
 ) -> Result<BTreeSet<String>> {
     let is_gone = |id: i64| gone.contains(&id);
     let mut unreachable = BTreeSet::new();
+    if gone.is_empty() {
+        return Ok(unreachable);
+    }
     let statistics = base.statistics.iter().chain(&base.partition_statistics);
     let statistics = statistics.filter(|file| is_gone(file.snapshot_id));
     unreachable.extend(statistics.map(|file| file.statistics_path.clone()));

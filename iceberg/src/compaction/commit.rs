@@ -21,6 +21,8 @@ use crate::spec::{Operation, TableMetadata};
 #[derive(Debug, Clone)]
 pub struct Compaction {
     read_sequence_number: i64,
+    /// The partition spec of all groups; `None` as long as there are none.
+    partition_spec_id: Option<i32>,
     groups: Vec<RewrittenGroup>,
     /// Paths of delete files that apply to nothing else than files of the groups.
     obsolete_delete_files: BTreeSet<String>,
@@ -51,13 +53,15 @@ impl Compaction {
     pub fn new(metadata: &TableMetadata) -> Self {
         Self {
             read_sequence_number: metadata.last_sequence_number,
+            partition_spec_id: None,
             groups: Vec::new(),
             obsolete_delete_files: BTreeSet::new(),
         }
     }
 
     /// Adds a group of `files`, which were planned for and are the live files of the metadata. `added` are
-    /// the files that have its rows now, without those that were deleted.
+    /// the files that have its rows now, without those that were deleted. Files of another partition spec than that of
+    /// earlier groups are refused: they are another commit's.
     pub fn push(
         &mut self,
         files: &[ScanFile],
@@ -68,6 +72,13 @@ impl Compaction {
             .map(|&index| files.get(index))
             .collect::<Option<Vec<&ScanFile>>>()
             .ok_or_else(|| Error::invalid_argument("Compaction::push", "a file of another plan"))?;
+        let specs = (sources.iter().map(|file| file.data_file.partition_spec_id))
+            .chain(added.iter().map(|file| file.partition_spec_id));
+        let known = self.partition_spec_id.or_else(|| specs.clone().next());
+        if specs.into_iter().any(|spec| Some(spec) != known) {
+            let reason = "files of several partition specs";
+            return Err(Error::invalid_argument("Compaction::push", reason));
+        }
         let count = |files: &mut dyn Iterator<Item = &DataFile>| {
             files
                 .map(|file| i128::from(file.record_count))
@@ -88,6 +99,7 @@ impl Compaction {
             only_file_of(delete).is_some_and(|path| removed_data_files.contains(path))
         });
         let removed_delete_files = about_them.map(|delete| delete.file_path.clone()).collect();
+        self.partition_spec_id = known;
         self.groups.push(RewrittenGroup {
             removed_data_files,
             removed_delete_files,
@@ -131,6 +143,11 @@ impl Compaction {
             }
         }
         Ok(())
+    }
+
+    /// The id of the partition spec to stage the change with; `None` if there are no groups.
+    pub fn partition_spec_id(&self) -> Option<i32> {
+        self.partition_spec_id
     }
 
     /// The groups that are to be committed.

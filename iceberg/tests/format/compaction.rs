@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use iceberg_lite::Error;
 use iceberg_lite::commit::{SnapshotDelta, complete, stage};
 use iceberg_lite::compaction::{Compaction, CompactionGroup};
 use iceberg_lite::manifest::{DataContentType, DataFile, ManifestStatus};
 use iceberg_lite::scan::{ScanFile, plan_files};
-use iceberg_lite::spec::{Operation, TableMetadata};
+use iceberg_lite::spec::{Operation, PartitionSpec, TableMetadata};
 
 use crate::support::{FaultyFileIo, Table, append, data_file, path_of, position_deletes};
 
@@ -303,4 +304,37 @@ fn deletes_that_apply_to_nothing_else_go_as_well() {
     assert_eq!(table.live(), ["a2", "b2", "both", "d"]);
     table.commit(&with_obsolete(&table, &[(&["d"], "d2", 10)]).delta());
     assert_eq!(table.live(), ["a2", "b2", "d2"]);
+}
+
+/// Staged with the table's present spec, files of an earlier one would be listed with values of other partition
+/// fields.
+#[test]
+fn files_of_an_earlier_partition_spec_are_committed_with_it() {
+    let mut table = Table::new();
+    table.commit(&append(&["a", "b"]));
+    let mut files = scan_files(&table);
+    let mut compaction = Compaction::new(&table.metadata);
+    let new = || vec![Arc::new(data_file("new", 10))];
+    compaction
+        .push(&files, &group(&files, &["a"]), new())
+        .unwrap();
+    assert_eq!(compaction.partition_spec_id(), Some(0));
+    Arc::make_mut(&mut files[1].data_file).partition_spec_id = 1;
+    assert!(
+        compaction
+            .push(&files, &group(&files, &["b"]), new())
+            .is_err()
+    );
+    let other = PartitionSpec {
+        spec_id: 1,
+        ..PartitionSpec::unpartitioned()
+    };
+    let schema = table.metadata.current_schema().unwrap();
+    let staged = stage(&compaction.delta(), schema, &other, "/lake/t", &table.io);
+    assert!(
+        matches!(staged, Err(Error::InvalidArgument { .. })),
+        "{staged:?}"
+    );
+    table.commit(&compaction.delta());
+    assert_eq!(table.live(), ["b", "new"]);
 }
