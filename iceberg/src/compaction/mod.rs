@@ -4,6 +4,7 @@
 //! files, holding nothing of the table but files. What became of groups is collected as a [`Compaction`], whose
 //! [delta](Compaction::delta) is committed like any other change.
 
+mod neighbours;
 mod plan;
 
 mod carried_columns;
@@ -15,6 +16,6 @@ mod source;
 mod commit;
 
 pub use commit::{Compaction, LostRace, RewrittenGroup};
-pub use plan::{CompactionGroup, CompactionRules, Extent, plan_compaction};
+pub use plan::{CompactionGroup, CompactionRules, Extent, RowOrder, plan_compaction};
 pub use rewrite::{CreateOutput, Rewrite, RewriteOptions};
 pub use source::{Fill, RewriteInput};

@@ -4,9 +4,13 @@
 //! a power of [`CompactionRules::min_files`], and what comes of merging is in a higher one: so a row is written again
 //! once for each power at the most, and a partition has fewer small files than the threshold in each tier. Rows tell
 //! the tier, not bytes: rows add up when files are merged, while small files have more footer than data.
+//!
+//! Where the order of rows matters, neighbours are merged, and files of a tier only once they are very many
+//! ([`super::neighbours`]).
 
 use std::collections::BTreeMap;
 
+use super::neighbours::merge_neighbours;
 use crate::manifest::{DataContentType, DataFile, DataFileFormat, PartitionKey};
 use crate::scan::ScanFile;
 
@@ -17,7 +21,7 @@ pub struct CompactionRules {
     pub target_bytes: u64,
     /// So many files of a tier are merged, at least 3.
     pub min_files: usize,
-    /// A group has no more files, though at least [`Self::min_files`].
+    /// A group has no more files, though at least as many as make a tier too full.
     pub max_group_files: usize,
     /// A group has no more bytes, though at least twice [`Self::target_bytes`].
     pub max_group_bytes: u64,
@@ -27,6 +31,18 @@ pub struct CompactionRules {
     pub max_delete_files: usize,
     /// Whether to merge what is small although it is little.
     pub extent: Extent,
+    /// Which files are merged with one another.
+    pub order: RowOrder,
+}
+
+/// What compaction does to the order of a table's rows, which is that of the files planned for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowOrder {
+    /// Files of a tier are merged wherever they are.
+    Any,
+    /// Files are merged with their neighbours, as long as that leaves fewer than eight times
+    /// [`CompactionRules::min_files`] small files in each tier.
+    Kept,
 }
 
 /// How far compaction goes.
@@ -49,10 +65,11 @@ impl CompactionRules {
             max_deleted_percent: 30,
             max_delete_files: 16,
             extent: Extent::FullTiers,
+            order: RowOrder::Any,
         }
     }
 
-    fn fan_in(&self) -> usize {
+    pub(super) fn fan_in(&self) -> usize {
         self.min_files.max(3)
     }
 
@@ -61,8 +78,17 @@ impl CompactionRules {
     }
 
     /// The tier of a file with so many rows.
-    fn tier(&self, rows: u64) -> u32 {
+    pub(super) fn tier(&self, rows: u64) -> u32 {
         rows.max(1).ilog(self.fan_in() as u64)
+    }
+
+    /// So many files of a tier are merged wherever they are.
+    fn too_many_files(&self) -> usize {
+        match (self.extent, self.order) {
+            (Extent::Everything, _) => 2,
+            (Extent::FullTiers, RowOrder::Any) => self.fan_in(),
+            (Extent::FullTiers, RowOrder::Kept) => self.fan_in().saturating_mul(8),
+        }
     }
 
     /// Into how many files this is to be written: of between three quarters and three halves of the target.
@@ -90,25 +116,44 @@ pub struct CompactionGroup {
 ///
 /// A table that nothing is written to any more is left alone once its groups are done.
 pub fn plan_compaction(files: &[ScanFile], rules: &CompactionRules) -> Vec<CompactionGroup> {
-    let mut tiers: BTreeMap<(u32, PartitionKey), Vec<Candidate>> = BTreeMap::new();
+    // By partition, the small files between those that stay.
+    let mut partitions: BTreeMap<PartitionKey, Vec<Vec<Candidate>>> = BTreeMap::new();
     let mut alone = Vec::new();
     for (index, file) in files.iter().enumerate() {
+        let runs = partitions
+            .entry(PartitionKey::of(&file.data_file))
+            .or_default();
         let candidate = Candidate::new(index, file, rules);
-        if !is_readable(&file.data_file) {
+        if is_readable(&file.data_file) && !rules.is_large(candidate.live_bytes) {
+            match runs.last_mut() {
+                Some(run) => run.push(candidate),
+                None => runs.push(vec![candidate]),
+            }
             continue;
         }
-        if !rules.is_large(candidate.live_bytes) {
-            let tier = match rules.extent {
-                Extent::FullTiers => rules.tier(candidate.live_rows),
-                Extent::Everything => 0,
-            };
-            let partition = PartitionKey::of(&file.data_file);
-            tiers.entry((tier, partition)).or_default().push(candidate);
-        } else if candidate.has_too_many_deletes {
+        runs.push(Vec::new());
+        if is_readable(&file.data_file) && candidate.has_too_many_deletes {
             alone.push(group(&[candidate], rules));
         }
     }
     let mut groups = Vec::new();
+    let mut tiers: BTreeMap<(u32, PartitionKey), Vec<Candidate>> = BTreeMap::new();
+    for (partition, runs) in partitions {
+        for run in runs {
+            let left = match rules.order {
+                RowOrder::Any => run,
+                RowOrder::Kept => merge_neighbours(run, rules, &mut groups),
+            };
+            for candidate in left {
+                let tier = match (rules.extent, rules.order) {
+                    (Extent::Everything, RowOrder::Any) => 0,
+                    _ => rules.tier(candidate.live_rows),
+                };
+                let tier = tiers.entry((tier, partition.clone())).or_default();
+                tier.push(candidate);
+            }
+        }
+    }
     for tier in tiers.into_values() {
         merge_tier(&tier, rules, &mut groups);
     }
@@ -116,12 +161,13 @@ pub fn plan_compaction(files: &[ScanFile], rules: &CompactionRules) -> Vec<Compa
     groups
 }
 
+/// A file that may be merged.
 #[derive(Clone, Copy)]
-struct Candidate {
+pub(super) struct Candidate {
     index: usize,
     bytes: u64,
     live_bytes: u64,
-    live_rows: u64,
+    pub(super) live_rows: u64,
     has_too_many_deletes: bool,
 }
 
@@ -167,17 +213,32 @@ fn is_readable(file: &DataFile) -> bool {
     file.file_format == DataFileFormat::Parquet && !is_encrypted
 }
 
-/// Cuts the files of a tier and partition into groups.
+/// Merges the files of a tier and partition if they are too many.
 fn merge_tier(tier: &[Candidate], rules: &CompactionRules, groups: &mut Vec<CompactionGroup>) {
-    let max_files = rules.max_group_files.max(rules.fan_in());
-    let max_bytes = rules
-        .max_group_bytes
-        .max(rules.target_bytes.saturating_mul(2));
-    let enough = match rules.extent {
-        Extent::FullTiers => rules.fan_in(),
-        Extent::Everything => 2,
-    };
-    let mut rest = tier;
+    for (chunk, is_cut) in chunks(tier, rules) {
+        // What is cut off by the limits is worth writing although it is less than a tier.
+        let is_enough = chunk.len() >= rules.too_many_files() || is_cut;
+        // Neighbours are all that is merged of everything where order is kept.
+        let may_merge = rules.extent != Extent::Everything || rules.order == RowOrder::Any;
+        let whole = group(chunk, rules);
+        if is_enough && may_merge && whole.outputs < chunk.len() {
+            groups.push(whole);
+        } else {
+            let alone = chunk.iter().filter(|file| file.has_too_many_deletes);
+            groups.extend(alone.map(|file| group(&[*file], rules)));
+        }
+    }
+}
+
+/// Cuts files into groups of no more than the limits. Whether a limit cut it off goes with each.
+pub(super) fn chunks<'a>(
+    files: &'a [Candidate],
+    rules: &CompactionRules,
+) -> Vec<(&'a [Candidate], bool)> {
+    let max_files = rules.max_group_files.max(rules.too_many_files());
+    let max_bytes = (rules.max_group_bytes).max(rules.target_bytes.saturating_mul(2));
+    let mut chunks = Vec::new();
+    let mut rest = files;
     while !rest.is_empty() {
         let mut bytes = 0_u64;
         let fits = |file: &&Candidate| {
@@ -186,20 +247,14 @@ fn merge_tier(tier: &[Candidate], rules: &CompactionRules, groups: &mut Vec<Comp
         };
         let count = rest.iter().take(max_files).take_while(fits).count().max(1);
         let (chunk, later) = rest.split_at(count);
-        // What is cut off by the limits is worth writing although it is less than a tier.
-        let is_enough = count >= enough || !later.is_empty();
-        let whole = group(chunk, rules);
-        if is_enough && whole.outputs < count {
-            groups.push(whole);
-        } else {
-            let alone = chunk.iter().filter(|file| file.has_too_many_deletes);
-            groups.extend(alone.map(|file| group(&[*file], rules)));
-        }
+        chunks.push((chunk, !later.is_empty()));
         rest = later;
     }
+    chunks
 }
 
-fn group(files: &[Candidate], rules: &CompactionRules) -> CompactionGroup {
+/// The group of some files.
+pub(super) fn group(files: &[Candidate], rules: &CompactionRules) -> CompactionGroup {
     let sum = |of: fn(&Candidate) -> u64| files.iter().map(of).fold(0, u64::saturating_add);
     CompactionGroup {
         files: files.iter().map(|file| file.index).collect(),

@@ -48,7 +48,7 @@ fn bytes(file: &ScanFile) -> u64 {
 /// Does what was planned. Returns the rows that were written.
 fn compact(files: &mut Vec<ScanFile>, groups: &[CompactionGroup], row_bytes: u64) -> u64 {
     let mut written = 0;
-    let mut merged = Vec::new();
+    let mut merged = BTreeMap::new();
     for group in groups {
         let partition = files[group.files[0]].data_file.partition.clone();
         let is_same = |&index: &usize| files[index].data_file.partition == partition;
@@ -58,7 +58,10 @@ fn compact(files: &mut Vec<ScanFile>, groups: &[CompactionGroup], row_bytes: u64
             let rows = group.rows / outputs + u64::from(output < group.rows % outputs);
             let mut file = file(rows, row_bytes);
             Arc::make_mut(&mut file.data_file).partition = partition.clone();
-            merged.push(file);
+            merged
+                .entry(group.files[0])
+                .or_insert_with(Vec::new)
+                .push(file);
         }
         written += group.rows;
     }
@@ -66,12 +69,14 @@ fn compact(files: &mut Vec<ScanFile>, groups: &[CompactionGroup], row_bytes: u64
         .iter()
         .flat_map(|group| group.files.clone())
         .collect();
-    let mut index = 0;
-    files.retain(|_| {
-        index += 1;
-        !gone.contains(&(index - 1))
-    });
-    files.extend(merged);
+    let old = std::mem::take(files).into_iter().enumerate();
+    for (index, file) in old {
+        // New files stand where the first of the old ones did.
+        files.extend(merged.remove(&index).unwrap_or_default());
+        if !gone.contains(&index) {
+            files.push(file);
+        }
+    }
     written
 }
 
@@ -89,53 +94,118 @@ fn assert_tiers_are_not_full(files: &[ScanFile], rules: &CompactionRules) {
             .or_default() += 1;
     }
     assert!(
-        counts.values().all(|&count| count < rules.min_files),
+        counts.values().all(|&count| count < rules.too_many_files()),
         "{counts:?}"
     );
 }
 
-/// Four hundred thousand commits of a file each, planned for every twenty commits.
-#[test]
-fn years_of_small_commits_leave_few_files_and_write_each_row_a_few_times() {
-    let rules = rules();
-    let (mut files, mut written, mut most_small) = (Vec::new(), 0, 0);
-    let mut seed = 1_u64;
-    for commit in 0..400_000 {
+/// What many commits of a file each come to, planned for after every twenty.
+struct Years {
+    total: u64,
+    written: u64,
+    large: usize,
+    most_small: usize,
+    /// Groups of files that had others between them.
+    scattered: usize,
+}
+
+fn years(commits: usize, rules: &CompactionRules, rows_of: fn(u64) -> u64) -> Years {
+    let (mut files, mut seed) = (Vec::new(), 1_u64);
+    let mut years = Years {
+        total: 0,
+        written: 0,
+        large: 0,
+        most_small: 0,
+        scattered: 0,
+    };
+    for commit in 0..commits {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        // Mostly a few rows, now and then a thousand.
-        let rows = if seed >> 60 == 0 {
-            1_000
-        } else {
-            1 + (seed >> 40) % 20
-        };
-        files.push(file(rows, 100));
+        files.push(file(rows_of(seed >> 24), 100));
         if commit % 20 == 0 {
-            let groups = plan_compaction(&files, &rules);
-            written += compact(&mut files, &groups, 100);
-            let small = files
-                .iter()
-                .filter(|file| !rules.is_large(bytes(file)))
-                .count();
-            most_small = most_small.max(small);
+            let groups = plan_compaction(&files, rules);
+            let is_scattered = |group: &&CompactionGroup| {
+                group.files.windows(2).any(|pair| pair[1] != pair[0] + 1)
+            };
+            years.scattered += groups.iter().filter(is_scattered).count();
+            years.written += compact(&mut files, &groups, 100);
+            let small = files.iter().filter(|file| !rules.is_large(bytes(file)));
+            years.most_small = years.most_small.max(small.count());
         }
     }
-    let total = rows(&files);
-    let large = files
+    years.total = rows(&files);
+    years.large = files
         .iter()
         .filter(|file| rules.is_large(bytes(file)))
         .count();
-    // 8^5 rows are 3.3 megabytes: there are six tiers below eight megabytes.
-    assert!(most_small <= 6 * 7, "{most_small} small files");
-    let needed = total * 100 / rules.target_bytes;
+    years
+}
+
+/// 8^5 rows are 3.3 megabytes: there are six tiers below eight megabytes.
+const TIERS: usize = 6;
+
+fn assert_few(years: &Years, rules: &CompactionRules, most_small: usize) {
     assert!(
-        large as u64 <= needed * 4 / 3 + 1,
+        years.most_small <= most_small,
+        "{} small files",
+        years.most_small
+    );
+    let needed = years.total * 100 / rules.target_bytes;
+    let large = years.large as u64;
+    assert!(
+        large <= needed * 4 / 3 + 1,
         "{large} of {needed} large files"
     );
-    let amplification = written as f64 / total as f64;
+    let amplification = years.written as f64 / years.total as f64;
     assert!(
-        amplification < 5.0,
+        amplification < TIERS as f64,
         "each row was written {amplification} times"
     );
+}
+
+#[test]
+fn years_of_small_commits_leave_few_files_and_write_each_row_a_few_times() {
+    // Mostly a few rows, now and then a thousand.
+    let rows_of = |random: u64| {
+        if random.is_multiple_of(16) {
+            1_000
+        } else {
+            1 + random / 16 % 20
+        }
+    };
+    let scattered = years(200_000, &rules(), rows_of);
+    assert_few(&scattered, &rules(), TIERS * 7);
+    let rules = CompactionRules {
+        order: RowOrder::Kept,
+        ..rules()
+    };
+    let kept = years(200_000, &rules, rows_of);
+    // Neighbours may be fewer than a tier, or more.
+    assert_few(&kept, &rules, TIERS * 8);
+    assert_eq!(kept.scattered, 0, "rows stay in their order");
+}
+
+/// From single rows to files that are large enough at once, one as often as the other.
+#[test]
+fn commits_of_any_size_leave_few_files() {
+    let rows_of = |random: u64| (1_u64 << (random % 17)) + random / 17 % (1 << (random % 17));
+    for (order, in_tier) in [(RowOrder::Any, 7), (RowOrder::Kept, 63)] {
+        let rules = CompactionRules { order, ..rules() };
+        let years = years(30_000, &rules, rows_of);
+        assert_few(&years, &rules, TIERS * in_tier);
+    }
+}
+
+/// Large loads with a few small commits between them: files between large ones have no neighbours to be merged with.
+#[test]
+fn small_files_between_large_ones_are_merged_once_they_are_many() {
+    let rules = CompactionRules {
+        order: RowOrder::Kept,
+        ..rules()
+    };
+    let rows_of = |random: u64| if random.is_multiple_of(4) { 80_000 } else { 1 };
+    let years = years(10_000, &rules, rows_of);
+    assert_few(&years, &rules, TIERS * 63);
+    assert!(years.scattered > 0);
 }
 
 proptest! {
@@ -146,8 +216,9 @@ proptest! {
         max_group_files in 1..40_usize,
         max_group_bytes in 0..64_u64 << 20,
         min_files in 1..12_usize,
+        order in prop::sample::select(vec![RowOrder::Any, RowOrder::Kept]),
     ) {
-        let rules = CompactionRules { max_group_files, max_group_bytes, min_files, ..rules() };
+        let rules = CompactionRules { max_group_files, max_group_bytes, min_files, order, ..rules() };
         let mut files: Vec<_> = sizes
             .iter()
             .map(|&(size, partition)| in_partition((1_u64 << size) / row_bytes, row_bytes, partition))
@@ -158,7 +229,7 @@ proptest! {
             let groups = plan_compaction(&files, &rules);
             for group in &groups {
                 prop_assert!(group.outputs < group.files.len(), "fewer files than before");
-                prop_assert!(group.files.len() <= max_group_files.max(rules.fan_in()));
+                prop_assert!(group.files.len() <= max_group_files.max(rules.too_many_files()));
                 prop_assert!(group.bytes <= max_group_bytes.max(16 << 20));
                 prop_assert!(group.files.is_sorted());
             }
@@ -170,7 +241,7 @@ proptest! {
             prop_assert!(rounds < 40, "it does not end");
         }
         prop_assert_eq!(rows(&files), total);
-        assert_tiers_are_not_full(&files, &CompactionRules { min_files: rules.fan_in(), ..rules });
+        assert_tiers_are_not_full(&files, &rules);
     }
 }
 
@@ -183,6 +254,20 @@ fn large_files_stay() {
         ..rules()
     };
     assert!(plan_compaction(&files, &everything).is_empty());
+}
+
+#[test]
+fn neighbours_of_everything_are_merged_where_order_is_kept() {
+    let sizes = [5, 5, 100_000, 7, 100_000, 8, 9_000, 9];
+    let files: Vec<_> = sizes.iter().map(|&rows| file(rows, 100)).collect();
+    let rules = CompactionRules {
+        extent: Extent::Everything,
+        order: RowOrder::Kept,
+        ..rules()
+    };
+    let groups = plan_compaction(&files, &rules).into_iter();
+    let groups: Vec<_> = groups.map(|group| group.files).collect();
+    assert_eq!(groups, [vec![0, 1], vec![5, 6, 7]]);
 }
 
 #[test]
