@@ -25,6 +25,9 @@ static UNCONSTRAINED_NUMERIC: GucSetting<NumericForm> =
 /// Milliseconds from one metadata file of a table to the next.
 static PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(100);
 
+/// Workers that serve all databases.
+static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
+
 /// The values of `pg_iceberg_am.unconstrained_numeric`.
 #[derive(Clone, Copy, PostgresGucEnum)]
 enum NumericForm {
@@ -93,6 +96,16 @@ pub fn register() {
         60_000,
         GucFlags::UNIT_MS,
     );
+    GucRegistry::define_int_guc(
+        c"pg_iceberg_am.max_workers",
+        c"Background workers that write metadata of Iceberg tables, for all databases.",
+        c"They come from max_worker_processes.",
+        &MAX_WORKERS,
+        1,
+        64,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
     GucRegistry::define_bool_guc(
         c"pg_iceberg_am.enable_custom_scan",
         c"Enables the planner's use of Iceberg scan nodes, which read only the columns needed.",
@@ -157,6 +170,11 @@ pub fn target_file_size() -> u64 {
 /// How long it takes from one metadata file of a table to the next; zero if every transaction makes one.
 pub fn publish_interval() -> Duration {
     Duration::from_millis(PUBLISH_INTERVAL.get().unsigned_abs().into())
+}
+
+/// How many background workers serve all databases.
+pub fn max_workers() -> usize {
+    MAX_WORKERS.get().unsigned_abs() as usize
 }
 
 /// Bytes of rows that a transaction keeps in memory.

@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use pgrx::bgworkers::BackgroundWorker;
 use pgrx::pg_sys;
 
 use crate::error::{PgResult, catch};
@@ -18,6 +19,30 @@ pub fn override_setting(name: &CStr, value: &CStr) {
             pg_sys::GucSource::PGC_S_OVERRIDE,
         );
     }
+}
+
+/// Reads the configuration again if the process was told to (SIGHUP), as every process does.
+pub fn reload_configuration_if_asked() {
+    if BackgroundWorker::sighup_received() {
+        // SAFETY: called between transactions, in a background worker's main loop; may raise, guarded.
+        unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
+    }
+}
+
+/// Whether the process was told to end (SIGTERM), which its main loop does after what it is doing now.
+pub fn is_to_end() -> bool {
+    // SAFETY: the flag is written by signal handlers, hence the volatile read.
+    unsafe { (&raw const pg_sys::ShutdownRequestPending).read_volatile() != 0 }
+}
+
+/// Has PostgreSQL treat the process as it does autovacuum workers: it is told to end when its database is to be
+/// dropped, copied, renamed or moved (`CountOtherDBBackends`), and its transaction is cancelled when somebody has
+/// waited `deadlock_timeout` for a lock of its (`ProcSleep`). CREATE INDEX CONCURRENTLY does not wait for its
+/// snapshots. To be called before the process connects to its database.
+pub fn give_way() {
+    // SAFETY: as `InitProcess` does for autovacuum workers: the PGPROC is the process's own, and is not yet in the
+    // array of those that others look at, to which `InitPostgres` adds it with these flags.
+    unsafe { (*pg_sys::MyProc).statusFlags |= pg_sys::PROC_IS_AUTOVACUUM as u8 };
 }
 
 /// Runs a transaction, with a snapshot, at the outermost level of the process; `None` if it fails, which

@@ -1,7 +1,7 @@
 //! The command: which operations, and what each is called.
 
 use super::server::Servers;
-use super::{backup, checksums, replication, upgrade};
+use super::{backup, checksums, databases, replication, upgrade};
 use crate::cache::Cache;
 use crate::extension;
 use crate::guardian::Guardian;
@@ -28,9 +28,12 @@ enum Operation {
     Backup,
     /// pg_checksums, and checksums in general
     Checksums,
+    /// Many databases, and few workers
+    Databases,
 }
 
-const OPERATIONS: [Operation; 4] = [
+const OPERATIONS: [Operation; 5] = [
+    Operation::Databases,
     Operation::Checksums,
     Operation::Backup,
     Operation::Replication,
@@ -69,6 +72,7 @@ fn run_some(cache: &Cache, installation: &Installation, operations: &[Operation]
             Operation::Replication => replication::run,
             Operation::Backup => backup::run,
             Operation::Checksums => checksums::run,
+            Operation::Databases => databases::run,
         };
         let result = servers
             .clear()

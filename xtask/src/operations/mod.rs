@@ -1,9 +1,11 @@
 //! `cargo xtask operations`: what operators do with whole clusters, other than losing them (`crash` does
-//! that), on servers made for it: upgrades, incremental backups, checksums, logical replication.
+//! that), on servers made for it: upgrades, incremental backups, checksums, logical
+//! replication, many databases.
 
 mod backup;
 mod checksums;
 mod command;
+mod databases;
 mod replication;
 mod server;
 mod upgrade;

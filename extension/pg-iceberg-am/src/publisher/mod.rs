@@ -1,16 +1,20 @@
 //! The publisher: folds inline commits into the metadata of their tables.
 //!
-//! A background worker for each database, started by the first transaction that leaves inline commits (see
-//! `transaction/commit/`) and after recovery, and gone when there have been none for a while. What it
-//! does is a transaction like others: it locks the pointer row, writes one manifest for all inline commits to a
-//! table, replaces the row and deletes the inline commits. Should it fail or be killed, the inline commits are still
-//! there, and count.
+//! At most `pg_iceberg_am.max_workers` background workers serve all databases. A database gets one from the first
+//! transaction that leaves inline commits in it (see `transaction/commit/`), and after recovery; where all are
+//! busy it waits its turn. A worker keeps to its database until there has been nothing to do for a while, or,
+//! where other databases wait, for one round. What it does is a transaction like others: it locks the pointer
+//! row, writes one manifest for all inline commits to a table, replaces the row and deletes the inline commits.
+//! Should it fail or be killed, the inline commits are still there, and count.
 //!
-//! [`slots`] knows who publishes for which database and starts publishers; `workers/publisher.rs` is what they do.
+//! [`slots`] knows which databases have a worker or wait for one, and starts workers; `workers/launcher.rs` has
+//! it do so when time comes; `workers/publisher.rs` is what workers do.
 
+mod rest;
 mod slots;
 
+pub use rest::Rest;
 pub use slots::{
-    Held, Requests, WorkerName, dismiss, ensure_running, free_slot, hurry, register,
-    start_in_all_databases,
+    Carried, Held, Launcher, Requests, Storage, WorkerName, dismiss, ensure_running, free_slot,
+    hurry, register,
 };

@@ -1,47 +1,168 @@
-//! Which databases have a publisher, in shared memory.
+//! Which databases have a publisher, or wait for one, in shared memory.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pg_lakebase_core::xact::clock_timestamp;
-use pgrx::bgworkers::BackgroundWorkerBuilder;
+use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 
-use crate::directory;
+use super::rest::Rest;
+use crate::{directory, guc};
 
-/// Databases that can have a publisher at a time.
-const SLOTS: usize = 64;
+/// Databases that can have a publisher, or wait for one, at a time. Transactions in others publish by themselves.
+const SLOTS: usize = 256;
+/// Tables of a database whose rests are remembered from one worker to the next.
+const RESTS: usize = 8;
 /// How long the postmaster may take to start a publisher.
 const START: Duration = Duration::from_secs(10);
+/// How long after a publisher was ended from outside its database gets another one.
+const PAUSE_AFTER_END: Duration = Duration::from_secs(1);
+/// How soon after a turn what is asked for by those who do not wait may bring the next turn.
+const PAUSE_AFTER_TURN: Duration = Duration::from_millis(100);
+/// How often the postmaster is asked for a worker while it has none to give.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 // SAFETY: no other lock has the name.
 static SLOTS_IN_USE: PgLwLock<Slots> = unsafe { PgLwLock::new(c"pg_iceberg_publishers") };
+
+/// A storage of a database: relation file number and tablespace.
+pub type Storage = (u32, u32);
+
+/// What a worker leaves to the next one in its database.
+#[derive(Clone, Copy, Default)]
+pub struct Carried {
+    /// Tables that are left alone, those with the longest rests.
+    rests: [Option<(Storage, Rest)>; RESTS],
+    /// Inline commits folded, and rows of garbage cleared away, since their tables were vacuumed.
+    pub folded: usize,
+    pub cleared: usize,
+}
+
+impl Carried {
+    /// Remembers the longest of `rests`.
+    pub fn new(
+        rests: impl IntoIterator<Item = (Storage, Rest)>,
+        folded: usize,
+        cleared: usize,
+        now: pg_sys::TimestampTz,
+    ) -> Self {
+        let mut longest: Vec<_> = rests.into_iter().collect();
+        longest.sort_by_key(|(_, rest)| std::cmp::Reverse(rest.left(now)));
+        let mut rests = [None; RESTS];
+        for (place, rest) in rests.iter_mut().zip(longest) {
+            *place = Some(rest);
+        }
+        Self {
+            rests,
+            folded,
+            cleared,
+        }
+    }
+
+    /// The tables that are left alone.
+    pub fn rests(&self) -> impl Iterator<Item = (Storage, Rest)> {
+        self.rests.into_iter().flatten()
+    }
+}
+
+/// How far a database has got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It has no worker and gets one, in its turn, from this time on.
+    Waits(pg_sys::TimestampTz),
+    /// The postmaster was asked for a worker at this time.
+    Starts(pg_sys::TimestampTz),
+    /// A worker is connected.
+    IsServed,
+    /// The worker is about to end; after that the database waits until this time, if anybody has asked for it.
+    IsLeft(Option<pg_sys::TimestampTz>),
+}
 
 #[derive(Clone, Copy)]
 struct Slot {
     /// `InvalidOid` for a free slot.
     database: pg_sys::Oid,
+    stage: Stage,
     /// Of the worker that was started last for the database: another one has no say here.
     ticket: u32,
-    /// The worker's latch; null until it has started.
+    /// The worker's latch; null unless it is connected.
     latch: *mut pg_sys::Latch,
-    /// When the worker was asked for.
-    since: pg_sys::TimestampTz,
-    /// How often anybody has asked since; what a worker has not seen keeps it from leaving.
+    /// How often anybody has asked since; what a worker has not seen keeps it from giving the slot back.
     requests: u64,
     /// Whether somebody waits for the metadata.
     urgent: bool,
     /// Whether the database is about to be dropped.
     dismissed: bool,
+    carried: Carried,
 }
 
 impl Slot {
-    /// Wakes the worker, if it has started.
-    fn wake(&self) {
-        if !self.latch.is_null() {
-            // SAFETY: the latch of a PGPROC, which stays one whoever owns it now.
-            unsafe { pg_sys::SetLatch(self.latch) };
+    fn is_free(&self) -> bool {
+        self.database == pg_sys::InvalidOid
+    }
+
+    /// Whether it has a worker, or the postmaster is about to start one.
+    fn is_active(&self, now: pg_sys::TimestampTz) -> bool {
+        !self.is_free()
+            && match self.stage {
+                Stage::Waits(_) => false,
+                Stage::Starts(since) => now < after(since, START),
+                Stage::IsServed | Stage::IsLeft(_) => true,
+            }
+    }
+
+    /// Since when it has been this database's turn, if it is.
+    fn due(&self, now: pg_sys::TimestampTz) -> Option<pg_sys::TimestampTz> {
+        let due = match self.stage {
+            _ if self.is_free() => return None,
+            Stage::Waits(due) => due,
+            // The postmaster could not start it.
+            Stage::Starts(since) => after(since, START),
+            Stage::IsServed | Stage::IsLeft(_) => return None,
+        };
+        (due <= now).then_some(due)
+    }
+
+    /// Notes that somebody asks for the publisher. Returns whether the database's turn comes sooner for it.
+    fn note_request(&mut self, urgent: bool, now: pg_sys::TimestampTz) -> bool {
+        self.requests += 1;
+        self.urgent |= urgent;
+        let pause = if urgent {
+            Duration::ZERO
+        } else {
+            PAUSE_AFTER_TURN
+        };
+        let soon = after(now, pause);
+        match &mut self.stage {
+            Stage::Waits(due) if *due > soon => {
+                *due = soon;
+                true
+            }
+            Stage::IsLeft(due) => {
+                *due = Some(due.map_or(soon, |due| due.min(soon)));
+                false
+            }
+            _ => false,
+        }
+    }
+
+    /// The worker has ended. Inline commits may be left where something else than its own will has ended it, perhaps
+    /// for the sake of ALTER DATABASE.
+    fn worker_ended(&mut self, now: pg_sys::TimestampTz) {
+        let due = match self.stage {
+            _ if self.dismissed => None,
+            Stage::IsServed => Some(after(now, PAUSE_AFTER_END)),
+            Stage::IsLeft(due) => due,
+            Stage::Waits(due) => Some(due),
+            // It could not connect.
+            Stage::Starts(_) => None,
+        };
+        self.latch = std::ptr::null_mut();
+        match due {
+            Some(due) => self.stage = Stage::Waits(due),
+            None => self.free(),
         }
     }
 
@@ -51,11 +172,25 @@ impl Slot {
     }
 }
 
+/// Wakes the process that a latch is of, if any.
+fn wake(latch: *mut pg_sys::Latch) {
+    if !latch.is_null() {
+        // SAFETY: the latch of a PGPROC, which stays one whoever owns it now.
+        unsafe { pg_sys::SetLatch(latch) };
+    }
+}
+
+fn after(time: pg_sys::TimestampTz, pause: Duration) -> pg_sys::TimestampTz {
+    time.saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX))
+}
+
 #[derive(Clone, Copy)]
 struct Slots {
     slots: [Slot; SLOTS],
     /// The ticket given out last.
     last_ticket: u32,
+    /// The launcher's latch; null while it is not there.
+    launcher: *mut pg_sys::Latch,
 }
 
 // SAFETY: plain data; a latch belongs to a PGPROC, which lies in shared memory at the same address in
@@ -66,16 +201,18 @@ impl Default for Slots {
     fn default() -> Self {
         let free = Slot {
             database: pg_sys::InvalidOid,
+            stage: Stage::Waits(0),
             ticket: 0,
             latch: std::ptr::null_mut(),
-            since: 0,
             requests: 0,
             urgent: false,
             dismissed: false,
+            carried: Carried::default(),
         };
         Self {
             slots: [free; SLOTS],
             last_ticket: 0,
+            launcher: std::ptr::null_mut(),
         }
     }
 }
@@ -91,22 +228,84 @@ impl Slots {
             .filter(|slot| slot.ticket == name.ticket)
     }
 
-    /// Takes a slot, free or of a worker that is gone, for a worker that is about to be started.
+    /// The database's slot, where it has none a free one in which it waits from now on.
+    fn of_or_new(&mut self, database: pg_sys::Oid, now: pg_sys::TimestampTz) -> Option<&mut Slot> {
+        if self.of(database).is_none() {
+            *self.of(pg_sys::InvalidOid)? = Slot {
+                database,
+                stage: Stage::Waits(now),
+                ticket: 0,
+                latch: std::ptr::null_mut(),
+                requests: 0,
+                urgent: false,
+                dismissed: false,
+                carried: Carried::default(),
+            };
+        }
+        self.of(database)
+    }
+
+    /// The database whose turn it has been for longest, if there may be another worker.
+    fn next(&self, now: pg_sys::TimestampTz, max_workers: usize) -> Option<pg_sys::Oid> {
+        let active = self.slots.iter().filter(|slot| slot.is_active(now));
+        if active.count() >= max_workers {
+            return None;
+        }
+        let due = |slot: &Slot| Some((slot.due(now)?, slot.database));
+        let turns = self.slots.iter().filter_map(due);
+        turns
+            .min_by_key(|&(due, _)| due)
+            .map(|(_, database)| database)
+    }
+
+    /// Names the worker that is about to be started for a database; an earlier one has no say any more.
     fn assign(&mut self, database: pg_sys::Oid, now: pg_sys::TimestampTz) -> Option<WorkerName> {
         let ticket = self.last_ticket.wrapping_add(1);
-        let known = self.of(database).is_some();
-        let slot = self.of(if known { database } else { pg_sys::InvalidOid })?;
-        *slot = Slot {
-            database,
-            ticket,
-            latch: std::ptr::null_mut(),
-            since: now,
-            requests: 0,
-            urgent: false,
-            dismissed: false,
-        };
+        let slot = self.of(database)?;
+        slot.stage = Stage::Starts(now);
+        slot.ticket = ticket;
+        slot.latch = std::ptr::null_mut();
         self.last_ticket = ticket;
         Some(WorkerName { database, ticket })
+    }
+
+    /// Has the postmaster start workers for those whose turn it is. Returns whether it had enough of them to give.
+    fn start_workers(&mut self, now: pg_sys::TimestampTz) -> bool {
+        while let Some(database) = self.next(now, guc::max_workers()) {
+            let Some(before) = self.of(database).map(|slot| slot.stage) else {
+                return true;
+            };
+            let Some(name) = self.assign(database, now) else {
+                return true;
+            };
+            if !start_worker(name) {
+                if let Some(slot) = self.of_worker(name) {
+                    slot.stage = before;
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Notes that somebody in a database asks for its publisher. Returns whether one is at work or will be.
+    fn ask(&mut self, database: pg_sys::Oid, urgent: bool, now: pg_sys::TimestampTz) -> bool {
+        let launcher = self.launcher;
+        let Some(slot) = self.of_or_new(database, now) else {
+            return false;
+        };
+        if slot.note_request(urgent, now) {
+            wake(launcher);
+        }
+        if urgent {
+            wake(slot.latch);
+        }
+        if slot.is_active(now) || self.start_workers(now) {
+            return true;
+        }
+        // Where nobody is at work, nobody makes room by leaving.
+        wake(launcher);
+        self.slots.iter().any(|slot| slot.is_active(now))
     }
 }
 
@@ -138,92 +337,123 @@ impl WorkerName {
     }
 }
 
-/// Asks for shared memory; called once, from `_PG_init`.
+/// Asks for shared memory and the launcher; called once, from `_PG_init`.
 #[expect(
     unexpected_cfgs,
     reason = "pgrx's macro asks for versions of PostgreSQL by features"
 )]
 pub fn register() {
     pg_shmem_init!(SLOTS_IN_USE = Slots::default());
+    if directory::upgrade::is_running() {
+        return;
+    }
+    BackgroundWorkerBuilder::new("pg_iceberg launcher")
+        .set_library("pg_iceberg_am")
+        .set_function("pg_iceberg_launcher_main")
+        .set_start_time(BgWorkerStartTime::RecoveryFinished)
+        .set_restart_time(Some(PAUSE_AFTER_END))
+        .enable_spi_access()
+        .load();
 }
 
-/// Has a publisher look for inline commits in this database. Returns whether one runs or will: if not,
-/// `max_worker_processes` are in use.
+/// Has a publisher look for inline commits in this database. Returns whether one does, or will in its turn: if not,
+/// `max_worker_processes` are in use, or too many databases wait.
 pub fn ensure_running() -> bool {
     // SAFETY: the database that the session is connected to.
     let database = unsafe { pg_sys::MyDatabaseId };
-    ensure_running_in(database, false)
+    ask(database, false)
 }
 
-/// Has the publisher of this database put all inline commits into the metadata at once. Returns as
-/// [`ensure_running`] does.
+/// Has the publisher of this database put all inline commits into the metadata, without regard to the interval.
+/// Returns as [`ensure_running`] does.
 pub fn hurry() -> bool {
     // SAFETY: as above.
     let database = unsafe { pg_sys::MyDatabaseId };
-    ensure_running_in(database, true)
+    ask(database, true)
 }
 
-/// Has a publisher look for inline commits in every database that has Iceberg tables: after recovery.
-pub fn start_in_all_databases() {
-    let databases: BTreeSet<u32> = directory::database_directories(None)
-        .into_iter()
-        .filter(|directory| directory::holds_tables(directory))
-        .filter_map(|directory| directory.file_name()?.to_str()?.parse().ok())
-        .collect();
-    for database in databases {
-        ensure_running_in(database.into(), false);
-    }
-}
-
-fn ensure_running_in(database: pg_sys::Oid, urgent: bool) -> bool {
+fn ask(database: pg_sys::Oid, urgent: bool) -> bool {
     if directory::upgrade::is_running() {
         return false;
     }
-    let now = clock_timestamp();
     let mut slots = SLOTS_IN_USE.exclusive();
-    let start = i64::try_from(START.as_micros()).unwrap_or(i64::MAX);
-    let is_there = slots
-        .of(database)
-        .is_some_and(|slot| !slot.latch.is_null() || now - slot.since < start);
-    if !is_there && !start_worker(&mut slots, database, now) {
-        return false;
-    }
-    let Some(slot) = slots.of(database) else {
-        return false;
-    };
-    slot.requests += 1;
-    if urgent {
-        slot.urgent = true;
-        slot.wake();
-    }
-    true
+    slots.ask(database, urgent, clock_timestamp())
 }
 
-/// Registers a worker for a database, with a slot of its own; whether there is room for both.
-fn start_worker(slots: &mut Slots, database: pg_sys::Oid, now: pg_sys::TimestampTz) -> bool {
-    let Some(name) = slots.assign(database, now) else {
-        return false;
-    };
-    let is_started = BackgroundWorkerBuilder::new("pg_iceberg publisher")
+/// Has the postmaster start a worker, unless `max_worker_processes` run.
+fn start_worker(name: WorkerName) -> bool {
+    BackgroundWorkerBuilder::new("pg_iceberg publisher")
         .set_library("pg_iceberg_am")
         .set_function("pg_iceberg_publisher_main")
         .set_argument(Some(name.to_datum()))
         .enable_spi_access()
         .set_restart_time(None)
         .load_dynamic()
-        .is_ok();
-    if !is_started && let Some(slot) = slots.of_worker(name) {
-        slot.free();
-    }
-    is_started
+        .is_ok()
 }
 
 /// Has the publisher of a database leave, which is about to be dropped.
 pub fn dismiss(database: pg_sys::Oid) {
     let mut slots = SLOTS_IN_USE.exclusive();
     if let Some(slot) = slots.of(database) {
-        slot.dismissed = true;
-        slot.wake();
+        if matches!(slot.stage, Stage::Waits(_)) {
+            slot.free();
+        } else {
+            slot.dismissed = true;
+            wake(slot.latch);
+        }
+    }
+}
+
+/// The launcher's hold on its place.
+pub struct Launcher;
+
+impl Launcher {
+    /// Takes the launcher's place: who leaves wakes this process from now on. Every database that has Iceberg tables
+    /// gets a turn: inline commits may have been waiting when the server stopped.
+    pub fn take() -> Self {
+        let databases: BTreeSet<u32> = directory::database_directories(None)
+            .into_iter()
+            .filter(|directory| directory::holds_tables(directory))
+            .filter_map(|directory| directory.file_name()?.to_str()?.parse().ok())
+            .collect();
+        let now = clock_timestamp();
+        let mut slots = SLOTS_IN_USE.exclusive();
+        // SAFETY: the process's own latch.
+        slots.launcher = unsafe { pg_sys::MyLatch };
+        for database in databases {
+            if let Some(slot) = slots.of_or_new(database.into(), now) {
+                slot.requests += 1;
+            }
+        }
+        Self
+    }
+
+    /// Starts workers for those whose turn it is. Returns how long to wait at most before the next call: for ever
+    /// if nobody will get a turn merely by waiting.
+    pub fn start_workers(&self) -> Option<Duration> {
+        let now = clock_timestamp();
+        let mut slots = SLOTS_IN_USE.exclusive();
+        if !slots.start_workers(now) {
+            return Some(ASK_AGAIN);
+        }
+        let turns = slots.slots.iter().filter(|slot| !slot.is_free());
+        turns
+            .filter_map(|slot| match slot.stage {
+                Stage::Waits(due) => Some(due),
+                Stage::Starts(since) => Some(after(since, START)),
+                Stage::IsServed | Stage::IsLeft(_) => None,
+            })
+            // Those whose turn it is are started when somebody leaves.
+            .filter(|&due| due > now)
+            .min()
+            .map(|due| Duration::from_micros((due - now).unsigned_abs()))
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        SLOTS_IN_USE.exclusive().launcher = std::ptr::null_mut();
     }
 }
 
@@ -241,11 +471,14 @@ pub struct Requests {
 impl Held {
     /// Takes the slot of the worker `name`, which this process is: the publisher's wake-ups are for it from
     /// now on. `None` if the slot has been given to another one since.
-    pub fn take(name: WorkerName) -> Option<Self> {
+    pub fn take(name: WorkerName) -> Option<(Self, Carried)> {
         let mut slots = SLOTS_IN_USE.exclusive();
+        let slot = slots.of_worker(name)?;
+        slot.stage = Stage::IsServed;
         // SAFETY: the process's own latch.
-        slots.of_worker(name)?.latch = unsafe { pg_sys::MyLatch };
-        Some(Self(name))
+        slot.latch = unsafe { pg_sys::MyLatch };
+        let carried = std::mem::take(&mut slot.carried);
+        Some((Self(name), carried))
     }
 
     /// What has been asked; `None` if the publisher has been dismissed.
@@ -258,29 +491,47 @@ impl Held {
         })
     }
 
+    /// Whether it is another database's turn.
+    pub fn others_wait(&self) -> bool {
+        let now = clock_timestamp();
+        let slots = SLOTS_IN_USE.share();
+        slots.slots.iter().any(|slot| slot.due(now).is_some())
+    }
+
     /// Gives the slot back unless somebody has asked for anything since there were `count` requests.
     pub fn give_back(&self, count: u64) -> bool {
         let mut slots = SLOTS_IN_USE.exclusive();
         match slots.of_worker(self.0) {
             Some(slot) if slot.requests != count => false,
             Some(slot) => {
-                slot.free();
+                slot.stage = Stage::IsLeft(None);
                 true
             }
             None => true,
         }
     }
+
+    /// Lets the others have their turns; this database's next one comes after `pause`, or at once if somebody waits.
+    pub fn take_turns(&self, pause: Duration, carried: Carried) {
+        let now = clock_timestamp();
+        let mut slots = SLOTS_IN_USE.exclusive();
+        if let Some(slot) = slots.of_worker(self.0) {
+            let pause = if slot.urgent { Duration::ZERO } else { pause };
+            slot.carried = carried;
+            slot.stage = Stage::IsLeft(Some(after(now, pause)));
+        }
+    }
 }
 
-/// Frees the slot of a publisher when its process exits, whatever ends it. `argument` is the worker's name: a
-/// successor's slot is left alone.
+/// Ends a publisher's hold on its slot when its process exits, whatever ends it, and has the launcher look who is
+/// next. `argument` is the worker's name: a successor's slot is left alone.
 pub unsafe extern "C-unwind" fn free_slot(_code: std::ffi::c_int, argument: pg_sys::Datum) {
-    if let Some(slot) = SLOTS_IN_USE
-        .exclusive()
-        .of_worker(WorkerName::from_datum(argument))
-    {
-        slot.free();
+    let name = WorkerName::from_datum(argument);
+    let mut slots = SLOTS_IN_USE.exclusive();
+    if let Some(slot) = slots.of_worker(name) {
+        slot.worker_ended(clock_timestamp());
     }
+    wake(slots.launcher);
 }
 
 #[cfg(test)]
@@ -289,6 +540,10 @@ mod tests {
     use super::*;
 
     const DATABASE: pg_sys::Oid = pg_sys::Oid::from_u32(5);
+
+    fn database(number: u32) -> pg_sys::Oid {
+        pg_sys::Oid::from_u32(number)
+    }
 
     #[test]
     fn a_worker_is_known_by_its_argument() {
@@ -303,9 +558,11 @@ mod tests {
     #[test]
     fn a_worker_that_leaves_does_not_free_its_successors_slot() {
         let mut slots = Slots::default();
+        slots.of_or_new(DATABASE, 0).unwrap();
         let first = slots.assign(DATABASE, 0).unwrap();
         // It gave the slot back, or took too long to start.
         slots.of_worker(first).unwrap().free();
+        slots.of_or_new(DATABASE, 1).unwrap();
         let second = slots.assign(DATABASE, 1).unwrap();
         assert!(slots.of_worker(first).is_none());
         assert!(slots.of_worker(second).is_some());
@@ -320,5 +577,87 @@ mod tests {
             1
         );
         assert!(slots.of_worker(third).is_some());
+    }
+
+    /// Each database had a worker of its own, as many as `max_worker_processes`.
+    #[test]
+    fn there_are_no_more_workers_than_may_be() {
+        let mut slots = Slots::default();
+        for number in 1..=5 {
+            slots.of_or_new(database(number), 0).unwrap();
+        }
+        for number in 1..=2 {
+            assert_eq!(slots.next(0, 2), Some(database(number)));
+            slots.assign(database(number), 0).unwrap();
+        }
+        assert_eq!(slots.next(0, 2), None);
+        assert_eq!(slots.next(0, 3), Some(database(3)));
+    }
+
+    #[test]
+    fn the_one_that_has_waited_longest_is_next() {
+        let mut slots = Slots::default();
+        for (number, due) in [(1, 30), (2, 10), (3, 20), (4, 99)] {
+            slots.of_or_new(database(number), due).unwrap();
+        }
+        let mut order = Vec::new();
+        while let Some(next) = slots.next(50, 1) {
+            order.push(next.to_u32());
+            // Its turn is over, and it waits for another one.
+            slots.assign(next, 50).unwrap();
+            let slot = slots.of(next).unwrap();
+            slot.stage = Stage::IsLeft(Some(100));
+            slot.worker_ended(50);
+        }
+        assert_eq!(order, [2, 3, 1]);
+    }
+
+    /// A worker that the postmaster could not start kept its place for ever.
+    #[test]
+    fn a_worker_that_does_not_start_makes_room() {
+        let mut slots = Slots::default();
+        slots.of_or_new(database(1), 0).unwrap();
+        slots.assign(database(1), 0).unwrap();
+        slots.of_or_new(database(2), 1).unwrap();
+        assert_eq!(slots.next(1, 1), None);
+        let late = after(0, START);
+        assert_eq!(slots.next(late, 1), Some(database(2)));
+        slots.assign(database(2), late).unwrap();
+        assert_eq!(slots.next(late, 2), Some(database(1)));
+    }
+
+    /// What was asked for between the last look and the end of the process was forgotten.
+    #[test]
+    fn who_asks_while_the_worker_leaves_gets_another_one() {
+        let mut slots = Slots::default();
+        slots.of_or_new(DATABASE, 0).unwrap();
+        slots.assign(DATABASE, 0).unwrap();
+        let slot = slots.of(DATABASE).unwrap();
+        slot.stage = Stage::IsLeft(None);
+        slot.note_request(true, 7);
+        slot.worker_ended(8);
+        assert_eq!(slot.stage, Stage::Waits(7));
+    }
+
+    /// Databases that were renamed had inline commits left until somebody wrote to them again.
+    #[test]
+    fn a_worker_that_was_terminated_is_replaced_unless_the_database_goes() {
+        for dismissed in [false, true] {
+            let mut slots = Slots::default();
+            let slot = slots.of_or_new(DATABASE, 0).unwrap();
+            slot.stage = Stage::IsServed;
+            slot.dismissed = dismissed;
+            slot.worker_ended(0);
+            assert_eq!(slots.of(DATABASE).is_none(), dismissed);
+        }
+    }
+
+    #[test]
+    fn the_longest_rests_are_remembered() {
+        let rests = (0..20).map(|n| ((n, 0), Rest::of(Duration::from_secs(n.into()), 0)));
+        let carried = Carried::new(rests, 3, 4, 0);
+        let kept: Vec<_> = carried.rests().map(|((n, _), _)| n).collect();
+        assert_eq!(kept, [19, 18, 17, 16, 15, 14, 13, 12]);
+        assert_eq!((carried.folded, carried.cleared), (3, 4));
     }
 }

@@ -1,4 +1,5 @@
 //! The main functions of background workers.
 
+mod launcher;
 mod publisher;
 mod syncer;

@@ -14,7 +14,7 @@ use pgrx::prelude::*;
 use crate::bindings::relid_by_relfilenumber;
 use crate::catalog::{GarbageCatalog, InlineCommitCatalog, PointerCatalog};
 use crate::directory::StorageKey;
-use crate::publisher::{Held, Requests, WorkerName, free_slot};
+use crate::publisher::{Carried, Held, Requests, Rest, Storage, WorkerName, free_slot};
 use crate::transaction::garbage;
 use crate::{guc, transaction};
 
@@ -22,10 +22,8 @@ use crate::{guc, transaction};
 const LINGER: Duration = Duration::from_secs(1);
 /// How long a publisher stays when it cannot do what there is to do.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How long after a failure it is tried again; with each further failure, twice as long,
+/// How long after it could not find out what there is to do it tries again.
 const RETRY: Duration = Duration::from_secs(1);
-/// up to this.
-const LONGEST_RETRY: Duration = Duration::from_secs(300);
 /// How often a publisher looks for inline commits.
 const TICK: Duration = Duration::from_millis(100);
 /// Of a publisher's time, the part that one table's metadata may take is one in so many.
@@ -40,23 +38,22 @@ const VACUUM_PAUSE: Duration = Duration::from_secs(2);
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_iceberg_publisher_main(argument: pg_sys::Datum) {
     let name = WorkerName::from_datum(argument);
-    // SAFETY: the function frees the worker's slot, whatever ends the process.
-    unsafe { pg_sys::before_shmem_exit(Some(free_slot), argument) };
+    // SAFETY: the function frees the worker's slot, whatever ends the process. It runs when nobody sees the process in
+    // the database any more, and while it may still take LWLocks: before `ProcKill`, which is registered.
+    unsafe { pg_sys::on_shmem_exit(Some(free_slot), argument) };
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    background::give_way();
     BackgroundWorker::connect_worker_to_spi_by_oid(Some(name.database()), None);
     configure();
-    let Some(slot) = Held::take(name) else {
+    let Some((slot, carried)) = Held::take(name) else {
         return;
     };
-    let mut publisher = Publisher::new(slot);
+    let mut publisher = Publisher::new(slot, &carried);
     while let Some(pause) = publisher.round() {
         if !BackgroundWorker::wait_latch(Some(pause)) {
             break;
         }
-        if BackgroundWorker::sighup_received() {
-            // SAFETY: as every process does that is told of a new configuration.
-            unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
-        }
+        background::reload_configuration_if_asked();
     }
 }
 
@@ -73,15 +70,11 @@ fn configure() {
     }
 }
 
-/// A storage of this database: relation file number and tablespace.
-type Storage = (u32, u32);
-
 struct Publisher {
     slot: Held,
-    /// When a table's metadata may be replaced again at the earliest.
-    not_before: HashMap<Storage, Instant>,
-    /// The tables whose metadata could not be replaced, which others do not wait for.
-    failures: HashMap<Storage, Failure>,
+    /// The tables that are left alone: their metadata was replaced a moment ago, or could not be. Others do not wait
+    /// for them.
+    rests: HashMap<Storage, Rest>,
     /// When there was last anything to do, and when it was last done.
     busy: Instant,
     progress: Instant,
@@ -93,17 +86,16 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn new(slot: Held) -> Self {
+    fn new(slot: Held, carried: &Carried) -> Self {
         let now = Instant::now();
         Self {
             slot,
-            not_before: HashMap::new(),
-            failures: HashMap::new(),
+            rests: carried.rests().collect(),
             busy: now,
             progress: now,
-            folded: 0,
+            folded: carried.folded,
             vacuumed: now,
-            cleared: 0,
+            cleared: carried.cleared,
         }
     }
 
@@ -112,34 +104,50 @@ impl Publisher {
         let Requests { count, urgent } = self.slot.requests()?;
         let waiting = background::in_transaction(waiting_storages);
         self.clear_garbage();
-        let mut pause = TICK;
+        let is_known = waiting.is_some();
+        let mut pause = None;
         match waiting {
-            None => pause = RETRY,
+            None => pause = Some(RETRY),
             Some(waiting) => {
-                let now = Instant::now();
-                self.not_before
-                    .retain(|storage, _| waiting.contains_key(storage));
-                self.failures
+                self.rests
                     .retain(|storage, _| waiting.contains_key(storage));
                 if waiting.is_empty() {
-                    self.progress = now;
+                    self.progress = Instant::now();
                 } else {
-                    self.busy = now;
+                    self.busy = Instant::now();
                 }
                 for (storage, published_at) in waiting {
-                    pause = pause.min(self.visit(storage, published_at, urgent));
+                    if background::is_to_end() {
+                        return None;
+                    }
+                    let next = self.visit(storage, published_at, urgent);
+                    pause = Some(pause.map_or(next, |pause: Duration| pause.min(next)));
                 }
             }
         }
         let is_idle = self.busy.elapsed() >= LINGER
             || self.progress.elapsed() >= PATIENCE + guc::publish_interval();
-        self.vacuum_if_worthwhile(is_idle);
+        let others_wait = self.slot.others_wait();
+        self.vacuum_if_worthwhile(is_idle || others_wait);
         // SAFETY: reports what this process has done, outside of a transaction.
-        unsafe { pg_sys::pgstat_report_stat(false) };
-        if is_idle && self.slot.give_back(count) {
+        unsafe { pg_sys::pgstat_report_stat(is_idle || others_wait) };
+        if (is_idle || others_wait && pause.is_none()) && self.slot.give_back(count) {
             return None;
         }
+        if others_wait {
+            self.take_turns(pause);
+            return None;
+        }
+        let longest = if is_known { TICK } else { RETRY };
+        let pause = pause.map_or(longest, |pause| pause.min(longest));
         Some(pause.max(Duration::from_millis(1)))
+    }
+
+    /// Leaves, and has the database served again after a pause.
+    fn take_turns(&self, pause: Option<Duration>) {
+        let rests = self.rests.iter().map(|(&storage, &rest)| (storage, rest));
+        let carried = Carried::new(rests, self.folded, self.cleared, clock_timestamp());
+        self.slot.take_turns(pause.unwrap_or(TICK), carried);
     }
 
     /// Removes what committed transactions have dropped, where they could not do so themselves.
@@ -159,42 +167,33 @@ impl Publisher {
         published_at: pg_sys::TimestampTz,
         urgent: bool,
     ) -> Duration {
-        let now = Instant::now();
+        let began = Instant::now();
+        let now = clock_timestamp();
         let interval = guc::publish_interval();
-        let age =
-            u64::try_from(clock_timestamp() - published_at).map_or(interval, Duration::from_micros);
-        let rest = self
-            .not_before
-            .get(&storage)
-            .map_or(Duration::ZERO, |time| time.saturating_duration_since(now));
-        if let Some(failure) = self.failures.get(&storage)
-            && failure.retry_at > now
-        {
-            return failure.retry_at - now;
+        let age = u64::try_from(now - published_at).map_or(interval, Duration::from_micros);
+        let before = self.rests.get(&storage).copied();
+        let rest = before.map_or(Duration::ZERO, |rest| rest.left(now));
+        if !rest.is_zero() && before.is_some_and(|rest| rest.has_failed()) {
+            return rest;
         }
         let wait = interval.saturating_sub(age).max(rest);
         if !wait.is_zero() && !urgent {
             return wait;
         }
         let result = background::in_transaction(|| fold(storage));
-        let failure = self.failures.remove(&storage);
-        let next = match result {
+        let now = clock_timestamp();
+        let rest = match result {
             Some(count) if count > 0 => {
                 self.progress = Instant::now();
                 self.folded += count;
-                now.elapsed() * SHARE
+                Rest::of(began.elapsed() * SHARE, now)
             }
             // It is locked, or somebody else has done it.
-            Some(_) => TICK,
-            None => {
-                let failure = Failure::after(failure, Instant::now());
-                let pause = failure.pause;
-                self.failures.insert(storage, failure);
-                pause
-            }
+            Some(_) => Rest::of(TICK, now),
+            None => Rest::after_failure(before, now),
         };
-        self.not_before.insert(storage, Instant::now() + next);
-        next.max(interval)
+        self.rests.insert(storage, rest);
+        rest.left(now).max(interval)
     }
 
     /// Inline commits and garbage live for a moment: their tables would grow with the dead until autovacuum came by.
@@ -223,24 +222,6 @@ impl Publisher {
             }
             Ok(())
         });
-    }
-}
-
-/// A failure to replace a table's metadata, which the log tells.
-#[derive(Clone, Copy)]
-struct Failure {
-    retry_at: Instant,
-    pause: Duration,
-}
-
-impl Failure {
-    /// The next one, `before` being the last if there was no success in between.
-    fn after(before: Option<Self>, now: Instant) -> Self {
-        let pause = before.map_or(RETRY, |before| (before.pause * 2).min(LONGEST_RETRY));
-        Self {
-            retry_at: now + pause,
-            pause,
-        }
     }
 }
 
@@ -281,21 +262,5 @@ fn fold(storage: Storage) -> PgResult<usize> {
     match OpenRelation::open_unless_locked(relid, LockMode::AccessShare) {
         Some(rel) if StorageKey::of(rel.relation()) == key => transaction::fold(rel.relation()),
         _ => Ok(0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn failures_that_follow_one_another_are_told_less_and_less_often() {
-        let now = Instant::now();
-        let first = Failure::after(None, now);
-        assert_eq!(first.retry_at, now + RETRY);
-        let second = Failure::after(Some(first), now);
-        assert_eq!(second.pause, 2 * RETRY);
-        let hundredth = (2..100).fold(second, |before, _| Failure::after(Some(before), now));
-        assert_eq!(hundredth.pause, LONGEST_RETRY);
     }
 }

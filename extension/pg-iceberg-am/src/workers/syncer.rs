@@ -6,7 +6,6 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::files::sync_queue;
-use crate::publisher;
 
 /// A syncer's main function; the argument is its number.
 #[pg_guard]
@@ -15,10 +14,5 @@ pub extern "C-unwind" fn pg_iceberg_syncer_main(argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
     BackgroundWorker::connect_worker_to_spi(None, None);
     background::override_setting(c"transaction_timeout", c"0");
-    let me = argument.value();
-    if me == 0 {
-        // Recovery is over: what was waiting when the server stopped is folded.
-        publisher::start_in_all_databases();
-    }
-    sync_queue::serve(me);
+    sync_queue::serve(argument.value());
 }

@@ -1,0 +1,37 @@
+//! The launcher: gives workers to the databases whose turn it is, see [`crate::publisher`].
+//!
+//! Sessions start workers themselves where there is room. The launcher starts them where nobody else is there to:
+//! when a worker leaves and others wait, when it is time to try again, and after recovery.
+
+use std::time::Duration;
+
+use pg_lakebase_core::background;
+use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::publisher::Launcher;
+
+/// How often the launcher looks around when nobody wakes it.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The launcher's main function.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_iceberg_launcher_main(_argument: pg_sys::Datum) {
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    // For pg_stat_activity and pg_terminate_backend.
+    BackgroundWorker::connect_worker_to_spi(None, None);
+    let launcher = Launcher::take();
+    loop {
+        let pause = launcher.start_workers().unwrap_or(IDLE).min(IDLE);
+        if !BackgroundWorker::wait_latch(Some(pause.max(Duration::from_millis(1)))) {
+            break;
+        }
+        background::reload_configuration_if_asked();
+    }
+    drop(launcher);
+    // SAFETY: ends the process. The postmaster starts another one, unless the server is being shut down, because of
+    // the code: with 0 it would not.
+    unsafe { pg_sys::proc_exit(1) }
+}
