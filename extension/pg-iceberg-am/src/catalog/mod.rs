@@ -13,8 +13,8 @@ pub use garbage::GarbageCatalog;
 pub use inline_commit::{InlineCommit, InlineCommitCatalog, InlineContent, NewInlineCommit};
 pub use pointer::{Incarnation, LockedPointer, Origin, Pointer, PointerCatalog};
 pub use relation::{
-    access_method, check_select, has_relation, iceberg_descendant, is_iceberg, is_iceberg_relid,
-    open_to_read,
+    access_method, check_iceberg, check_select, has_relation, iceberg_descendant, is_iceberg,
+    is_iceberg_relid, open_to_read,
 };
 
 use pg_lakebase_core::error::{PgError, PgResult};

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::{LockMode, OpenRelation, Relation, name_text};
+use pg_lakebase_core::relation::{LockMode, OpenRelation, Relation, RelationKind, name_text};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::bindings;
@@ -73,13 +73,28 @@ pub fn access_method() -> pg_sys::Oid {
 pub fn open_to_read(relid: pg_sys::Oid) -> PgResult<OpenRelation> {
     check_select(relid)?;
     let rel = OpenRelation::open(relid, LockMode::AccessShare);
-    if !is_iceberg(rel.relation()) {
-        return Err(PgError::new(
-            PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-            format!("\"{}\" is not an Iceberg table", rel.relation().name()),
-        ));
-    }
+    check_iceberg(rel.relation())?;
     Ok(rel)
+}
+
+/// Refuses what has no Iceberg storage. A partitioned table has none, though it may name the access method for its
+/// partitions.
+pub fn check_iceberg(rel: Relation<'_>) -> PgResult<()> {
+    let is_partitioned = rel.kind() == RelationKind::PartitionedTable;
+    if is_iceberg(rel) && !is_partitioned {
+        return Ok(());
+    }
+    let error = PgError::new(
+        PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
+        format!("\"{}\" is not an Iceberg table", rel.name()),
+    );
+    Err(if is_partitioned {
+        error
+            .with_detail("This operation is not supported for partitioned tables.")
+            .with_hint("Name one of its partitions.")
+    } else {
+        error
+    })
 }
 
 /// Refuses to go on unless the user may read the relation; one that is gone is for its opening to report.

@@ -19,6 +19,10 @@ use crate::schema::{NEW_TABLE_HINT, TableColumns};
 use crate::transaction;
 use crate::unsupported::cannot;
 
+/// What to do instead of adding columns and changing their types: as a heap, the table keeps its rights, defaults,
+/// constraints and triggers.
+const HEAP_HINT: &str = "Make it a heap table with ALTER TABLE ... SET ACCESS METHOD heap, alter it, and then make it an Iceberg table again with ALTER TABLE ... SET ACCESS METHOD iceberg.";
+
 /// A column has been added to `relid` (`ATExecAddColumn`).
 pub fn added(relid: pg_sys::Oid) -> PgResult<()> {
     refuse(relid, "add a column to")
@@ -96,7 +100,7 @@ pub fn hold(rel: Relation<'_>) -> PgResult<()> {
 fn refuse(relid: pg_sys::Oid, what: &str) -> PgResult<()> {
     if is_iceberg_relid(relid) {
         let rel = OpenRelation::open(relid, LockMode::None);
-        return Err(cannot(what, &rel.relation().name(), NEW_TABLE_HINT));
+        return Err(cannot(what, &rel.relation().name(), HEAP_HINT));
     }
     match row_type_users(relid).first() {
         Some(user) => Err(used(relid, user).with_hint(NEW_TABLE_HINT)),

@@ -20,6 +20,9 @@ use crate::unsupported::{INDEX_HINT, cannot};
 const CLUSTER_HINT: &str =
     "Create a sorted copy with CREATE TABLE ... USING iceberg AS SELECT ... ORDER BY.";
 
+/// What to do instead of REFRESH MATERIALIZED VIEW CONCURRENTLY.
+const REFRESH_HINT: &str = "It would need a unique index and deletes of rows. Use REFRESH MATERIALIZED VIEW without CONCURRENTLY.";
+
 pub fn register() -> PgResult<()> {
     hooks::register_process_utility(|call| {
         // SAFETY: the statement is PostgreSQL's own and is only read.
@@ -92,6 +95,14 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
             pg_sys::NodeTag::T_ClusterStmt => {
                 let statement = statement.cast::<pg_sys::ClusterStmt>();
                 refuse((*statement).relation, "cluster", CLUSTER_HINT)
+            }
+            pg_sys::NodeTag::T_RefreshMatViewStmt => {
+                let statement = statement.cast::<pg_sys::RefreshMatViewStmt>();
+                if (*statement).concurrent {
+                    refuse((*statement).relation, "concurrently refresh", REFRESH_HINT)
+                } else {
+                    Ok(())
+                }
             }
             pg_sys::NodeTag::T_CreatedbStmt => database::note_template(statement.cast()),
             pg_sys::NodeTag::T_AlterDatabaseStmt => database::check_alter(statement.cast()),

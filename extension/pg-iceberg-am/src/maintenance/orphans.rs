@@ -22,7 +22,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::catalog::{
-    InlineCommitCatalog, InlineContent, PointerCatalog, has_relation, is_iceberg,
+    InlineCommitCatalog, InlineContent, PointerCatalog, check_iceberg, has_relation, is_iceberg,
 };
 use crate::directory::{self, StorageKey, TableDirectory, transaction_of};
 use crate::error::to_pg_error;
@@ -90,12 +90,7 @@ fn remove(
         Some(relid) => {
             check_owner(relid)?;
             let rel = OpenRelation::open(relid, LockMode::Share);
-            if !is_iceberg(rel.relation()) {
-                return Err(PgError::new(
-                    PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
-                    format!("\"{}\" is not an Iceberg table", rel.relation().name()),
-                ));
-            }
+            check_iceberg(rel.relation())?;
             of_table(rel.relation(), before, dry_run, &mut orphans)?;
         }
         None => {

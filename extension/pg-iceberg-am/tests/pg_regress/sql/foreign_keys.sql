@@ -39,6 +39,22 @@ INSERT INTO deferred_orders VALUES (2, 8);
 COMMIT;
 SELECT * FROM deferred_orders;
 
+-- What would change rows of the Iceberg table fails with its name, and changes nothing.
+CREATE TABLE owners (id int PRIMARY KEY) USING heap;
+INSERT INTO owners VALUES (1), (2), (3);
+CREATE TABLE cascading (owner int REFERENCES owners ON DELETE CASCADE ON UPDATE CASCADE) USING iceberg;
+INSERT INTO cascading VALUES (1);
+DELETE FROM owners WHERE id = 1;
+UPDATE owners SET id = 9 WHERE id = 1;
+DELETE FROM owners WHERE id = 3;
+DROP TABLE cascading;
+CREATE TABLE nulling (owner int REFERENCES owners ON DELETE SET NULL) USING iceberg;
+INSERT INTO nulling VALUES (2);
+DELETE FROM owners WHERE id = 2;
+SELECT * FROM owners ORDER BY id;
+SELECT * FROM nulling;
+DROP TABLE nulling, owners;
+
 -- Added later: existing rows are checked.
 CREATE TABLE late (customer int) USING iceberg;
 INSERT INTO late VALUES (1), (99);

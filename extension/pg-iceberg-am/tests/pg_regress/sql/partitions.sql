@@ -82,7 +82,15 @@ INSERT INTO list_parent SELECT chr(97 + g % 4), g FROM generate_series(1, 400) g
 INSERT INTO list_parent VALUES (NULL, 0), ('a', NULL), (NULL, NULL);
 SELECT c.relname, a.amname FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.relname LIKE 'list\_%' AND c.relnamespace = 'test_partitions'::regnamespace ORDER BY 1;
 SELECT region, count(*), sum(n), count(DISTINCT tableoid) FROM list_parent GROUP BY region ORDER BY region;
+-- A partitioned table has no files, whatever its access method: functions that look inside said NULL, or nothing.
+SELECT lakebase.publish('list_parent');
+SELECT * FROM lakebase.iceberg_files('list_parent');
+SELECT * FROM lakebase.iceberg_snapshots('list_parent');
+SELECT * FROM lakebase.remove_orphan_files('list_parent');
+SELECT lakebase.iceberg_location('list_parent') IS NULL AS has_no_location;
+SELECT lakebase.publish('list_a') IS NOT NULL AS published;
 ALTER TABLE list_parent SET ACCESS METHOD heap;
+SELECT lakebase.publish('list_parent');
 CREATE TABLE list_z PARTITION OF list_parent FOR VALUES IN ('z');
 SELECT a.amname FROM pg_class c JOIN pg_am a ON a.oid = c.relam WHERE c.oid = 'list_z'::regclass;
 -- Many partitions in one statement.
