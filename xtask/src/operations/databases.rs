@@ -59,7 +59,24 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     }
     processes_are_replaced(&connection, &databases[0])?;
     databases_are_not_in_use(&connection)?;
-    Ok(())
+    server.cluster.stop()?;
+    without_room(servers)
+}
+
+/// Rows waited for a publisher that `max_worker_processes` left no room for.
+fn without_room(servers: &Servers<'_>) -> Result<()> {
+    // Those of PostgreSQL's logical replication, the launcher and the two syncers are there from the start.
+    let mut server = servers.second(&[("max_worker_processes", "4")])?;
+    let connection = server.start()?;
+    psql::execute(&connection, "CREATE TABLE t (id int) USING iceberg")?;
+    for number in 0..5 {
+        psql::execute(&connection, &format!("INSERT INTO t VALUES ({number})"))?;
+        let left = psql::query(&connection, WAITING)?;
+        ensure!(left == "0", "{left} inline commits wait for nobody");
+    }
+    let launchers = psql::query(&connection, LAUNCHERS)?;
+    ensure!(launchers == "1", "{launchers} launchers run");
+    server.cluster.stop().map(drop)
 }
 
 fn in_database(connection: &Connection, name: &str) -> Connection {
@@ -228,7 +245,17 @@ fn databases_are_not_in_use(connection: &Connection) -> Result<()> {
             &format!("SELECT ({WAITING}) = 0"),
         )?;
     }
-    // A worker stays for a moment after the last table is gone.
+    // A worker stays for a minute where it cannot do what there is to do.
+    let stuck = in_database(connection, "db11");
+    let directory = break_table(&stuck)?;
+    let name = "SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'pg_iceberg publisher' AND datname = ";
+    wait_until(connection, &format!("{name} 'db11'"))?;
+    psql::execute(connection, "ALTER DATABASE db11 RENAME TO stuck")?;
+    let stuck = in_database(connection, "stuck");
+    wait_until(connection, &format!("{name} 'stuck'"))?;
+    set_mode(&directory, 0o700)?;
+    wait_until(&stuck, "SELECT count(*) = 0 FROM lakebase.inline_commit")?;
+    // Or for a moment after the last table is gone.
     let template = in_database(connection, "db10");
     psql::execute(&template, "INSERT INTO t VALUES (1)")?;
     psql::execute(&template, "INSERT INTO t VALUES (2)")?;
