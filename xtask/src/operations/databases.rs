@@ -59,8 +59,41 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     }
     processes_are_replaced(&connection, &databases[0])?;
     databases_are_not_in_use(&connection)?;
+    who_waits_for_a_lock_gets_it(&connection)?;
     server.cluster.stop()?;
     without_room(servers)
+}
+
+/// A publisher that was at a table for longer than it stays where there is nothing to do, and failed, left the rows to
+/// nobody.
+fn who_waits_for_a_lock_gets_it(connection: &Connection) -> Result<()> {
+    const POINT: &str = "iceberg-pointer-locked";
+    psql::execute(connection, "CREATE EXTENSION injection_points")?;
+    psql::execute(
+        connection,
+        "CREATE TABLE t (id int) USING iceberg; INSERT INTO t VALUES (1)",
+    )?;
+    psql::execute(
+        connection,
+        &format!("SELECT injection_points_attach('{POINT}', 'wait')"),
+    )?;
+    psql::execute(
+        connection,
+        "SET pg_iceberg_am.publish_interval = '60s'; INSERT INTO t VALUES (2)",
+    )?;
+    wait_until(
+        connection,
+        &format!("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = '{POINT}'"),
+    )?;
+    // The publisher tries again when it can have the table.
+    psql::execute(
+        connection,
+        &format!(
+            "SET deadlock_timeout = '2s'; SET lock_timeout = '20s';
+             BEGIN; LOCK TABLE t; SELECT injection_points_detach('{POINT}'); COMMIT"
+        ),
+    )?;
+    wait_until(connection, &format!("SELECT ({WAITING}) = 0"))
 }
 
 /// Rows waited for a publisher that `max_worker_processes` left no room for.

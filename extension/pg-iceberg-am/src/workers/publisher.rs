@@ -113,8 +113,6 @@ impl Publisher {
                     .retain(|storage, _| waiting.contains_key(storage));
                 if waiting.is_empty() {
                     self.progress = Instant::now();
-                } else {
-                    self.busy = Instant::now();
                 }
                 for (storage, published_at) in waiting {
                     if background::is_to_end() {
@@ -122,16 +120,24 @@ impl Publisher {
                     }
                     let next = self.visit(storage, published_at, urgent);
                     pause = Some(pause.map_or(next, |pause: Duration| pause.min(next)));
+                    self.busy = Instant::now();
                 }
             }
         }
-        let is_idle = self.busy.elapsed() >= LINGER
-            || self.progress.elapsed() >= PATIENCE + guc::publish_interval();
+        let is_stuck = self.progress.elapsed() >= PATIENCE + guc::publish_interval();
+        let is_idle = match pause {
+            None => self.busy.elapsed() >= LINGER,
+            Some(_) => is_stuck && !is_known,
+        };
         let others_wait = self.slot.others_wait();
         self.vacuum_if_worthwhile(is_idle || others_wait);
         // SAFETY: reports what this process has done, outside of a transaction.
         unsafe { pg_sys::pgstat_report_stat(is_idle || others_wait) };
         if (is_idle || others_wait && pause.is_none()) && self.slot.give_back(count) {
+            return None;
+        }
+        if is_stuck && is_known {
+            self.take_turns(pause.map(|pause| pause.max(RETRY)));
             return None;
         }
         if others_wait {
