@@ -15,6 +15,12 @@ mod raw {
         ) -> *mut pg_sys::List;
         pub fn get_partition_ancestors(relid: pg_sys::Oid) -> *mut pg_sys::List;
         pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool;
+        pub fn RangeVarCallbackOwnsRelation(
+            relation: *const pg_sys::RangeVar,
+            relid: pg_sys::Oid,
+            old_relid: pg_sys::Oid,
+            arg: *mut std::ffi::c_void,
+        );
         pub fn RelidByRelfilenumber(
             tablespace: pg_sys::Oid,
             rel_number: pg_sys::RelFileNumber,
@@ -35,6 +41,10 @@ pub fn get_partition_ancestors(relid: pg_sys::Oid) -> *mut pg_sys::List {
     // SAFETY: declared as in the header.
     unsafe { pg_guard_ffi_boundary(|| raw::get_partition_ancestors(relid)) }
 }
+
+/// For `RangeVarGetRelidExtended`: refuses relations that the user does not own (`commands/tablecmds.h`). PostgreSQL
+/// calls it, so its errors pass C frames only.
+pub const OWNS_RELATION: pg_sys::RangeVarGetRelidCallback = Some(raw::RangeVarCallbackOwnsRelation);
 
 /// Whether a collation sorts by bytes (`utils/pg_locale.h`).
 pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool {

@@ -6,6 +6,7 @@ mod guard;
 mod inline_commit;
 pub mod inline_rows;
 mod keyed_table;
+pub mod options;
 mod pointer;
 mod relation;
 

@@ -6,6 +6,7 @@ use pg_lakebase_core::relation::{LockMode, OpenRelation, RelationKind};
 use pgrx::pg_sys;
 
 use super::{attribute_names, attributes, database};
+use crate::catalog::options;
 use crate::catalog::{is_iceberg, is_iceberg_relid};
 use crate::transaction;
 
@@ -43,6 +44,10 @@ fn relation_created(relid: pg_sys::Oid) -> PgResult<()> {
         rel.kind(),
         RelationKind::Table | RelationKind::MaterializedView
     );
+    let is_table = has_storage || rel.kind() == RelationKind::PartitionedTable;
+    if is_table {
+        options::note_created(rel)?;
+    }
     if has_storage && is_iceberg(rel) && !rel.rewrite_of().is_some_and(is_iceberg_relid) {
         attribute_names::check_table(rel)?;
         attributes::hold(rel)?;

@@ -10,7 +10,7 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks;
 use pgrx::pg_sys;
 
-use super::{database, enum_labels, publication};
+use super::{database, enum_labels, publication, table_options};
 use crate::catalog::iceberg_descendant;
 use crate::directory::upgrade;
 use crate::transaction::two_phase::Finishing;
@@ -41,7 +41,7 @@ pub fn register() -> PgResult<()> {
             None => {
                 // SAFETY: as above; the statement is there until the call ends.
                 let watched = unsafe { publication::watch(call.statement()) };
-                call.proceed();
+                table_options::proceed(call)?;
                 if let Some(watched) = watched {
                     // SAFETY: as above.
                     unsafe { publication::check(&watched)? };

@@ -46,6 +46,7 @@ pub fn open_data_file(
     io: &VfdFileIo,
     location: &str,
     expected_bytes: usize,
+    level: i32,
 ) -> PgResult<(String, DataFileWriter)> {
     let path = format!("{location}/data/{}.parquet", io.unique_name());
     let output = io.create(&path).map_err(to_pg_error)?;
@@ -57,9 +58,7 @@ pub fn open_data_file(
         compression: if expected_bytes < COMPRESSED_FROM_BYTES {
             Compression::Uncompressed
         } else {
-            Compression::Zstd {
-                level: guc::compression_level(),
-            }
+            Compression::Zstd { level }
         },
         encoder,
         delta_encoded: vec![column::FIELD_ID],

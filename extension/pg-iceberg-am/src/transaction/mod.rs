@@ -23,5 +23,5 @@ pub use insert::{insert, insert_into};
 pub use pending::{PendingBatch, PendingView};
 pub use state::{
     create_storage, drop_storage, empty_storage, has_changes, note_changed_columns,
-    pending_row_count, with_storage,
+    note_changed_options, pending_row_count, with_storage,
 };

@@ -16,9 +16,11 @@ use pg_lakebase_core::error::PgResult;
 use pgrx::pg_sys;
 
 use super::command_rows::CommandRows;
+use crate::catalog::options::TableOptions;
 use crate::error::{arrow_error, to_pg_error};
 use crate::files::VfdFileIo;
 use crate::files::data_file::open_data_file;
+use crate::guc;
 use crate::row_id::{RowId, RowIds, column};
 use crate::schema::TableSchema;
 
@@ -50,6 +52,9 @@ pub struct PendingRows {
     /// Bytes of memory that the rows behind the builder's take.
     kept_bytes: usize,
     commands: CommandRows,
+    /// Options of the table, where they are set.
+    target_file_size: Option<u64>,
+    compression_level: Option<i32>,
 }
 
 /// Rows in memory.
@@ -126,7 +131,15 @@ impl PendingRows {
             files: Vec::new(),
             kept_bytes: 0,
             commands: CommandRows::default(),
+            target_file_size: None,
+            compression_level: None,
         })
+    }
+
+    /// Data files are written with these options from now on.
+    pub fn set_options(&mut self, options: &TableOptions) {
+        self.target_file_size = options.target_file_size();
+        self.compression_level = options.compression_level();
     }
 
     /// Number of rows inserted and not rolled back.
@@ -455,7 +468,14 @@ impl PendingRows {
             .transpose()
             .map_err(to_pg_error)?;
         let schema = schema.as_ref().unwrap_or(&self.schema);
-        let (path, writer) = open_data_file(schema, &self.io, &self.location, expected_bytes)?;
+        let (path, writer) = open_data_file(
+            schema,
+            &self.io,
+            &self.location,
+            expected_bytes,
+            self.compression_level
+                .unwrap_or_else(guc::compression_level),
+        )?;
         Ok(OpenFile {
             path,
             start,
@@ -468,7 +488,7 @@ impl PendingRows {
 
     /// Completes the data file that is being written if no more should go into it.
     fn close_full_file(&mut self) -> PgResult<()> {
-        let target = crate::guc::target_file_size();
+        let target = self.target_file_size.unwrap_or_else(guc::target_file_size);
         match &self.open {
             Some(open) if open.writer.is_full(target) => self.close_file(),
             _ => Ok(()),

@@ -14,6 +14,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::budget;
 use super::level::Levels;
 use super::pending::PendingRows;
+use crate::catalog::options::TableOptions;
 use crate::catalog::{self, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog};
 use crate::directory::StorageKey;
 use crate::files::{self, VfdFileIo, cache};
@@ -91,8 +92,10 @@ impl StorageState {
         };
         schema.check_writable()?;
         let io = VfdFileIo::to_write(*key, rel.persistence());
+        let mut rows = PendingRows::new(&schema, io.clone())?;
+        rows.set_options(&TableOptions::of(rel.oid()));
         Ok(Self {
-            rows: PendingRows::new(&schema, io.clone())?,
+            rows,
             schema,
             io,
             persistence: rel.persistence(),
@@ -276,10 +279,13 @@ pub fn with_writable_storage<T>(
     work: impl FnOnce(&mut StorageState, &dyn Fn() -> Vec<u64>) -> PgResult<T>,
 ) -> PgResult<T> {
     let subid = xact::current_subxact_id();
-    let known = with_transaction(|state| {
-        let storage = state.storages.get(&key)?;
-        Some(storage.counter.is_some())
+    let (known, is_marked) = with_transaction(|state| {
+        let storage = state.storages.get(&key);
+        let known = storage.map(|storage| storage.counter.is_some());
+        (known, state.marked == Some((key, subid)))
     });
+    // A rollback to a savepoint takes options back as well, and goes on in another subtransaction.
+    let options = (!is_marked).then(|| TableOptions::of(rel.oid()));
     if known != Some(true) {
         let new = match known {
             None => Some(existing_storage(rel, &key)?),
@@ -306,6 +312,9 @@ pub fn with_writable_storage<T>(
         let Some(storage) = storages.get_mut(&key) else {
             return Err(missing(rel));
         };
+        if let Some(options) = options {
+            storage.rows.set_options(&options);
+        }
         if *marked != Some((key, subid)) {
             serializable::note_write(rel);
             let rows = storage.rows.len();
@@ -344,6 +353,11 @@ fn missing(rel: Relation<'_>) -> PgError {
         PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
         format!("Iceberg table \"{}\" has no pointer row", rel.name()),
     )
+}
+
+/// Options of tables have changed: whoever writes next looks at them again.
+pub fn note_changed_options() {
+    with_transaction(|state| state.marked = None);
 }
 
 /// Has pre-commit put the columns of `rel` into its metadata if they are others then.

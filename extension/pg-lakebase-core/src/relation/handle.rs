@@ -146,6 +146,12 @@ impl<'a> Relation<'a> {
         name_text(unsafe { CStr::from_ptr(self.form().relname.data.as_ptr()) })
     }
 
+    /// The relation's name, without its schema, in the server's encoding.
+    pub fn raw_name(self) -> &'a CStr {
+        // SAFETY: as above; the form stays as long as the relation is open.
+        unsafe { CStr::from_ptr((*self.data().rd_rel).relname.data.as_ptr()) }
+    }
+
     /// Where the relation's storage is at present.
     #[inline]
     pub fn locator(self) -> RelFileLocator {

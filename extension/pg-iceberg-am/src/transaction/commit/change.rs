@@ -36,7 +36,7 @@ pub(super) struct Change {
     emptied: bool,
     pub(super) origin: Origin,
     pub(super) persistence: Persistence,
-    relid: pg_sys::Oid,
+    pub(super) relid: pg_sys::Oid,
     pub(super) kind: Kind,
     way: Way,
     /// Of the pointer row that an inline commit is put on top of.

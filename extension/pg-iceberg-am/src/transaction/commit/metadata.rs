@@ -12,6 +12,7 @@ use pg_lakebase_core::xact::clock_timestamp;
 
 use super::Catalogs;
 use super::change::Change;
+use crate::catalog::options::TableOptions;
 use crate::catalog::{Incarnation, LockedPointer, Pointer, unless_emptied};
 use crate::error::to_pg_error;
 use crate::files::cache;
@@ -46,7 +47,10 @@ impl Change {
         let previous = locked
             .as_ref()
             .and_then(|locked| locked.pointer.metadata_location.clone());
-        let base = self.base(&location, previous.as_deref())?;
+        let base = with_options(
+            self.base(&location, previous.as_deref())?,
+            &TableOptions::of(self.relid),
+        )?;
         let base_path = previous
             .as_deref()
             .map(|relative| format!("{location}/{relative}"));
@@ -119,6 +123,45 @@ impl Change {
             .into()),
         }
     }
+}
+
+/// Property that lists, in JSON, the properties that are the table's options.
+const OPTIONS_PROPERTY: &str = "pg-lakebase.options";
+
+/// Metadata whose properties are as the table's options have them now. Properties that others have set stay.
+fn with_options(
+    metadata: Arc<TableMetadata>,
+    options: &TableOptions,
+) -> PgResult<Arc<TableMetadata>> {
+    let old: Vec<String> = match metadata.properties.get(OPTIONS_PROPERTY) {
+        Some(names) => {
+            serde_json::from_str(names).map_err(|error| PgError::internal(error.to_string()))?
+        }
+        None if options.is_empty() => return Ok(metadata),
+        None => Vec::new(),
+    };
+    let options = options.properties();
+    let unchanged = old.len() == options.len()
+        && old.iter().all(|name| {
+            options.contains_key(name) && options.get(name) == metadata.properties.get(name)
+        });
+    if unchanged {
+        return Ok(metadata);
+    }
+    let mut changed = TableMetadata::clone(&metadata);
+    for name in old.iter().map(String::as_str).chain([OPTIONS_PROPERTY]) {
+        changed.properties.remove(name);
+    }
+    changed.properties.extend(options.clone());
+    if !options.is_empty() {
+        let names: Vec<_> = options.keys().collect();
+        let names =
+            serde_json::to_string(&names).map_err(|error| PgError::internal(error.to_string()))?;
+        changed
+            .properties
+            .insert(OPTIONS_PROPERTY.to_owned(), names);
+    }
+    Ok(changed.into())
 }
 
 /// The metadata of a table that is at `location`, wherever it was when they were written: a cluster may have
