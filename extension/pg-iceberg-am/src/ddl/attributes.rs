@@ -20,8 +20,8 @@ use crate::transaction;
 use crate::unsupported::cannot;
 
 /// What to do instead of adding columns and changing their types: as a heap, the table keeps its rights, defaults,
-/// constraints and triggers.
-const HEAP_HINT: &str = "Make it a heap table with ALTER TABLE ... SET ACCESS METHOD heap, alter it, and then make it an Iceberg table again with ALTER TABLE ... SET ACCESS METHOD iceberg.";
+/// constraints and triggers. PostgreSQL does not give it a TOAST table on the way, so that rows must fit into a page.
+const HEAP_HINT: &str = "Make it a heap table with ALTER TABLE ... SET ACCESS METHOD heap, alter it, and make it an Iceberg table again; or, if rows are too big for that, create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
 
 /// A column has been added to `relid` (`ATExecAddColumn`).
 pub fn added(relid: pg_sys::Oid) -> PgResult<()> {

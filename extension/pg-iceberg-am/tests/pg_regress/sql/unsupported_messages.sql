@@ -35,6 +35,10 @@ SELECT * FROM through_heap ORDER BY id;
 SELECT count(*) FROM of_through_heap;
 SELECT has_table_privilege('pg_monitor', 'through_heap', 'SELECT'), amname FROM pg_class c JOIN pg_am a ON a.oid = relam WHERE c.oid = 'through_heap'::regclass;
 DROP TABLE through_heap CASCADE;
+-- Rows that need TOAST do not go that way.
+CREATE TABLE wide (v bytea STORAGE EXTERNAL) USING iceberg;
+INSERT INTO wide VALUES (repeat('x', 10000)::bytea);
+ALTER TABLE wide SET ACCESS METHOD heap;
 
 -- Outside of a transaction block nothing half done is left, such as an invalid index.
 CREATE INDEX CONCURRENTLY ON t (id);
