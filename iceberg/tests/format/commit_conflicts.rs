@@ -4,7 +4,7 @@ use iceberg_lite::Error;
 use iceberg_lite::commit::SnapshotDelta;
 use iceberg_lite::commit::{TableRequirement, TableUpdate, apply};
 
-use crate::support::{Table, append, path_of, position_deletes};
+use crate::support::{Table, append, delete_rows, path_of};
 
 /// Completing fails with a conflict about the file, and leaves only what was staged.
 fn assert_conflict(
@@ -25,14 +25,6 @@ fn assert_conflict(
 fn remove(name: &str) -> SnapshotDelta {
     SnapshotDelta {
         removed_data_files: [path_of(name)].into(),
-        ..SnapshotDelta::default()
-    }
-}
-
-fn delete_rows(name: &str, about: &str) -> SnapshotDelta {
-    SnapshotDelta {
-        added_delete_files: vec![position_deletes(name, about, 3).into()],
-        required_data_files: [path_of(about)].into(),
         ..SnapshotDelta::default()
     }
 }

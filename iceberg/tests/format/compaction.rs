@@ -9,7 +9,9 @@ use iceberg_lite::manifest::{DataContentType, DataFile, ManifestStatus};
 use iceberg_lite::scan::{ScanFile, plan_files};
 use iceberg_lite::spec::{Operation, PartitionSpec, TableMetadata};
 
-use crate::support::{FaultyFileIo, Table, append, data_file, path_of, position_deletes};
+use crate::support::{
+    FaultyFileIo, Table, append, data_file, delete_rows, path_of, position_deletes,
+};
 
 fn scan_files(table: &Table) -> Vec<ScanFile> {
     let snapshot = table.metadata.current_snapshot().unwrap();
@@ -53,14 +55,6 @@ fn equality_deletes(name: &str) -> SnapshotDelta {
     };
     SnapshotDelta {
         added_delete_files: vec![file.into()],
-        ..SnapshotDelta::default()
-    }
-}
-
-fn delete_rows(name: &str, about: &str) -> SnapshotDelta {
-    SnapshotDelta {
-        added_delete_files: vec![position_deletes(name, about, 3).into()],
-        required_data_files: [path_of(about)].into(),
         ..SnapshotDelta::default()
     }
 }

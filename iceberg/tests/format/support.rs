@@ -292,6 +292,15 @@ pub fn position_deletes(name: &str, about: &str, rows: i64) -> DataFile {
     }
 }
 
+/// Deletes of three rows of the data file `about`, which must still be there.
+pub fn delete_rows(name: &str, about: &str) -> SnapshotDelta {
+    SnapshotDelta {
+        added_delete_files: vec![position_deletes(name, about, 3).into()],
+        required_data_files: [path_of(about)].into(),
+        ..SnapshotDelta::default()
+    }
+}
+
 pub fn append(names: &[&str]) -> SnapshotDelta {
     let added_data_files = names
         .iter()

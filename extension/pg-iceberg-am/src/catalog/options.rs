@@ -20,7 +20,7 @@ const COMPRESSION_LEVEL: &str = "write.parquet.compression-level";
 
 /// Properties that would say something else than what is done: where files lie, how they are found and read, what
 /// is removed.
-const FIXED: [&str; 8] = [
+const FIXED: [&str; 7] = [
     "schema.name-mapping.default",
     "write.data.path",
     "write.folder-storage.path",
@@ -28,7 +28,6 @@ const FIXED: [&str; 8] = [
     "write.metadata.compression-codec",
     "write.metadata.delete-after-commit.enabled",
     "write.metadata.path",
-    "write.object-storage.path",
 ];
 
 /// The options of a table that are Iceberg's: dotted names, which are properties of the table's metadata as well.
@@ -42,10 +41,11 @@ pub fn is_iceberg_option(name: &str) -> bool {
 
 /// PostgreSQL's own error for an option that a relation cannot have.
 pub fn unrecognized(name: &str) -> PgError {
-    PgError::new(
-        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!("unrecognized parameter \"{name}\""),
-    )
+    invalid(format!("unrecognized parameter \"{name}\""))
+}
+
+fn invalid(message: String) -> PgError {
+    PgError::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message)
 }
 
 impl TableOptions {
@@ -105,8 +105,6 @@ impl TableOptions {
 }
 
 fn check(name: &str, value: &str) -> PgResult<()> {
-    let invalid =
-        |message: String| PgError::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message);
     if name.starts_with("pg-lakebase.")
         || name.starts_with("write.object-storage.")
         || FIXED.contains(&name)
@@ -138,10 +136,8 @@ fn check(name: &str, value: &str) -> PgResult<()> {
 
 /// As PostgreSQL says it (`parse_one_reloption`).
 fn check_integer(name: &str, value: &str, least: i64, greatest: i64) -> PgResult<()> {
-    let error =
-        |message: String| PgError::new(PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE, message);
     let number: i64 = value.parse().map_err(|_| {
-        error(format!(
+        invalid(format!(
             "invalid value for integer option \"{name}\": {value}"
         ))
     })?;
@@ -149,7 +145,7 @@ fn check_integer(name: &str, value: &str, least: i64, greatest: i64) -> PgResult
         return Ok(());
     }
     Err(
-        error(format!("value {value} out of bounds for option \"{name}\"")).with_detail(format!(
+        invalid(format!("value {value} out of bounds for option \"{name}\"")).with_detail(format!(
             "Valid values are between \"{least}\" and \"{greatest}\"."
         )),
     )
@@ -159,11 +155,10 @@ fn check_is(name: &str, value: &str, only: &str) -> PgResult<()> {
     if value == only {
         return Ok(());
     }
-    Err(PgError::new(
-        PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
-        format!("invalid value for enum option \"{name}\": {value}"),
+    Err(
+        invalid(format!("invalid value for enum option \"{name}\": {value}"))
+            .with_detail(format!("Valid values are \"{only}\".")),
     )
-    .with_detail(format!("Valid values are \"{only}\".")))
 }
 
 /// All options of a relation, PostgreSQL's too.

@@ -98,7 +98,7 @@ unsafe fn create(call: &mut UtilityCall<'_>) -> PgResult<()> {
     }
 }
 
-/// Stores the options beside those of PostgreSQL's that the relation has.
+/// Stores the options, and no others of ours, beside those of PostgreSQL's that the relation has.
 fn put(relid: pg_sys::Oid, options: &TableOptions) -> PgResult<()> {
     let mut all = stored(relid);
     all.retain(|(name, _)| !is_iceberg_option(name));
@@ -150,9 +150,7 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
         }
         let mut options = TableOptions::of(relid);
         if !options.is_empty() {
-            let mut theirs = stored(relid);
-            theirs.retain(|(name, _)| !is_iceberg_option(name));
-            store(relid, theirs.iter().map(|(name, value)| (name, value)))?;
+            put(relid, &TableOptions::default())?;
         }
         let mut set = None;
         let statement = call.statement_to_change().cast::<pg_sys::AlterTableStmt>();

@@ -99,6 +99,20 @@ struct Slot {
 }
 
 impl Slot {
+    /// A slot of a database that waits since `now` for a worker; with `InvalidOid`, a free one.
+    fn waiting(database: pg_sys::Oid, now: pg_sys::TimestampTz) -> Self {
+        Self {
+            database,
+            stage: Stage::Waits(now),
+            ticket: 0,
+            latch: std::ptr::null_mut(),
+            requests: 0,
+            urgent: false,
+            dismissed: false,
+            carried: Carried::default(),
+        }
+    }
+
     fn is_free(&self) -> bool {
         self.database == pg_sys::InvalidOid
     }
@@ -199,16 +213,7 @@ unsafe impl PGRXSharedMemory for Slots {}
 
 impl Default for Slots {
     fn default() -> Self {
-        let free = Slot {
-            database: pg_sys::InvalidOid,
-            stage: Stage::Waits(0),
-            ticket: 0,
-            latch: std::ptr::null_mut(),
-            requests: 0,
-            urgent: false,
-            dismissed: false,
-            carried: Carried::default(),
-        };
+        let free = Slot::waiting(pg_sys::InvalidOid, 0);
         Self {
             slots: [free; SLOTS],
             last_ticket: 0,
@@ -231,16 +236,7 @@ impl Slots {
     /// The database's slot, where it has none a free one in which it waits from now on.
     fn of_or_new(&mut self, database: pg_sys::Oid, now: pg_sys::TimestampTz) -> Option<&mut Slot> {
         if self.of(database).is_none() {
-            *self.of(pg_sys::InvalidOid)? = Slot {
-                database,
-                stage: Stage::Waits(now),
-                ticket: 0,
-                latch: std::ptr::null_mut(),
-                requests: 0,
-                urgent: false,
-                dismissed: false,
-                carried: Carried::default(),
-            };
+            *self.of(pg_sys::InvalidOid)? = Slot::waiting(database, now);
         }
         self.of(database)
     }
