@@ -8,9 +8,13 @@ mod unlogged;
 use super::primary::Primary;
 use super::standby::{self, Standby, Upstream};
 use crate::cache::Cache;
+use crate::cluster::Connection;
 use crate::installation::Installation;
 use crate::progress::note;
 use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 type Case = fn(&mut Server) -> Result<()>;
 
@@ -125,32 +129,68 @@ impl Server {
         self.execute("SELECT pg_reload_conf()")
     }
 
-    /// Makes a standby, promotes it once it has everything, and lets `check` look at it.
-    fn promote_standby(&self, check: impl FnOnce(&Standby) -> Result<()>) -> Result<()> {
+    /// Makes a standby, which follows from now on.
+    fn make_standby(&self) -> Result<Standby> {
         let [_, dir, ..] = super::primary::directories(&self.cache);
+        // What a case that failed has left behind.
+        super::primary::clear(&dir)?;
+        self.drop_slot()?;
         let upstream = Upstream {
             cluster: &self.primary.cluster,
             connection: &self.primary.connection,
             tablespace: None,
         };
-        let standby = Standby::create(
+        Standby::create(
             &dir,
             upstream,
             standby::SLOT,
             &self.installation,
             &self.library,
-        )?;
+        )
+    }
+
+    /// Promotes the standby once it has everything, lets `check` look at it, and does away with it.
+    fn promote(
+        &self,
+        standby: &Standby,
+        check: impl FnOnce(&Connection) -> Result<()>,
+    ) -> Result<()> {
+        let checked = self
+            .promoted(standby)
+            .and_then(|()| check(&standby.connection));
+        standby.cluster.stop()?;
+        self.drop_slot()?;
+        checked
+    }
+
+    /// Drops the standby's slot, if there is one, once nobody uses it.
+    fn drop_slot(&self) -> Result<()> {
+        let of_it = format!(
+            "FROM pg_replication_slots WHERE slot_name = '{}'",
+            standby::SLOT
+        );
+        self.wait_for_answer(&format!("SELECT count(*) {of_it} AND active"), "0")?;
+        self.execute(&format!(
+            "SELECT pg_drop_replication_slot(slot_name) {of_it}"
+        ))
+    }
+
+    fn wait_for_answer(&self, sql: &str, wanted: &str) -> Result<()> {
+        let started = Instant::now();
+        while self.query(sql)? != wanted {
+            if started.elapsed() > WAIT_LIMIT {
+                bail!("the answer is not {wanted} in time: {sql}");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    fn promoted(&self, standby: &Standby) -> Result<()> {
         let target = standby::flushed(&self.primary.connection)?;
         standby::wait_replayed(&standby.cluster, &standby.connection, &target)?;
         crate::psql::execute(&standby.connection, "SELECT pg_promote(true, 60)")?;
-        standby::wait_writable(&standby.connection)?;
-        let checked = check(&standby);
-        standby.cluster.stop()?;
-        checked?;
-        self.execute(&format!(
-            "SELECT pg_drop_replication_slot('{}')",
-            standby::SLOT
-        ))
+        standby::wait_writable(&standby.connection)
     }
 }
 

@@ -4,9 +4,6 @@
 use super::{Server, expect};
 use crate::psql;
 use anyhow::{Result, bail};
-use std::time::{Duration, Instant};
-
-const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// The directories of Iceberg tables.
 const DIRECTORIES: &str = "SELECT count(*) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database \
@@ -28,17 +25,6 @@ impl Server {
     fn wait_for_event(&self, event: &str) -> Result<()> {
         let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{event}'");
         self.wait_for_answer(&sql, "1")
-    }
-
-    fn wait_for_answer(&self, sql: &str, wanted: &str) -> Result<()> {
-        let started = Instant::now();
-        while self.query(sql)? != wanted {
-            if started.elapsed() > WAIT_LIMIT {
-                bail!("the answer is not {wanted} in time: {sql}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
     }
 
     fn expect_no_orphans(&self) -> Result<()> {
@@ -130,6 +116,8 @@ pub fn outcome_after_promotion(server: &mut Server) -> Result<()> {
         "CREATE TABLE p_kept USING iceberg AS SELECT generate_series(1, 10) AS id",
     ])?;
     let before = server.directories()?;
+    // It is there before anything is prepared: only the log can tell it.
+    let standby = server.make_standby()?;
     server.script(&[
         "BEGIN",
         "DROP TABLE p_dropped",
@@ -138,8 +126,7 @@ pub fn outcome_after_promotion(server: &mut Server) -> Result<()> {
         "TRUNCATE p_kept",
         "PREPARE TRANSACTION 'truncate'",
     ])?;
-    server.promote_standby(|standby| {
-        let connection = &standby.connection;
+    server.promote(&standby, |connection| {
         psql::execute(connection, "COMMIT PREPARED 'drop'")?;
         psql::execute(connection, "ROLLBACK PREPARED 'truncate'")?;
         expect(
