@@ -11,6 +11,7 @@ mod checkout;
 mod cluster;
 mod crash;
 mod dataset;
+mod engines;
 mod extension;
 mod guardian;
 mod installation;
@@ -24,6 +25,8 @@ mod quickstart;
 mod random;
 mod regress;
 mod setup;
+mod soak;
+mod svg;
 mod tally;
 mod test_all;
 mod tpch;
@@ -61,6 +64,8 @@ enum Command {
     Twin(twin::Args),
     /// Upgrade, back up incrementally, checksum and replicate clusters, and check what is left
     Operations(operations::Args),
+    /// Write to Iceberg tables for a long time, and see whether anything grows that should not
+    Soak(soak::Args),
     /// Measure Iceberg tables against heap tables
     Bench(bench::Args),
     /// End what works in clusters when standard input ends: see `guardian.rs`
@@ -79,6 +84,7 @@ fn main() -> ExitCode {
         Command::Crash(args) => crash::run(&args),
         Command::Twin(args) => twin::run(&args),
         Command::Operations(args) => operations::run(&args),
+        Command::Soak(args) => soak::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::GuardServers(args) => guardian::run(&args),
     };

@@ -9,3 +9,4 @@ mod report;
 mod statistics;
 
 pub use command::{Args, run};
+pub use statistics::median;

@@ -1,6 +1,7 @@
 //! The result as an SVG: one bar a step, showing how much of what its target allows is used.
 
 use super::report::Report;
+use crate::svg::{self, text, wrap};
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 760.0;
@@ -24,11 +25,7 @@ pub fn svg(report: &Report) -> String {
         .collect();
     let bottom = TOP + PITCH * report.rows.len() as f64;
     let height = bottom + NOTE_PITCH * notes.len() as f64 + 20.0;
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
-         viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
-         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#ffffff\"/>\n"
-    );
+    let mut out = svg::begin(WIDTH, height);
     text(
         &mut out,
         16.0,
@@ -87,45 +84,10 @@ pub fn svg(report: &Report) -> String {
     out
 }
 
-/// Breaks `line` between words so that no part has more than `most` characters, if words allow.
-fn wrap(line: &str, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in line.split(' ') {
-        match lines.last_mut() {
-            Some(last) if last.len() + 1 + word.len() <= most => {
-                last.push(' ');
-                last.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-fn text(out: &mut String, x: f64, y: f64, size: u32, colour: &str, content: &str) {
-    let _ = writeln!(
-        out,
-        "<text x=\"{x:.1}\" y=\"{y:.1}\" font-size=\"{size}\" fill=\"{colour}\">{}</text>",
-        escape(content)
-    );
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::report::{Target, Unit, tests as report};
     use super::*;
-
-    #[test]
-    fn long_lines_are_broken_between_words() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("indivisible a", 5), ["indivisible", "a"]);
-    }
 
     #[test]
     fn names_are_escaped_and_bars_stay_inside() {

@@ -1,7 +1,7 @@
 //! One run: the servers and clients, and an iteration from the first transaction to the last check.
 
 use super::client::Client;
-use super::engines::Engines;
+use super::engines;
 use super::fault::{Down, Scene, Struck};
 use super::load::Load;
 use super::orphans::Orphans;
@@ -18,6 +18,7 @@ use super::summary::Summary;
 use super::tables::{self, Fingerprints};
 use super::transaction::Targets;
 use crate::cache::Cache;
+use crate::engines::Engines;
 use crate::installation::Installation;
 use crate::progress::note;
 use anyhow::{Context, Result};
@@ -247,8 +248,8 @@ impl Harness {
         self.step = "comparing the tables again";
         self.fingerprints = tables::check(&self.primary.connection)?;
         self.step = "reading with other engines";
-        if let Some(engines) = &mut self.engines {
-            engines.check(&self.primary, &self.fingerprints)?;
+        if let Some(running) = &mut self.engines {
+            engines::check(running, &self.primary, &self.fingerprints)?;
         }
         self.step = "setting a restore point";
         if let Some(restore) = &mut self.restore {

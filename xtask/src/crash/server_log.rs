@@ -40,6 +40,11 @@ impl ServerLog {
 
     /// Fails if what was added since the last time holds an alarm.
     pub fn check(&mut self) -> Result<()> {
+        self.read_on(|_| {})
+    }
+
+    /// As [`Self::check`], and shows every line that is no alarm.
+    pub fn read_on(&mut self, mut show: impl FnMut(&str)) -> Result<()> {
         let open = || -> std::io::Result<File> {
             let mut file = File::open(&self.path)?;
             file.seek(SeekFrom::Start(self.read))?;
@@ -53,6 +58,7 @@ impl ServerLog {
             if is_alarm(&line) {
                 bail!("{} says: {}", self.path.display(), line.trim());
             }
+            show(&line);
         }
         Ok(())
     }
