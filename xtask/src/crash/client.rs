@@ -18,7 +18,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// A client leaves no more prepared transactions than this.
 const PREPARED_MAX: usize = 3;
 /// Deadlocks, lock time-outs and serialisation failures: what concurrent clients have to expect.
-const EXPECTED: [&str; 3] = ["40P01", "55P03", "40001"];
+pub const EXPECTED: [&str; 3] = ["40P01", "55P03", "40001"];
 
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {

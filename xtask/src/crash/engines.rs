@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 pub fn check(engines: &mut Engines, primary: &Primary, expected: &Fingerprints) -> Result<()> {
     let text = primary.query(
         "SELECT table_name, row_count, lakebase.publish(relation) FROM lakebase.iceberg_tables \
-         WHERE table_name ~ '^t[0-9]+$'",
+         WHERE table_name ~ '^[tu][0-9]+$'",
     )?;
     for line in text.lines() {
         let fields: Vec<&str> = line.splitn(3, '|').collect();

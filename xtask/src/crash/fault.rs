@@ -74,6 +74,10 @@ impl Scene<'_> {
                 self.primary.stop_immediately()?;
                 Down::Stopped
             }
+            Fault::CleanStop => {
+                self.primary.stop_cleanly()?;
+                Down::Stopped
+            }
             Fault::PowerFailure => {
                 let mut random = Random::for_part(self.seed, &[4, iteration.number]);
                 torn::power_failure(self.primary, self.installation, &mut random)?;

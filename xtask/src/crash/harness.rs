@@ -26,7 +26,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 const CLIENTS: usize = 4;
-const SHARED: [&str; 4] = ["t0", "t1", "t2", "t3"];
+const SHARED: [&str; 6] = ["t0", "t1", "t2", "t3", UNLOGGED, CHANGING];
+const UNLOGGED: &str = "u0";
+/// It is now a logged table, now an unlogged one.
+const CHANGING: &str = "u1";
 /// On the small disk.
 const SMALL: &str = "t9";
 const TABLESPACE: &str = "small";
@@ -53,6 +56,8 @@ pub struct Harness {
     orphans: Orphans,
     clients: Vec<Client>,
     hits: Arc<Hits>,
+    /// Whether there is a prepared transaction of the harness's own.
+    prepared: bool,
     fingerprints: Fingerprints,
     summary: Summary,
     seed: u64,
@@ -93,7 +98,7 @@ impl Harness {
         if small.is_some() {
             tables::create(&primary.connection, SMALL, Some(TABLESPACE))?;
         }
-        let all = tables::list(&primary.connection)?;
+        let all = tables::list(&primary.connection, tables::Which::Readable)?;
         tables::add_a_row(&primary.connection, &all, 1)?;
         let fingerprints = tables::check(&primary.connection)?;
         let tablespace = small.as_ref().map(SmallDisk::tablespace);
@@ -141,6 +146,7 @@ impl Harness {
                 .map(|number| Client::new(number, seed))
                 .collect(),
             hits: Arc::default(),
+            prepared: false,
             fingerprints,
             summary: Summary::default(),
             seed,
@@ -173,7 +179,8 @@ impl Harness {
             Down::No => {}
         }
         self.primary.log.check()?;
-        self.check(iteration)?;
+        let recovered = struck.down != Down::No && iteration.fault.empties_unlogged();
+        self.check(iteration, recovered)?;
         self.summary.iteration(
             iteration,
             struck.as_planned,
@@ -190,7 +197,8 @@ impl Harness {
         let targets = |client: &Client| Targets {
             shared: SHARED.map(str::to_owned).into(),
             small: small.map(|(_, table)| table.to_owned()),
-            own: format!("t{}", 100 + client.number),
+            changing: vec![CHANGING.to_owned()],
+            own: ["t", "u"].map(|letter| format!("{letter}{}", 100 + client.number)),
         };
         let load = Load::start(
             std::mem::take(&mut self.clients),
@@ -200,6 +208,8 @@ impl Harness {
             &self.hits,
         );
         std::thread::sleep(iteration.before);
+        self.step = "preparing a transaction";
+        let prepared = prepared::prepare_own(&self.primary, UNLOGGED);
         self.step = "the fault";
         let scene = Scene {
             primary: &self.primary,
@@ -209,7 +219,10 @@ impl Harness {
             installation: &self.installation,
             seed: self.seed,
         };
-        let struck = scene.strike(iteration);
+        let struck = prepared.and_then(|prepared| {
+            self.prepared = prepared;
+            scene.strike(iteration)
+        });
         // Whoever is to lose the connection goes on until it does.
         if struck.is_err() || !iteration.fault.breaks_connections() {
             load.signals().stop();
@@ -222,16 +235,30 @@ impl Harness {
         struck
     }
 
-    fn check(&mut self, iteration: &Iteration) -> Result<()> {
+    fn check(&mut self, iteration: &Iteration, recovered: bool) -> Result<()> {
         let mut random = Random::for_part(self.seed, &[2, iteration.number]);
         self.step = "resolving prepared transactions";
         prepared::settle(&self.primary, &mut self.clients)?;
-        let which = if iteration.resolve_first {
-            Which::All
-        } else {
-            Which::Exclusive
-        };
-        prepared::resolve(&self.primary, &mut self.clients, which, &mut random)?;
+        prepared::resolve(
+            &self.primary,
+            &mut self.clients,
+            Which::Exclusive,
+            &mut random,
+        )?;
+        self.step = "looking at unlogged tables";
+        let unlogged = tables::list(&self.primary.connection, tables::Which::Unlogged)?;
+        if recovered {
+            tables::check_emptied(&self.primary.connection, &unlogged)?;
+        }
+        // From now on they have another incarnation than what is committed below.
+        tables::add_a_row(&self.primary.connection, &unlogged, iteration.number)?;
+        if std::mem::take(&mut self.prepared) {
+            prepared::commit_own(&self.primary)?;
+        }
+        if iteration.resolve_first {
+            self.step = "resolving all prepared transactions";
+            prepared::resolve(&self.primary, &mut self.clients, Which::All, &mut random)?;
+        }
         self.step = "comparing the tables";
         self.fingerprints = tables::check(&self.primary.connection)?;
         self.step = "removing orphans beside prepared transactions";
@@ -243,7 +270,7 @@ impl Harness {
         self.step = "comparing what was acknowledged";
         prepared::check_acknowledged(&self.primary, &mut self.clients)?;
         self.step = "working on";
-        let all: Vec<String> = tables::list(&self.primary.connection)?;
+        let all: Vec<String> = tables::list(&self.primary.connection, tables::Which::Readable)?;
         tables::add_a_row(&self.primary.connection, &all, iteration.number)?;
         self.step = "comparing the tables again";
         self.fingerprints = tables::check(&self.primary.connection)?;

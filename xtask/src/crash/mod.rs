@@ -5,6 +5,9 @@
 //! restart, on a standby that follows all along, and after recovery to a point in time. What was
 //! acknowledged to a client has to be there, and what it rolled back must not be.
 //!
+//! Some tables are unlogged, and their mirrors too. Recovery empties them wherever it happens, a clean shutdown does
+//! not, and what was prepared before does not come back; nobody reads them on a standby.
+//!
 //! What is planned comes from the seed alone ([`crate::random`], [`plan`], [`transaction`]); when exactly the
 //! server dies is up to the machine, so a replay makes the same plan, not the same interleaving.
 

@@ -14,6 +14,8 @@ pub enum Kind {
     Backend,
     /// Immediate shutdown
     Immediate,
+    /// Fast shutdown, as it should be
+    Clean,
     /// SIGKILL to all, and what was not synced is lost
     Power,
     /// SIGKILL to all while a backend waits at an injection point
@@ -30,6 +32,7 @@ impl fmt::Display for Kind {
             Self::Postmaster => "postmaster",
             Self::Backend => "backend",
             Self::Immediate => "immediate",
+            Self::Clean => "clean",
             Self::Power => "power",
             Self::Point => "point",
             Self::Error => "error",
@@ -39,10 +42,11 @@ impl fmt::Display for Kind {
 }
 
 /// One round: the kinds in the shares they get.
-const ROUND: [Kind; 10] = [
+const ROUND: [Kind; 11] = [
     Kind::Postmaster,
     Kind::Backend,
     Kind::Immediate,
+    Kind::Clean,
     Kind::Power,
     Kind::Point,
     Kind::Point,
@@ -57,6 +61,7 @@ pub enum Fault {
     KillPostmaster,
     KillBackend,
     Immediate,
+    CleanStop,
     PowerFailure,
     KillAt(&'static str),
     ErrorAt(&'static str),
@@ -69,6 +74,7 @@ impl Fault {
             Self::KillPostmaster => Kind::Postmaster,
             Self::KillBackend => Kind::Backend,
             Self::Immediate => Kind::Immediate,
+            Self::CleanStop => Kind::Clean,
             Self::PowerFailure => Kind::Power,
             Self::KillAt(_) => Kind::Point,
             Self::ErrorAt(_) => Kind::Error,
@@ -80,6 +86,11 @@ impl Fault {
     pub fn breaks_connections(self) -> bool {
         !matches!(self, Self::ErrorAt(_) | Self::FullDisk)
     }
+
+    /// Whether recovery follows, which empties unlogged tables.
+    pub fn empties_unlogged(self) -> bool {
+        self.breaks_connections() && self != Self::CleanStop
+    }
 }
 
 impl fmt::Display for Fault {
@@ -88,6 +99,7 @@ impl fmt::Display for Fault {
             Self::KillPostmaster => f.write_str("postmaster killed"),
             Self::KillBackend => f.write_str("backend killed"),
             Self::Immediate => f.write_str("immediate shutdown"),
+            Self::CleanStop => f.write_str("clean shutdown"),
             Self::PowerFailure => f.write_str("power failure"),
             Self::KillAt(point) => write!(f, "killed at {point}"),
             Self::ErrorAt(point) => write!(f, "error at {point}"),
@@ -131,6 +143,7 @@ pub fn iterations(seed: u64, count: u64, only: Option<Kind>) -> Vec<Iteration> {
                 Kind::Postmaster => Fault::KillPostmaster,
                 Kind::Backend => Fault::KillBackend,
                 Kind::Immediate => Fault::Immediate,
+                Kind::Clean => Fault::CleanStop,
                 Kind::Power => Fault::PowerFailure,
                 Kind::Point => kill_points
                     .draw(&mut random)
@@ -193,7 +206,24 @@ mod tests {
             .iter()
             .map(|iteration| iteration.fault.kind())
             .collect();
-        assert_eq!(kinds.len(), 7);
+        assert_eq!(kinds.len(), 8);
+    }
+
+    #[test]
+    fn recovery_follows_what_brings_the_server_down_but_a_clean_shutdown() {
+        let emptying: BTreeSet<Kind> = iterations(1, ROUND.len() as u64, None)
+            .iter()
+            .filter(|iteration| iteration.fault.empties_unlogged())
+            .map(|iteration| iteration.fault.kind())
+            .collect();
+        let expected = [
+            Kind::Postmaster,
+            Kind::Backend,
+            Kind::Immediate,
+            Kind::Power,
+            Kind::Point,
+        ];
+        assert_eq!(emptying, expected.into());
     }
 
     #[test]

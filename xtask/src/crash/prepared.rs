@@ -1,9 +1,11 @@
 //! Prepared transactions that are left when the server has come back: each has to be there if it was
 //! acknowledged, and is resolved one way or the other.
 
-use super::client::Client;
+use super::client::{Client, EXPECTED};
 use super::primary::Primary;
 use super::random::Random;
+use super::tables::mirror;
+use crate::wire::{ServerError, Session};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 
@@ -13,6 +15,37 @@ pub enum Which {
     All,
     /// Those that lock readers out, and would keep tables from being compared.
     Exclusive,
+}
+
+/// The name of the harness's own prepared transaction.
+const OWN: &str = "crash-own";
+
+/// Prepares an insert into a table and its mirror, so that every fault finds one. `false` if somebody has locked the
+/// tables.
+pub fn prepare_own(primary: &Primary, table: &str) -> Result<bool> {
+    let mut session = Session::open(&primary.connection)?;
+    session.query("SET lock_timeout = '300ms'")?;
+    let inserts = [table, &mirror(table)]
+        .map(|table| format!("INSERT INTO {table} VALUES (0, 0, 'prepared')"));
+    for statement in ["BEGIN", &inserts[0], &inserts[1]] {
+        let Err(error) = session.query(statement) else {
+            continue;
+        };
+        let answer = error.downcast_ref::<ServerError>();
+        if answer.is_some_and(|answer| EXPECTED.contains(&answer.state.as_str())) {
+            return Ok(false);
+        }
+        return Err(error);
+    }
+    session.query(&format!("PREPARE TRANSACTION '{OWN}'"))?;
+    Ok(true)
+}
+
+/// Commits what [`prepare_own`] has prepared.
+pub fn commit_own(primary: &Primary) -> Result<()> {
+    primary
+        .execute_alone(&format!("COMMIT PREPARED '{OWN}'"))
+        .context("the harness's own prepared transaction cannot be committed")
 }
 
 /// Settles every client's doubts about what it prepared.

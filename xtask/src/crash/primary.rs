@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 const RESTART_LIMIT: Duration = Duration::from_secs(120);
+/// A fast shutdown waits for a checkpoint, for standbys and for the archive.
+const STOP_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(50);
 
 pub struct Primary {
@@ -116,6 +118,12 @@ impl Primary {
     pub fn stop_immediately(&self) -> Result<()> {
         processes::send(self.postmaster()?, rustix::process::Signal::QUIT)?;
         processes::wait_gone(&self.cluster.data(), KILL_LIMIT)
+    }
+
+    /// Fast shutdown, as `pg_ctl stop` does it; the clients' ends are no failures.
+    pub fn stop_cleanly(&self) -> Result<()> {
+        processes::send(self.postmaster()?, rustix::process::Signal::INT)?;
+        processes::wait_gone(&self.cluster.data(), STOP_LIMIT)
     }
 
     /// Starts the server that was killed.

@@ -106,7 +106,7 @@ impl Restore {
         let found =
             tables::check(&connection).with_context(|| format!("restored with {target}"))?;
         let place = format!("the server restored with {target}");
-        tables::same(&place, &found, &moment.fingerprints)?;
+        tables::same(&place, &found, &tables::recovered(&moment.fingerprints))?;
         standby::work_on(&connection, &found, orphans)
             .with_context(|| format!("after {place} was written to"))?;
         log.check()?;

@@ -16,10 +16,11 @@ pub fn check(
     expected: &Fingerprints,
     installation: &Installation,
 ) -> Result<()> {
-    let all = tables::list(&primary.connection)?;
+    let all = tables::list(&primary.connection, tables::Which::Readable)?;
     tables::add_a_row(&primary.connection, &all, u64::from(u32::MAX) + 1)?;
     tables::create(&primary.connection, "t999", None)?;
-    if let Some(first) = all.first() {
+    // Of a logged one it shows afterwards whether that was undone.
+    if let Some(first) = all.iter().find(|table| table.starts_with('t')) {
         let mirror = tables::mirror(first);
         primary.execute(&format!("TRUNCATE {first}, {mirror}"))?;
     }
@@ -44,5 +45,5 @@ pub fn check(
     primary.follow()?;
     wait_replayed(&primary.cluster, &primary.connection, &flushed(source)?)?;
     let found = tables::check(&primary.connection).context("on the former primary")?;
-    tables::same("the former primary", &found, expected)
+    tables::same("the former primary", &found, &tables::logged(expected))
 }

@@ -22,6 +22,8 @@ const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
 const COMPARISONS: u32 = 20;
 /// What a standby says of a statement that is.
 const CONFLICT: &str = "due to conflict with recovery";
+/// What one says of unlogged tables.
+const UNREADABLE: &str = "cannot access temporary or unlogged relations during recovery";
 const PROMOTE_LIMIT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(100);
 
@@ -70,7 +72,8 @@ impl Standby {
     /// Waits until everything that the server written to has in its log is replayed, and compares.
     pub fn check(&mut self, writer: &Connection, expected: &Fingerprints) -> Result<()> {
         wait_replayed(&self.cluster, &self.connection, &flushed(writer)?)?;
-        self.compare(expected)?;
+        self.compare(&tables::logged(expected))?;
+        self.check_unreadable(expected)?;
         self.log.check()
     }
 
@@ -85,11 +88,27 @@ impl Standby {
             .context("the standby cannot be promoted")?;
         wait_writable(&self.connection)?;
         orphans.remove(&self.connection)?;
-        self.compare(expected)?;
-        let found = work_on(&self.connection, expected, orphans)
+        let left = tables::recovered(expected);
+        self.compare(&left)?;
+        let found = work_on(&self.connection, &left, orphans)
             .context("after the standby was promoted and written to")?;
         self.log.check()?;
         Ok(found)
+    }
+
+    /// Unlogged tables cannot be read during recovery, whatever their access method.
+    fn check_unreadable(&self, expected: &Fingerprints) -> Result<()> {
+        for (table, _) in expected.iter().filter(|(_, table)| table.unlogged) {
+            for table in [table.clone(), tables::mirror(table)] {
+                let sql = format!("SELECT count(*) FROM {table}");
+                match psql::query(&self.connection, &sql) {
+                    Err(error) if format!("{error:#}").contains(UNREADABLE) => {}
+                    Err(error) => return Err(error.context("on the standby")),
+                    Ok(rows) => bail!("unlogged table {table} has {rows} rows on the standby"),
+                }
+            }
+        }
+        Ok(())
     }
 
     pub fn compare(&self, expected: &Fingerprints) -> Result<()> {

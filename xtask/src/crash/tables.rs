@@ -1,4 +1,5 @@
-//! The tables, `t<n>` and `t<n>_heap`, and whether each equals its mirror.
+//! The tables, `t<n>` and `t<n>_heap`, and whether each equals its mirror. `u<n>` and its mirror are unlogged to begin
+//! with.
 
 use crate::cluster::Connection;
 use crate::psql;
@@ -13,6 +14,15 @@ pub fn mirror(table: &str) -> String {
     format!("{table}_heap")
 }
 
+/// How to begin to create a table of this name.
+pub fn create_table(table: &str) -> &'static str {
+    if table.starts_with('u') {
+        "CREATE UNLOGGED TABLE"
+    } else {
+        "CREATE TABLE"
+    }
+}
+
 /// What a table holds, in short.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
@@ -21,25 +31,69 @@ pub struct Fingerprint {
     pub sum: String,
     /// A digest of which row has which `ctid`.
     pub row_ids: String,
+    /// Recovery empties the table, and nobody reads it on a standby.
+    pub unlogged: bool,
+}
+
+impl Fingerprint {
+    fn of_nothing(unlogged: bool) -> Self {
+        Self {
+            rows: 0,
+            sum: "0".to_owned(),
+            row_ids: "0".to_owned(),
+            unlogged,
+        }
+    }
 }
 
 /// All tables by name.
 pub type Fingerprints = BTreeMap<String, Fingerprint>;
 
-/// The Iceberg tables of the server. Each has its mirror, which came and went with it.
-pub fn list(connection: &Connection) -> Result<Vec<String>> {
+/// What a standby can read of `tables`.
+pub fn logged(tables: &Fingerprints) -> Fingerprints {
+    let mut logged = tables.clone();
+    logged.retain(|_, table| !table.unlogged);
+    logged
+}
+
+/// What recovery leaves of `tables`.
+pub fn recovered(tables: &Fingerprints) -> Fingerprints {
+    let of = |table: &Fingerprint| match table.unlogged {
+        true => Fingerprint::of_nothing(true),
+        false => table.clone(),
+    };
+    tables
+        .iter()
+        .map(|(name, table)| (name.clone(), of(table)))
+        .collect()
+}
+
+/// Which tables a list has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Those that the server can read: all, or while it is in recovery those that are logged.
+    Readable,
+    Unlogged,
+}
+
+/// Iceberg tables of the server. Each has its mirror, which came and went with it.
+pub fn list(connection: &Connection, which: Which) -> Result<Vec<String>> {
+    let condition = match which {
+        Which::Readable => "(c.relpersistence = 'p' OR NOT pg_is_in_recovery())",
+        Which::Unlogged => "c.relpersistence = 'u'",
+    };
     let named = |method: &str, pattern: &str| {
         let text = psql::query(
             connection,
             &format!(
                 "SELECT c.relname FROM pg_class c JOIN pg_am a ON a.oid = c.relam \
-                 WHERE a.amname = '{method}' AND c.relname ~ '{pattern}' ORDER BY 1"
+                 WHERE a.amname = '{method}' AND c.relname ~ '{pattern}' AND {condition} ORDER BY 1"
             ),
         )?;
         anyhow::Ok(text.lines().map(str::to_owned).collect::<Vec<_>>())
     };
-    let tables = named("iceberg", "^t[0-9]+$")?;
-    let mirrors = named("heap", "^t[0-9]+_heap$")?;
+    let tables = named("iceberg", "^[tu][0-9]+$")?;
+    let mirrors = named("heap", "^[tu][0-9]+_heap$")?;
     let expected: Vec<String> = tables.iter().map(|table| mirror(table)).collect();
     let (mut expected, mut found) = (expected, mirrors);
     expected.sort();
@@ -52,7 +106,7 @@ pub fn list(connection: &Connection) -> Result<Vec<String>> {
 
 /// Compares every table of the server with its mirror and returns what they hold.
 pub fn check(connection: &Connection) -> Result<Fingerprints> {
-    let tables = list(connection)?;
+    let tables = list(connection, Which::Readable)?;
     if tables.is_empty() {
         return Ok(Fingerprints::new());
     }
@@ -62,6 +116,7 @@ pub fn check(connection: &Connection) -> Result<Fingerprints> {
             let mirror = mirror(table);
             format!(
                 "SELECT '{table}', \
+                 (SELECT relpersistence = 'u' FROM pg_class WHERE oid = '{table}'::regclass), \
                  (SELECT count(*) FROM (TABLE {table} EXCEPT ALL TABLE {mirror}) extra), \
                  (SELECT count(*) FROM (TABLE {mirror} EXCEPT ALL TABLE {table}) missing), \
                  (SELECT count(*) - count(DISTINCT ctid) FROM {table}), \
@@ -76,7 +131,8 @@ pub fn check(connection: &Connection) -> Result<Fingerprints> {
     let mut fingerprints = Fingerprints::new();
     for line in text.lines() {
         let fields: Vec<&str> = line.split('|').collect();
-        let [table, extra, missing, shared, rows, sum, row_ids] = fields.as_slice() else {
+        let [table, unlogged, extra, missing, shared, rows, sum, row_ids] = fields.as_slice()
+        else {
             bail!("psql printed {line}");
         };
         if (*extra, *missing) != ("0", "0") {
@@ -94,10 +150,25 @@ pub fn check(connection: &Connection) -> Result<Fingerprints> {
                 .with_context(|| format!("psql printed {line}"))?,
             sum: (*sum).to_owned(),
             row_ids: (*row_ids).to_owned(),
+            unlogged: *unlogged == "t",
         };
         fingerprints.insert((*table).to_owned(), fingerprint);
     }
     Ok(fingerprints)
+}
+
+/// Fails where one of the unlogged tables `tables` holds anything, or its mirror, although recovery has emptied them.
+pub fn check_emptied(connection: &Connection, tables: &[String]) -> Result<()> {
+    for table in tables
+        .iter()
+        .flat_map(|table| [table.clone(), mirror(table)])
+    {
+        let rows = psql::query(connection, &format!("SELECT count(*) FROM {table}"))?;
+        if rows != "0" {
+            bail!("unlogged table {table} has {rows} rows after recovery");
+        }
+    }
+    Ok(())
 }
 
 /// Fails where `found`, on the server called `place`, is not as `expected`.
@@ -122,9 +193,10 @@ pub fn create(connection: &Connection, table: &str, tablespace: Option<&str>) ->
     psql::execute(
         connection,
         &format!(
-            "CREATE TABLE {table} ({COLUMNS}) USING iceberg{place}; \
-             CREATE TABLE {} ({COLUMNS}) USING heap",
-            mirror(table)
+            "{create} {table} ({COLUMNS}) USING iceberg{place}; \
+             {create} {} ({COLUMNS}) USING heap",
+            mirror(table),
+            create = create_table(table)
         ),
     )
 }
@@ -162,10 +234,21 @@ mod tests {
                     rows: *rows,
                     sum: rows.to_string(),
                     row_ids: rows.to_string(),
+                    unlogged: table.starts_with('u'),
                 };
                 ((*table).to_owned(), fingerprint)
             })
             .collect()
+    }
+
+    #[test]
+    fn recovery_empties_unlogged_tables_and_standbys_lack_them() {
+        let both = fingerprints(&[("t0", 1), ("u0", 2)]);
+        let left = recovered(&both);
+        assert_eq!(left.get("t0"), both.get("t0"));
+        assert_eq!(left.get("u0"), Some(&Fingerprint::of_nothing(true)));
+        assert_eq!(logged(&both), fingerprints(&[("t0", 1)]));
+        assert!(same("there", &left, &both).is_err());
     }
 
     #[test]

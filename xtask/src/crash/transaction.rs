@@ -5,7 +5,7 @@
 //! is created where it does not exist and dropped where it does.
 
 use super::random::Random;
-use super::tables::{COLUMNS, mirror};
+use super::tables::{COLUMNS, create_table, mirror};
 
 /// The tables a client may touch.
 #[derive(Clone, Debug)]
@@ -14,8 +14,10 @@ pub struct Targets {
     pub shared: Vec<String>,
     /// Everybody's, on the disk that runs full.
     pub small: Option<String>,
-    /// Created and dropped by this client alone.
-    pub own: String,
+    /// Everybody's, of which some are logged and others are not.
+    pub changing: Vec<String>,
+    /// Created and dropped by this client alone: a logged one and an unlogged one.
+    pub own: [String; 2],
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +35,28 @@ pub struct Transaction {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    Insert { table: String, rows: Rows },
-    Copy { table: String, rows: Rows },
-    Truncate { table: String },
-    Create { table: String },
-    Drop { table: String },
+    Insert {
+        table: String,
+        rows: Rows,
+    },
+    Copy {
+        table: String,
+        rows: Rows,
+    },
+    Truncate {
+        table: String,
+    },
+    Create {
+        table: String,
+    },
+    Drop {
+        table: String,
+    },
+    /// A rewrite, to a logged table or to an unlogged one.
+    SetLogged {
+        table: String,
+        logged: bool,
+    },
     Savepoint,
     RollbackTo,
     Release,
@@ -79,7 +98,10 @@ impl Transaction {
         self.steps.iter().any(|step| {
             matches!(
                 step,
-                Step::Truncate { .. } | Step::Create { .. } | Step::Drop { .. }
+                Step::Truncate { .. }
+                    | Step::Create { .. }
+                    | Step::Drop { .. }
+                    | Step::SetLogged { .. }
             )
         })
     }
@@ -124,11 +146,14 @@ fn add_change(random: &mut Random, targets: &Targets, steps: &mut Vec<Step>) {
             }
         }
         6..=11 => {
-            let table = targets.own.clone();
-            steps.push(Step::Drop { table });
+            if let Some(table) = random.pick(&targets.own).cloned() {
+                steps.push(Step::Drop { table });
+            }
         }
         12..=21 => {
-            let table = targets.own.clone();
+            let Some(table) = random.pick(&targets.own).cloned() else {
+                return;
+            };
             if random.chance(30) {
                 steps.push(Step::Drop {
                     table: table.clone(),
@@ -140,14 +165,20 @@ fn add_change(random: &mut Random, targets: &Targets, steps: &mut Vec<Step>) {
             let rows = rows(random);
             steps.push(Step::Insert { table, rows });
         }
-        22..=31 if targets.small.is_some() => {
+        22..=23 => {
+            if let Some(table) = random.pick(&targets.changing).cloned() {
+                let logged = random.chance(50);
+                steps.push(Step::SetLogged { table, logged });
+            }
+        }
+        24..=33 if targets.small.is_some() => {
             if let Some(table) = targets.small.clone() {
                 let mut rows = rows(random);
                 rows.count = rows.count.min(2_000);
                 steps.push(Step::Insert { table, rows });
             }
         }
-        32..=51 => {
+        34..=53 => {
             if let Some(table) = random.pick(&targets.shared).cloned() {
                 let mut rows = rows(random);
                 rows.count = rows.count.min(10_000);
@@ -203,9 +234,14 @@ impl Step {
             Self::Truncate { table } => both(table, &|table, _| sql(format!("TRUNCATE {table}"))),
             Self::Create { table } => both(table, &|table, iceberg| {
                 let method = if iceberg { "iceberg" } else { "heap" };
+                let create = create_table(table);
                 sql(format!(
-                    "CREATE TABLE IF NOT EXISTS {table} ({COLUMNS}) USING {method}"
+                    "{create} IF NOT EXISTS {table} ({COLUMNS}) USING {method}"
                 ))
+            }),
+            Self::SetLogged { table, logged } => both(table, &|table, _| {
+                let persistence = if *logged { "LOGGED" } else { "UNLOGGED" };
+                sql(format!("ALTER TABLE {table} SET {persistence}"))
             }),
             Self::Drop { table } => both(table, &|table, _| {
                 sql(format!("DROP TABLE IF EXISTS {table}"))
@@ -240,7 +276,8 @@ mod tests {
         Targets {
             shared: vec!["t0".to_owned(), "t1".to_owned()],
             small: Some("t9".to_owned()),
-            own: "t10".to_owned(),
+            changing: vec!["u0".to_owned()],
+            own: ["t10", "u10"].map(str::to_owned),
         }
     }
 
@@ -277,7 +314,7 @@ mod tests {
             assert_eq!(depth, 0);
             seen.insert(format!("{:?}", transaction.ending));
         }
-        assert_eq!(seen.len(), 1 + 8 + 5, "{seen:?}");
+        assert_eq!(seen.len(), 1 + 9 + 5, "{seen:?}");
     }
 
     #[test]
