@@ -20,6 +20,7 @@ mod ledger;
 mod load;
 
 mod fault;
+mod leftover;
 mod primary;
 mod server_log;
 mod small_disk;

@@ -1,5 +1,6 @@
 //! The server that is killed: its cluster, its settings, and how it comes back.
 
+use super::leftover;
 use super::points::POINTS;
 use super::server_log::ServerLog;
 use super::small_disk;
@@ -8,6 +9,8 @@ use crate::cluster::processes::{self, KILL_LIMIT};
 use crate::cluster::{Cluster, Connection, Settings, end_processes};
 use crate::extension;
 use crate::installation::Installation;
+use crate::process::log_length;
+use crate::progress::note;
 use crate::psql;
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
@@ -128,10 +131,31 @@ impl Primary {
 
     /// Starts the server that was killed.
     pub fn start(&mut self) -> Result<()> {
+        let from = log_length(&self.cluster.log());
+        self.start_once().or_else(|error| {
+            leftover::stumbled_over(&self.cluster.log(), from)?
+                .map_or(Err(error), |number| self.start_again(number))
+        })
+    }
+
+    fn start_once(&mut self) -> Result<()> {
         self.attached = false;
         self.connection = self
             .cluster
             .start(&self.installation, &self.library, &self.settings)?;
+        Ok(())
+    }
+
+    /// Starts the server whose recovery stumbled over the file of an unlogged relation, which must be nobody's.
+    fn start_again(&mut self, number: u32) -> Result<()> {
+        note(format!(
+            "PostgreSQL's recovery stumbled over unlogged relation file {number}, see leftover.rs: once more"
+        ));
+        self.start_once()?;
+        let users = format!("SELECT count(*) FROM pg_class WHERE relfilenode = {number}");
+        if self.query(&users)? != "0" {
+            bail!("recovery stumbled over relation file {number}, which is somebody's");
+        }
         Ok(())
     }
 
@@ -155,6 +179,10 @@ impl Primary {
                     return Err(error.context("the server does not restart after a crash"));
                 }
                 Err(_) if self.cluster.pid().is_none() => {
+                    let log = self.cluster.log();
+                    if let Some(number) = leftover::stumbled_over(&log, self.log.position())? {
+                        return self.start_again(number);
+                    }
                     bail!("the postmaster is gone after the crash of a backend");
                 }
                 Err(_) => std::thread::sleep(POLL),

@@ -38,6 +38,11 @@ impl ServerLog {
         }
     }
 
+    /// How far it has been read, in bytes.
+    pub fn position(&self) -> u64 {
+        self.read
+    }
+
     /// Fails if what was added since the last time holds an alarm.
     pub fn check(&mut self) -> Result<()> {
         self.read_on(|_| {})

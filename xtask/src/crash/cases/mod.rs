@@ -14,12 +14,19 @@ use crate::progress::note;
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
 
+/// The directories of Iceberg tables.
+const DIRECTORIES: &str = "SELECT count(*) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database \
+     WHERE datname = current_database())) name WHERE name LIKE 'iceberg\\_%'";
+/// How many files and directories are of transactions that are known to be over, and of no table.
+const ORPHANS: &str =
+    "SELECT count(*) FROM lakebase.remove_orphan_files(NULL, interval '1 day', true)";
+
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 type Case = fn(&mut Server) -> Result<()>;
 
 /// Named for the failures that they prevent.
-const CASES: [(&str, Case); 9] = [
+const CASES: [(&str, Case); 10] = [
     (
         "directories of dropped tables go after a crash",
         prepared::dropped_directories_go_after_a_crash,
@@ -51,6 +58,10 @@ const CASES: [(&str, Case); 9] = [
     (
         "unlogged tables of a promoted standby are empty",
         unlogged::empty_after_promotion,
+    ),
+    (
+        "unlogged tables rolled back before a crash leave nothing",
+        unlogged::rolled_back_before_a_crash,
     ),
     (
         "writers of frozen rows are not looked up",
@@ -111,6 +122,14 @@ impl Server {
 
     fn expect(&self, sql: &str, expected: &str) -> Result<()> {
         expect(sql, &self.query(sql)?, expected)
+    }
+
+    fn directories(&self) -> Result<u64> {
+        Ok(self.query(DIRECTORIES)?.parse()?)
+    }
+
+    fn expect_no_orphans(&self) -> Result<()> {
+        self.expect(ORPHANS, "0")
     }
 
     fn crash(&mut self) -> Result<()> {

@@ -1,21 +1,11 @@
 //! Prepared transactions: what they drop and what they make goes or stays by their outcome alone, whoever decides
 //! it and whatever happens before.
 
-use super::{Server, expect};
+use super::{DIRECTORIES, ORPHANS, Server, expect};
 use crate::psql;
 use anyhow::{Result, bail};
 
-/// The directories of Iceberg tables.
-const DIRECTORIES: &str = "SELECT count(*) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database \
-     WHERE datname = current_database())) name WHERE name LIKE 'iceberg\\_%'";
-const ORPHANS: &str =
-    "SELECT count(*) FROM lakebase.remove_orphan_files(NULL, interval '1 day', true)";
-
 impl Server {
-    fn directories(&self) -> Result<u64> {
-        Ok(self.query(DIRECTORIES)?.parse()?)
-    }
-
     /// Waits until the publisher has cleared all garbage away.
     fn wait_cleared(&self) -> Result<()> {
         self.wait_for_answer("SELECT count(*) FROM lakebase.garbage", "0")
@@ -25,10 +15,6 @@ impl Server {
     fn wait_for_event(&self, event: &str) -> Result<()> {
         let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{event}'");
         self.wait_for_answer(&sql, "1")
-    }
-
-    fn expect_no_orphans(&self) -> Result<()> {
-        self.expect(ORPHANS, "0")
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::{Server, expect};
 use crate::psql;
+use crate::wire::Session;
 use anyhow::Result;
 
 /// Both kinds of tables, for statements that name `u`.
@@ -133,4 +134,37 @@ pub fn empty_after_promotion(server: &mut Server) -> Result<()> {
         expect(COUNTS, &psql::query(connection, COUNTS)?, "1|0")
     })?;
     server.work_on_and_drop()
+}
+
+/// Of a transaction that made unlogged tables, the log tells that they were made and not that it was rolled back: their
+/// files come back, and heap's keep the server from starting at first.
+pub fn rolled_back_before_a_crash(server: &mut Server) -> Result<()> {
+    let relations = "SELECT count(*) FROM pg_class WHERE relname LIKE 'made%'";
+    let before = server.directories()?;
+    server.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")?;
+    server.execute("SELECT pg_reload_conf()")?;
+    let mut session = Session::open(&server.primary.connection)?;
+    for statement in [
+        "BEGIN",
+        "CREATE UNLOGGED TABLE made (id int) USING iceberg",
+        "CREATE UNLOGGED TABLE made_heap (id int) USING heap",
+        "INSERT INTO made SELECT generate_series(1, 100000)",
+        "INSERT INTO made_heap SELECT generate_series(1, 100000)",
+    ] {
+        session.query(statement)?;
+    }
+    // The log as far as that is flushed with another transaction's commit.
+    server.execute("SELECT pg_logical_emit_message(true, 'case', 'flush')")?;
+    session.query("ROLLBACK")?;
+    server.crash()?;
+    server.expect(relations, "0")?;
+    server.execute("SELECT * FROM lakebase.remove_orphan_files(NULL, interval '0')")?;
+    server.expect_no_orphans()?;
+    expect(
+        "directories",
+        &server.directories()?.to_string(),
+        &before.to_string(),
+    )?;
+    server.execute("ALTER SYSTEM RESET wal_writer_delay")?;
+    server.execute("SELECT pg_reload_conf()")
 }
