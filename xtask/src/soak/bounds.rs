@@ -16,8 +16,8 @@ const METADATA_BYTES_A_SNAPSHOT: f64 = 1500.0;
 const SMALL_FILES: f64 = 400.0;
 /// Data files of this size stay as they are.
 const LARGE_FILE_BYTES: f64 = 192.0 * 1024.0 * 1024.0;
-/// A manifest is merged with others until it has 8 MB; this many wait for that.
-const SMALL_MANIFESTS: f64 = 100.0;
+/// A manifest is merged with others until it has 8 MB: once there are a hundred, and commits come meanwhile.
+const SMALL_MANIFESTS: f64 = 150.0;
 /// A data file's entry takes less in a manifest.
 const MANIFEST_ENTRY_BYTES: f64 = 1024.0;
 const MANIFEST_BYTES: f64 = 8.0 * 1024.0 * 1024.0;
