@@ -11,6 +11,7 @@ CREATE TABLE lakebase.iceberg_pointer (
     row_count         int8 NOT NULL,
     file_count        int8 NOT NULL,
     total_bytes       int8 NOT NULL,
+    snapshot_count    int4 NOT NULL,
     -- What older snapshots see: n (nothing), f (the same) or r (an error).
     origin            "char" NOT NULL,
     published_at      timestamptz NOT NULL,
@@ -49,20 +50,23 @@ CREATE INDEX inline_commit_storage ON lakebase.inline_commit (relfilenumber, tab
 COMMENT ON TABLE lakebase.inline_commit IS
     'Committed rows and data files of Iceberg tables that wait for the next metadata file';
 
--- Storages that committed transactions have dropped, until their directories are removed.
+-- What committed transactions have made superfluous, until it is removed: storages that they have dropped, and files
+-- that no snapshot of the table's metadata leads to any more.
 CREATE TABLE lakebase.garbage (
     relfilenumber     oid  NOT NULL,
     tablespace        oid  NOT NULL,
     backend           int4 NOT NULL,
-    -- The transaction that dropped it.
+    -- The transaction that did so. Files are needed as long as anybody may see what was before it.
     xid               xid8 NOT NULL,
-    not_before        timestamptz NOT NULL
+    not_before        timestamptz NOT NULL,
+    -- Relative to the table's directory; null: the directory with all that is in it. Never toasted, as above.
+    files             text[] STORAGE PLAIN
 ) USING heap;
 
 CREATE INDEX garbage_storage ON lakebase.garbage (relfilenumber, tablespace, backend);
 
 COMMENT ON TABLE lakebase.garbage IS
-    'Directories of dropped and rewritten Iceberg tables that are still to be removed';
+    'Directories of dropped and rewritten Iceberg tables, and files of expired snapshots, that are still to be removed';
 
 CREATE FUNCTION lakebase.iceberg_tableam_handler(internal) RETURNS table_am_handler
     AS 'MODULE_PATHNAME', 'iceberg_tableam_handler' LANGUAGE C STRICT;

@@ -1,4 +1,4 @@
--- What users look at. The functions are in src/inspect.rs.
+-- What users look at. The functions are in src/inspect/.
 -- Each user sees the tables that they may read; who monitors the server sees all. The barrier keeps functions
 -- of a query's from seeing the others.
 CREATE VIEW lakebase.iceberg_tables WITH (security_barrier) AS
@@ -37,5 +37,62 @@ SELECT c.oid::regclass AS relation,
 COMMENT ON VIEW lakebase.iceberg_tables IS
     'Iceberg tables of this database as this statement sees them, each with its current metadata file and the number of rows that are not in it yet';
 
+CREATE VIEW lakebase.progress WITH (security_barrier) AS
+SELECT m.pid,
+       c.oid::regclass AS relation,
+       m.started,
+       m.files_done,
+       m.files_total,
+       m.bytes_done,
+       m.bytes_total
+  FROM lakebase.merges() m
+  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+  JOIN pg_catalog.pg_class c
+    ON c.relfilenode = m.relfilenumber
+   AND m.tablespace = CASE c.reltablespace WHEN 0 THEN d.dattablespace ELSE c.reltablespace END
+ WHERE pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE');
+
+COMMENT ON VIEW lakebase.progress IS
+    'Merges of small data files that are going on in this database: how many files, and bytes of these, of how many have been read';
+
+CREATE VIEW lakebase.upkeep WITH (security_barrier) AS
+SELECT t.relation,
+       t.file_count,
+       files.small_files,
+       t.total_bytes,
+       p.snapshot_count,
+       snapshots.oldest_snapshot,
+       t.unpublished_rows,
+       garbage.superfluous_files,
+       EXISTS (SELECT FROM lakebase.merges() m
+                WHERE m.relfilenumber = p.relfilenumber AND m.tablespace = p.tablespace) AS is_merging
+  FROM lakebase.iceberg_tables t
+  JOIN pg_catalog.pg_class c ON c.oid = t.relation
+  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+  JOIN lakebase.iceberg_pointer p
+    ON p.relfilenumber = c.relfilenode
+   AND p.tablespace = CASE c.reltablespace WHEN 0 THEN d.dattablespace ELSE c.reltablespace END
+   AND p.backend = -1
+ CROSS JOIN LATERAL (
+       SELECT count(*) FILTER (WHERE f.file_size_in_bytes * 4 < 3 * coalesce(o.option_value::bigint, s.setting::bigint * 1024)) AS small_files
+         FROM lakebase.iceberg_files(t.relation) f
+        CROSS JOIN pg_catalog.pg_settings s
+         LEFT JOIN pg_catalog.pg_options_to_table(c.reloptions) o ON o.option_name = 'write.target-file-size-bytes'
+        WHERE s.name = 'pg_iceberg_am.target_file_size'
+       ) files
+ CROSS JOIN LATERAL (
+       SELECT min(h.committed_at) AS oldest_snapshot FROM lakebase.iceberg_snapshots(t.relation) h
+       ) snapshots
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(pg_catalog.cardinality(g.files)), 0)::bigint AS superfluous_files
+         FROM lakebase.garbage g
+        WHERE g.relfilenumber = p.relfilenumber AND g.tablespace = p.tablespace AND g.backend = p.backend
+       ) garbage
+ WHERE pg_catalog.has_table_privilege(c.oid, 'SELECT');
+
+COMMENT ON VIEW lakebase.upkeep IS
+    'What the background workers look after: files below three quarters of their target size, snapshots, and files that are to be removed';
+
 GRANT USAGE ON SCHEMA lakebase TO PUBLIC;
 GRANT SELECT ON lakebase.iceberg_tables TO PUBLIC;
+GRANT SELECT ON lakebase.progress, lakebase.upkeep TO PUBLIC;

@@ -14,6 +14,7 @@ mod raw {
             numparents: *mut *mut pg_sys::List,
         ) -> *mut pg_sys::List;
         pub fn get_partition_ancestors(relid: pg_sys::Oid) -> *mut pg_sys::List;
+        pub static Log_autovacuum_min_duration: std::ffi::c_int;
         pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool;
         pub fn RangeVarCallbackOwnsRelation(
             relation: *const pg_sys::RangeVar,
@@ -34,6 +35,15 @@ pub fn find_all_inheritors(parent: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> *
     unsafe {
         pg_guard_ffi_boundary(|| raw::find_all_inheritors(parent, lockmode, std::ptr::null_mut()))
     }
+}
+
+/// The setting `log_autovacuum_min_duration`; `None` if nothing is to be logged (`postmaster/autovacuum.h`).
+pub fn log_autovacuum_min_duration() -> Option<std::time::Duration> {
+    // SAFETY: a setting, which only this thread changes.
+    let milliseconds = unsafe { (&raw const raw::Log_autovacuum_min_duration).read() };
+    u64::try_from(milliseconds)
+        .ok()
+        .map(std::time::Duration::from_millis)
 }
 
 /// The tables that a partition is part of, as a list of oids, the nearest first (`catalog/partition.h`).

@@ -28,6 +28,13 @@ static PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(100);
 /// Workers that serve all databases.
 static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
 
+/// Snapshots of a table that are not thinned.
+static RECENT_SNAPSHOTS: GucSetting<i32> = GucSetting::<i32>::new(100);
+/// Minutes after which snapshots expire.
+static MAX_SNAPSHOT_AGE: GucSetting<i32> = GucSetting::<i32>::new(5 * 24 * 60);
+/// Seconds for which files are kept that the metadata do not lead to any more.
+static FILE_KEEP_TIME: GucSetting<i32> = GucSetting::<i32>::new(60);
+
 /// The values of `pg_iceberg_am.unconstrained_numeric`.
 #[derive(Clone, Copy, PostgresGucEnum)]
 enum NumericForm {
@@ -106,6 +113,30 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::default(),
     );
+    background_int(
+        c"pg_iceberg_am.recent_snapshots",
+        c"How many of a table's last snapshots are all kept; of older ones, one a minute, then one an hour, then one a day.",
+        &RECENT_SNAPSHOTS,
+        1,
+        100_000,
+        GucFlags::default(),
+    );
+    background_int(
+        c"pg_iceberg_am.max_snapshot_age",
+        c"Age at which snapshots of Iceberg tables expire, but for the current one.",
+        &MAX_SNAPSHOT_AGE,
+        0,
+        i32::MAX,
+        GucFlags::UNIT_MIN,
+    );
+    background_int(
+        c"pg_iceberg_am.file_keep_time",
+        c"How long files of expired snapshots are kept for other engines that may be reading them.",
+        &FILE_KEEP_TIME,
+        0,
+        i32::MAX,
+        GucFlags::UNIT_S,
+    );
     GucRegistry::define_bool_guc(
         c"pg_iceberg_am.enable_custom_scan",
         c"Enables the planner's use of Iceberg scan nodes, which read only the columns needed.",
@@ -162,6 +193,19 @@ fn int(
     );
 }
 
+/// A setting of the background workers, which superusers change for a server or a database.
+fn background_int(
+    name: &'static CStr,
+    description: &'static CStr,
+    setting: &'static GucSetting<i32>,
+    min: i32,
+    max: i32,
+    flags: GucFlags,
+) {
+    let context = GucContext::Suset;
+    GucRegistry::define_int_guc(name, description, c"", setting, min, max, context, flags);
+}
+
 /// Size in bytes at which a data file is closed.
 pub fn target_file_size() -> u64 {
     u64::from(TARGET_FILE_SIZE.get().unsigned_abs()) * 1024
@@ -180,6 +224,21 @@ pub fn max_workers() -> usize {
 /// Bytes of rows that a transaction keeps in memory.
 pub fn write_work_mem() -> usize {
     WRITE_WORK_MEM.get().unsigned_abs() as usize * 1024
+}
+
+/// Snapshots of a table that are not thinned.
+pub fn recent_snapshots() -> usize {
+    RECENT_SNAPSHOTS.get().unsigned_abs() as usize
+}
+
+/// Age at which snapshots expire.
+pub fn max_snapshot_age() -> Duration {
+    Duration::from_secs(60 * u64::from(MAX_SNAPSHOT_AGE.get().unsigned_abs()))
+}
+
+/// How long files are kept that the metadata do not lead to any more.
+pub fn file_keep_time() -> Duration {
+    Duration::from_secs(FILE_KEEP_TIME.get().unsigned_abs().into())
 }
 
 /// Number of threads that encode large data files.

@@ -222,8 +222,8 @@ impl DdlMethods for IcebergAm {
         ddl::filelocator::copy_for_cluster(old, new)
     }
 
-    fn relation_vacuum(rel: Relation<'_>, _params: VacuumParams) -> PgResult<()> {
-        maintenance::vacuum::vacuum(rel)
+    fn relation_vacuum(rel: Relation<'_>, params: VacuumParams) -> PgResult<()> {
+        maintenance::vacuum::vacuum(rel, &params)
     }
 }
 

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use pgrx::bgworkers::BackgroundWorker;
 use pgrx::pg_sys;
 
-use crate::error::{PgResult, catch};
+use crate::error::{PgError, PgResult, catch};
 
 /// Gives a setting a value of the process's own, whatever the configuration says, as autovacuum workers do
 /// (`AutoVacWorkerMain`).
@@ -48,12 +48,26 @@ pub fn give_way() {
 /// Runs a transaction, with a snapshot, at the outermost level of the process; `None` if it fails, which
 /// is logged.
 pub fn in_transaction<T>(work: impl FnOnce() -> PgResult<T>) -> Option<T> {
+    try_in_transaction(work).map_err(PgError::log).ok()
+}
+
+/// As [`in_transaction`], for those who tell of an error themselves. The transaction is over in any case.
+pub fn try_in_transaction<T>(work: impl FnOnce() -> PgResult<T>) -> PgResult<T> {
+    try_in_plain_transaction(|| {
+        // SAFETY: in the transaction; the snapshot is popped at its end.
+        unsafe { pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot()) };
+        work()
+    })
+}
+
+/// As [`try_in_transaction`], without a snapshot: as long as `work` takes none, and no transaction id, it keeps nobody
+/// from removing what is dead.
+pub fn try_in_plain_transaction<T>(work: impl FnOnce() -> PgResult<T>) -> PgResult<T> {
     let result = catch(|| {
         // SAFETY: as background workers do; an error ends up below.
         unsafe {
             pg_sys::SetCurrentStatementStartTimestamp();
             pg_sys::StartTransactionCommand();
-            pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
         }
         let result = work()?;
         // SAFETY: as above. VACUUM has ended the transaction that it was called in, and its snapshot.
@@ -65,15 +79,12 @@ pub fn in_transaction<T>(work: impl FnOnce() -> PgResult<T>) -> Option<T> {
         }
         Ok(result)
     });
-    match result.and_then(|result| result) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            // SAFETY: outside of all that the transaction did.
-            unsafe { pg_sys::AbortCurrentTransaction() };
-            error.log();
-            None
-        }
+    let result = result.and_then(|result| result);
+    if result.is_err() {
+        // SAFETY: outside of all that the transaction did.
+        unsafe { pg_sys::AbortCurrentTransaction() };
     }
+    result
 }
 
 /// VACUUM of a table, as autovacuum does it; nothing if the table is locked. It ends the transaction of

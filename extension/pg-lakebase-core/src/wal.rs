@@ -13,6 +13,7 @@ use pgrx::pg_sys;
 
 use crate::error::PgResult;
 use crate::guard::{guard, guard_infallible};
+use crate::relation::RelFileLocator;
 
 /// A position in the write-ahead log (`XLogRecPtr`).
 pub type Lsn = pg_sys::XLogRecPtr;
@@ -81,6 +82,20 @@ pub fn is_needed() -> bool {
 pub fn in_recovery() -> bool {
     // SAFETY: reads the shared state.
     unsafe { pg_sys::RecoveryInProgress() }
+}
+
+/// In redo, cancels queries that may need what is about to be removed: those whose snapshots do not see what the
+/// transaction `horizon` did, in the database of `locator`. They are given the time that
+/// `max_standby_streaming_delay` or `max_standby_archive_delay` says. Nothing happens unless the server lets
+/// queries in (`ResolveRecoveryConflictWithSnapshot`).
+pub fn resolve_conflict_with_snapshots(horizon: pg_sys::TransactionId, locator: RelFileLocator) {
+    // SAFETY: a variable of the startup process; the call waits and cancels, as redo of heap records does. With an
+    // invalid id it does nothing.
+    unsafe {
+        if pg_sys::standbyState >= pg_sys::HotStandbyState::STANDBY_SNAPSHOT_PENDING {
+            pg_sys::ResolveRecoveryConflictWithSnapshot(horizon, false, locator.to_raw());
+        }
+    }
 }
 
 /// The most bytes of content that a record should have: PostgreSQL refuses much larger ones, and

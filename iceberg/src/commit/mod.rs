@@ -43,7 +43,7 @@ pub use apply::apply;
 pub use complete::{NewMetadata, complete, complete_and_update, complete_with_updates};
 pub use delta::SnapshotDelta;
 pub use expire::{Expired, expire, snapshots_of_metadata_files};
-pub use reachable::reachable_files;
+pub use reachable::{reachable_files, reachable_metadata_files};
 pub use requirement::TableRequirement;
 pub use retention::{Expiry, HeldSnapshots, Retention, Spacing, plan_expiry};
 pub use stage::{StagedSnapshot, stage};

@@ -10,9 +10,8 @@ use crate::spec::TableMetadata;
 /// Every file that `metadata` and its snapshots name, directly or through manifests: earlier metadata
 /// files, manifest lists, manifests, data and delete files, statistics files.
 pub fn reachable_files(metadata: &TableMetadata, io: &dyn FileIo) -> Result<BTreeSet<String>> {
-    let mut files = BTreeSet::new();
+    let mut files = named_files(metadata);
     for snapshot in &metadata.snapshots {
-        files.extend(snapshot.manifest_list.clone());
         for manifest in read_snapshot_manifests(io, snapshot)? {
             if files.contains(&manifest.manifest_path) {
                 continue;
@@ -23,16 +22,36 @@ pub fn reachable_files(metadata: &TableMetadata, io: &dyn FileIo) -> Result<BTre
             files.insert(manifest.manifest_path);
         }
     }
-    files.extend(
-        metadata
-            .metadata_log
-            .iter()
-            .map(|entry| entry.metadata_file.clone()),
-    );
+    Ok(files)
+}
+
+/// As [`reachable_files`], without data and delete files: no manifest is read.
+pub fn reachable_metadata_files(
+    metadata: &TableMetadata,
+    io: &dyn FileIo,
+) -> Result<BTreeSet<String>> {
+    let mut files = named_files(metadata);
+    for snapshot in &metadata.snapshots {
+        let manifests = read_snapshot_manifests(io, snapshot)?;
+        files.extend(manifests.into_iter().map(|manifest| manifest.manifest_path));
+    }
+    Ok(files)
+}
+
+/// The files that the metadata name themselves.
+fn named_files(metadata: &TableMetadata) -> BTreeSet<String> {
+    let lists = metadata
+        .snapshots
+        .iter()
+        .filter_map(|snapshot| snapshot.manifest_list.clone());
+    let log = metadata
+        .metadata_log
+        .iter()
+        .map(|entry| entry.metadata_file.clone());
     let statistics = metadata
         .statistics
         .iter()
-        .chain(&metadata.partition_statistics);
-    files.extend(statistics.map(|file| file.statistics_path.clone()));
-    Ok(files)
+        .chain(&metadata.partition_statistics)
+        .map(|file| file.statistics_path.clone());
+    lists.chain(log).chain(statistics).collect()
 }

@@ -1,11 +1,12 @@
 //! What transactions have made superfluous, until it is removed.
 //!
-//! A transaction that drops a storage adds a row of `lakebase.garbage`, an ordinary heap table. So it is PostgreSQL
-//! that decides whether the storage is to be removed: by the commit record, COMMIT PREPARED, crash recovery or a
-//! standby's promotion.
+//! A transaction that drops a storage, or makes files of one superfluous, adds a row to `lakebase.garbage`, an ordinary
+//! heap table. So it is PostgreSQL that decides whether they are to be removed: by the commit record, COMMIT PREPARED,
+//! crash recovery or a standby's promotion.
 
 use std::ffi::CStr;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::xact::clock_timestamp;
@@ -18,15 +19,20 @@ const TABLE: &CStr = c"garbage";
 const INDEX: &CStr = c"garbage_storage";
 
 /// Columns of `lakebase.garbage`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 5;
+const NATTS: usize = 6;
 
-/// A storage to remove.
-#[derive(Clone, Copy, Debug)]
+/// The most bytes of names in a row.
+const MAX_NAME_BYTES: usize = 6 << 10;
+
+/// What is to be removed.
+#[derive(Clone, Debug)]
 pub struct Garbage {
     /// The storage.
     pub key: StorageKey,
-    /// The transaction that dropped it, with its epoch.
+    /// The transaction that made it superfluous, with its epoch.
     pub xid: u64,
+    /// Files of the storage, relative to its directory; `None` for the storage itself.
+    pub files: Option<Vec<String>>,
     not_before: pg_sys::TimestampTz,
 }
 
@@ -38,6 +44,8 @@ impl Garbage {
             xid: values[3].value() as u64,
             // SAFETY: the column is of type timestamptz.
             not_before: unsafe { i64::from_datum(values[4], nulls[4]) }?,
+            // SAFETY: the column is of type text[].
+            files: unsafe { Vec::from_datum(values[5], nulls[5]) },
         })
     }
 }
@@ -70,13 +78,58 @@ impl GarbageCatalog {
 
     /// Adds the storage `key`, which the transaction `xid`, this one, drops.
     pub fn insert(&self, key: &StorageKey, xid: u64) {
+        self.add(key, xid, clock_timestamp(), None);
+    }
+
+    /// Adds files of the storage `key`, which nobody needs who sees what the transaction `xid`, this one, does; not to
+    /// be removed before a while, since other engines may be reading them.
+    pub fn insert_files(&self, key: &StorageKey, xid: u64, keep_for: Duration, files: &[String]) {
+        let keep_for = i64::try_from(keep_for.as_micros()).unwrap_or(i64::MAX);
+        let not_before = clock_timestamp().saturating_add(keep_for);
+        let mut rest = files;
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fit = rest
+                .iter()
+                .take_while(|name| {
+                    // With an element's header and padding.
+                    bytes += name.len() + 8;
+                    bytes <= MAX_NAME_BYTES
+                })
+                .count();
+            let (now, later) = rest.split_at(fit.max(1));
+            self.add(key, xid, not_before, Some(now.to_vec()));
+            rest = later;
+        }
+    }
+
+    /// The files of the storage `key` that are garbage.
+    pub fn files_of(&self, key: &StorageKey) -> PgResult<Vec<String>> {
+        let mut names = Vec::new();
+        self.0
+            .each(Some(key), self.0.latest().snapshot(), |version| {
+                let files = Garbage::read(&version).and_then(|garbage| garbage.files);
+                names.extend(files.into_iter().flatten());
+                Ok(ControlFlow::Continue(()))
+            })?;
+        Ok(names)
+    }
+
+    fn add(
+        &self,
+        key: &StorageKey,
+        xid: u64,
+        not_before: pg_sys::TimestampTz,
+        files: Option<Vec<String>>,
+    ) {
         let [number, tablespace, backend] = key_columns(key);
         let columns: [Option<pg_sys::Datum>; NATTS] = [
             number,
             tablespace,
             backend,
             Some(pg_sys::Datum::from(xid)),
-            clock_timestamp().into_datum(),
+            not_before.into_datum(),
+            files.into_datum(),
         ];
         self.0.insert(&columns);
     }
@@ -94,18 +147,50 @@ impl GarbageCatalog {
         Ok(())
     }
 
-    /// Locks at most `limit` rows that are due and that nobody else has locked: of the transaction `xid`, or all.
+    /// Locks at most `limit` rows of storages that nobody else has locked: of the transaction `xid`, or all.
     /// Whoever gives a relation file number of theirs to another table waits for the lock.
-    pub fn lock_due(&self, xid: Option<u64>, limit: usize) -> PgResult<Vec<LockedGarbage>> {
+    pub fn lock_storages(&self, xid: Option<u64>, limit: usize) -> PgResult<Vec<LockedGarbage>> {
+        self.lock(limit, |garbage| {
+            garbage.files.is_none()
+                && xid.is_none_or(|xid| xid == garbage.xid)
+                && !is_ending(garbage.xid)
+        })
+    }
+
+    /// Locks at most `limit` rows of files that are due and that nobody else has locked.
+    ///
+    /// They are due once nobody sees any more what was before the transaction that made them superfluous; on standbys
+    /// included that tell what they see (`hot_standby_feedback`).
+    pub fn lock_files(&self, limit: usize) -> PgResult<Vec<LockedGarbage>> {
         let now = clock_timestamp();
+        let removable_before = self.0.removable_before();
+        self.lock(limit, |garbage| {
+            garbage.files.is_some() && garbage.not_before <= now && garbage.xid < removable_before
+        })
+    }
+
+    /// When the first files are due, as far as time tells; `None` if there are none.
+    pub fn files_due(&self) -> PgResult<Option<pg_sys::TimestampTz>> {
+        let mut due: Option<pg_sys::TimestampTz> = None;
+        self.0.each(None, self.0.latest().snapshot(), |version| {
+            if let Some(garbage) = Garbage::read(&version).filter(|garbage| garbage.files.is_some())
+            {
+                let time = garbage.not_before;
+                due = Some(due.map_or(time, |due| due.min(time)));
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(due)
+    }
+
+    fn lock(
+        &self,
+        limit: usize,
+        is_due: impl Fn(&Garbage) -> bool,
+    ) -> PgResult<Vec<LockedGarbage>> {
         let mut locked = Vec::new();
         self.0.each(None, self.0.latest().snapshot(), |version| {
-            let is_wanted = |garbage: &Garbage| {
-                garbage.not_before <= now
-                    && xid.is_none_or(|xid| xid == garbage.xid)
-                    && !is_ending(garbage.xid)
-            };
-            if let Some(garbage) = Garbage::read(&version).filter(is_wanted)
+            if let Some(garbage) = Garbage::read(&version).filter(&is_due)
                 && let Some(row) = version.lock(false)
             {
                 let tid = row.tid();
@@ -125,13 +210,13 @@ impl GarbageCatalog {
         self.0.delete(locked.tid);
     }
 
-    /// The storages of all rows that the transaction `xid` added, whatever became of it.
+    /// The storages that the transaction `xid` has dropped, whatever became of it.
     pub fn of_transaction(&self, xid: u64) -> PgResult<Vec<StorageKey>> {
         let mut keys = Vec::new();
         self.0.each_version(None, |version| {
             keys.extend(
                 Garbage::read(&version)
-                    .filter(|garbage| garbage.xid == xid)
+                    .filter(|garbage| garbage.xid == xid && garbage.files.is_none())
                     .map(|garbage| garbage.key),
             );
             Ok(ControlFlow::Continue(()))

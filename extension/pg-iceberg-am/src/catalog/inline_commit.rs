@@ -247,10 +247,10 @@ impl InlineCommitCatalog {
     }
 
     /// The inline commits to `key` that any snapshot may see.
-    pub fn of_all_versions(&self, key: &StorageKey) -> PgResult<Vec<InlineCommit>> {
+    pub fn of_seen_versions(&self, key: &StorageKey) -> PgResult<Vec<InlineCommit>> {
         let mut found = Vec::new();
         self.0.each_version(Some(key), |version| {
-            if version.is_committed_or_own() {
+            if version.is_committed_or_own() && !version.is_dead() {
                 found.push(InlineCommit::read(&version)?);
             }
             Ok(ControlFlow::Continue(()))

@@ -8,8 +8,8 @@ use std::ffi::CStr;
 use std::ops::ControlFlow;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::serializable;
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
+use pg_lakebase_core::{serializable, xact};
 use pgrx::{IntoDatum, PgSqlErrorCode, pg_sys};
 
 use crate::directory::StorageKey;
@@ -90,6 +90,13 @@ impl KeyedTable {
     pub fn relid(&self) -> pg_sys::Oid {
         // SAFETY: the relation is open.
         unsafe { (*self.rel).rd_id }
+    }
+
+    /// The oldest transaction, with its epoch, that some snapshot may not see: what older ones have made superfluous
+    /// nobody needs (`GetOldestNonRemovableTransactionId`).
+    pub fn removable_before(&self) -> u64 {
+        // SAFETY: the relation is open.
+        xact::with_epoch(unsafe { pg_sys::GetOldestNonRemovableTransactionId(self.rel) })
     }
 
     /// A snapshot of what is committed now, and of all that this transaction has done.
@@ -336,6 +343,18 @@ impl RowVersion {
         unsafe {
             pg_sys::TransactionIdIsCurrentTransactionId(writer)
                 || pg_sys::TransactionIdDidCommit(writer)
+        }
+    }
+
+    /// Whether no snapshot sees it any more: VACUUM would remove it.
+    pub fn is_dead(&self) -> bool {
+        // SAFETY: as for `is_visible`.
+        unsafe {
+            let horizon = pg_sys::GetOldestNonRemovableTransactionId(self.rel);
+            pg_sys::LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+            let result = pg_sys::HeapTupleSatisfiesVacuum(self.tuple, horizon, self.buffer);
+            pg_sys::LockBuffer(self.buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+            result == pg_sys::HTSV_Result::HEAPTUPLE_DEAD
         }
     }
 

@@ -10,12 +10,12 @@ pub mod options;
 mod pointer;
 mod relation;
 
-pub use garbage::GarbageCatalog;
+pub use garbage::{GarbageCatalog, LockedGarbage};
 pub use inline_commit::{InlineCommit, InlineCommitCatalog, InlineContent, NewInlineCommit};
 pub use pointer::{Incarnation, LockedPointer, Origin, Pointer, PointerCatalog};
 pub use relation::{
-    access_method, check_iceberg, check_select, has_relation, iceberg_descendant, is_iceberg,
-    is_iceberg_relid, open_to_read,
+    access_method, check_iceberg, check_maintain, check_select, has_relation, iceberg_descendant,
+    is_iceberg, is_iceberg_relid, open_to_read, persistence_of,
 };
 
 use pg_lakebase_core::error::{PgError, PgResult};

@@ -4,7 +4,7 @@
 //! follows the pointer its snapshot sees, and PostgreSQL's commit record decides whether a new
 //! pointer counts. Rows are written here and nowhere else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::ops::ControlFlow;
 
@@ -20,7 +20,7 @@ const TABLE: &CStr = c"iceberg_pointer";
 const INDEX: &CStr = c"iceberg_pointer_pkey";
 
 /// Columns of `lakebase.iceberg_pointer`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 12;
+const NATTS: usize = 13;
 
 /// What a pointer row says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Pointer {
     pub file_count: i64,
     /// Bytes of the current snapshot's data files.
     pub total_bytes: i64,
+    /// Snapshots in the metadata.
+    pub snapshot_count: i32,
     /// What the storage is to snapshots from before it was made.
     pub origin: Origin,
     /// When the metadata file was written, in microseconds since 2000 (`TimestampTz`).
@@ -64,10 +66,11 @@ impl Pointer {
                 row_count: int8(5).unwrap_or(0),
                 file_count: int8(6).unwrap_or(0),
                 total_bytes: int8(7).unwrap_or(0),
-                origin: Origin::from_letter(i8::from_datum(values[8], nulls[8]).unwrap_or(0)),
-                published_at: int8(9).unwrap_or(0),
-                incarnation: Incarnation::read(values[10]),
-                next_row_id: int8(11).unwrap_or(0).unsigned_abs(),
+                snapshot_count: i32::from_datum(values[8], nulls[8]).unwrap_or(0),
+                origin: Origin::from_letter(i8::from_datum(values[9], nulls[9]).unwrap_or(0)),
+                published_at: int8(10).unwrap_or(0),
+                incarnation: Incarnation::read(values[11]),
+                next_row_id: int8(12).unwrap_or(0).unsigned_abs(),
             }
         }
     }
@@ -85,6 +88,7 @@ impl Pointer {
             self.row_count.into_datum(),
             self.file_count.into_datum(),
             self.total_bytes.into_datum(),
+            self.snapshot_count.into_datum(),
             self.origin.letter().into_datum(),
             self.published_at.into_datum(),
             self.incarnation.to_datum(),
@@ -224,12 +228,12 @@ impl PointerCatalog {
         Ok(first.map(|(_, pointer)| pointer))
     }
 
-    /// The metadata files, relative to the table's directory, that any version of the row of `key`
-    /// names: a snapshot may see any of them.
-    pub fn metadata_of_all_versions(&self, key: &StorageKey) -> PgResult<BTreeSet<String>> {
+    /// The metadata files, relative to the table's directory, that those versions of the row of `key` name that a
+    /// snapshot may see.
+    pub fn metadata_of_seen_versions(&self, key: &StorageKey) -> PgResult<BTreeSet<String>> {
         let mut names = BTreeSet::new();
         self.0.each_version(Some(key), |version| {
-            if version.is_committed_or_own() {
+            if version.is_committed_or_own() && !version.is_dead() {
                 names.extend(Pointer::read(version.columns()).metadata_location);
             }
             Ok(ControlFlow::Continue(()))
@@ -245,6 +249,20 @@ impl PointerCatalog {
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(next)
+    }
+
+    /// The storages of permanent and unlogged tables that `snapshot` sees, relation file numbers and tablespaces, each
+    /// with its row.
+    pub fn all(&self, snapshot: Snapshot<'_>) -> PgResult<BTreeMap<(u32, u32), Pointer>> {
+        let mut found = BTreeMap::new();
+        self.0.each(None, snapshot, |version| {
+            if let Some(key) = version.key().filter(|key| !key.is_temporary()) {
+                let pointer = Pointer::read(version.columns());
+                found.insert((key.rel_number, key.tablespace), pointer);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
     }
 
     /// The storages of the rows that transaction `xid` wrote, whatever became of it.

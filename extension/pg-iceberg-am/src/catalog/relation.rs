@@ -3,7 +3,9 @@
 use std::ffi::CStr;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::{LockMode, OpenRelation, Relation, RelationKind, name_text};
+use pg_lakebase_core::relation::{
+    LockMode, OpenRelation, Persistence, Relation, RelationKind, name_text,
+};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::bindings;
@@ -16,6 +18,14 @@ pub fn has_relation(key: &StorageKey) -> bool {
     relid != pg_sys::InvalidOid
 }
 
+/// The persistence of the relation that has the storage `key`; `None` if there is none, as far as committed
+/// transactions tell and this one.
+pub fn persistence_of(key: &StorageKey) -> Option<Persistence> {
+    let relid =
+        bindings::relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into());
+    read_class(relid, |class| Persistence::from_char(class.relpersistence))
+}
+
 /// Whether a table or materialised view is kept by the access method `iceberg`.
 pub fn is_iceberg(rel: Relation<'_>) -> bool {
     let am = rel.am_oid();
@@ -24,19 +34,30 @@ pub fn is_iceberg(rel: Relation<'_>) -> bool {
 
 /// Whether `relid` is an Iceberg table or materialised view; false when there is no such relation.
 pub fn is_iceberg_relid(relid: pg_sys::Oid) -> bool {
-    // SAFETY: look-ups in the system cache; the tuple is read before it is released.
+    let class = read_class(relid, |class| (class.relam, class.relkind as u8));
+    class.is_some_and(|(am, kind)| {
+        matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_MATVIEW)
+            && am != pg_sys::InvalidOid
+            && am == access_method()
+    })
+}
+
+/// What `read` takes from the row of `pg_class` of `relid`; `None` when there is no such relation.
+fn read_class<T>(
+    relid: pg_sys::Oid,
+    read: impl FnOnce(&pg_sys::FormData_pg_class) -> T,
+) -> Option<T> {
+    // SAFETY: a look-up in the system cache; the tuple is read before it is released.
     unsafe {
         let tuple =
             pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::RELOID as i32, relid.into());
         if tuple.is_null() {
-            return false;
+            return None;
         }
         let class = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
-        let (am, kind) = ((*class).relam, (*class).relkind as u8);
+        let read = read(&*class);
         pg_sys::ReleaseSysCache(tuple);
-        matches!(kind, pg_sys::RELKIND_RELATION | pg_sys::RELKIND_MATVIEW)
-            && am != pg_sys::InvalidOid
-            && am == access_method()
+        Some(read)
     }
 }
 
@@ -99,13 +120,22 @@ pub fn check_iceberg(rel: Relation<'_>) -> PgResult<()> {
 
 /// Refuses to go on unless the user may read the relation; one that is gone is for its opening to report.
 pub fn check_select(relid: pg_sys::Oid) -> PgResult<()> {
+    check_privilege(relid, pg_sys::ACL_SELECT)
+}
+
+/// Refuses to go on unless the user may keep the relation in order, as VACUUM does; as [`check_select`] besides.
+pub fn check_maintain(relid: pg_sys::Oid) -> PgResult<()> {
+    check_privilege(relid, pg_sys::ACL_MAINTAIN)
+}
+
+fn check_privilege(relid: pg_sys::Oid, privilege: u32) -> PgResult<()> {
     // SAFETY: look-ups in the system caches; the name is palloc'd, or null.
     unsafe {
         let mut is_missing = false;
         let result = pg_sys::pg_class_aclcheck_ext(
             relid,
             pg_sys::GetUserId(),
-            pg_sys::ACL_SELECT.into(),
+            privilege.into(),
             &mut is_missing,
         );
         let name = pg_sys::get_rel_name(relid);

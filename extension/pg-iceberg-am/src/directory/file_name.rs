@@ -14,15 +14,31 @@ thread_local! {
 /// An id may be used again after a crash, when the log does not know of it. So the second part tells processes
 /// apart, and files of one process.
 pub fn new_file_name() -> String {
+    let mut name = format!("x{}-", xact::full_transaction_id());
+    push_unique(&mut name);
+    name
+}
+
+/// As [`new_file_name`], for a file that is written outside of transactions: `m<unique>`.
+pub fn new_merged_file_name() -> String {
+    let mut name = "m".to_owned();
+    push_unique(&mut name);
+    name
+}
+
+/// Whether a file, named relative to its table's directory, was written outside of transactions.
+pub fn is_merged_file(name: &str) -> bool {
+    name.strip_prefix("data/m").is_some()
+}
+
+fn push_unique(name: &mut String) {
     let (process, count) = LAST.get().unwrap_or_else(|| {
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         ((high ^ low) as u32 % 36_u32.pow(4), 0)
     });
     LAST.set(Some((process, count.wrapping_add(1))));
-    let mut name = format!("x{}-", xact::full_transaction_id());
-    push_base_36(&mut name, process, 4);
-    push_base_36(&mut name, count, 1);
-    name
+    push_base_36(name, process, 4);
+    push_base_36(name, count, 1);
 }
 
 fn push_base_36(name: &mut String, mut number: u32, width: usize) {
@@ -62,6 +78,7 @@ mod tests {
         }
         for name in [
             "data/left.parquet",
+            "data/mx7480.parquet",
             "data/00000-12-7b1f.parquet",
             "data/x0748-k3x91.parquet",
             "data/x-1.parquet",

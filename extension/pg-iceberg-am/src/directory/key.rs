@@ -36,6 +36,15 @@ impl StorageKey {
         }
     }
 
+    /// Where its relation's files are.
+    pub fn locator(&self) -> RelFileLocator {
+        RelFileLocator {
+            spc_oid: self.tablespace.into(),
+            db_oid: self.database.into(),
+            rel_number: self.rel_number.into(),
+        }
+    }
+
     /// The tablespace as `pg_class` has it: 0 for the database's default one.
     pub fn tablespace_in_catalog(&self) -> pg_sys::Oid {
         // SAFETY: a setting of the session's database.

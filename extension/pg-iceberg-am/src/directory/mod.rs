@@ -12,7 +12,7 @@ pub mod startup;
 mod table_directory;
 pub mod upgrade;
 
-pub use file_name::{new_file_name, transaction_of};
+pub use file_name::{is_merged_file, new_file_name, new_merged_file_name, transaction_of};
 pub use key::StorageKey;
 pub use table_directory::{
     TableDirectory, database_directories, entries, holds_tables, tables_size_in_database,

@@ -7,7 +7,6 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::RelFileLocator;
 use pg_lakebase_core::{file, interrupt};
 
 use pgrx::pg_sys;
@@ -38,11 +37,7 @@ impl TableDirectory {
         } else {
             format!("iceberg_{}", key.rel_number)
         };
-        let database = file::relation_directory(RelFileLocator {
-            spc_oid: key.tablespace.into(),
-            db_oid: key.database.into(),
-            rel_number: key.rel_number.into(),
-        });
+        let database = file::relation_directory(key.locator());
         Self {
             relative: format!("{database}/{name}"),
             name,
@@ -164,6 +159,12 @@ impl TableDirectory {
                 Some((name, entry.metadata().ok()?))
             })
         })
+    }
+
+    /// The files in the subdirectory of metadata, as [`Self::files`] names them.
+    pub fn metadata_files(&self) -> impl Iterator<Item = String> {
+        entries(Path::new(&format!("{}/{METADATA}", self.relative)))
+            .filter_map(|entry| Some(format!("{METADATA}/{}", entry.file_name().to_str()?)))
     }
 
     /// Bytes of all files.

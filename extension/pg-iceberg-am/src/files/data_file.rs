@@ -36,6 +36,19 @@ fn encoder_threads(count: usize) -> Arc<EncoderThreads> {
     })
 }
 
+/// How data files of about so many bytes of values are written, by the calling thread.
+pub fn write_options(expected_bytes: usize, level: i32) -> WriteOptions {
+    WriteOptions {
+        compression: if expected_bytes < COMPRESSED_FROM_BYTES {
+            Compression::Uncompressed
+        } else {
+            Compression::Zstd { level }
+        },
+        delta_encoded: vec![column::FIELD_ID],
+        ..WriteOptions::default()
+    }
+}
+
 /// Begins a data file below `location`, to hold at least `expected_bytes` of values, and returns its
 /// path with its writer.
 ///
@@ -55,14 +68,8 @@ pub fn open_data_file(
         count => Encoder::Threads(encoder_threads(count)),
     };
     let options = WriteOptions {
-        compression: if expected_bytes < COMPRESSED_FROM_BYTES {
-            Compression::Uncompressed
-        } else {
-            Compression::Zstd { level }
-        },
         encoder,
-        delta_encoded: vec![column::FIELD_ID],
-        ..WriteOptions::default()
+        ..write_options(expected_bytes, level)
     };
     let writer = DataFileWriter::new(schema, path.clone(), output, options).map_err(to_pg_error)?;
     Ok((path, writer))

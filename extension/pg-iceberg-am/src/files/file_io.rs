@@ -15,7 +15,7 @@ use pg_lakebase_core::relation::Persistence;
 use super::output::VfdOutput;
 use super::written::Written;
 use super::{cache, held};
-use crate::directory::{StorageKey, TableDirectory, new_file_name};
+use crate::directory::{StorageKey, TableDirectory, new_file_name, new_merged_file_name};
 
 /// The files of one table's storage.
 ///
@@ -25,19 +25,32 @@ use crate::directory::{StorageKey, TableDirectory, new_file_name};
 #[derive(Clone)]
 pub struct VfdFileIo {
     written: Rc<Written>,
+    new_name: fn() -> String,
 }
 
 impl VfdFileIo {
     /// File IO to read the files of the storage `key`.
     pub fn new(key: StorageKey) -> Self {
-        let written = Rc::new(Written::new(key, None));
-        Self { written }
+        Self {
+            written: Rc::new(Written::new(key, None)),
+            new_name: new_file_name,
+        }
     }
 
     /// File IO to read and write the files of the storage `key` of a table of this persistence.
     pub fn to_write(key: StorageKey, persistence: Persistence) -> Self {
-        let written = Rc::new(Written::new(key, Some(persistence)));
-        Self { written }
+        Self {
+            written: Rc::new(Written::new(key, Some(persistence))),
+            new_name: new_file_name,
+        }
+    }
+
+    /// As [`Self::to_write`], outside of transactions: the names of new files tell of none.
+    pub fn to_merge(key: StorageKey, persistence: Persistence) -> Self {
+        Self {
+            new_name: new_merged_file_name,
+            ..Self::to_write(key, persistence)
+        }
     }
 
     /// The directory that all paths lie in.
@@ -50,7 +63,7 @@ impl VfdFileIo {
         self.written.sync(like)
     }
 
-    /// Removes every file created: the transaction is rolled back.
+    /// Removes every file created: what made them is rolled back.
     pub fn remove_created(&self) {
         self.written.remove_created();
     }
@@ -103,7 +116,7 @@ impl FileIo for VfdFileIo {
     }
 
     fn unique_name(&self) -> String {
-        new_file_name()
+        (self.new_name)()
     }
 
     fn buffer(&self) -> Vec<u8> {

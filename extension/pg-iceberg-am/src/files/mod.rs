@@ -11,10 +11,12 @@ mod file_io;
 mod held;
 mod model;
 mod output;
+mod removal;
 pub mod sync_queue;
 mod written;
 
 pub use file_io::VfdFileIo;
+pub use removal::Removal;
 
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::{injection, wal as core_wal};

@@ -86,7 +86,7 @@ impl Written {
         self.created.borrow_mut().retain(|created| created != name);
         self.finished.borrow_mut().retain(|file| file.name != name);
         if self.in_log.get() {
-            wal::remove_files(&self.key, [name].into_iter());
+            wal::remove_files(&self.key, None, [name].into_iter());
         }
     }
 
@@ -204,7 +204,7 @@ impl Written {
             let _ = file::remove_file(&format!("{}/{name}", self.directory));
         }
         if self.in_log.get() && !created.is_empty() {
-            wal::remove_files(&self.key, created.iter().map(String::as_str));
+            wal::remove_files(&self.key, None, created.iter().map(String::as_str));
         }
     }
 }

@@ -1,4 +1,5 @@
 //! SQL functions of schema `lakebase`.
 
 mod metadata;
+mod progress;
 mod sizes;

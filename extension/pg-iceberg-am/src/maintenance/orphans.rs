@@ -1,7 +1,7 @@
 //! Files that nothing needs: left by transactions that were cut off by a crash.
 //!
-//! What a table needs is what the metadata files lead to that any version of its pointer row names, and
-//! the data files of inline commits, since a snapshot may see any version that has not been vacuumed. The table
+//! What a table needs is what the metadata files lead to that those versions of its pointer row name that a
+//! snapshot may see, and the data files of inline commits. The table
 //! is locked against writers meanwhile, and its pointer row against the publisher, so that no file of a
 //! transaction in progress is taken for an orphan; prepared transactions hold their locks as well.
 //!
@@ -9,26 +9,26 @@
 //! at once; of other files, age has to tell.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use iceberg_lite::commit::reachable_files;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{LockMode, OpenRelation, Persistence, Regclass, Relation};
-use pg_lakebase_core::{file, interrupt, wal as core_wal, xact};
+use pg_lakebase_core::{interrupt, wal, xact};
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::catalog::{
-    InlineCommitCatalog, InlineContent, PointerCatalog, check_iceberg, has_relation, is_iceberg,
+    GarbageCatalog, InlineCommitCatalog, InlineContent, PointerCatalog, check_iceberg,
+    has_relation, is_iceberg,
 };
-use crate::directory::{self, StorageKey, TableDirectory, transaction_of};
+use crate::directory::{self, StorageKey, TableDirectory, is_merged_file, transaction_of};
 use crate::error::to_pg_error;
-use crate::files::{self, VfdFileIo, cache};
+use crate::files::{self, Removal, VfdFileIo, cache};
+use crate::publisher::merges;
 use crate::transaction;
-use crate::wal::{self, FileContent};
 
 /// How long to wait for a table of many.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -72,7 +72,7 @@ fn remove(
     let before = SystemTime::now()
         .checked_sub(age)
         .unwrap_or(SystemTime::UNIX_EPOCH);
-    if core_wal::in_recovery() {
+    if wal::in_recovery() {
         return Err(PgError::new(
             PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
             "cannot remove files of Iceberg tables during recovery",
@@ -198,9 +198,14 @@ fn of_table(
         })
         .map(|(name, file)| (name, file.len()))
         .collect();
+    // Whoever merges files must lock the pointer row before they count.
+    let merges = merges::in_this_database();
+    if (merges.iter()).any(|merging| merging.storage == (key.rel_number, key.tablespace)) {
+        found.retain(|(name, _)| !is_merged_file(name));
+    }
     let mut needed = BTreeSet::new();
     let is_unlogged = rel.persistence() == Persistence::Unlogged;
-    for name in catalog.metadata_of_all_versions(&key)? {
+    for name in catalog.metadata_of_seen_versions(&key)? {
         if is_unlogged && !directory.has_file(&name) {
             // It led to nothing that recovery has not removed as well.
             continue;
@@ -211,64 +216,34 @@ fn of_table(
         }
         needed.insert(name);
     }
-    for inline in inline_commits.of_all_versions(&key)? {
+    for inline in inline_commits.of_seen_versions(&key)? {
         if let InlineContent::DataFile(file) = inline.content()? {
             needed.extend(directory.name_of(&file.file_path).map(str::to_owned));
         }
     }
+    // What has become superfluous is removed when nobody needs it any more.
+    if let Some(garbage) = GarbageCatalog::open() {
+        needed.extend(garbage.files_of(&key)?);
+    }
     found.retain(|(name, _)| !needed.contains(name));
-    if !dry_run && !found.is_empty() {
-        if rel.persistence() != Persistence::Permanent || !core_wal::is_needed() {
-            remove_files(&directory, &found)?;
-        } else {
-            log_current_metadata(&catalog, &key, &directory)?;
-            wal::remove_files(&key, found.iter().map(|(name, _)| &**name));
-            remove_files(&directory, &found)?;
+    if !dry_run {
+        let names: Vec<&str> = found.iter().map(|(name, _)| &**name).collect();
+        let current = catalog.find_latest(&key)?;
+        Removal {
+            key: &key,
+            persistence: rel.persistence(),
+            current_metadata: current
+                .as_ref()
+                .and_then(|p| p.metadata_location.as_deref()),
+            horizon: None,
         }
+        .remove(&names)?;
     }
     orphans.extend(found.into_iter().map(|(name, bytes)| Orphan {
         path: format!("{directory}/{name}"),
         bytes,
     }));
     Ok(())
-}
-
-fn remove_files(directory: &TableDirectory, files: &[(String, u64)]) -> PgResult<()> {
-    for (name, _) in files {
-        let path = format!("{directory}/{name}");
-        file::remove_file(&path)
-            .map_err(|source| PgError::file_access("remove file", &path, &source))?;
-    }
-    Ok(())
-}
-
-/// Logs the current metadata file whole, and makes it durable.
-///
-/// The log knows metadata files as differences from their predecessors, which may be removed now: what
-/// recovery has to make after this record does not need them any more.
-fn log_current_metadata(
-    catalog: &PointerCatalog,
-    key: &StorageKey,
-    directory: &TableDirectory,
-) -> PgResult<()> {
-    let pointer = catalog.find_latest(key)?;
-    let Some(name) = pointer.and_then(|pointer| pointer.metadata_location) else {
-        return Ok(());
-    };
-    let path = format!("{directory}/{name}");
-    let failed = |source: std::io::Error| PgError::file_access("read file", &path, &source);
-    let bytes = fs::read(&path).map_err(failed)?;
-    wal::write_files(
-        key,
-        &[FileContent {
-            name: &name,
-            offset: 0,
-            bytes: &bytes,
-            like: None,
-        }],
-    );
-    file::fsync_file(&path).map_err(failed)?;
-    directory.sync()
 }
 
 /// Finds and removes the directories of tables that are no more.

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::Regclass;
+use pg_lakebase_core::relation::{Regclass, Relation};
 use pg_lakebase_core::{interrupt, wal as core_wal};
-use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::catalog::{InlineCommitCatalog, latest_pointer, open_to_read};
@@ -22,13 +21,15 @@ mod lakebase {
     /// Waits until everything committed to a table is in its metadata, and returns the metadata file.
     #[pg_extern(volatile, parallel_restricted, strict)]
     fn publish(relation: Regclass) -> Option<String> {
-        super::publish(relation.0).unwrap_or_else(|error| error.raise())
+        open_to_read(relation.0)
+            .and_then(|rel| super::publish(rel.relation()))
+            .unwrap_or_else(|error| error.raise())
     }
 }
 
-fn publish(relid: pg_sys::Oid) -> PgResult<Option<String>> {
-    let rel = open_to_read(relid)?;
-    let key = StorageKey::of(rel.relation());
+/// Waits until everything committed to a table is in its metadata. Returns the metadata file.
+pub fn publish(rel: Relation<'_>) -> PgResult<Option<String>> {
+    let key = StorageKey::of(rel);
     let Some(inline_commits) = InlineCommitCatalog::open() else {
         return Ok(None);
     };
@@ -57,18 +58,19 @@ fn publish(relid: pg_sys::Oid) -> PgResult<Option<String>> {
                 PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
                 format!(
                     "could not write metadata of table \"{}\" in time",
-                    rel.relation().name()
+                    rel.name()
                 ),
             )
             .with_hint("The table may be locked, or the server's log may tell why.")
         })??;
     }
-    let pointer = latest_pointer(rel.relation(), &key)?;
+    let pointer = latest_pointer(rel, &key)?;
     let location = pointer.and_then(|pointer| pointer.metadata_location);
     Ok(location.map(|name| format!("{}/{name}", TableDirectory::of(&key).location())))
 }
 
-fn no_publisher() -> PgError {
+/// That `max_worker_processes` are in use.
+pub fn no_publisher() -> PgError {
     PgError::new(
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_RESOURCES,
         "could not start a background worker to write metadata",

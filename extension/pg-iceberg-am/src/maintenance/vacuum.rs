@@ -1,20 +1,28 @@
 //! VACUUM.
 
+use std::time::Instant;
+
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::pgstat;
 use pg_lakebase_core::relation::Relation;
+use pg_lakebase_core::table_am::VacuumParams;
 use pgrx::pg_sys;
 
+use super::upkeep::ask;
+use crate::directory::StorageKey;
+use crate::publisher::orders::{Outcome, Summary, Task};
 use crate::scan::size;
 
 /// Brings `pg_class` and the statistics collector up to date.
 ///
-/// Data files hold no dead rows, so there is nothing to remove; VACUUM FULL rewrites small files
-/// into large ones.
+/// Data files hold no dead rows, so there is nothing to remove. The publisher merges small files, and VACUUM waits for
+/// it: other sessions' snapshots leave a transaction that runs VACUUM out of account (`PROC_IN_VACUUM`), so that it must
+/// write nothing itself.
 ///
 /// There are no transaction ids to freeze. But VACUUM FULL and REFRESH give the new table horizons, as if there
 /// were (`finish_heap_swap`), which would keep those of the database from moving on.
-pub fn vacuum(rel: Relation<'_>) -> PgResult<()> {
+pub fn vacuum(rel: Relation<'_>, params: &VacuumParams) -> PgResult<()> {
+    compact(rel, params)?;
     let estimate = size::estimate(rel)?;
     // SAFETY: the relation is open and locked as VACUUM does. Invalid ids say that there is nothing new.
     unsafe {
@@ -40,5 +48,40 @@ pub fn vacuum(rel: Relation<'_>) -> PgResult<()> {
         );
     }
     pgstat::report_vacuum(rel, estimate.tuples as i64, 0);
+    Ok(())
+}
+
+fn compact(rel: Relation<'_>, params: &VacuumParams) -> PgResult<()> {
+    if StorageKey::of(rel).is_temporary() {
+        return Ok(());
+    }
+    let began = Instant::now();
+    let outcome = ask(rel, Task::Compact { everything: false });
+    let name = rel.name();
+    let text = match outcome {
+        Ok(Outcome::Done(Summary {
+            merged_files: 0, ..
+        })) => format!("Iceberg table \"{name}\" has no data files to merge"),
+        Ok(Outcome::Done(done)) => format!(
+            "Iceberg table \"{name}\": {} data files ({} bytes) merged into {} ({} bytes)",
+            done.merged_files, done.merged_bytes, done.new_files, done.new_bytes
+        ),
+        Ok(Outcome::Locked) => {
+            format!("skipping data files of Iceberg table \"{name}\" --- lock not available")
+        }
+        Ok(Outcome::Failed(message)) => {
+            let message = message.text();
+            format!("could not merge data files of Iceberg table \"{name}\": {message}")
+        }
+        // VACUUM has other things to do as well.
+        Err(error) => error.message,
+    };
+    let is_slow = u128::try_from(params.log_min_duration)
+        .is_ok_and(|least| began.elapsed().as_millis() >= least);
+    if params.verbose {
+        pgrx::info!("{text}");
+    } else if is_slow {
+        pgrx::log!("{text}");
+    }
     Ok(())
 }

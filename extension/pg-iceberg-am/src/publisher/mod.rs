@@ -7,14 +7,24 @@
 //! row, writes one manifest for all inline commits to a table, replaces the row and deletes the inline commits.
 //! Should it fail or be killed, the inline commits are still there, and count.
 //!
-//! [`slots`] knows which databases have a worker or wait for one, and starts workers; `workers/launcher.rs` has
+//! Sessions ask the publisher to keep a table in order, and wait ([`orders`]); merges of files that are going on are told
+//! in [`merges`]. [`slots`] knows which databases have a worker or wait for one, and starts workers; `workers/launcher.rs` has
 //! it do so when time comes; `workers/publisher.rs` is what workers do.
 
+pub mod merges;
+pub mod orders;
 mod rest;
 mod slots;
 
 pub use rest::Rest;
 pub use slots::{
-    Carried, Held, Launcher, Requests, Storage, WorkerName, dismiss, ensure_running, free_slot,
-    hurry, register,
+    Carried, Held, Launcher, Requests, Storage, WorkerName, call, dismiss, ensure_running,
+    free_slot, hurry,
 };
+
+/// Asks for shared memory and the launcher; called once, from `_PG_init`.
+pub fn register() {
+    slots::register();
+    orders::register();
+    merges::register();
+}

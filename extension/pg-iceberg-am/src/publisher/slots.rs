@@ -9,6 +9,7 @@ use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 
 use super::rest::Rest;
+use super::{merges, orders};
 use crate::{directory, guc};
 
 /// Databases that can have a publisher, or wait for one, at a time. Transactions in others publish by themselves.
@@ -67,6 +68,17 @@ impl Carried {
     }
 }
 
+/// What somebody asks of a publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asks {
+    /// To look whether there is anything to do; nobody waits.
+    ToLook,
+    /// To carry out an order.
+    ForAnOrder,
+    /// To put everything into the metadata.
+    ForMetadata,
+}
+
 /// How far a database has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -93,6 +105,10 @@ struct Slot {
     requests: u64,
     /// Whether somebody waits for the metadata.
     urgent: bool,
+    /// Whether all tables are to be looked at, those included that nobody has written to.
+    thorough: bool,
+    /// Whether the database waits for its files to be removed in time, and for nothing else.
+    only_waits_for_time: bool,
     /// Whether the database is about to be dropped.
     dismissed: bool,
     carried: Carried,
@@ -108,6 +124,8 @@ impl Slot {
             latch: std::ptr::null_mut(),
             requests: 0,
             urgent: false,
+            thorough: false,
+            only_waits_for_time: false,
             dismissed: false,
             carried: Carried::default(),
         }
@@ -139,11 +157,12 @@ impl Slot {
         (due <= now).then_some(due)
     }
 
-    /// Notes that somebody asks for the publisher. Returns whether the database's turn comes sooner for it.
-    fn note_request(&mut self, urgent: bool, now: pg_sys::TimestampTz) -> bool {
+    /// Notes that somebody asks for the publisher, and perhaps waits. Returns whether the database's turn comes sooner
+    /// for it.
+    fn note_request(&mut self, waits: bool, now: pg_sys::TimestampTz) -> bool {
         self.requests += 1;
-        self.urgent |= urgent;
-        let pause = if urgent {
+        self.only_waits_for_time = false;
+        let pause = if waits {
             Duration::ZERO
         } else {
             PAUSE_AFTER_TURN
@@ -236,9 +255,29 @@ impl Slots {
     /// The database's slot, where it has none a free one in which it waits from now on.
     fn of_or_new(&mut self, database: pg_sys::Oid, now: pg_sys::TimestampTz) -> Option<&mut Slot> {
         if self.of(database).is_none() {
-            *self.of(pg_sys::InvalidOid)? = Slot::waiting(database, now);
+            *self.free_one()? = Slot::waiting(database, now);
         }
         self.of(database)
+    }
+
+    /// A free slot, or that of a database which can be left to the launcher's next look at all of them.
+    fn free_one(&mut self) -> Option<&mut Slot> {
+        let free = self.slots.iter().position(Slot::is_free);
+        let patient = |slot: &Slot| {
+            slot.only_waits_for_time && matches!(slot.stage, Stage::Waits(_)) && !slot.thorough
+        };
+        let index = free.or_else(|| self.slots.iter().position(patient))?;
+        self.slots.get_mut(index)
+    }
+
+    /// Has all tables of these databases looked at, each in its turn.
+    fn look_at_all(&mut self, databases: &BTreeSet<u32>, now: pg_sys::TimestampTz) {
+        for &database in databases {
+            if let Some(slot) = self.of_or_new(database.into(), now) {
+                slot.note_request(false, now);
+                slot.thorough = true;
+            }
+        }
     }
 
     /// The database whose turn it has been for longest, if there may be another worker.
@@ -285,15 +324,16 @@ impl Slots {
     }
 
     /// Notes that somebody in a database asks for its publisher. Returns whether one is at work or will be.
-    fn ask(&mut self, database: pg_sys::Oid, urgent: bool, now: pg_sys::TimestampTz) -> bool {
+    fn ask(&mut self, database: pg_sys::Oid, asks: Asks, now: pg_sys::TimestampTz) -> bool {
         let launcher = self.launcher;
         let Some(slot) = self.of_or_new(database, now) else {
             return false;
         };
-        if slot.note_request(urgent, now) {
+        slot.urgent |= asks == Asks::ForMetadata;
+        if slot.note_request(asks != Asks::ToLook, now) {
             wake(launcher);
         }
-        if urgent {
+        if asks != Asks::ToLook {
             wake(slot.latch);
         }
         if slot.is_active(now) || self.start_workers(now) {
@@ -357,7 +397,7 @@ pub fn register() {
 pub fn ensure_running() -> bool {
     // SAFETY: the database that the session is connected to.
     let database = unsafe { pg_sys::MyDatabaseId };
-    ask(database, false)
+    ask(database, Asks::ToLook)
 }
 
 /// Has the publisher of this database put all inline commits into the metadata, without regard to the interval.
@@ -365,15 +405,22 @@ pub fn ensure_running() -> bool {
 pub fn hurry() -> bool {
     // SAFETY: as above.
     let database = unsafe { pg_sys::MyDatabaseId };
-    ask(database, true)
+    ask(database, Asks::ForMetadata)
 }
 
-fn ask(database: pg_sys::Oid, urgent: bool) -> bool {
+/// Has the publisher of this database look for orders. Returns as [`ensure_running`] does.
+pub fn call() -> bool {
+    // SAFETY: as above.
+    let database = unsafe { pg_sys::MyDatabaseId };
+    ask(database, Asks::ForAnOrder)
+}
+
+fn ask(database: pg_sys::Oid, asks: Asks) -> bool {
     if directory::upgrade::is_running() {
         return false;
     }
     let mut slots = SLOTS_IN_USE.exclusive();
-    slots.ask(database, urgent, clock_timestamp())
+    slots.ask(database, asks, clock_timestamp())
 }
 
 /// Has the postmaster start a worker, unless `max_worker_processes` run.
@@ -405,24 +452,24 @@ pub fn dismiss(database: pg_sys::Oid) {
 pub struct Launcher;
 
 impl Launcher {
-    /// Takes the launcher's place: who leaves wakes this process from now on. Every database that has Iceberg tables
-    /// gets a turn: inline commits may have been waiting when the server stopped.
+    /// Takes the launcher's place: who leaves wakes this process from now on.
     pub fn take() -> Self {
+        // SAFETY: the process's own latch.
+        SLOTS_IN_USE.exclusive().launcher = unsafe { pg_sys::MyLatch };
+        Self
+    }
+
+    /// Gives every database that has Iceberg tables a turn: inline commits may have been waiting when the server
+    /// stopped, and snapshots grow old where nobody writes.
+    pub fn look_at_all(&self) {
         let databases: BTreeSet<u32> = directory::database_directories(None)
             .into_iter()
             .filter(|directory| directory::holds_tables(directory))
             .filter_map(|directory| directory.file_name()?.to_str()?.parse().ok())
             .collect();
-        let now = clock_timestamp();
-        let mut slots = SLOTS_IN_USE.exclusive();
-        // SAFETY: the process's own latch.
-        slots.launcher = unsafe { pg_sys::MyLatch };
-        for database in databases {
-            if let Some(slot) = slots.of_or_new(database.into(), now) {
-                slot.requests += 1;
-            }
-        }
-        Self
+        SLOTS_IN_USE
+            .exclusive()
+            .look_at_all(&databases, clock_timestamp());
     }
 
     /// Starts workers for those whose turn it is. Returns how long to wait at most before the next call: for ever
@@ -462,6 +509,8 @@ pub struct Requests {
     pub count: u64,
     /// Whether somebody waits for the metadata.
     pub urgent: bool,
+    /// Whether all tables are to be looked at.
+    pub thorough: bool,
 }
 
 impl Held {
@@ -484,6 +533,7 @@ impl Held {
         Some(Requests {
             count: slot.requests,
             urgent: std::mem::take(&mut slot.urgent),
+            thorough: std::mem::take(&mut slot.thorough),
         })
     }
 
@@ -494,13 +544,16 @@ impl Held {
         slots.slots.iter().any(|slot| slot.due(now).is_some())
     }
 
-    /// Gives the slot back unless somebody has asked for anything since there were `count` requests.
-    pub fn give_back(&self, count: u64) -> bool {
+    /// Gives the slot back unless somebody has asked for anything since there were `count` requests. The database's
+    /// next turn comes after `pause`, if there is one.
+    pub fn give_back(&self, count: u64, pause: Option<Duration>) -> bool {
+        let now = clock_timestamp();
         let mut slots = SLOTS_IN_USE.exclusive();
         match slots.of_worker(self.0) {
             Some(slot) if slot.requests != count => false,
             Some(slot) => {
-                slot.stage = Stage::IsLeft(None);
+                slot.stage = Stage::IsLeft(pause.map(|pause| after(now, pause)));
+                slot.only_waits_for_time = true;
                 true
             }
             None => true,
@@ -514,6 +567,7 @@ impl Held {
         if let Some(slot) = slots.of_worker(self.0) {
             let pause = if slot.urgent { Duration::ZERO } else { pause };
             slot.carried = carried;
+            slot.only_waits_for_time = false;
             slot.stage = Stage::IsLeft(Some(after(now, pause)));
         }
     }
@@ -523,8 +577,10 @@ impl Held {
 /// next. `argument` is the worker's name: a successor's slot is left alone.
 pub unsafe extern "C-unwind" fn free_slot(_code: std::ffi::c_int, argument: pg_sys::Datum) {
     let name = WorkerName::from_datum(argument);
+    merges::forget_own();
     let mut slots = SLOTS_IN_USE.exclusive();
     if let Some(slot) = slots.of_worker(name) {
+        orders::put_back(name.database);
         slot.worker_ended(clock_timestamp());
     }
     wake(slots.launcher);
@@ -606,6 +662,24 @@ mod tests {
             slot.worker_ended(50);
         }
         assert_eq!(order, [2, 3, 1]);
+    }
+
+    /// Databases whose files wait for their time took the places of those that are written to.
+    #[test]
+    fn who_only_waits_for_time_makes_room() {
+        let mut slots = Slots::default();
+        for number in 1..=SLOTS as u32 {
+            slots.of_or_new(database(number), 0).unwrap();
+        }
+        let new = database(SLOTS as u32 + 1);
+        assert!(slots.of_or_new(new, 0).is_none());
+        let slot = slots.of(database(7)).unwrap();
+        slot.stage = Stage::Waits(1000);
+        slot.only_waits_for_time = true;
+        assert!(slots.of_or_new(new, 0).is_some());
+        assert!(slots.of(database(7)).is_none());
+        slots.of(new).unwrap().note_request(false, 0);
+        assert!(slots.of_or_new(database(7), 0).is_none());
     }
 
     /// A worker that the postmaster could not start kept its place for ever.

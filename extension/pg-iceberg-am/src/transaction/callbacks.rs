@@ -30,7 +30,9 @@ impl TransactionCallbacks for IcebergTransaction {
         if has_changes() {
             injection::point(c"iceberg-committed");
         }
-        if with_transaction(|state| state.left_inline_commits || state.leaves_garbage()) {
+        if with_transaction(|state| {
+            state.left_inline_commits || state.leaves_garbage() || state.wants_upkeep
+        }) {
             publisher::ensure_running();
         }
         counter::unpin_all();

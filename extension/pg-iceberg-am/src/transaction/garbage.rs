@@ -1,4 +1,4 @@
-//! Removing what committed transactions have dropped.
+//! Removing what committed transactions have dropped, or made superfluous.
 //!
 //! The backend that has committed removes the directories at once, in its commit callback, where no table can be
 //! written any more; the rows of `lakebase.garbage` are cleared away afterwards. Where it could not (a crash, COMMIT
@@ -9,15 +9,21 @@
 //! when the main fork is gone, which is after the commit callback; and whoever makes a storage forgets rows of the
 //! same name first, waiting for those who have locked them to remove the directory.
 
+use std::collections::BTreeMap;
+
 use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::interrupt;
+use pgrx::pg_sys;
 
 use super::state::{TransactionState, with_transaction};
-use crate::catalog::{GarbageCatalog, has_relation};
+use crate::catalog::{GarbageCatalog, LockedGarbage, PointerCatalog, has_relation, persistence_of};
 use crate::directory::{StorageKey, TableDirectory};
-use crate::files;
+use crate::files::{self, Removal};
 
-/// Rows cleared away in one transaction.
+/// Rows of storages cleared away in one transaction.
 const BATCH: usize = 1000;
+/// Rows of files: each has about a hundred, and their table's metadata are locked meanwhile.
+pub const FILES_BATCH: usize = 16;
 
 impl TransactionState {
     /// The storages of permanent and unlogged tables that the transaction has dropped.
@@ -31,12 +37,12 @@ impl TransactionState {
     }
 }
 
-/// Removes due garbage of the transaction `xid`, or all, and clears the rows away. Returns how many.
+/// Removes the storages that the transaction `xid` has dropped, or all, and clears their rows away. Returns how many.
 pub fn sweep(xid: Option<u64>) -> PgResult<usize> {
     let Some(catalog) = GarbageCatalog::open_for_update() else {
         return Ok(0);
     };
-    let locked = catalog.lock_due(xid, BATCH)?;
+    let locked = catalog.lock_storages(xid, BATCH)?;
     let mut cleared = 0;
     for row in &locked {
         let key = &row.garbage.key;
@@ -52,6 +58,59 @@ pub fn sweep(xid: Option<u64>) -> PgResult<usize> {
         cleared += 1;
     }
     Ok(cleared)
+}
+
+/// Removes some of the files that nobody needs any more, and clears their rows away. Returns how many rows: fewer than
+/// [`FILES_BATCH`] if no more can be removed now.
+pub fn sweep_files() -> PgResult<usize> {
+    let Some((catalog, pointers)) =
+        GarbageCatalog::open_for_update().zip(PointerCatalog::open_for_update())
+    else {
+        return Ok(0);
+    };
+    let mut by_storage: BTreeMap<StorageKey, Vec<LockedGarbage>> = BTreeMap::new();
+    for row in catalog.lock_files(FILES_BATCH)? {
+        by_storage.entry(row.garbage.key).or_default().push(row);
+    }
+    let mut cleared = 0;
+    for (key, rows) in by_storage {
+        interrupt::check();
+        if remove_files(&pointers, &key, &rows)? {
+            rows.iter().for_each(|row| catalog.delete(row));
+            cleared += rows.len();
+        }
+    }
+    Ok(cleared)
+}
+
+/// Removes the files that rows name. Returns whether it has: not if somebody is replacing the table's metadata.
+fn remove_files(
+    pointers: &PointerCatalog,
+    key: &StorageKey,
+    rows: &[LockedGarbage],
+) -> PgResult<bool> {
+    // The files of a storage that is dropped go with it.
+    let Some(persistence) = persistence_of(key).filter(|_| TableDirectory::of(key).exists()) else {
+        return Ok(true);
+    };
+    if pointers.find_latest(key)?.is_none() {
+        return Ok(true);
+    }
+    let Some(locked) = pointers.try_lock(key)? else {
+        return Ok(false);
+    };
+    let files = rows.iter().filter_map(|row| row.garbage.files.as_ref());
+    let names: Vec<&str> = files.flatten().map(String::as_str).collect();
+    let metadata = locked.pointer.metadata_location.as_deref();
+    let newest = rows.iter().map(|row| row.garbage.xid).max();
+    Removal {
+        key,
+        persistence,
+        current_metadata: metadata.filter(|name| TableDirectory::of(key).has_file(name)),
+        horizon: newest.map(|xid| pg_sys::TransactionId::from(xid as u32)),
+    }
+    .remove(&names)?;
+    Ok(true)
 }
 
 /// Refuses to prepare a transaction whose garbage nobody would know of.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use iceberg_lite::commit::SnapshotDelta;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::TableMetadata;
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -12,6 +13,7 @@ use pg_lakebase_core::{serializable, xact};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::budget;
+use super::commit::Expiring;
 use super::level::Levels;
 use super::pending::PendingRows;
 use crate::catalog::options::TableOptions;
@@ -41,6 +43,8 @@ pub struct TransactionState {
     pub(super) pre_committed: bool,
     /// Whether pre-commit has left anything for the publisher.
     pub(super) left_inline_commits: bool,
+    /// Whether a table has had many commits since the publisher was asked to look at it.
+    pub(super) wants_upkeep: bool,
     /// Bytes of memory that the rows of all storages take, about.
     pending_bytes: usize,
     /// Storages whose columns were renamed or dropped, with their tables, which are locked since.
@@ -71,6 +75,10 @@ pub struct StorageState {
     pub folds: bool,
     /// Files of those.
     pub folded: Vec<Arc<DataFile>>,
+    /// What this transaction, the publisher's, changes of the storage's files without changing its rows.
+    pub replacement: SnapshotDelta,
+    /// What this transaction drops of the storage's history.
+    pub expiring: Expiring,
     /// Who hands out row ids; none as long as nobody is about to insert.
     counter: Option<Counter>,
     /// Whether it has been said that row ids become scarce.
@@ -105,6 +113,8 @@ impl StorageState {
             emptied: false,
             folds: false,
             folded: Vec::new(),
+            replacement: SnapshotDelta::default(),
+            expiring: Expiring::Nothing,
             counter: None,
             warned: false,
             new_columns: None,
@@ -140,10 +150,16 @@ impl StorageState {
 
     /// Whether pre-commit has anything to do.
     pub fn is_changed(&self) -> bool {
+        self.changes_content() || self.expiring != Expiring::Nothing
+    }
+
+    /// Whether the next metadata say something else of the table than its history.
+    pub fn changes_content(&self) -> bool {
         self.created
             || self.emptied
             || self.rows.len() > 0
             || self.folds
+            || !self.replacement.is_empty()
             || self.new_columns.is_some()
     }
 }

@@ -117,7 +117,7 @@ fn remove_files_of(key: &StorageKey, xid: u64) {
         return;
     }
     if core_wal::is_needed() {
-        wal::remove_files(key, names.iter().map(String::as_str));
+        wal::remove_files(key, None, names.iter().map(String::as_str));
     }
     for name in &names {
         let _ = file::remove_file(&format!("{directory}/{name}"));

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use pg_lakebase_core::wal::RecordKind;
+use pgrx::pg_sys;
 
 use super::record::{Payload, REMOVE_FILES, Reader, SYNC_FILES, WRITE_FILES, WRITE_FILES_UNSYNCED};
 use crate::directory::TableDirectory;
@@ -37,7 +38,11 @@ fn text(kind: RecordKind, content: &[u8]) -> Option<String> {
             }
         }
         REMOVE_FILES => {
-            for name in reader.names()? {
+            let (horizon, names) = reader.removed()?;
+            if horizon != pg_sys::InvalidTransactionId {
+                let _ = write!(text, "; snapshotConflictHorizon {horizon}");
+            }
+            for name in names {
                 let _ = write!(text, "; {name}");
             }
         }

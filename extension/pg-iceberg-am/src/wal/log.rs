@@ -1,6 +1,7 @@
 //! Writing records.
 
 use pg_lakebase_core::wal::{self, DelayCheckpoint, MAX_CONTENT, RecordKind};
+use pgrx::pg_sys;
 
 use super::edits;
 use super::record::{
@@ -37,8 +38,17 @@ pub fn remove_directory(key: &StorageKey) {
 }
 
 /// Logs that files, named relative to the table's directory, were removed.
-pub fn remove_files<'a>(key: &StorageKey, names: impl ExactSizeIterator<Item = &'a str>) {
+///
+/// Nobody needs them who sees what the transaction `horizon` did: queries on standbys that do not are cancelled first,
+/// as for rows that VACUUM removes. `None` for files that nobody has ever needed.
+pub fn remove_files<'a>(
+    key: &StorageKey,
+    horizon: Option<pg_sys::TransactionId>,
+    names: impl ExactSizeIterator<Item = &'a str>,
+) {
     let mut bytes = head(key);
+    let horizon = horizon.unwrap_or(pg_sys::InvalidTransactionId);
+    bytes.extend_from_slice(&horizon.into_inner().to_le_bytes());
     bytes.extend_from_slice(&(names.len() as u32).to_le_bytes());
     names.for_each(|name| put_name(&mut bytes, name));
     insert(REMOVE_FILES, &[&bytes]);

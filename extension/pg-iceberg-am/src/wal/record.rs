@@ -3,6 +3,7 @@
 use std::str;
 
 use pg_lakebase_core::wal::RecordKind;
+use pgrx::pg_sys::TransactionId;
 
 use crate::directory::StorageKey;
 
@@ -15,7 +16,7 @@ pub const CREATE_DIRECTORY: RecordKind = RecordKind::new(0);
 pub const WRITE_FILES: RecordKind = RecordKind::new(1);
 /// A table's directory was removed, with all that was in it.
 pub const REMOVE_DIRECTORY: RecordKind = RecordKind::new(2);
-/// Files were removed.
+/// Files were removed; with the transaction that made them superfluous, if anybody has ever needed them.
 pub const REMOVE_FILES: RecordKind = RecordKind::new(3);
 /// As [`WRITE_FILES`], but a [`SYNC_FILES`] follows before the next checkpoint whose redo pointer lies
 /// behind: redo may leave the files to that.
@@ -109,10 +110,12 @@ impl<'a> Reader<'a> {
         Some((key, reader))
     }
 
-    /// A record of names.
-    pub fn names(mut self) -> Option<Vec<&'a str>> {
+    /// A record of files that were removed: the horizon, and their names.
+    pub fn removed(mut self) -> Option<(TransactionId, Vec<&'a str>)> {
+        let horizon = TransactionId::from(self.u32()?);
         let count = self.u32()?;
-        (0..count).map(|_| self.name()).collect()
+        let names = (0..count).map(|_| self.name()).collect::<Option<_>>()?;
+        Some((horizon, names))
     }
 
     /// A record of writes.
@@ -227,7 +230,7 @@ mod tests {
                     let _ = reader.writes();
                 }
                 if let Some((_, reader)) = Reader::new(&damaged) {
-                    let _ = reader.names();
+                    let _ = reader.removed();
                 }
             }
         }

@@ -18,7 +18,7 @@ use std::path::Path;
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file;
-use pg_lakebase_core::wal::RecordKind;
+use pg_lakebase_core::wal::{self, RecordKind};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::edits;
@@ -56,7 +56,9 @@ pub fn redo(kind: RecordKind, content: &[u8]) -> PgResult<()> {
             PgError::file_access("remove directory", &directory.to_string(), &source)
         }),
         REMOVE_FILES => {
-            for name in reader.names().ok_or_else(unreadable)? {
+            let (horizon, names) = reader.removed().ok_or_else(unreadable)?;
+            wal::resolve_conflict_with_snapshots(horizon, key.locator());
+            for name in names {
                 let path = format!("{directory}/{name}");
                 file::remove_file(&path)
                     .map_err(|source| PgError::file_access("remove file", &path, &source))?;

@@ -1,9 +1,9 @@
 //! The launcher: gives workers to the databases whose turn it is, see [`crate::publisher`].
 //!
 //! Sessions start workers themselves where there is room. The launcher starts them where nobody else is there to:
-//! when a worker leaves and others wait, when it is time to try again, and after recovery.
+//! when a worker leaves and others wait, when it is time to try again, after recovery, and every hour.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pg_lakebase_core::background;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
@@ -14,6 +14,8 @@ use crate::publisher::Launcher;
 
 /// How often the launcher looks around when nobody wakes it.
 const IDLE: Duration = Duration::from_secs(60);
+/// How often it has all tables of all databases looked at.
+const THOROUGH: Duration = Duration::from_secs(3600);
 
 /// The launcher's main function.
 #[pg_guard]
@@ -23,7 +25,12 @@ pub extern "C-unwind" fn pg_iceberg_launcher_main(_argument: pg_sys::Datum) {
     // For pg_stat_activity and pg_terminate_backend.
     BackgroundWorker::connect_worker_to_spi(None, None);
     let launcher = Launcher::take();
+    let mut looked: Option<Instant> = None;
     loop {
+        if looked.is_none_or(|looked| looked.elapsed() >= THOROUGH) {
+            looked = Some(Instant::now());
+            launcher.look_at_all();
+        }
         let pause = launcher.start_workers().unwrap_or(IDLE).min(IDLE);
         if !BackgroundWorker::wait_latch(Some(pause.max(Duration::from_millis(1)))) {
             break;

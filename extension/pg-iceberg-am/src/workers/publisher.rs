@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 
 use pg_lakebase_core::background;
 use pg_lakebase_core::error::PgResult;
-use pg_lakebase_core::relation::{LockMode, OpenRelation};
 use pg_lakebase_core::xact::clock_timestamp;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::bindings::relid_by_relfilenumber;
+use super::storage::{key_of, open_unless_locked};
+use super::upkeep::Upkeep;
 use crate::catalog::{GarbageCatalog, InlineCommitCatalog, PointerCatalog};
-use crate::directory::StorageKey;
 use crate::publisher::{Carried, Held, Requests, Rest, Storage, WorkerName, free_slot};
 use crate::transaction::garbage;
 use crate::{guc, transaction};
@@ -55,6 +54,7 @@ pub extern "C-unwind" fn pg_iceberg_publisher_main(argument: pg_sys::Datum) {
         }
         background::reload_configuration_if_asked();
     }
+    publisher.upkeep.leave();
 }
 
 /// Settings of sessions that are not for this process. Nothing is lost if its commits are: they can be
@@ -83,6 +83,7 @@ struct Publisher {
     vacuumed: Instant,
     /// Rows of garbage cleared away since their table was vacuumed.
     cleared: usize,
+    upkeep: Upkeep,
 }
 
 impl Publisher {
@@ -96,12 +97,17 @@ impl Publisher {
             folded: carried.folded,
             vacuumed: now,
             cleared: carried.cleared,
+            upkeep: Upkeep::new(),
         }
     }
 
     /// Does what is due. Returns how long to wait for more; `None` when it is time to leave.
     fn round(&mut self) -> Option<Duration> {
-        let Requests { count, urgent } = self.slot.requests()?;
+        let Requests {
+            count,
+            urgent,
+            thorough,
+        } = self.slot.requests()?;
         let waiting = background::in_transaction(waiting_storages);
         self.clear_garbage();
         let is_known = waiting.is_some();
@@ -124,17 +130,26 @@ impl Publisher {
                 }
             }
         }
+        self.cleared += self.upkeep.round(thorough, count);
+        let upkeep_pause = self.upkeep.pause();
+        if upkeep_pause.is_some() {
+            self.busy = Instant::now();
+            self.progress = self.busy;
+        }
         let is_stuck = self.progress.elapsed() >= PATIENCE + guc::publish_interval();
         let is_idle = match pause {
-            None => self.busy.elapsed() >= LINGER,
+            None => self.busy.elapsed() >= LINGER && !self.upkeep.looks_again(count),
             Some(_) => is_stuck && !is_known,
         };
-        let others_wait = self.slot.others_wait();
+        let others_wait = self.slot.others_wait() && self.upkeep.may_leave();
         self.vacuum_if_worthwhile(is_idle || others_wait);
         // SAFETY: reports what this process has done, outside of a transaction.
         unsafe { pg_sys::pgstat_report_stat(is_idle || others_wait) };
-        if (is_idle || others_wait && pause.is_none()) && self.slot.give_back(count) {
-            return None;
+        if is_idle || others_wait && pause.is_none() {
+            let next = self.upkeep.next_turn();
+            if self.slot.give_back(count, next) {
+                return None;
+            }
         }
         if is_stuck && is_known {
             self.take_turns(pause.map(|pause| pause.max(RETRY)));
@@ -145,7 +160,8 @@ impl Publisher {
             return None;
         }
         let longest = if is_known { TICK } else { RETRY };
-        let pause = pause.map_or(longest, |pause| pause.min(longest));
+        let pauses = [pause, upkeep_pause, Some(longest)];
+        let pause = pauses.into_iter().flatten().min().unwrap_or(longest);
         Some(pause.max(Duration::from_millis(1)))
     }
 
@@ -247,26 +263,8 @@ fn waiting_storages() -> PgResult<HashMap<Storage, pg_sys::TimestampTz>> {
     Ok(waiting)
 }
 
-fn key_of((rel_number, tablespace): Storage) -> StorageKey {
-    StorageKey {
-        tablespace,
-        // SAFETY: the database that the process is connected to.
-        database: unsafe { pg_sys::MyDatabaseId }.to_u32(),
-        rel_number,
-        backend: pg_sys::INVALID_PROC_NUMBER,
-    }
-}
-
 /// Has the end of the transaction fold a storage's inline commits. Returns how many there are: none if its
 /// table is locked, or if somebody else is replacing its metadata.
 fn fold(storage: Storage) -> PgResult<usize> {
-    let key = key_of(storage);
-    let relid = relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into());
-    if relid == pg_sys::InvalidOid {
-        return Ok(0);
-    }
-    match OpenRelation::open_unless_locked(relid, LockMode::AccessShare) {
-        Some(rel) if StorageKey::of(rel.relation()) == key => transaction::fold(rel.relation()),
-        _ => Ok(0),
-    }
+    open_unless_locked(storage).map_or(Ok(0), |rel| transaction::fold(rel.relation()))
 }

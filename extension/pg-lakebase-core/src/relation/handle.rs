@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use pgrx::pg_sys;
 
-use super::{RelFileLocator, TupleDesc, name_text};
+use super::{LockMode, RelFileLocator, TupleDesc, name_text};
 
 /// A relation that someone else holds open, as PostgreSQL's callbacks receive it.
 #[derive(Clone, Copy)]
@@ -188,6 +188,21 @@ impl<'a> Relation<'a> {
     /// The table that this transient relation will replace, as ALTER TABLE and CLUSTER make them.
     pub fn rewrite_of(self) -> Option<pg_sys::Oid> {
         Some(self.form().relrewrite).filter(|oid| *oid != pg_sys::InvalidOid)
+    }
+
+    /// Whether this session has a lock on it at least as strong as `mode`.
+    pub fn is_locked_by_me(self, mode: LockMode) -> bool {
+        // SAFETY: looks into the session's own locks.
+        unsafe { pg_sys::CheckRelationLockedByMe(self.as_ptr(), mode.to_raw(), true) }
+    }
+
+    /// Whether autovacuum is to look after it: the option `autovacuum_enabled` of a table or materialised view.
+    pub fn is_autovacuum_enabled(self) -> bool {
+        // SAFETY: the options of such a relation are of this type (`heap_reloptions`), and null if none is set.
+        unsafe {
+            let options = self.data().rd_options.cast::<pg_sys::StdRdOptions>();
+            options.is_null() || (*options).autovacuum.enabled
+        }
     }
 
     /// The shape of the relation's rows.

@@ -31,16 +31,12 @@ pub fn full_transaction_id() -> u64 {
     unsafe { pg_sys::GetTopFullTransactionId().value }
 }
 
-/// The id, with its epoch, of a transaction that is in progress or was not long ago.
+/// The id, with its epoch, of a transaction that is in progress or was not long ago, or of the next one.
 pub fn with_epoch(xid: pg_sys::TransactionId) -> u64 {
     // SAFETY: reads shared memory.
     let next = unsafe { pg_sys::ReadNextFullTransactionId() }.value;
-    let same_epoch = next >> 32 << 32 | u64::from(xid.into_inner());
-    if same_epoch < next {
-        same_epoch
-    } else {
-        same_epoch.wrapping_sub(1 << 32)
-    }
+    let age = (next as u32).wrapping_sub(xid.into_inner());
+    next.wrapping_sub(age.into())
 }
 
 /// Whether a transaction, named with its epoch, has ended; one that is prepared has not.

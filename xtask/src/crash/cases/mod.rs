@@ -4,6 +4,7 @@
 mod frozen;
 mod prepared;
 mod unlogged;
+mod upkeep;
 
 use super::primary::Primary;
 use super::standby::{self, Standby, Upstream};
@@ -26,7 +27,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(30);
 type Case = fn(&mut Server) -> Result<()>;
 
 /// Named for the failures that they prevent.
-const CASES: [(&str, Case); 10] = [
+const CASES: [(&str, Case); 13] = [
     (
         "directories of dropped tables go after a crash",
         prepared::dropped_directories_go_after_a_crash,
@@ -66,6 +67,18 @@ const CASES: [(&str, Case); 10] = [
     (
         "writers of frozen rows are not looked up",
         frozen::writers_are_not_looked_up,
+    ),
+    (
+        "current metadata outlive a crash after their predecessors were removed",
+        upkeep::current_metadata_outlive_a_crash,
+    ),
+    (
+        "queries on a standby are cancelled before their files are removed",
+        upkeep::queries_on_a_standby_are_cancelled,
+    ),
+    (
+        "a standby's feedback keeps its files",
+        upkeep::a_standbys_feedback_keeps_files,
     ),
 ];
 
@@ -195,14 +208,7 @@ impl Server {
     }
 
     fn wait_for_answer(&self, sql: &str, wanted: &str) -> Result<()> {
-        let started = Instant::now();
-        while self.query(sql)? != wanted {
-            if started.elapsed() > WAIT_LIMIT {
-                bail!("the answer is not {wanted} in time: {sql}");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(())
+        wait_for_answer(&self.primary.connection, sql, wanted)
     }
 
     fn promoted(&self, standby: &Standby) -> Result<()> {
@@ -211,6 +217,17 @@ impl Server {
         crate::psql::execute(&standby.connection, "SELECT pg_promote(true, 60)")?;
         standby::wait_writable(&standby.connection)
     }
+}
+
+fn wait_for_answer(connection: &Connection, sql: &str, wanted: &str) -> Result<()> {
+    let started = Instant::now();
+    while crate::psql::query(connection, sql)? != wanted {
+        if started.elapsed() > WAIT_LIMIT {
+            bail!("the answer is not {wanted} in time: {sql}");
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
 }
 
 fn expect(sql: &str, found: &str, expected: &str) -> Result<()> {

@@ -15,6 +15,7 @@ use pgrx::pg_sys;
 use super::super::pending::PendingRows;
 use super::super::state::{StorageState, with_transaction};
 use super::Catalogs;
+use super::expire::Expiring;
 use super::metadata::MetadataFiles;
 use super::way::{Kind, Way};
 use crate::catalog::{Incarnation, Origin, unless_emptied};
@@ -34,6 +35,9 @@ pub(super) struct Change {
     pub(super) new_columns: Option<Arc<TableColumns>>,
     pub(super) created: bool,
     emptied: bool,
+    pub(super) expiring: Expiring,
+    /// Whether that is all.
+    pub(super) only_expires: bool,
     pub(super) origin: Origin,
     pub(super) persistence: Persistence,
     pub(super) relid: pg_sys::Oid,
@@ -53,6 +57,8 @@ impl Change {
         let only_adds_rows = !storage.created
             && !storage.emptied
             && !storage.folds
+            && storage.replacement.is_empty()
+            && storage.expiring == Expiring::Nothing
             && storage.new_columns.is_none()
             && !key.is_temporary();
         Ok(Self {
@@ -65,6 +71,8 @@ impl Change {
             new_columns: storage.new_columns.clone(),
             created: storage.created,
             emptied: storage.emptied,
+            expiring: storage.expiring,
+            only_expires: storage.expiring != Expiring::Nothing && !storage.changes_content(),
             origin: storage.origin,
             persistence: storage.persistence,
             relid: storage.relid,
@@ -119,11 +127,11 @@ impl Change {
             serializable::note_write(rel.relation());
         }
         match self.way {
-            Way::Metadata => self.wait_and_replace_metadata(catalogs).map(Some),
+            Way::Metadata => self.wait_and_replace_metadata(catalogs),
             Way::MetadataIfFree => match catalogs.pointers.try_lock(&self.key)? {
                 Some(locked) => {
                     self.stage()?;
-                    self.replace_metadata(catalogs, Some(locked)).map(Some)
+                    self.replace_metadata(catalogs, Some(locked))
                 }
                 None => self.leave_inline(catalogs),
             },
@@ -152,30 +160,40 @@ impl Change {
 
     /// Closes the rows into data files and writes the manifest of these, and of those that are folded.
     pub(super) fn stage(&mut self) -> PgResult<()> {
-        let mut files = with_transaction(|state| {
+        let (mut files, replacement) = with_transaction(|state| {
             let storage = state.storages.get_mut(&self.key);
-            storage.map_or_else(Vec::new, |storage| std::mem::take(&mut storage.folded))
+            storage.map_or_else(Default::default, |storage| {
+                let replacement = std::mem::take(&mut storage.replacement);
+                (std::mem::take(&mut storage.folded), replacement)
+            })
         });
         files.extend(self.with_rows(PendingRows::finish)?);
-        self.stage_files(files)
+        if replacement.is_empty() {
+            self.stage_files(files)
+        } else {
+            self.stage_delta(&replacement)
+        }
     }
 
     /// Writes the manifest of data files.
     pub(super) fn stage_files(&mut self, added_data_files: Vec<Arc<DataFile>>) -> PgResult<()> {
-        if added_data_files.is_empty() && !self.emptied {
-            return Ok(());
-        }
-        for file in &added_data_files {
-            let end = column::bounds(file)?.end.number();
-            self.next_row_id = self.next_row_id.max(end);
-        }
-        let delta = SnapshotDelta {
+        self.stage_delta(&SnapshotDelta {
             added_data_files,
             removes_everything: self.emptied,
             ..SnapshotDelta::default()
-        };
+        })
+    }
+
+    fn stage_delta(&mut self, delta: &SnapshotDelta) -> PgResult<()> {
+        if delta.is_empty() {
+            return Ok(());
+        }
+        for file in &delta.added_data_files {
+            let end = column::bounds(file)?.end.number();
+            self.next_row_id = self.next_row_id.max(end);
+        }
         let staged = commit::stage(
-            &delta,
+            delta,
             &self.schema.schema,
             &PartitionSpec::unpartitioned(),
             &self.io.directory().location(),

@@ -6,6 +6,7 @@ use pg_lakebase_core::relation::Relation;
 
 use super::super::state::{existing_storage, with_transaction};
 use super::Catalogs;
+use super::expire::Expiring;
 use crate::catalog::{Committed, InlineCommit, InlineContent};
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
@@ -45,6 +46,7 @@ fn take_over(rel: Relation<'_>, key: StorageKey, inline_commits: &[InlineCommit]
     }
     storage.rows.fold(rows)?;
     storage.folds = true;
+    storage.expiring = Expiring::WhenWorthwhile;
     with_transaction(|state| state.storages.insert(key, storage));
     Ok(())
 }

@@ -21,7 +21,7 @@ impl Change {
     pub(super) fn leave_inline(&mut self, catalogs: &Catalogs) -> PgResult<Option<MetadataFiles>> {
         if !publisher::ensure_running() && !self.kind.is_prepared {
             self.stage()?;
-            return self.wait_and_replace_metadata(catalogs).map(Some);
+            return self.wait_and_replace_metadata(catalogs);
         }
         let rows = self.with_rows(|rows| rows.small_batch(MAX_ROW_BYTES))?;
         let inline = rows
@@ -40,7 +40,7 @@ impl Change {
             }
             _ => {
                 self.stage_files(files)?;
-                self.wait_and_replace_metadata(catalogs).map(Some)
+                self.wait_and_replace_metadata(catalogs)
             }
         }
     }

@@ -26,17 +26,21 @@ pub(super) struct MetadataFiles {
 
 impl Change {
     /// Waits for whoever is replacing the metadata, and replaces them.
-    pub(super) fn wait_and_replace_metadata(&self, catalogs: &Catalogs) -> PgResult<MetadataFiles> {
+    pub(super) fn wait_and_replace_metadata(
+        &self,
+        catalogs: &Catalogs,
+    ) -> PgResult<Option<MetadataFiles>> {
         let locked = (!self.created).then(|| catalogs.pointers.lock(&self.key));
         self.replace_metadata(catalogs, locked.transpose()?)
     }
 
-    /// Writes the manifest list and the metadata file, and points the table to it.
+    /// Writes the manifest list and the metadata file, and points the table to it. `None` if only history was to be
+    /// dropped, and there is none.
     pub(super) fn replace_metadata(
         &self,
         catalogs: &Catalogs,
         locked: Option<LockedPointer>,
-    ) -> PgResult<MetadataFiles> {
+    ) -> PgResult<Option<MetadataFiles>> {
         injection::point(c"iceberg-pointer-locked");
         let Self { key, io, .. } = self;
         let location = io.directory().location();
@@ -58,8 +62,32 @@ impl Change {
             Some(_) => Cow::Owned(staged.clone().with_schema_id(base.current_schema_id)),
             None => Cow::Borrowed(staged),
         });
-        let next = commit::complete(&base, base_path.as_deref(), staged.as_deref(), io, now_ms())
-            .map_err(to_pg_error)?;
+        let expired = self.plan_expiry(&base)?;
+        if self.only_expires && expired.is_empty() {
+            if self.expiring.is_now() {
+                self.leave_as_garbage(&base, previous.as_deref(), &expired)?;
+            }
+            return Ok(None);
+        }
+        let next = match staged.as_deref() {
+            Some(staged) => commit::complete_and_update(
+                &base,
+                base_path.as_deref(),
+                staged,
+                expired.updates(),
+                io,
+                now_ms(),
+            ),
+            None => commit::complete_with_updates(
+                &base,
+                base_path.as_deref(),
+                &[],
+                expired.updates(),
+                io,
+                now_ms(),
+            ),
+        }
+        .map_err(to_pg_error)?;
         let current = next
             .metadata_location
             .strip_prefix(&format!("{location}/"))
@@ -98,8 +126,12 @@ impl Change {
             }
         }
         injection::point(c"iceberg-pointer-replaced");
+        self.ask_for_upkeep(next.metadata.last_sequence_number);
+        if self.expiring.is_now() || !expired.is_empty() {
+            self.leave_as_garbage(&next.metadata, previous.as_deref(), &expired)?;
+        }
         cache::remember(io, &current, next.metadata.into());
-        Ok(MetadataFiles { current, previous })
+        Ok(Some(MetadataFiles { current, previous }))
     }
 
     /// The metadata that the change is put on top of: those of the file `previous`, or of a new table.
@@ -189,6 +221,7 @@ fn pointer_to(metadata: &TableMetadata, metadata_location: String) -> Pointer {
         row_count: total("total-records"),
         file_count: total("total-data-files"),
         total_bytes: total("total-files-size"),
+        snapshot_count: i32::try_from(metadata.snapshots.len()).unwrap_or(i32::MAX),
         metadata_location: Some(metadata_location),
         ..Pointer::default()
     }
@@ -213,7 +246,7 @@ fn successor(
 }
 
 /// Milliseconds since the Unix epoch.
-fn now_ms() -> i64 {
+pub(super) fn now_ms() -> i64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_millis() as i64)

@@ -12,9 +12,11 @@
 //! held to the end of the PostgreSQL commit, which follows at once.
 
 mod change;
+mod expire;
 mod fold;
 mod inline;
 mod metadata;
+mod replace;
 mod way;
 
 use std::sync::Arc;
@@ -25,8 +27,10 @@ use pg_lakebase_core::relation::{LockMode, OpenRelation};
 use pgrx::PgSqlErrorCode;
 
 use self::change::Change;
+pub use self::expire::{Expiring, expire};
 pub use self::fold::fold;
 use self::metadata::MetadataFiles;
+pub use self::replace::{Replaced, replace};
 use super::state::{existing_storage, with_transaction};
 use crate::catalog::{InlineCommitCatalog, PointerCatalog, latest_pointer};
 use crate::directory::StorageKey;

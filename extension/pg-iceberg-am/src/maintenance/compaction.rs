@@ -1,0 +1,246 @@
+//! Compaction: small data files are merged into larger ones.
+//!
+//! A merge reads and writes without a lock, a snapshot or a transaction id, a step at a time; then a transaction puts
+//! the new files in place (`transaction::replace`). Rows keep their ids, and files that are merged are neighbours
+//! in the order of these, as long as small files are not too many.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use iceberg_lite::compaction::{
+    Compaction, CompactionGroup, CompactionRules, Extent, Fill, Rewrite, RewriteInput,
+    RewriteOptions, RowOrder, plan_compaction,
+};
+use iceberg_lite::io::FileIo;
+use iceberg_lite::manifest::DataFile;
+use iceberg_lite::scan::{ScanFile, plan_files};
+use iceberg_lite::spec::{Schema, TableMetadata};
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::interrupt;
+use pg_lakebase_core::relation::Relation;
+
+use crate::catalog::options::TableOptions;
+use crate::catalog::{latest_pointer, unless_emptied};
+use crate::directory::StorageKey;
+use crate::error::to_pg_error;
+use crate::files::data_file::write_options;
+use crate::files::{VfdFileIo, cache};
+use crate::guc;
+use crate::publisher::merges::Progress;
+use crate::publisher::orders::Summary;
+use crate::row_id::column;
+
+/// So many bytes are read before what has been merged is put in place.
+const BATCH_BYTES: u64 = 1 << 30;
+
+/// Whether a table with so many files may have some to merge, in the background.
+pub fn may_be_due(files: i64, bytes: i64) -> bool {
+    let large = guc::target_file_size() / 4 * 3;
+    let large = u64::try_from(bytes).unwrap_or(0) / large.max(1);
+    let files = u64::try_from(files).unwrap_or(0);
+    files.saturating_sub(large) >= rules(1, Extent::FullTiers).min_files as u64
+}
+
+fn rules(target: u64, extent: Extent) -> CompactionRules {
+    CompactionRules {
+        extent,
+        order: RowOrder::Kept,
+        ..CompactionRules::new(target)
+    }
+}
+
+/// A merge of some of a table's files.
+pub struct Merge {
+    io: VfdFileIo,
+    metadata: Arc<TableMetadata>,
+    /// The columns that are written, that of row ids among them.
+    schema: Schema,
+    compression_level: i32,
+    files: Vec<ScanFile>,
+    groups: VecDeque<CompactionGroup>,
+    current: Option<(CompactionGroup, Rewrite)>,
+    compaction: Compaction,
+    progress: Progress,
+    /// Whether that is all there was to merge.
+    is_whole: bool,
+    is_written: bool,
+}
+
+impl Merge {
+    /// Finds out what there is to merge; `None` if that is nothing.
+    pub fn plan(rel: Relation<'_>, extent: Extent) -> PgResult<Option<Self>> {
+        let key = StorageKey::of(rel);
+        let pointer = latest_pointer(rel, &key)?.unwrap_or_default();
+        let pointer = unless_emptied(rel.persistence(), &key, pointer);
+        let Some(location) = pointer.metadata_location else {
+            return Ok(None);
+        };
+        let io = VfdFileIo::to_merge(key, rel.persistence());
+        let metadata = cache::metadata(&io, &location)?;
+        let (Some(snapshot), Some(schema)) =
+            (metadata.current_snapshot(), metadata.current_schema())
+        else {
+            return Ok(None);
+        };
+        let options = TableOptions::of(rel.oid());
+        let target = options.target_file_size();
+        let rules = rules(target.unwrap_or_else(guc::target_file_size), extent);
+        let files = in_row_order(plan_files(&metadata, snapshot, &io).map_err(to_pg_error)?)?;
+        let mut groups = VecDeque::from(plan_compaction(&files, &rules));
+        let mut bytes = 0;
+        let fits = |group: &&CompactionGroup| {
+            let is_enough = bytes >= BATCH_BYTES;
+            bytes += group.bytes;
+            !is_enough
+        };
+        let count = groups.iter().take_while(fits).count();
+        let is_whole = count == groups.len();
+        groups.truncate(count);
+        if groups.is_empty() {
+            return Ok(None);
+        }
+        let progress = Progress {
+            files_in_all: groups.iter().map(|group| group.files.len() as u64).sum(),
+            bytes_in_all: groups.iter().map(|group| group.bytes).sum(),
+            ..Progress::default()
+        };
+        Ok(Some(Self {
+            schema: column::with_row_ids(schema),
+            compression_level: (options.compression_level()).unwrap_or_else(guc::compression_level),
+            compaction: Compaction::new(&metadata),
+            io,
+            metadata,
+            files,
+            groups,
+            current: None,
+            progress,
+            is_whole,
+            is_written: false,
+        }))
+    }
+
+    /// Goes on for a while. Returns whether all has been written and is durable.
+    pub fn step(&mut self, time: Duration) -> PgResult<bool> {
+        let until = Instant::now() + time;
+        while !self.is_written {
+            interrupt::check();
+            let (group, mut rewrite) = match self.current.take() {
+                Some(current) => current,
+                None => match self.groups.pop_front() {
+                    Some(group) => self.begin(group)?,
+                    None => {
+                        self.io.sync(|_| None)?;
+                        self.is_written = true;
+                        break;
+                    }
+                },
+            };
+            let io = &self.io;
+            let mut create = || {
+                let location = io.directory().location();
+                let path = format!("{location}/data/{}.parquet", io.unique_name());
+                let output = io.create(&path)?;
+                Ok((path, output))
+            };
+            if rewrite.step(&mut create).map_err(to_pg_error)? {
+                self.current = Some((group, rewrite));
+            } else {
+                self.end(&group, rewrite)?;
+            }
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(self.is_written)
+    }
+
+    /// What has been merged.
+    pub fn compaction(&self) -> &Compaction {
+        &self.compaction
+    }
+
+    /// Whether that is all there was to merge.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
+    }
+
+    /// What has been done.
+    pub fn summary(&self) -> Summary {
+        let groups = self.compaction.groups().iter();
+        let new: Vec<_> = groups.flat_map(|group| &group.added_data_files).collect();
+        let bytes = (new.iter()).map(|file| u64::try_from(file.file_size_in_bytes).unwrap_or(0));
+        Summary {
+            merged_files: self.progress.files,
+            merged_bytes: self.progress.bytes,
+            new_files: new.len() as u64,
+            new_bytes: bytes.sum(),
+            ..Summary::default()
+        }
+    }
+
+    /// How far it has got.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// Removes what was written.
+    pub fn abandon(self) {
+        drop(self.current);
+        self.io.remove_created();
+    }
+
+    fn begin(&self, group: CompactionGroup) -> PgResult<(CompactionGroup, Rewrite)> {
+        let sources = (group.files.iter()).map(|&index| {
+            let file = self.files.get(index);
+            let file = file.ok_or_else(|| PgError::internal("a file that was not planned for"))?;
+            Ok((file, fill(file)?))
+        });
+        let sources: Vec<_> = sources.collect::<PgResult<_>>()?;
+        let inputs: Vec<RewriteInput<'_>> = (sources.iter())
+            .map(|(file, fill)| RewriteInput {
+                file,
+                fills: fill.as_slice(),
+            })
+            .collect();
+        let expected = usize::try_from(group.bytes).unwrap_or(usize::MAX);
+        let options = RewriteOptions {
+            write: write_options(expected, self.compression_level),
+            outputs: group.outputs,
+            ordered_by: Some(column::FIELD_ID),
+            ..RewriteOptions::default()
+        };
+        let rewrite = Rewrite::new(&inputs, &self.metadata, &self.schema, &self.io, options);
+        Ok((group, rewrite.map_err(to_pg_error)?))
+    }
+
+    fn end(&mut self, group: &CompactionGroup, rewrite: Rewrite) -> PgResult<()> {
+        let written = rewrite.finish().map_err(to_pg_error)?;
+        let with_ids = |mut file: DataFile| {
+            let ids = column::bounds(&file)?;
+            column::set_bounds(&mut file, &ids);
+            Ok(Arc::new(file))
+        };
+        let written = (written.into_iter().map(with_ids)).collect::<PgResult<Vec<_>>>()?;
+        self.progress.files += group.files.len() as u64;
+        self.progress.bytes += group.bytes;
+        let pushed = self.compaction.push(&self.files, group, written);
+        pushed.map_err(to_pg_error)
+    }
+}
+
+/// The row ids of a file that has no column of them.
+fn fill(file: &ScanFile) -> PgResult<Option<(i32, Fill)>> {
+    let ids = column::bounds(&file.data_file)?;
+    let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
+    let fill = Fill::Counted(ids.start.to_i64());
+    Ok(column::is_run(&ids, rows).then_some((column::FIELD_ID, fill)))
+}
+
+/// Files by their first rows.
+fn in_row_order(files: Vec<ScanFile>) -> PgResult<Vec<ScanFile>> {
+    let keyed = (files.into_iter()).map(|file| Ok((column::bounds(&file.data_file)?.start, file)));
+    let mut keyed = keyed.collect::<PgResult<Vec<_>>>()?;
+    keyed.sort_by_key(|(first, _)| *first);
+    Ok(keyed.into_iter().map(|(_, file)| file).collect())
+}

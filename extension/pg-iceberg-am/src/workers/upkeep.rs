@@ -1,0 +1,304 @@
+//! What keeps tables small and quick: history that expires, small files that are merged, and files that nobody needs
+//! any more.
+//!
+//! It is done a little at a time, so that whoever waits for the publisher waits no longer for that. What sessions have
+//! asked for (`publisher/orders.rs`) goes first.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use iceberg_lite::compaction::Extent;
+use pg_lakebase_core::background::{self, try_in_transaction};
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::relation::Relation;
+use pg_lakebase_core::xact::clock_timestamp;
+
+use super::merging::{Advance, Job, Planned, STEP};
+use super::ordered::Ordered;
+use super::storage::{key_of, open_unless_locked};
+use crate::catalog::{GarbageCatalog, Pointer, PointerCatalog};
+use crate::guc;
+use crate::maintenance::compaction;
+use crate::publisher::{Rest, Storage};
+use crate::transaction::{self, Expiring, garbage};
+
+/// How often tables are looked at.
+const PAUSE: Duration = Duration::from_secs(5);
+/// How often files that nobody needs are looked for.
+const SWEEP: Duration = Duration::from_millis(500);
+/// By how many snapshots a table's history grows before it is looked at again.
+const SLACK: i32 = 32;
+/// How soon what could not be done is tried again, and files that are due and that somebody still needs.
+const RETRY: Duration = Duration::from_secs(10);
+/// How long a merge goes on although other databases wait for the worker.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The upkeep of a database's tables.
+pub struct Upkeep {
+    looked: Option<Instant>,
+    /// How often anybody had asked for the publisher by then.
+    requests: u64,
+    /// How many snapshots tables had when they were looked at.
+    snapshots: HashMap<Storage, i32>,
+    /// Tables whose history is to be looked at.
+    to_expire: VecDeque<(Storage, Expiring)>,
+    /// Tables that may have files to merge.
+    to_merge: VecDeque<Storage>,
+    /// The snapshots in which tables had nothing to merge.
+    merged: HashMap<Storage, Option<i64>>,
+    /// Tables whose files could not be merged.
+    rests: HashMap<Storage, Rest>,
+    /// Those that were locked.
+    missed: Vec<(Storage, Expiring)>,
+    /// Whether anything was done in this round.
+    has_worked: bool,
+    job: Option<Job>,
+    ordered: Option<Ordered>,
+    /// When files were last removed, and whether there may be more to remove at once.
+    swept: Instant,
+    may_remove: bool,
+}
+
+impl Upkeep {
+    /// Nothing is known of any table.
+    pub fn new() -> Self {
+        Self {
+            looked: None,
+            requests: 0,
+            snapshots: HashMap::new(),
+            to_expire: VecDeque::new(),
+            to_merge: VecDeque::new(),
+            merged: HashMap::new(),
+            rests: HashMap::new(),
+            missed: Vec::new(),
+            has_worked: false,
+            job: None,
+            ordered: None,
+            swept: Instant::now(),
+            may_remove: true,
+        }
+    }
+
+    /// Does some of what is due. `thorough` has all tables looked at that have a history; `requests` is how often anybody
+    /// has asked for the publisher. Returns how many rows of garbage were cleared away.
+    pub fn round(&mut self, thorough: bool, requests: u64) -> usize {
+        let now = Instant::now();
+        if thorough || self.looked.is_none_or(|looked| now - looked >= PAUSE) {
+            self.looked = Some(now);
+            self.requests = requests;
+            self.look(thorough);
+        }
+        let missed = std::mem::take(&mut self.missed);
+        self.has_worked = !self.to_expire.is_empty();
+        for (storage, expiring) in self.to_expire.pop_front().into_iter().chain(missed) {
+            self.expire(storage, expiring);
+        }
+        self.ordered = match self.ordered.take().or_else(Ordered::next) {
+            Some(ordered) => {
+                self.has_worked = true;
+                ordered.go_on()
+            }
+            None => {
+                self.merge();
+                None
+            }
+        };
+        if !self.may_remove && self.swept.elapsed() < SWEEP {
+            return 0;
+        }
+        self.swept = Instant::now();
+        let cleared = background::in_transaction(garbage::sweep_files).unwrap_or(0);
+        self.may_remove = cleared >= garbage::FILES_BATCH;
+        cleared
+    }
+
+    /// How soon there is more to do; `None` if there is nothing.
+    pub fn pause(&self) -> Option<Duration> {
+        let is_urgent = self.may_remove || !self.to_expire.is_empty();
+        if is_urgent
+            || self
+                .ordered
+                .as_ref()
+                .is_some_and(|ordered| !ordered.waits())
+        {
+            return Some(Duration::ZERO);
+        }
+        // In the background, half of the time.
+        let is_busy = self.has_worked
+            || self.ordered.is_some()
+            || self.job.is_some()
+            || !self.to_merge.is_empty();
+        is_busy.then_some(STEP)
+    }
+
+    /// Has tables looked at in the next round if anybody has asked for the publisher since they were. Returns whether
+    /// that is so.
+    pub fn looks_again(&mut self, requests: u64) -> bool {
+        if self.requests == requests {
+            return false;
+        }
+        self.looked = None;
+        true
+    }
+
+    /// Whether other databases may have the worker.
+    pub fn may_leave(&self) -> bool {
+        let patience = |job: &Job| job.elapsed() > PATIENCE;
+        self.ordered.is_none() && self.job.as_ref().is_none_or(patience)
+    }
+
+    /// How long until there may be more to do though nobody writes to any table.
+    pub fn next_turn(&self) -> Option<Duration> {
+        let due = background::in_transaction(|| match GarbageCatalog::open() {
+            Some(garbage) => garbage.files_due(),
+            None => Ok(None),
+        });
+        let wait = due.flatten().map(|due| {
+            let wait = u64::try_from(due - clock_timestamp()).unwrap_or(0);
+            Duration::from_micros(wait).max(RETRY)
+        });
+        let is_missed = !self.missed.is_empty() || !self.to_merge.is_empty() || self.job.is_some();
+        is_missed.then_some(RETRY).or(wait)
+    }
+
+    /// Gives up what is going on.
+    pub fn leave(&mut self) {
+        if let Some(job) = self.job.take() {
+            job.abandon();
+        }
+        if let Some(ordered) = self.ordered.take() {
+            ordered.abandon();
+        }
+    }
+
+    /// Looks at all tables.
+    fn look(&mut self, thorough: bool) {
+        let pointers = background::in_transaction(pointers).unwrap_or_default();
+        self.snapshots
+            .retain(|storage, _| pointers.contains_key(storage));
+        self.merged
+            .retain(|storage, _| pointers.contains_key(storage));
+        self.rests
+            .retain(|storage, _| pointers.contains_key(storage));
+        self.missed
+            .retain(|(storage, _)| pointers.contains_key(storage));
+        for (storage, pointer) in pointers {
+            self.look_at_history(storage, &pointer, thorough);
+            self.look_at_files(storage, &pointer);
+        }
+    }
+
+    fn look_at_history(&mut self, storage: Storage, pointer: &Pointer, thorough: bool) {
+        let count = pointer.snapshot_count;
+        let kept = i32::try_from(guc::recent_snapshots()).unwrap_or(i32::MAX);
+        let before = self.snapshots.get(&storage).copied().unwrap_or(kept);
+        let expiring = match thorough {
+            true if count > 1 => Expiring::Now,
+            _ if count >= before.saturating_add(SLACK) => Expiring::WhenWorthwhile,
+            _ => return,
+        };
+        self.to_expire.retain(|(queued, _)| *queued != storage);
+        self.missed.retain(|(missed, _)| *missed != storage);
+        self.to_expire.push_back((storage, expiring));
+    }
+
+    fn look_at_files(&mut self, storage: Storage, pointer: &Pointer) {
+        let rests =
+            (self.rests.get(&storage)).is_some_and(|rest| !rest.left(clock_timestamp()).is_zero());
+        let is_known = self.merged.get(&storage) == Some(&pointer.snapshot_id)
+            || self.to_merge.contains(&storage)
+            || (self.job.as_ref()).is_some_and(|job| job.storage() == storage);
+        if !rests && !is_known && compaction::may_be_due(pointer.file_count, pointer.total_bytes) {
+            self.to_merge.push_back(storage);
+        }
+    }
+
+    fn expire(&mut self, storage: Storage, expiring: Expiring) {
+        match background::in_transaction(|| expire(storage, expiring)) {
+            Some(true) => {}
+            Some(false) => return self.missed.push((storage, expiring)),
+            // The log says why: not again before the history has grown.
+            None => {}
+        }
+        if let Some(pointer) = pointer_of(storage) {
+            self.snapshots.insert(storage, pointer.snapshot_count);
+        }
+    }
+
+    /// Goes on merging files in the background.
+    fn merge(&mut self) {
+        let Some(mut job) = self.job.take() else {
+            if let Some(storage) = self.to_merge.pop_front() {
+                self.begin_to_merge(storage);
+            }
+            return;
+        };
+        let storage = job.storage();
+        match job.go_on() {
+            Ok(Advance::Going | Advance::Waiting) => self.job = Some(job),
+            Ok(Advance::Done) => {
+                job.log();
+                self.rests.remove(&storage);
+                self.to_merge.push_back(storage);
+            }
+            Ok(Advance::Lost) => {
+                job.abandon();
+                self.to_merge.push_back(storage);
+            }
+            Err(error) => {
+                job.abandon();
+                error.log();
+                self.rest(storage);
+            }
+        }
+    }
+
+    fn begin_to_merge(&mut self, storage: Storage) {
+        let extent = |rel: Relation<'_>| rel.is_autovacuum_enabled().then_some(Extent::FullTiers);
+        match Job::plan(storage, extent) {
+            Ok(Planned::Job(job)) => self.job = Some(*job),
+            Ok(Planned::Nothing) => {
+                let snapshot = pointer_of(storage).and_then(|pointer| pointer.snapshot_id);
+                self.merged.insert(storage, snapshot);
+            }
+            // If it is locked, it is looked at again.
+            Ok(Planned::Locked | Planned::Gone) => {}
+            Err(error) => {
+                error.log();
+                self.rest(storage);
+            }
+        }
+    }
+
+    fn rest(&mut self, storage: Storage) {
+        let before = self.rests.get(&storage).copied();
+        let rest = Rest::after_failure(before, clock_timestamp());
+        self.rests.insert(storage, rest);
+    }
+}
+
+/// Has the end of the transaction drop history of a table. Returns whether it will: not if it is locked, or if somebody
+/// else is replacing its metadata.
+pub fn expire(storage: Storage, expiring: Expiring) -> PgResult<bool> {
+    match open_unless_locked(storage) {
+        Some(rel) => transaction::expire(rel.relation(), expiring),
+        None => Ok(false),
+    }
+}
+
+/// The pointer rows of this database.
+fn pointers() -> PgResult<BTreeMap<Storage, Pointer>> {
+    match PointerCatalog::open() {
+        Some(pointers) => pointers.all(pointers.latest().snapshot()),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+/// The latest pointer row of a storage.
+pub fn pointer_of(storage: Storage) -> Option<Pointer> {
+    let pointer = try_in_transaction(|| match PointerCatalog::open() {
+        Some(pointers) => pointers.find_latest(&key_of(storage)),
+        None => Ok(None),
+    });
+    pointer.unwrap_or_default()
+}
