@@ -257,6 +257,9 @@ fn settings(archive: &Path) -> Vec<(String, String)> {
 pub fn common_settings() -> Vec<(String, String)> {
     [
         ("max_prepared_transactions", "20"),
+        // Histories are thinned, and files removed, all the time.
+        ("pg_iceberg_am.recent_snapshots", "5"),
+        ("pg_iceberg_am.file_keep_time", "0"),
         ("max_wal_senders", "5"),
         ("hot_standby", "on"),
         // pg_rewind asks for them.

@@ -66,6 +66,11 @@ impl GarbageCatalog {
         KeyedTable::open(TABLE, INDEX, NATTS).map(Self)
     }
 
+    /// As [`Self::open`]; `None` also where somebody has locked the table.
+    pub fn open_unless_locked() -> Option<Self> {
+        KeyedTable::open_unless_locked(TABLE, INDEX, NATTS).map(Self)
+    }
+
     /// Opens the table for writing; `None` as for [`Self::open`].
     pub fn open_for_update() -> Option<Self> {
         KeyedTable::open_for_update(TABLE, INDEX, NATTS).map(Self)

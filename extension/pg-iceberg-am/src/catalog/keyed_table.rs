@@ -38,6 +38,35 @@ impl KeyedTable {
         )
     }
 
+    /// As [`Self::open`]; `None` also where somebody has locked the table.
+    pub fn open_unless_locked(table: &CStr, index: &CStr, columns: usize) -> Option<Self> {
+        let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let relid = Self::relid_of(table)?;
+        // SAFETY: a lock of the transaction's, released below.
+        unsafe {
+            if !pg_sys::ConditionalLockRelationOid(relid, lockmode) {
+                return None;
+            }
+        }
+        let opened = Self::open_with(table, index, columns, lockmode);
+        // SAFETY: as above.
+        unsafe { pg_sys::UnlockRelationOid(relid, lockmode) };
+        opened
+    }
+
+    /// The Oid of a table of the extension's.
+    fn relid_of(table: &CStr) -> Option<pg_sys::Oid> {
+        // SAFETY: name look-ups in the system caches with NUL-terminated names.
+        let relid = unsafe {
+            let namespace = pg_sys::get_namespace_oid(SCHEMA.as_ptr(), true);
+            match namespace {
+                pg_sys::InvalidOid => return None,
+                _ => pg_sys::get_relname_relid(table.as_ptr(), namespace),
+            }
+        };
+        (relid != pg_sys::InvalidOid).then_some(relid)
+    }
+
     /// Opens the table for writing; `None` as for [`Self::open`].
     pub fn open_for_update(table: &CStr, index: &CStr, columns: usize) -> Option<Self> {
         Self::open_with(
@@ -57,15 +86,8 @@ impl KeyedTable {
         // SAFETY: name look-ups in the system caches with NUL-terminated names; the relation is
         // opened under a lock and closed by `Drop`, or by the resource owner after an error.
         unsafe {
-            let namespace = pg_sys::get_namespace_oid(SCHEMA.as_ptr(), true);
-            if namespace == pg_sys::InvalidOid {
-                return None;
-            }
-            let relid = pg_sys::get_relname_relid(table.as_ptr(), namespace);
-            let index = pg_sys::get_relname_relid(index.as_ptr(), namespace);
-            if relid == pg_sys::InvalidOid || index == pg_sys::InvalidOid {
-                return None;
-            }
+            let relid = Self::relid_of(table)?;
+            let index = Self::relid_of(index)?;
             let rel = pg_sys::try_table_open(relid, lockmode);
             if rel.is_null() {
                 return None;

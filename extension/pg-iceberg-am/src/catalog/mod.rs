@@ -54,20 +54,21 @@ impl Committed {
 }
 
 /// What `snapshot` sees of `key`, a storage of `rel`; without a snapshot, the latest that is committed or
-/// this transaction's own. `None` also while the extension is being created or dropped.
+/// this transaction's own.
 pub fn find_committed(
     rel: Relation<'_>,
     key: &StorageKey,
     snapshot: Option<Snapshot<'_>>,
 ) -> PgResult<Option<Committed>> {
-    let Some(pointers) = PointerCatalog::open() else {
-        return Ok(None);
-    };
+    let pointers = PointerCatalog::open().ok_or_else(missing)?;
     let latest = snapshot.is_none().then(|| pointers.latest());
     let Some(seen) = snapshot.or(latest.as_ref().map(RegisteredSnapshot::snapshot)) else {
         return Ok(None);
     };
     let inline_commits = InlineCommitCatalog::open_for(key);
+    if inline_commits.is_none() && !key.is_temporary() {
+        return Err(missing());
+    }
     let (pointer, inline_commits) = if snapshot.is_some() && serializable::is_serializable() {
         serializable::note_read(rel, seen);
         let unseen = |writer| serializable::note_unseen_write(rel, writer, seen);
@@ -88,6 +89,15 @@ pub fn find_committed(
         (pointer, _) => pointer,
     };
     Ok(pointer.map(|pointer| Committed::of(rel.persistence(), key, pointer, inline_commits)))
+}
+
+/// What a table without the extension's tables holds cannot be told.
+fn missing() -> PgError {
+    PgError::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        "the tables of extension \"pg_iceberg_am\" are missing",
+    )
+    .with_hint("They are looked for by their names in schema \"lakebase\".")
 }
 
 /// The latest pointer row of `key`, a storage of `rel`, committed or this transaction's own.

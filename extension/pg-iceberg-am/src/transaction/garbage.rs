@@ -12,7 +12,7 @@
 use std::collections::BTreeMap;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::interrupt;
+use pg_lakebase_core::{injection, interrupt};
 use pgrx::pg_sys;
 
 use super::state::{TransactionState, with_transaction};
@@ -110,6 +110,7 @@ fn remove_files(
         horizon: newest.map(|xid| pg_sys::TransactionId::from(xid as u32)),
     }
     .remove(&names)?;
+    injection::point(c"iceberg-garbage-removed");
     Ok(true)
 }
 

@@ -189,6 +189,10 @@ impl TransactionState {
         for (key, mark) in &level.marks {
             if let Some(storage) = self.storages.get_mut(key) {
                 storage.rows.truncate(*mark);
+                // What the subtransaction knew of the columns was perhaps what it had made of them.
+                if !storage.is_changed() {
+                    self.storages.remove(key);
+                }
             }
         }
         self.pending_bytes = budget::total(&self.storages);

@@ -28,12 +28,13 @@ pub struct Finishing {
 
 impl Finishing {
     /// The prepared transaction of this name, which is in the server's encoding. `None` if there is none in this
-    /// database, or no extension.
+    /// database, or no extension, or if the extension's tables are locked: perhaps by that very transaction, which has
+    /// dropped them. Then the publisher removes what is left, or who looks for orphans.
     pub fn find(name: &CStr) -> PgResult<Option<Self>> {
         let (Some(pointers), Some(inline_commits), Some(garbage)) = (
-            PointerCatalog::open(),
-            InlineCommitCatalog::open(),
-            GarbageCatalog::open(),
+            PointerCatalog::open_unless_locked(),
+            InlineCommitCatalog::open_unless_locked(),
+            GarbageCatalog::open_unless_locked(),
         ) else {
             return Ok(None);
         };

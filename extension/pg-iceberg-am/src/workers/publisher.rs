@@ -62,6 +62,8 @@ pub extern "C-unwind" fn pg_iceberg_publisher_main(argument: pg_sys::Datum) {
 fn configure() {
     for (name, value) in [
         (c"transaction_timeout", c"0"),
+        // A server that is shut down waits for this process, and this process for nobody.
+        (c"lock_timeout", c"2s"),
         (c"default_transaction_isolation", c"read committed"),
         (c"default_transaction_read_only", c"off"),
         (c"synchronous_commit", c"off"),

@@ -27,7 +27,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(30);
 type Case = fn(&mut Server) -> Result<()>;
 
 /// Named for the failures that they prevent.
-const CASES: [(&str, Case); 13] = [
+const CASES: [(&str, Case); 14] = [
     (
         "directories of dropped tables go after a crash",
         prepared::dropped_directories_go_after_a_crash,
@@ -71,6 +71,10 @@ const CASES: [(&str, Case); 13] = [
     (
         "current metadata outlive a crash after their predecessors were removed",
         upkeep::current_metadata_outlive_a_crash,
+    ),
+    (
+        "files are removed and told of together after a crash",
+        upkeep::removal_goes_on_after_a_crash,
     ),
     (
         "queries on a standby are cancelled before their files are removed",

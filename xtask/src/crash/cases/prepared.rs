@@ -12,7 +12,7 @@ impl Server {
     }
 
     /// Waits until a session waits for `event`.
-    fn wait_for_event(&self, event: &str) -> Result<()> {
+    pub(super) fn wait_for_event(&self, event: &str) -> Result<()> {
         let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE wait_event = '{event}'");
         self.wait_for_answer(&sql, "1")
     }

@@ -128,6 +128,30 @@ pub fn a_standbys_feedback_keeps_files(server: &mut Server) -> Result<()> {
     server.drop_kept()
 }
 
+/// Files were removed, and the row that named them was not, or the other way round.
+pub fn removal_goes_on_after_a_crash(server: &mut Server) -> Result<()> {
+    if !server.primary.has_points() {
+        return Ok(());
+    }
+    server.create_kept()?;
+    server.execute("SELECT lakebase.publish('kept')")?;
+    let rows = server.query(ROWS)?;
+    server.execute("SELECT injection_points_attach('iceberg-garbage-removed', 'wait')")?;
+    server.make_superfluous()?;
+    server.wait_for_event("iceberg-garbage-removed")?;
+    server.execute("CHECKPOINT")?;
+    server.crash()?;
+    server.expect(ROWS, &rows)?;
+    server.wait_for_answer(GARBAGE, "f")?;
+    expect("data files", &server.files_of_kept()?, "1")?;
+    server.expect(
+        "SELECT count(*) FROM lakebase.remove_orphan_files('kept', '0')",
+        "0",
+    )?;
+    server.expect(ROWS, &rows)?;
+    server.drop_kept()
+}
+
 /// Metadata are in the log as differences from those before, which had been removed when recovery came to them.
 pub fn current_metadata_outlive_a_crash(server: &mut Server) -> Result<()> {
     server.create_kept()?;

@@ -9,9 +9,11 @@ use iceberg_lite::spec::{PartitionSpec, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::injection;
 use pg_lakebase_core::xact::clock_timestamp;
+use pgrx::pg_sys;
 
 use super::Catalogs;
 use super::change::Change;
+use crate::bindings::relid_by_relfilenumber;
 use crate::catalog::options::TableOptions;
 use crate::catalog::{Incarnation, LockedPointer, Pointer, unless_emptied};
 use crate::error::to_pg_error;
@@ -53,7 +55,7 @@ impl Change {
             .and_then(|locked| locked.pointer.metadata_location.clone());
         let base = with_options(
             self.base(&location, previous.as_deref())?,
-            &TableOptions::of(self.relid),
+            &TableOptions::of(self.current_relid()),
         )?;
         let base_path = previous
             .as_deref()
@@ -132,6 +134,15 @@ impl Change {
         }
         cache::remember(io, &current, next.metadata.into());
         Ok(Some(MetadataFiles { current, previous }))
+    }
+
+    /// The table that has the storage: a rewrite makes it for another one, which is no more.
+    fn current_relid(&self) -> pg_sys::Oid {
+        let key = &self.key;
+        match relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into()) {
+            pg_sys::InvalidOid => self.relid,
+            relid => relid,
+        }
     }
 
     /// The metadata that the change is put on top of: those of the file `previous`, or of a new table.

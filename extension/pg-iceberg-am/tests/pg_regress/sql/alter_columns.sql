@@ -227,4 +227,25 @@ SELECT count(*) FROM none_iceberg;
 SELECT run('CREATE TABLE nothing_AM () USING AM'), run('INSERT INTO nothing_AM DEFAULT VALUES'), run('INSERT INTO nothing_AM DEFAULT VALUES');
 SELECT iceberg_columns('nothing_iceberg'), rows_of('nothing');
 
+-- Rows inserted after a rollback were written without the column that had been dropped before it, and lost its values.
+SELECT run('CREATE TABLE undone_AM (a int, b text, c int) USING AM'), run('INSERT INTO undone_AM VALUES (0, ''zero'', 0)');
+BEGIN;
+SAVEPOINT s;
+SELECT run('ALTER TABLE undone_AM DROP COLUMN b'), run('INSERT INTO undone_AM VALUES (1, 1)');
+ROLLBACK TO s;
+SELECT run('INSERT INTO undone_AM VALUES (2, ''two'', 2)');
+SAVEPOINT s2;
+SELECT run('ALTER TABLE undone_AM RENAME COLUMN b TO d');
+SAVEPOINT s3;
+SELECT run('ALTER TABLE undone_AM DROP COLUMN c'), run('INSERT INTO undone_AM VALUES (3, ''three'')');
+RELEASE s3;
+ROLLBACK TO s2;
+SELECT run('INSERT INTO undone_AM SELECT g, ''many'', g FROM generate_series(10, 20000) g');
+SELECT rows_of('undone') IS NOT NULL AS same;
+COMMIT;
+SELECT count(*), sum(a), min(b), max(b), sum(c) FROM undone_heap;
+SELECT count(*), sum(a), min(b), max(b), sum(c) FROM undone_iceberg;
+SELECT lakebase.publish('undone_iceberg') IS NOT NULL AS published;
+SELECT * FROM undone_iceberg WHERE a < 10 ORDER BY a;
+
 DROP SCHEMA test_alter_columns CASCADE;

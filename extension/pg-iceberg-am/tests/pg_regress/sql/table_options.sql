@@ -103,6 +103,17 @@ INSERT INTO rolled_back SELECT * FROM made_as;
 COMMIT;
 SELECT count(*) AS files FROM lakebase.iceberg_files('rolled_back');
 
+-- Metadata of a rewritten table had lost them until the next commit.
+CREATE TABLE rewritten (id int) USING iceberg WITH ("write.kept" = 'yes');
+INSERT INTO rewritten VALUES (1);
+VACUUM FULL rewritten;
+SELECT lakebase.publish('rewritten') AS metadata \gset
+SELECT pg_read_file(:'metadata')::jsonb->'properties'->>'write.kept' AS kept;
+CREATE MATERIALIZED VIEW refreshed USING iceberg WITH ("write.kept" = 'yes') AS SELECT 1 AS id;
+REFRESH MATERIALIZED VIEW refreshed;
+SELECT lakebase.publish('refreshed') AS metadata \gset
+SELECT pg_read_file(:'metadata')::jsonb->'properties'->>'write.kept' AS kept;
+
 -- By the extended protocol.
 CREATE TABLE extended (id int) USING iceberg WITH ("write.a" = 1) \bind \g
 ALTER TABLE extended SET ("write.b" = 2) \bind \g
