@@ -157,6 +157,24 @@ impl ModifyMethods for IcebergAm {
         Ok(tid)
     }
 
+    fn tuple_delete(
+        rel: Relation<'_>,
+        _tid: Tid,
+        _cid: pg_sys::CommandId,
+        _snapshot: Option<Snapshot<'_>>,
+        _crosscheck: Option<Snapshot<'_>>,
+        _wait: bool,
+        _failure: &mut FailureData,
+        changing_partition: bool,
+    ) -> PgResult<TmResult> {
+        let operation = if changing_partition {
+            Operation::TupleUpdate
+        } else {
+            Operation::TupleDelete
+        };
+        Err(unsupported::error(operation, &rel.name()))
+    }
+
     fn tuple_lock(
         rel: Relation<'_>,
         tid: Tid,
@@ -165,13 +183,13 @@ impl ModifyMethods for IcebergAm {
         _cid: pg_sys::CommandId,
         mode: LockTupleMode,
         _wait_policy: LockWaitPolicy,
-        _flags: TupleLockFlags,
+        flags: TupleLockFlags,
         _failure: &mut FailureData,
     ) -> PgResult<TmResult> {
         match (mode, snapshot) {
             // No row's key ever changes and no row goes away while its table is locked for reading,
-            // so there is nothing to wait for; foreign key triggers ask this.
-            (LockTupleMode::KeyShare, Some(snapshot)) => {
+            // so there is nothing to wait for.
+            (LockTupleMode::KeyShare, Some(snapshot)) if unsupported::is_foreign_key_query() => {
                 let found = scan::fetch::fetch(rel, tid, snapshot, slot)?;
                 Ok(if found {
                     TmResult::Ok
@@ -179,7 +197,7 @@ impl ModifyMethods for IcebergAm {
                     TmResult::Invisible
                 })
             }
-            _ => Err(unsupported::error(Operation::TupleLock, &rel.name())),
+            _ => Err(unsupported::lock_error(mode, flags, &rel.name())),
         }
     }
 

@@ -1,13 +1,14 @@
 //! What cannot be done to Iceberg tables, and what to do instead.
 
 use pg_lakebase_core::error::PgError;
-use pg_lakebase_core::table_am::Operation;
+use pg_lakebase_core::table_am::{LockTupleMode, Operation, TupleLockFlags};
+use pgrx::pg_sys;
 
 /// The error for an operation that Iceberg tables do not have.
 pub fn error(operation: Operation, table: &str) -> PgError {
     match operation {
-        Operation::TupleUpdate => cannot("update rows of", table, REWRITE_HINT),
-        Operation::TupleDelete => cannot("delete rows of", table, REWRITE_HINT),
+        Operation::TupleUpdate => cannot("update rows of", table, change_hint()),
+        Operation::TupleDelete => cannot("delete rows of", table, change_hint()),
         Operation::TupleLock => cannot("lock rows of", table, LOCK_HINT),
         Operation::TupleInsertSpeculative => cannot("use ON CONFLICT with", table, CONFLICT_HINT),
         Operation::IndexFetch
@@ -15,6 +16,34 @@ pub fn error(operation: Operation, table: &str) -> PgError {
         | Operation::IndexValidate
         | Operation::IndexDelete => cannot("create an index on", table, INDEX_HINT),
         _ => cannot("do this with", table, REWRITE_HINT),
+    }
+}
+
+/// The error for a row that is to be locked: by row locks, or because it is about to be changed and has BEFORE
+/// triggers, which see the row once it is locked (`GetTupleForTrigger`). Only `ExecLockRows` asks for updates in
+/// progress; and rows are deleted under the strongest lock, while updates leave keys alone where there are none.
+pub fn lock_error(mode: LockTupleMode, flags: TupleLockFlags, table: &str) -> PgError {
+    let operation = match mode {
+        _ if flags.lock_update_in_progress() => Operation::TupleLock,
+        LockTupleMode::NoKeyExclusive => Operation::TupleUpdate,
+        LockTupleMode::Exclusive => Operation::TupleDelete,
+        LockTupleMode::KeyShare | LockTupleMode::Share => Operation::TupleLock,
+    };
+    error(operation, table)
+}
+
+/// Whether the query that runs, or is planned, is one that a foreign key's trigger has made: nobody else uses this
+/// security context (`ri_PerformCheck`).
+pub fn is_foreign_key_query() -> bool {
+    // SAFETY: reads a variable of the backend.
+    unsafe { pg_sys::InNoForceRLSOperation() }
+}
+
+fn change_hint() -> &'static str {
+    if is_foreign_key_query() {
+        FOREIGN_KEY_HINT
+    } else {
+        REWRITE_HINT
     }
 }
 
@@ -26,6 +55,8 @@ pub fn cannot(what: &str, table: &str, hint: &str) -> PgError {
 
 /// What to do instead of UPDATE, DELETE and MERGE.
 pub const REWRITE_HINT: &str = "Write the rows to keep into a new table with CREATE TABLE ... USING iceberg AS SELECT, or TRUNCATE the table.";
+/// What to do instead of changes that a foreign key passes on.
+const FOREIGN_KEY_HINT: &str = "A foreign key passes on what happens to the row that rows here refer to. Only rows that nobody refers to can be deleted, or get another key.";
 /// What to do instead of row locks.
 pub const LOCK_HINT: &str = "Use LOCK TABLE to keep others from writing.";
 /// What to do instead of ON CONFLICT.

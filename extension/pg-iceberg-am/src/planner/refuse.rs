@@ -1,11 +1,16 @@
 //! Statements that Iceberg tables do not have are refused when they are planned, so that not a
 //! single row is touched, however many the statement would have found.
+//!
+//! A plan whose targets are Iceberg tables and others, partitions mostly, may come to rows of the others alone: which
+//! partitions it comes to may be known only when it runs. The access method's callbacks refuse the rows then.
+
+use std::collections::BTreeMap;
 
 use pg_lakebase_core::error::PgResult;
 use pgrx::pg_sys;
 
 use crate::catalog::{iceberg_descendant, is_iceberg_relid};
-use crate::unsupported::{CONFLICT_HINT, LOCK_HINT, REWRITE_HINT, cannot};
+use crate::unsupported::{CONFLICT_HINT, LOCK_HINT, REWRITE_HINT, cannot, is_foreign_key_query};
 
 /// Refuses a query that would change Iceberg tables in ways whose errors of PostgreSQL's own, raised
 /// while planning, would mislead, or that plan to nothing.
@@ -33,12 +38,17 @@ pub unsafe fn check_query(query: *mut pg_sys::Query) -> PgResult<()> {
     Ok(())
 }
 
-/// Refuses a plan that would change or lock rows of an Iceberg table.
+/// Refuses a plan that could change or lock rows of Iceberg tables only.
+///
+/// Foreign keys are let through: they are there for rows that are referred to, and may find none.
 ///
 /// # Safety
 ///
 /// `plan` is a plan that `standard_planner` has just made.
-pub unsafe fn check_plan(plan: *mut pg_sys::PlannedStmt, key_share_allowed: bool) -> PgResult<()> {
+pub unsafe fn check_plan(plan: *mut pg_sys::PlannedStmt) -> PgResult<()> {
+    if is_foreign_key_query() {
+        return Ok(());
+    }
     // SAFETY: the caller's promise; plan trees and lists are read as their node tags say.
     unsafe {
         let rtable = (*plan).rtable;
@@ -47,50 +57,73 @@ pub unsafe fn check_plan(plan: *mut pg_sys::PlannedStmt, key_share_allowed: bool
             // A data-modifying WITH query has its ModifyTable on top of a subplan.
             check_modify(subplan, rtable)?;
         }
-        for mark in cells::<pg_sys::PlanRowMark>((*plan).rowMarks) {
-            let locks = (*mark).markType <= pg_sys::RowMarkType::ROW_MARK_KEYSHARE;
-            let allowed =
-                key_share_allowed && (*mark).markType == pg_sys::RowMarkType::ROW_MARK_KEYSHARE;
-            if locks
-                && !allowed
-                && !(*mark).isParent
-                && let Some(table) = iceberg_table((*mark).rti, rtable)
-            {
-                return Err(cannot("lock rows of", &table, LOCK_HINT));
-            }
-        }
+        check_row_marks((*plan).rowMarks, rtable)
     }
-    Ok(())
 }
 
 unsafe fn check_modify(plan: *mut pg_sys::Plan, rtable: *mut pg_sys::List) -> PgResult<()> {
-    // SAFETY: as for `check`; the node is cast only when its tag says so.
+    // SAFETY: as for `check_plan`; the node is cast only when its tag says so.
     unsafe {
         if plan.is_null() || (*plan).type_ != pg_sys::NodeTag::T_ModifyTable {
             return Ok(());
         }
         let modify = plan.cast::<pg_sys::ModifyTable>();
-        let refusal: Option<(&str, &str)> = match (*modify).operation {
-            pg_sys::CmdType::CMD_UPDATE => Some(("update rows of", REWRITE_HINT)),
-            pg_sys::CmdType::CMD_DELETE => Some(("delete rows of", REWRITE_HINT)),
-            pg_sys::CmdType::CMD_MERGE => Some(("merge into", REWRITE_HINT)),
-            _ if (*modify).onConflictAction != pg_sys::OnConflictAction::ONCONFLICT_NONE => {
-                Some(("use ON CONFLICT with", CONFLICT_HINT))
-            }
-            _ => None,
-        };
-        let Some((what, hint)) = refusal else {
-            return Ok(());
-        };
         let targets = (*modify).resultRelations;
-        for index in 0..list_length(targets) {
-            let rti = pg_sys::list_nth_int(targets, index);
-            if let Some(table) = iceberg_table(rti.unsigned_abs(), rtable) {
-                return Err(cannot(what, &table, hint));
+        let mut targets = (0..list_length(targets))
+            .map(|index| pg_sys::list_nth_int(targets, index).unsigned_abs());
+        let (what, hint) = match (*modify).operation {
+            pg_sys::CmdType::CMD_UPDATE => ("update rows of", REWRITE_HINT),
+            pg_sys::CmdType::CMD_DELETE => ("delete rows of", REWRITE_HINT),
+            // In WITH; elsewhere `check_query` has refused them.
+            pg_sys::CmdType::CMD_MERGE => {
+                let table = targets.find_map(|target| iceberg_table(target, rtable));
+                return table.map_or(Ok(()), |table| {
+                    Err(cannot("merge into", &table, REWRITE_HINT))
+                });
             }
+            _ if (*modify).onConflictAction != pg_sys::OnConflictAction::ONCONFLICT_NONE => {
+                ("use ON CONFLICT with", CONFLICT_HINT)
+            }
+            _ => return Ok(()),
+        };
+        refuse_all(targets, rtable, what, hint)
+    }
+}
+
+/// The row marks of one table are those of its partitions and children; its own stands for them.
+unsafe fn check_row_marks(marks: *mut pg_sys::List, rtable: *mut pg_sys::List) -> PgResult<()> {
+    // SAFETY: as for `check_plan`.
+    unsafe {
+        let mut targets = BTreeMap::<pg_sys::Index, Vec<pg_sys::Index>>::new();
+        for mark in cells::<pg_sys::PlanRowMark>(marks) {
+            let locks = (*mark).markType <= pg_sys::RowMarkType::ROW_MARK_KEYSHARE;
+            if locks && !(*mark).isParent {
+                targets.entry((*mark).prti).or_default().push((*mark).rti);
+            }
+        }
+        for members in targets.into_values() {
+            refuse_all(members.into_iter(), rtable, "lock rows of", LOCK_HINT)?;
         }
     }
     Ok(())
+}
+
+/// Refuses to do `what` if all targets are Iceberg tables.
+unsafe fn refuse_all(
+    targets: impl Iterator<Item = pg_sys::Index>,
+    rtable: *mut pg_sys::List,
+    what: &str,
+    hint: &str,
+) -> PgResult<()> {
+    let mut first = None;
+    for target in targets {
+        // SAFETY: the caller's.
+        match unsafe { iceberg_table(target, rtable) } {
+            Some(table) => first = first.or(Some(table)),
+            None => return Ok(()),
+        }
+    }
+    first.map_or(Ok(()), |table| Err(cannot(what, &table, hint)))
 }
 
 /// The name of range table entry `rti` if it is an Iceberg table.

@@ -39,7 +39,8 @@ INSERT INTO deferred_orders VALUES (2, 8);
 COMMIT;
 SELECT * FROM deferred_orders;
 
--- What would change rows of the Iceberg table fails with its name, and changes nothing.
+-- What would change rows of the Iceberg table fails with its name, and changes nothing. A row that nobody refers to
+-- was refused as well.
 CREATE TABLE owners (id int PRIMARY KEY) USING heap;
 INSERT INTO owners VALUES (1), (2), (3);
 CREATE TABLE cascading (owner int REFERENCES owners ON DELETE CASCADE ON UPDATE CASCADE) USING iceberg;
@@ -54,6 +55,32 @@ DELETE FROM owners WHERE id = 2;
 SELECT * FROM owners ORDER BY id;
 SELECT * FROM nulling;
 DROP TABLE nulling, owners;
+
+-- A partitioned table that refers: its check could not be told from other row locks, and what nobody refers to was
+-- kept from going.
+CREATE TABLE keys (id int PRIMARY KEY) USING heap;
+INSERT INTO keys VALUES (1), (2), (3), (4), (5);
+CREATE TABLE parts (k int REFERENCES keys) PARTITION BY LIST (k);
+CREATE TABLE parts_ice PARTITION OF parts FOR VALUES IN (1) USING iceberg;
+CREATE TABLE all_ice (k int REFERENCES keys) PARTITION BY RANGE (k);
+CREATE TABLE all_ice_1 PARTITION OF all_ice FOR VALUES FROM (0) TO (100) USING iceberg;
+INSERT INTO parts VALUES (1);
+DELETE FROM keys WHERE id = 3;
+CREATE TABLE parts_heap PARTITION OF parts FOR VALUES IN (2) USING heap;
+INSERT INTO parts VALUES (2);
+DELETE FROM keys WHERE id = 4;
+UPDATE keys SET id = 6 WHERE id = 5;
+DELETE FROM keys WHERE id = 1;
+DELETE FROM keys WHERE id = 2;
+UPDATE keys SET id = 7 WHERE id = 1;
+SELECT * FROM parts FOR KEY SHARE;
+SELECT * FROM keys ORDER BY id;
+-- Passed on to partitions: heap rows go, Iceberg rows stay and keep what they refer to.
+ALTER TABLE parts DROP CONSTRAINT parts_k_fkey, ADD FOREIGN KEY (k) REFERENCES keys ON DELETE CASCADE;
+DELETE FROM keys WHERE id = 2;
+DELETE FROM keys WHERE id = 1;
+SELECT * FROM parts;
+DROP TABLE parts, all_ice, keys;
 
 -- Added later: existing rows are checked.
 CREATE TABLE late (customer int) USING iceberg;

@@ -67,7 +67,8 @@ INSERT INTO statements (statement) VALUES
 -- Through partitioned tables and inheritance.
 ('UPDATE parted SET id = 5'), ('DELETE FROM parted'), ('DELETE FROM parted WHERE k = ''i'''), ('SELECT * FROM parted FOR UPDATE'), ('UPDATE parted_ice SET id = 1'),
 ('INSERT INTO parted VALUES (1, ''i'') ON CONFLICT DO NOTHING'), ('MERGE INTO parted USING h ON parted.id = h.id WHEN MATCHED THEN DELETE'),
-('UPDATE parent SET id = 5'), ('DELETE FROM parent'), ('SELECT * FROM parent FOR SHARE'), ('EXPLAIN UPDATE parent SET id = 5'),
+('UPDATE parent SET id = 5'), ('DELETE FROM parent'), ('SELECT * FROM parent FOR SHARE'), ('EXPLAIN UPDATE child SET id = 5'),
+('WITH m AS (MERGE INTO parted USING h ON parted.id = h.id WHEN MATCHED THEN DELETE RETURNING 1) SELECT FROM m'), ('WITH i AS (INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING RETURNING 1) SELECT FROM i'),
 -- By foreign keys.
 ('DELETE FROM referred WHERE id = 1'), ('UPDATE referred SET id = 3 WHERE id = 1'),
 -- Indexes and what needs them.
