@@ -6,10 +6,12 @@
 //! Arrow batches) lives in [`crate::scan`]; here is only what a predicate is.
 
 mod compare;
+mod display;
 mod predicate;
 
 /// A constant in a predicate. There is no NULL: comparing with NULL is never true, so whoever
 /// builds a predicate folds that to [`Predicate::AlwaysFalse`].
 pub use crate::spec::Datum as Literal;
 pub use compare::compare;
+pub use display::DisplayPredicate;
 pub use predicate::{CompareOp, Predicate};

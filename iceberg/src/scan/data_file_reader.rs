@@ -78,6 +78,18 @@ pub struct DataFileReader {
     row_groups: Vec<(usize, Range<u64>, RowRanges)>,
     current: Option<Current>,
     selectivity: Selectivity,
+    counts: RowGroupCounts,
+    /// The row group that was begun last.
+    begun: Option<usize>,
+}
+
+/// What became of row groups.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RowGroupCounts {
+    /// Those that reading has come to.
+    pub read: u64,
+    /// Those without a row that satisfies the predicate, going by their statistics.
+    pub left_out: u64,
 }
 
 enum Current {
@@ -154,6 +166,8 @@ impl DataFileReader {
             row_groups: Vec::new(),
             current: None,
             selectivity: Selectivity::default(),
+            counts: RowGroupCounts::default(),
+            begun: None,
             file: Arc::new(FileScan {
                 path: path.clone(),
                 file,
@@ -185,6 +199,11 @@ impl DataFileReader {
             .sum()
     }
 
+    /// What has become of the file's row groups so far.
+    pub fn row_group_counts(&self) -> RowGroupCounts {
+        self.counts
+    }
+
     fn plan_row_groups(
         &mut self,
         columns: &BTreeMap<i32, StatisticsColumn>,
@@ -207,6 +226,7 @@ impl DataFileReader {
             }
             if let Some(filter) = self.file.filter.as_ref().filter(|_| !rows.is_empty()) {
                 rows = rows.intersect(&statistics.rows(filter, index, span.clone()));
+                self.counts.left_out += u64::from(rows.is_empty());
             }
             if !rows.is_empty() {
                 self.row_groups.push((index, span, rows));
@@ -240,6 +260,8 @@ impl DataFileReader {
                 self.current = None;
                 return Ok(None);
             };
+            // One that is read in two parts counts once.
+            self.counts.read += u64::from(self.begun.replace(index) != Some(index));
             self.current = Some(if self.file.decodes_nothing() {
                 Current::Positions(PositionCursor::new(&rows))
             } else {

@@ -31,7 +31,7 @@ mod deletes;
 mod deletion_vector;
 mod plan;
 
-pub use data_file_reader::{DataFileReader, FileBatch, ReadOptions};
+pub use data_file_reader::{DataFileReader, FileBatch, ReadOptions, RowGroupCounts};
 pub use file_metadata::FileMetadata;
 pub use file_pruner::FilePruner;
 pub use footer_cache::FooterCache;

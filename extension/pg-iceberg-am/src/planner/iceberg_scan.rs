@@ -2,8 +2,10 @@
 //! files, row groups and pages that may hold a row that the filters let through.
 
 use std::ffi::CStr;
+use std::sync::Arc;
 
 use iceberg_lite::expr::Predicate;
+use iceberg_lite::spec::Schema;
 use pg_lakebase_core::custom_scan::{
     self, BeginContext, CustomScanProvider, Explainer, PathSpec, PrivateValue, ScanContext,
     offer_path,
@@ -12,11 +14,12 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks::{self, RelPathlist};
 use pg_lakebase_core::slot::Slot;
 use pgrx::pg_sys;
+use pgrx::spi::quote_identifier;
 
 use super::predicate::Clauses;
 use crate::catalog::is_iceberg_relid;
 use crate::guc;
-use crate::scan::{Projection, RowReader, TableView};
+use crate::scan::{Projection, RowReader, SegmentSource, TableView};
 
 /// What reading fewer columns is taken to save of a sequential scan's cost.
 const COST_FACTOR: f64 = 0.9;
@@ -28,7 +31,8 @@ struct State {
     reader: Option<RowReader>,
     files: usize,
     columns: usize,
-    filtered: bool,
+    /// What is checked while reading, and the columns that it names.
+    filter: Option<(Predicate, Arc<Schema>)>,
 }
 
 pub fn register() -> PgResult<()> {
@@ -86,9 +90,11 @@ impl CustomScanProvider for IcebergScan {
         let predicate = predicate(context, &view);
         let mut state = State {
             reader: None,
-            files: view.segments.len(),
+            files: (view.segments.iter())
+                .filter(|segment| matches!(segment.source, SegmentSource::File(_)))
+                .count(),
             columns: projection.live_columns.len(),
-            filtered: predicate.is_some(),
+            filter: (predicate.clone()).map(|predicate| (predicate, Arc::clone(&view.schema))),
         };
         if !context.explain_only() {
             state.reader = Some(RowReader::new(view, projection, predicate)?);
@@ -117,11 +123,35 @@ impl CustomScanProvider for IcebergScan {
     ) -> PgResult<()> {
         if out.is_verbose() {
             out.integer("Iceberg Columns", None, state.columns as i64);
-            out.integer("Iceberg Segments", None, state.files as i64);
-            out.boolean("Iceberg Filter", state.filtered);
+            if let Some((predicate, schema)) = &state.filter {
+                out.text("Iceberg Filter", &condition(predicate, schema));
+            }
+            out.integer("Iceberg Files", None, state.files as i64);
+        }
+        if out.is_analyze()
+            && let Some(reader) = &state.reader
+        {
+            let counts = reader.counts();
+            for (label, count) in [
+                ("Iceberg Files Read", counts.files_read),
+                ("Iceberg Files Left Out", counts.files_left_out),
+                ("Iceberg Row Groups Read", counts.row_groups.read),
+                ("Iceberg Row Groups Left Out", counts.row_groups.left_out),
+            ] {
+                out.integer(label, None, count as i64);
+            }
         }
         Ok(())
     }
+}
+
+/// A predicate in the manner of SQL.
+fn condition(predicate: &Predicate, schema: &Schema) -> String {
+    let name = |id| match schema.fields.field(id) {
+        Some(field) => quote_identifier(&field.name),
+        None => format!("field {id}"),
+    };
+    predicate.normalize().display(&name).to_string()
 }
 
 /// What of the node's filters can be checked while reading.

@@ -3,7 +3,7 @@
 use arrow::array::{AsArray, Int64Array};
 use arrow::datatypes::Int64Type;
 use iceberg_lite::expr::Predicate;
-use iceberg_lite::scan::{FilePruner, RowPositions};
+use iceberg_lite::scan::{FilePruner, RowGroupCounts, RowPositions};
 use pg_arrow_conv::from_arrow::BatchDecoder;
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::memory::{AllocSetSizes, MemoryContext, OwnedContext};
@@ -93,6 +93,17 @@ pub struct RowReader {
     /// The ids of the rows of `loaded`, if the segment's file had to tell.
     loaded_ids: Option<Int64Array>,
     position: Position,
+    /// Without what `stream` has read.
+    counts: ReadCounts,
+}
+
+/// What a reader has read since it was made, and what it has left out for its predicate.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadCounts {
+    pub files_read: u64,
+    pub files_left_out: u64,
+    /// Row groups of the files that were read.
+    pub row_groups: RowGroupCounts,
 }
 
 impl RowReader {
@@ -133,7 +144,18 @@ impl RowReader {
             loaded: None,
             loaded_ids: None,
             position: Position::Start,
+            counts: ReadCounts::default(),
         })
+    }
+
+    /// What has been read and left out so far.
+    pub fn counts(&self) -> ReadCounts {
+        let mut counts = self.counts;
+        if let Some(stream) = &self.stream {
+            counts.row_groups.read += stream.row_group_counts().read;
+            counts.row_groups.left_out += stream.row_group_counts().left_out;
+        }
+        counts
     }
 
     /// The view being read.
@@ -144,7 +166,7 @@ impl RowReader {
     /// Moves before the first row.
     pub fn rewind(&mut self) {
         self.segment = 0;
-        self.stream = None;
+        self.close_stream();
         self.loaded = None;
         self.position = Position::Start;
     }
@@ -198,7 +220,7 @@ impl RowReader {
         );
         let Some(segment) = self.view.segment_of(row) else {
             self.position = Position::End;
-            self.stream = None;
+            self.close_stream();
             self.loaded = None;
             return Ok(());
         };
@@ -294,11 +316,18 @@ impl RowReader {
     /// Opens the stream of `segment` from position `from`, with nothing loaded.
     fn open_stream(&mut self, segment: usize, from: u64) -> PgResult<()> {
         self.loaded = None;
-        self.stream = None;
+        self.close_stream();
         let rows = self.view.segments[segment].rows;
         self.stream = Some(self.open(segment, from.min(rows)..rows)?);
         self.segment = segment;
+        let is_file = matches!(self.view.segments[segment].source, SegmentSource::File(_));
+        self.counts.files_read += u64::from(is_file);
         Ok(())
+    }
+
+    fn close_stream(&mut self) {
+        self.counts = self.counts();
+        self.stream = None;
     }
 
     fn open(&self, segment: usize, range: std::ops::Range<u64>) -> PgResult<SegmentReader> {
@@ -321,8 +350,7 @@ impl RowReader {
             };
             let segment = match &self.loaded {
                 Some(_) => Some(self.segment),
-                None => (self.segment..self.view.segments.len())
-                    .find(|&segment| self.may_match(segment)),
+                None => self.next_match(self.segment),
             };
             let Some(segment) = segment else {
                 return Ok(false);
@@ -333,14 +361,20 @@ impl RowReader {
             if self.load_in_segment()? {
                 return Ok(true);
             }
-            self.stream = None;
-            let Some(next) =
-                (self.segment + 1..self.view.segments.len()).find(|&next| self.may_match(next))
-            else {
+            self.close_stream();
+            let Some(next) = self.next_match(self.segment + 1) else {
                 return Ok(false);
             };
             self.open_stream(next, 0)?;
         }
+    }
+
+    /// The first segment from `from` on that may hold a row that satisfies the predicate.
+    fn next_match(&mut self, from: usize) -> Option<usize> {
+        let segments = self.view.segments.len();
+        let found = (from..segments).find(|&segment| self.may_match(segment));
+        self.counts.files_left_out += (found.unwrap_or(segments).saturating_sub(from)) as u64;
+        found
     }
 
     /// Whether a segment may hold a row that satisfies the predicate, going by its file's partition and
@@ -368,7 +402,7 @@ impl RowReader {
 
     /// Loads the batch before the present one, in this segment or an earlier one.
     fn load_previous(&mut self) -> PgResult<bool> {
-        self.stream = None;
+        self.close_stream();
         let mut before = match (&self.loaded, self.position) {
             (Some(positions), Position::Row(_)) => bounds(positions).0,
             _ => {

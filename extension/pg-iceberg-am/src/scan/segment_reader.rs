@@ -5,7 +5,9 @@ use std::ops::Range;
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::filter_record_batch;
 use iceberg_lite::expr::Predicate;
-use iceberg_lite::scan::{DataFileReader, FileMetadata, ReadOptions, RowPositions, RowRanges};
+use iceberg_lite::scan::{
+    DataFileReader, FileMetadata, ReadOptions, RowGroupCounts, RowPositions, RowRanges,
+};
 use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::PgResult;
 
@@ -101,6 +103,14 @@ impl SegmentReader {
                 .map_err(to_pg_error)?;
                 Ok(Self::File(Box::new(reader), with_ids))
             }
+        }
+    }
+
+    /// What has become of the file's row groups so far.
+    pub fn row_group_counts(&self) -> RowGroupCounts {
+        match self {
+            Self::File(reader, _) => reader.row_group_counts(),
+            Self::Memory(_) => RowGroupCounts::default(),
         }
     }
 

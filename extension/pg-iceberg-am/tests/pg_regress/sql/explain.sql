@@ -44,5 +44,55 @@ RESET client_min_messages;
 SELECT count(*) FROM t;
 EXPLAIN (COSTS off) DECLARE c CURSOR FOR SELECT count(*) FROM t WHERE false;
 
+-- What reaches Iceberg, and what was read and left out for it: VERBOSE told neither, only that there was a filter.
+CREATE TABLE read (id int, "The name" text COLLATE "C", price numeric(9, 2), placed date, at timestamptz) USING iceberg;
+BEGIN;
+SET LOCAL pg_iceberg_am.publish_interval = 0;
+INSERT INTO read VALUES (1, 'it''s', 1.50, '2024-02-29', '2024-02-29 12:00:00.5+00'), (2, 'b', 2, NULL, NULL);
+COMMIT;
+BEGIN;
+SET LOCAL pg_iceberg_am.publish_interval = 0;
+INSERT INTO read SELECT g, 'c', g, '2025-01-01', '2025-01-01 00:00+00' FROM generate_series(11, 20) g;
+COMMIT;
+CREATE FUNCTION iceberg_lines(options text, query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE line text;
+BEGIN
+    FOR line IN EXECUTE format('EXPLAIN (%s, COSTS off) %s', options, query) LOOP
+        IF line ~ 'Iceberg ' THEN RETURN NEXT trim(line); END IF;
+    END LOOP;
+END $$;
+SELECT condition, iceberg_lines('VERBOSE', 'SELECT id FROM read WHERE ' || condition) FROM (VALUES
+    ('true'),
+    ('id > 5'),
+    ('5 < id AND abs(id) = 7'),
+    ('abs(id) = 7'),
+    ('"The name" = ''it''''s'' OR price <= 1.5'),
+    ('NOT (placed < ''2024-03-01'' AND at IS NULL)'),
+    ('id IN (1, 2) AND at >= ''2024-02-29 12:00:00.25+00''')) c (condition);
+SELECT iceberg_lines('ANALYZE, TIMING off, SUMMARY off', 'SELECT id FROM read WHERE ' || condition) AS line, condition FROM (VALUES
+    ('id > 5'), ('id > 50'), ('true')) c (condition);
+-- All loops of a scan count together; what LIMIT does not come to is neither read nor left out.
+SELECT iceberg_lines('ANALYZE, TIMING off, SUMMARY off', 'SELECT (SELECT count(*) FROM read WHERE id < 5 AND r.id > 0) FROM read r WHERE id < 5');
+SELECT iceberg_lines('ANALYZE, TIMING off, SUMMARY off', 'SELECT id FROM read LIMIT 1');
+-- A large file has more than one row group, of which statistics leave out some.
+CREATE TABLE large USING iceberg AS SELECT g AS id FROM generate_series(1, 1100000) g;
+SELECT iceberg_lines('ANALYZE, TIMING off, SUMMARY off', 'SELECT id FROM large WHERE id = 7');
+-- Rows in memory are in no file.
+BEGIN;
+INSERT INTO read VALUES (30);
+SELECT iceberg_lines('ANALYZE, VERBOSE, TIMING off, SUMMARY off', 'SELECT id FROM read WHERE id = 30');
+ROLLBACK;
+PREPARE one (int) AS SELECT id FROM read WHERE id = $1;
+SET plan_cache_mode = force_generic_plan;
+SELECT iceberg_lines('VERBOSE', 'EXECUTE one(12)');
+RESET plan_cache_mode;
+CREATE FUNCTION explained(query text) RETURNS json LANGUAGE plpgsql AS $$
+DECLARE plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (ANALYZE, VERBOSE, FORMAT json) ' || query INTO plan;
+    RETURN plan;
+END $$;
+SELECT key, value FROM json_each(explained('SELECT id FROM read WHERE id > 5') -> 0 -> 'Plan') WHERE key LIKE 'Iceberg %';
+
 SET client_min_messages = warning;
 DROP SCHEMA test_explain CASCADE;
