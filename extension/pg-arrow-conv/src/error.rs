@@ -166,6 +166,12 @@ pub enum ValueError {
     /// The composite type has been altered since the column was resolved.
     #[error("composite type with OID {0} has changed")]
     CompositeChanged(u32),
+    /// A type that is kept as text now has functions that reading must not run.
+    #[error("the type's functions have changed to ones that are not supported")]
+    TextFormFunctions {
+        /// What to do.
+        hint: &'static str,
+    },
     /// Inside a field of a composite value.
     #[error("field \"{field}\": {source}")]
     Field {
@@ -219,9 +225,9 @@ impl ValueError {
             Self::DatetimeInfinity { .. } | Self::DatetimeOverflow { .. } | Self::TimeEndOfDay => {
                 Code::ERRCODE_DATETIME_FIELD_OVERFLOW
             }
-            Self::MultiDimensionalArray(_) | Self::ArrayLowerBound(_) => {
-                Code::ERRCODE_FEATURE_NOT_SUPPORTED
-            }
+            Self::MultiDimensionalArray(_)
+            | Self::ArrayLowerBound(_)
+            | Self::TextFormFunctions { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::TypeMismatch { .. }
             | Self::ArrowType { .. }
             | Self::MissingField(_)
@@ -278,6 +284,7 @@ impl ValueError {
             }
             Self::BatchTooLarge => "Insert the rows in smaller portions.",
             Self::CompositeChanged(_) => "Run the statement again.",
+            Self::TextFormFunctions { hint } => hint,
             _ => return None,
         };
         Some(hint.to_owned())

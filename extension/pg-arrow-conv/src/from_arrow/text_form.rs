@@ -17,6 +17,8 @@ pub(super) fn decode_text_form(
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
+    form.check_functions()
+        .map_err(|hint| ValueError::TextFormFunctions { hint })?;
     let strings = Strings::new(array.as_string(), arena);
     // SAFETY: the arena's context is valid, and is not reset before this function ends.
     let (kept, scratch) = unsafe {

@@ -76,6 +76,8 @@ pub(crate) enum TypeKind {
 /// How values of a type become the text that its output function prints, and values again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TextForm {
+    /// The type, no domain.
+    pub(crate) type_oid: Oid,
     pub(crate) functions: TextFormFunctions,
     /// `typoutput`.
     pub(crate) output: Oid,

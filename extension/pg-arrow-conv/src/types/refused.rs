@@ -47,10 +47,16 @@ pub(super) fn hint(type_oid: Oid, typtype: u8) -> Option<&'static str> {
     })
 }
 
+/// A hint for a type of which a function is written in another language than C.
+pub(super) const HINT_NOT_COMPILED: &str =
+    "Use a type whose functions are written in C: reading the table runs them.";
+
 /// A hint for a type that has a form of its own, and is refused inside of a text form: its output
 /// function's text is not the value.
 pub(super) fn hint_inside(type_oid: Oid, typtype: u8) -> Option<&'static str> {
     match type_oid {
+        // Reading the text would check constraints, as whoever reads the table.
+        _ if typtype == pg_sys::TYPTYPE_DOMAIN => Some("Use the domain's base type in the range."),
         // Attributes may be dropped later, and go by position in the text.
         _ if typtype == pg_sys::TYPTYPE_COMPOSITE => Some("Use two columns for the bounds."),
         // Parentheses, and first lines, are left out.

@@ -4,6 +4,11 @@ use super::resolve::storage_of;
 use super::{TextForm, TextFormFunctions, refused};
 use pgrx::pg_sys::{self, Oid};
 
+/// `INTERNALlanguageId` of `catalog/pg_language.h`, which pgrx has no bindings for.
+const INTERNAL_LANGUAGE: Oid = Oid::from_u32(12);
+/// `ClanguageId`.
+const C_LANGUAGE: Oid = Oid::from_u32(13);
+
 impl TextForm {
     /// The text form of a type that is no domain.
     ///
@@ -12,6 +17,7 @@ impl TextForm {
     /// A hint, for a type whose text is not the value, or that has one inside of its values.
     pub(super) fn of(type_oid: Oid, typmod: i32) -> Result<Self, &'static str> {
         let functions = functions_of(type_oid, Place::Column)?;
+        let storage = storage_of(type_oid);
         let (mut output, mut input, mut io_param) = (Oid::INVALID, Oid::INVALID, Oid::INVALID);
         let mut is_varlena = false;
         // SAFETY: catalog lookups through the guard; the outputs are live locals.
@@ -20,13 +26,26 @@ impl TextForm {
             pg_sys::getTypeInputInfo(type_oid, &mut input, &mut io_param);
         }
         Ok(Self {
+            type_oid,
             functions,
             output,
             input,
             io_param,
             typmod,
-            storage: storage_of(type_oid),
+            storage,
         })
+    }
+
+    /// Looks again at whose functions a value would run: an owner may have replaced them by others.
+    ///
+    /// # Errors
+    ///
+    /// A hint, for a type that is no longer kept as text.
+    pub(crate) fn check_functions(&self) -> Result<(), &'static str> {
+        match self.functions {
+            TextFormFunctions::Builtin => Ok(()),
+            TextFormFunctions::Extension => functions_of(self.type_oid, Place::Column).map(drop),
+        }
     }
 }
 
@@ -39,13 +58,15 @@ enum Place {
     Inside,
 }
 
-/// Whose functions print values of a type and the values inside of them.
+/// Whose functions print values of a type, read them, and compare and canonicalise the values inside of
+/// them.
+///
+/// These functions run with the rights of whoever reads the table, who has not asked for it: heap runs
+/// none. So all of them are C functions, which only superusers make, and no domain is among the types,
+/// whose input function would check constraints.
 fn functions_of(type_oid: Oid, place: Place) -> Result<TextFormFunctions, &'static str> {
-    // SAFETY: catalog lookups through the guard.
-    let (type_oid, typtype) = unsafe {
-        let base = pg_sys::getBaseType(type_oid);
-        (base, pg_sys::get_typtype(base) as u8)
-    };
+    // SAFETY: catalog lookup through the guard.
+    let typtype = unsafe { pg_sys::get_typtype(type_oid) } as u8;
     if let Some(hint) = refused::hint(type_oid, typtype) {
         return Err(hint);
     }
@@ -53,6 +74,9 @@ fn functions_of(type_oid: Oid, place: Place) -> Result<TextFormFunctions, &'stat
         && let Some(hint) = refused::hint_inside(type_oid, typtype)
     {
         return Err(hint);
+    }
+    if called_functions(type_oid, typtype, place).any(|function| !is_compiled(function)) {
+        return Err(refused::HINT_NOT_COMPILED);
     }
     // SAFETY: as above.
     let inner = unsafe {
@@ -69,13 +93,65 @@ fn functions_of(type_oid: Oid, place: Place) -> Result<TextFormFunctions, &'stat
             },
         }
     };
-    let own = if typtype == pg_sys::TYPTYPE_ENUM || type_oid.to_u32() < pg_sys::FirstNormalObjectId
-    {
+    let own = if typtype == pg_sys::TYPTYPE_ENUM || is_builtin(type_oid) {
         TextFormFunctions::Builtin
     } else {
         TextFormFunctions::Extension
     };
     Ok(own.max(inner))
+}
+
+/// The functions that printing and reading a value calls by its type, but for those of the types inside.
+fn called_functions(type_oid: Oid, typtype: u8, place: Place) -> impl Iterator<Item = Oid> {
+    let (mut output, mut input, mut io_param) = (Oid::INVALID, Oid::INVALID, Oid::INVALID);
+    let mut is_varlena = false;
+    let mut flags = 0;
+    if typtype == pg_sys::TYPTYPE_RANGE {
+        flags |= pg_sys::TYPECACHE_RANGE_INFO;
+    }
+    if place == Place::Inside {
+        flags |= pg_sys::TYPECACHE_CMP_PROC;
+    }
+    // SAFETY: catalog lookups through the guard; the outputs are live locals. An entry of the type
+    // cache is never freed, and has zeros where the type has no such function.
+    let entry = unsafe {
+        pg_sys::getTypeOutputInfo(type_oid, &mut output, &mut is_varlena);
+        pg_sys::getTypeInputInfo(type_oid, &mut input, &mut io_param);
+        &*pg_sys::lookup_type_cache(type_oid, flags as i32)
+    };
+    let functions = [
+        output,
+        input,
+        entry.rng_canonical_finfo.fn_oid,
+        entry.rng_cmp_proc_finfo.fn_oid,
+        entry.cmp_proc,
+    ];
+    functions
+        .into_iter()
+        .filter(|function| *function != Oid::INVALID)
+}
+
+/// Whether only superusers can have made the function: it is PostgreSQL's, or its language is `C` or
+/// `internal`.
+fn is_compiled(function: Oid) -> bool {
+    if is_builtin(function) {
+        return true;
+    }
+    // SAFETY: a look-up in the system cache; the tuple is read before it is released.
+    unsafe {
+        let tuple =
+            pg_sys::SearchSysCache1(pg_sys::SysCacheIdentifier::PROCOID as i32, function.into());
+        if tuple.is_null() {
+            return false;
+        }
+        let language = (*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_proc>()).prolang;
+        pg_sys::ReleaseSysCache(tuple);
+        language == INTERNAL_LANGUAGE || language == C_LANGUAGE
+    }
+}
+
+fn is_builtin(object: Oid) -> bool {
+    object.to_u32() < pg_sys::FirstNormalObjectId
 }
 
 /// The enum that a text form shows labels of: the type itself, or what a range is over.

@@ -59,6 +59,28 @@ mod tests {
         assert_unsupported("queries", "queries", "text");
     }
 
+    /// Their input functions check the domain's constraints.
+    #[pg_test]
+    fn text_forms_that_hold_domains_are_refused() {
+        run("CREATE DOMAIN number AS int;
+             CREATE DOMAIN numbers AS int[];
+             CREATE TYPE r_domain AS RANGE (subtype = number, multirange_type_name = m_domain);
+             CREATE TYPE r_elements AS RANGE (subtype = number[]);
+             CREATE TYPE r_array AS RANGE (subtype = numbers);
+             CREATE TYPE r_range AS RANGE (subtype = r_domain);
+             CREATE DOMAIN d_range AS r_range;");
+        for name in [
+            "r_domain",
+            "m_domain",
+            "r_elements",
+            "r_array",
+            "r_range",
+            "d_range",
+        ] {
+            assert_unsupported(name, name, "base type");
+        }
+    }
+
     #[pg_test]
     fn refused_fields_are_named_with_their_path() {
         run("CREATE TYPE leaf AS (ok int, bad money);
