@@ -12,6 +12,7 @@ use pg_lakebase_core::custom_scan::{
 };
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks::{self, RelPathlist};
+use pg_lakebase_core::pgstat;
 use pg_lakebase_core::slot::Slot;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
@@ -33,6 +34,9 @@ struct State {
     columns: usize,
     /// What is checked while reading, and the columns that it names.
     filter: Option<(Predicate, Arc<Schema>)>,
+    /// Whether the scan has been counted, as sequential scans are: when they come to their first row, and when they
+    /// begin anew.
+    counted: bool,
 }
 
 pub fn register() -> PgResult<()> {
@@ -95,6 +99,7 @@ impl CustomScanProvider for IcebergScan {
                 .count(),
             columns: projection.live_columns.len(),
             filter: (predicate.clone()).map(|predicate| (predicate, Arc::clone(&view.schema))),
+            counted: false,
         };
         if !context.explain_only() {
             state.reader = Some(RowReader::new(view, projection, predicate)?);
@@ -102,16 +107,27 @@ impl CustomScanProvider for IcebergScan {
         Ok(state)
     }
 
-    fn next(state: &mut State, _context: &ScanContext<'_>, slot: &mut Slot<'_>) -> PgResult<bool> {
-        match &mut state.reader {
-            Some(reader) => reader.next(slot),
-            None => Ok(false),
+    fn next(state: &mut State, context: &ScanContext<'_>, slot: &mut Slot<'_>) -> PgResult<bool> {
+        let Some(reader) = &mut state.reader else {
+            return Ok(false);
+        };
+        if !state.counted {
+            state.counted = true;
+            pgstat::count_scan(context.relation()?);
         }
+        let found = reader.next(slot)?;
+        if found {
+            pgstat::count_rows_returned(context.relation()?, 1);
+        }
+        Ok(found)
     }
 
-    fn rescan(state: &mut State, _context: &ScanContext<'_>) -> PgResult<()> {
+    fn rescan(state: &mut State, context: &ScanContext<'_>) -> PgResult<()> {
         if let Some(reader) = &mut state.reader {
             reader.rewind();
+        }
+        if state.counted {
+            pgstat::count_scan(context.relation()?);
         }
         Ok(())
     }

@@ -3,7 +3,6 @@
 use std::borrow::BorrowMut;
 
 use pg_lakebase_core::error::PgResult;
-use pg_lakebase_core::pgstat;
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::slot::Slot;
 use pgrx::pg_sys;
@@ -23,20 +22,17 @@ pub fn insert<'s, S>(
 where
     S: BorrowMut<Slot<'s>>,
 {
-    let inserted = insert_into(rel, StorageKey::of(rel), slots, cid, origin)?;
-    pgstat::count_inserts(rel, inserted);
-    Ok(())
+    insert_into(rel, StorageKey::of(rel), slots, cid, origin)
 }
 
-/// Inserts the rows in `slots` into the storage `key` of `rel`, gives each slot its TID, and returns
-/// how many they were.
+/// Inserts the rows in `slots` into the storage `key` of `rel`, and gives each slot its TID.
 pub fn insert_into<'s, S>(
     rel: Relation<'_>,
     key: StorageKey,
     slots: impl ExactSizeIterator<Item = S>,
     cid: pg_sys::CommandId,
     origin: Origin,
-) -> PgResult<i64>
+) -> PgResult<()>
 where
     S: BorrowMut<Slot<'s>>,
 {
@@ -56,6 +52,6 @@ where
             slot.set_tid(id.to_tid());
             slot.set_table_oid(rel.oid());
         }
-        Ok(rows.cast_signed())
+        Ok(())
     })
 }

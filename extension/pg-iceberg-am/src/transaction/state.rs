@@ -1,7 +1,7 @@
 //! The state of the current transaction, one per backend.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use iceberg_lite::commit::SnapshotDelta;
@@ -9,7 +9,7 @@ use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::TableMetadata;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
-use pg_lakebase_core::{serializable, xact};
+use pg_lakebase_core::{pgstat, serializable, xact};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::budget;
@@ -186,15 +186,18 @@ impl TransactionState {
         for key in &level.changed_columns {
             self.changed_columns.remove(key);
         }
+        let mut tables = HashSet::new();
         for (key, mark) in &level.marks {
             if let Some(storage) = self.storages.get_mut(key) {
                 storage.rows.truncate(*mark);
+                tables.insert(storage.relid);
                 // What the subtransaction knew of the columns was perhaps what it had made of them.
                 if !storage.is_changed() {
                     self.storages.remove(key);
                 }
             }
         }
+        pgstat::leave_no_dead_rows(&tables);
         self.pending_bytes = budget::total(&self.storages);
         for key in &level.created {
             if self.storages.remove(key).is_some() {
@@ -205,6 +208,8 @@ impl TransactionState {
 
     /// Removes every file this transaction made.
     pub(super) fn abort(&mut self) {
+        let tables = self.storages.values().map(|storage| storage.relid);
+        pgstat::leave_no_dead_rows(&tables.collect());
         for (key, storage) in std::mem::take(self).storages {
             let StorageState {
                 io, rows, created, ..

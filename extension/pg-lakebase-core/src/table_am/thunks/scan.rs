@@ -74,9 +74,18 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn scan_rescan<T: TableAm>(
             allow_pagemode,
         });
         // SAFETY: a scan that `scan_begin` made.
-        let (state, rel, position) = unsafe { ScanDesc::<T>::from_raw(scan) }.parts()?;
+        let (flags, (state, rel, position)) = unsafe {
+            (
+                ScanFlags::from_bits((*scan).rs_flags),
+                ScanDesc::<T>::from_raw(scan).parts()?,
+            )
+        };
         *position = None;
-        T::scan_rescan(state, rel, params)
+        T::scan_rescan(state, rel, params)?;
+        if flags.is_seq_scan() {
+            pgstat::count_scan(rel);
+        }
+        Ok(())
     })
 }
 
