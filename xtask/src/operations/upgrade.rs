@@ -5,7 +5,10 @@ use super::server::{Server, Servers, create_fingerprint, fails_because, fingerpr
 use crate::cluster::{Connection, SUPERUSER};
 use crate::process;
 use crate::psql;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 /// Rows wait for their metadata when the old server is shut down.
@@ -60,6 +63,7 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     same("upgraded", &contents(&connection)?, &expected)?;
     goes_on(&connection)?;
     goes_on(&connection.with_database(OTHER))?;
+    group_may_read(&new.cluster.data().join("base"), false)?;
     let changed = contents(&connection)?;
     new.cluster.stop()?;
     let connection = new.start()?;
@@ -185,10 +189,33 @@ fn goes_on(connection: &Connection) -> Result<()> {
     same("after VACUUM FULL", &left, "20002")
 }
 
-/// Upgrades to a new cluster, whatever there was before.
+/// Fails unless the group may read, and nobody else, whatever is at and below the directories of Iceberg tables:
+/// files that are copied must not keep the modes that they have in the old cluster.
+fn group_may_read(directory: &Path, in_table: bool) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let in_table = in_table || entry.file_name().to_string_lossy().starts_with("iceberg_");
+        let is_directory = entry.file_type()?.is_dir();
+        let mode = entry.metadata()?.permissions().mode() & 0o777;
+        let expected = if is_directory { 0o750 } else { 0o640 };
+        ensure!(
+            !in_table || mode == expected,
+            "{} has mode {mode:o}, not {expected:o}",
+            entry.path().display()
+        );
+        if is_directory {
+            group_may_read(&entry.path(), in_table)?;
+        }
+    }
+    Ok(())
+}
+
+/// Upgrades to a new cluster whose group may read its files, whatever there was before.
 fn upgrade(old: &Server<'_>, new: &mut Server<'_>, options: &[&str]) -> Result<()> {
     new.cluster.renew()?;
     new.prepare()?;
+    // Servers and programs go by the mode of the data directory.
+    fs::set_permissions(new.cluster.data(), fs::Permissions::from_mode(0o750))?;
     process::output(&mut pg_upgrade(old, new, options))
         .map(drop)
         .with_context(|| format!("pg_upgrade {}", options.join(" ")))

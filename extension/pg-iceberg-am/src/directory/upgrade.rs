@@ -7,7 +7,7 @@
 //! nothing is written to the catalog tables. Without knowing where the old cluster is, making the table
 //! fails, and pg_upgrade with it, which has not touched the old cluster by then.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -64,7 +64,11 @@ pub fn take_over(key: &StorageKey) -> PgResult<()> {
 fn transfer(old: &Path, new: &Path) -> io::Result<()> {
     match guc::upgrade_transfer() {
         UpgradeTransfer::Link => fs::hard_link(old, new),
-        UpgradeTransfer::Copy => fs::copy(old, new).map(drop),
+        UpgradeTransfer::Copy => {
+            // Not `fs::copy`, which gives the new file the old one's mode: it gets that of this cluster, by the
+            // server's umask.
+            io::copy(&mut File::open(old)?, &mut File::create_new(new)?).map(drop)
+        }
     }
 }
 
