@@ -101,7 +101,7 @@ impl Standby {
         for (table, _) in expected.iter().filter(|(_, table)| table.unlogged) {
             for table in [table.clone(), tables::mirror(table)] {
                 let sql = format!("SELECT count(*) FROM {table}");
-                match psql::query(&self.connection, &sql) {
+                match again_if_in_the_way(|| psql::query(&self.connection, &sql)) {
                     Err(error) if format!("{error:#}").contains(UNREADABLE) => {}
                     Err(error) => return Err(error.context("on the standby")),
                     Ok(rows) => bail!("unlogged table {table} has {rows} rows on the standby"),
@@ -112,16 +112,22 @@ impl Standby {
     }
 
     pub fn compare(&self, expected: &Fingerprints) -> Result<()> {
-        let mut tries = COMPARISONS;
-        let found = loop {
-            tries -= 1;
-            match tables::check(&self.connection) {
-                Err(error) if tries > 0 && format!("{error:#}").contains(CONFLICT) => {}
-                found => break found.context("on the standby")?,
-            }
-        };
+        let found = again_if_in_the_way(|| tables::check(&self.connection));
+        let found = found.context("on the standby")?;
         let place = format!("the standby in {}", self.cluster.dir().display());
         tables::same(&place, &found, expected)
+    }
+}
+
+/// What `query` gives, which is asked again as long as it is in the way of replay.
+fn again_if_in_the_way<T>(query: impl Fn() -> Result<T>) -> Result<T> {
+    let mut tries = COMPARISONS;
+    loop {
+        tries -= 1;
+        match query() {
+            Err(error) if tries > 0 && format!("{error:#}").contains(CONFLICT) => {}
+            answer => return answer,
+        }
     }
 }
 

@@ -241,9 +241,22 @@ pub(crate) struct RowType(pg_sys::TupleDesc);
 
 impl RowType {
     /// Copies it in the current memory context. `type_oid` is a composite type.
+    ///
+    /// No lock is taken, unlike in `lookup_rowtype_tupdesc`: whoever renames an attribute, or has locked the table whose
+    /// row type it is, is not waited for. What is committed counts. A type in use by a table can become another in no
+    /// other way than by renaming and dropping attributes, whose numbers stay.
     pub(crate) fn copy_of(type_oid: Oid) -> Self {
-        // SAFETY: catalog lookup through the guard; raises for what is no composite type.
-        Self(unsafe { pg_sys::lookup_rowtype_tupdesc_copy(type_oid, -1) })
+        // SAFETY: catalog lookups through the guard. The relation's descriptor is copied while the relation is referred
+        // to. What has no relation is for PostgreSQL to report.
+        unsafe {
+            let relation = pg_sys::RelationIdGetRelation(pg_sys::get_typ_typrelid(type_oid));
+            if relation.is_null() {
+                return Self(pg_sys::lookup_rowtype_tupdesc_copy(type_oid, -1));
+            }
+            let copy = pg_sys::CreateTupleDescCopyConstr((*relation).rd_att);
+            pg_sys::RelationClose(relation);
+            Self(copy)
+        }
     }
 
     pub(crate) fn as_ptr(&self) -> pg_sys::TupleDesc {
@@ -258,7 +271,7 @@ impl RowType {
 
 impl Drop for RowType {
     fn drop(&mut self) {
-        // SAFETY: lookup_rowtype_tupdesc_copy made it, without a reference count.
+        // SAFETY: made as a copy, without a reference count.
         unsafe { pg_sys::FreeTupleDesc(self.0) }
     }
 }

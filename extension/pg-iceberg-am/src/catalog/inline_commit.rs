@@ -7,7 +7,7 @@
 //! publisher replaces the pointer row and deletes the inline commits in one transaction, so that it sees
 //! everything once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -52,6 +52,25 @@ enum Content {
 }
 
 impl NewInlineCommit {
+    /// As [`Self::of_file`], without the statistics of columns if there is no space for them: then the file is read
+    /// where it might have been left out.
+    pub fn of_file_in_any_case(file: &DataFile) -> PgResult<Option<Self>> {
+        if let Some(inline) = Self::of_file(file)? {
+            return Ok(Some(inline));
+        }
+        let mut bare = DataFile {
+            column_sizes: BTreeMap::new(),
+            value_counts: BTreeMap::new(),
+            null_value_counts: BTreeMap::new(),
+            nan_value_counts: BTreeMap::new(),
+            lower_bounds: BTreeMap::new(),
+            upper_bounds: BTreeMap::new(),
+            ..file.clone()
+        };
+        column::set_bounds(&mut bare, &column::bounds(file)?);
+        Self::of_file(&bare)
+    }
+
     /// A data file; `None` if its entry takes too much space.
     pub fn of_file(file: &DataFile) -> PgResult<Option<Self>> {
         let bytes = encode_data_file(file).map_err(to_pg_error)?;

@@ -79,7 +79,8 @@ fn xid_of(name: &CStr) -> PgResult<Option<pg_sys::TransactionId>> {
     // SAFETY: the name becomes a text as it is, in the server's encoding; the snapshot is popped below, or by
     // the end of the transaction after an error.
     let arguments = unsafe {
-        pg_sys::PushActiveSnapshot(pg_sys::GetTransactionSnapshot());
+        // The transaction's own snapshot may have to wait for the prepared transaction (DEFERRABLE).
+        pg_sys::PushActiveSnapshot(pg_sys::GetCatalogSnapshot(pg_sys::InvalidOid));
         let text = pg_sys::cstring_to_text(name.as_ptr());
         [DatumWithOid::new(
             pg_sys::Datum::from(text),

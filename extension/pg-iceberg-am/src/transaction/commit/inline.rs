@@ -32,7 +32,11 @@ impl Change {
             return Ok(None);
         }
         let files = self.with_rows(PendingRows::finish)?;
-        let inline = files.iter().map(|file| NewInlineCommit::of_file(file));
+        let inline = files.iter().map(|file| match self.kind.is_prepared {
+            // Nobody is to wait for its outcome.
+            true => NewInlineCommit::of_file_in_any_case(file),
+            false => NewInlineCommit::of_file(file),
+        });
         match inline.collect::<PgResult<Option<Vec<_>>>>()? {
             Some(inline) if self.kind.is_prepared || inline.len() <= MAX_FILES => {
                 self.insert(catalogs, &inline);

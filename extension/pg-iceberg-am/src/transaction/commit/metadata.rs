@@ -8,6 +8,7 @@ use iceberg_lite::commit;
 use iceberg_lite::spec::{PartitionSpec, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::injection;
+use pg_lakebase_core::relation::{LockMode, OpenRelation};
 use pg_lakebase_core::xact::clock_timestamp;
 use pgrx::pg_sys;
 
@@ -18,7 +19,7 @@ use crate::catalog::options::TableOptions;
 use crate::catalog::{Incarnation, LockedPointer, Pointer, unless_emptied};
 use crate::error::to_pg_error;
 use crate::files::cache;
-use crate::schema::with_current_columns;
+use crate::schema::{TableColumns, with_current_columns};
 
 /// A new metadata file and the one before it, relative to the table's directory.
 pub(super) struct MetadataFiles {
@@ -136,6 +137,17 @@ impl Change {
         Ok(Some(MetadataFiles { current, previous }))
     }
 
+    /// The columns as they are now: others may have changed types of them since `known`, and have committed, but are
+    /// kept from the metadata meanwhile.
+    fn current_columns(&self, known: &Arc<TableColumns>) -> PgResult<Arc<TableColumns>> {
+        // SAFETY: in a transaction; what caches knew is forgotten where it is outdated.
+        unsafe { pg_sys::AcceptInvalidationMessages() };
+        match OpenRelation::try_open(self.relid, LockMode::None) {
+            Some(rel) => TableColumns::resolve(rel.relation().tuple_desc()).map(Arc::new),
+            None => Ok(Arc::clone(known)),
+        }
+    }
+
     /// The table that has the storage: a rewrite makes it for another one, which is no more.
     fn current_relid(&self) -> pg_sys::Oid {
         let key = &self.key;
@@ -151,7 +163,7 @@ impl Change {
             Some(relative) => {
                 let base = located_at(location, cache::metadata(&self.io, relative)?);
                 match &self.new_columns {
-                    Some(columns) => with_current_columns(&base, columns),
+                    Some(columns) => with_current_columns(&base, &self.current_columns(columns)?),
                     None => Ok(base),
                 }
             }

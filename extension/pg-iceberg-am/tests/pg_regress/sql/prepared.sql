@@ -82,6 +82,44 @@ SELECT pg_current_xact_id() AS xid \gset
 COMMIT;
 SELECT count(*) > 2 AS files, bool_and(name LIKE '%x' || :'xid' || '-%') AS named
   FROM lakebase.iceberg_location('d') location, unnest(ARRAY['data', 'metadata']) part, pg_ls_dir(location || '/' || part) name;
+-- Entries of data files with statistics of many columns made others wait for the outcome.
+SELECT 'CREATE TABLE wide (' || string_agg(format('c%s text', g), ', ') || ') USING iceberg' AS create_wide,
+       'INSERT INTO wide VALUES (' || string_agg(quote_literal(repeat(g::text, 20)), ', ') || ')' AS insert_wide
+  FROM generate_series(1, 250) g \gset
+:create_wide;
+:insert_wide;
+SET statement_timeout = '30s';
+BEGIN;
+:insert_wide;
+PREPARE TRANSACTION 'x';
+BEGIN;
+:insert_wide;
+PREPARE TRANSACTION 'y';
+:insert_wide;
+SELECT count(*) FROM wide;
+COMMIT PREPARED 'x';
+ROLLBACK PREPARED 'y';
+SELECT count(*), count(DISTINCT ctid), min(c250) FROM wide WHERE c1 = repeat('1', 20);
+SELECT lakebase.publish('wide') IS NOT NULL AS published;
+SELECT count(*), count(DISTINCT ctid), min(c250) FROM wide WHERE c1 = repeat('1', 20);
+DROP TABLE wide;
+-- A session whose transactions wait until nothing can be in their way waited for the transaction that it was to commit.
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+INSERT INTO c VALUES (2);
+PREPARE TRANSACTION 'x';
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+INSERT INTO c VALUES (3);
+PREPARE TRANSACTION 'y';
+SET default_transaction_isolation = 'serializable';
+SET default_transaction_read_only = on;
+SET default_transaction_deferrable = on;
+COMMIT PREPARED 'x';
+ROLLBACK PREPARED 'y';
+RESET default_transaction_isolation;
+RESET default_transaction_read_only;
+RESET default_transaction_deferrable;
+RESET statement_timeout;
+SELECT * FROM c ORDER BY 1;
 -- An extension dropped with its tables would leave their directories.
 BEGIN;
 DROP EXTENSION pg_iceberg_am CASCADE;
