@@ -54,6 +54,7 @@ pub extern "C-unwind" fn _PG_init() {
         .raise();
     }
     guc::register();
+    pg_lakebase_core::slot::refuse_system_columns_with(unsupported::system_column);
     wal::register();
     directory::startup::register();
     files::sync_queue::register();

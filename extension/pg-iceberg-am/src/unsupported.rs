@@ -1,6 +1,7 @@
 //! What cannot be done to Iceberg tables, and what to do instead.
 
 use pg_lakebase_core::error::PgError;
+use pg_lakebase_core::slot::SystemColumn;
 use pg_lakebase_core::table_am::{LockTupleMode, Operation, TupleLockFlags};
 use pgrx::pg_sys;
 
@@ -39,6 +40,12 @@ pub fn is_foreign_key_query() -> bool {
     unsafe { pg_sys::InNoForceRLSOperation() }
 }
 
+/// The error for a system column that says which transaction made or removed a row.
+pub fn system_column(column: SystemColumn, table: &str) -> PgError {
+    let what = format!("read column \"{}\" of", column.name());
+    cannot(&what, table, SYSTEM_COLUMN_HINT)
+}
+
 fn change_hint() -> &'static str {
     if is_foreign_key_query() {
         FOREIGN_KEY_HINT
@@ -55,6 +62,8 @@ pub fn cannot(what: &str, table: &str, hint: &str) -> PgError {
 
 /// What to do instead of UPDATE, DELETE and MERGE.
 pub const REWRITE_HINT: &str = "Write the rows to keep into a new table with CREATE TABLE ... USING iceberg AS SELECT, or TRUNCATE the table.";
+/// What to do instead of reading `xmin` and its siblings.
+const SYSTEM_COLUMN_HINT: &str = "Rows of Iceberg tables do not tell their transactions. Of the system columns there are ctid and tableoid.";
 /// What to do instead of changes that a foreign key passes on.
 const FOREIGN_KEY_HINT: &str = "A foreign key passes on what happens to the row that rows here refer to. Only rows that nobody refers to can be deleted, or get another key.";
 /// What to do instead of row locks.

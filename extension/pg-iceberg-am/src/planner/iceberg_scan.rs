@@ -13,7 +13,7 @@ use pg_lakebase_core::custom_scan::{
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks::{self, RelPathlist};
 use pg_lakebase_core::pgstat;
-use pg_lakebase_core::slot::Slot;
+use pg_lakebase_core::slot::{Slot, SlotKind};
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
@@ -83,6 +83,15 @@ impl CustomScanProvider for IcebergScan {
     const NAME: &'static CStr = c"IcebergScan";
 
     type State = State;
+
+    /// The cheaper kind, which knows nothing of errors about system columns, does where there are none.
+    fn slot_kind(system: bool) -> SlotKind {
+        if system {
+            SlotKind::VirtualWithTid
+        } else {
+            SlotKind::Virtual
+        }
+    }
 
     fn begin(context: &BeginContext<'_>, _private: Vec<PrivateValue>) -> PgResult<State> {
         let scan = context.scan();

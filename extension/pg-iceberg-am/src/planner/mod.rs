@@ -5,10 +5,13 @@ mod parallel;
 mod predicate;
 mod refuse;
 mod sizes;
+mod system_columns;
 
 use pg_lakebase_core::error::PgResult;
-use pg_lakebase_core::hooks::{self, PlannerCall};
+use pg_lakebase_core::hooks::{self, PlannerCall, walk_plan_expressions};
 use pgrx::pg_sys;
+
+use self::system_columns::SystemColumns;
 
 /// Registers the hooks; called once, from `_PG_init`.
 pub fn register() -> PgResult<()> {
@@ -24,7 +27,12 @@ fn plan(call: &mut PlannerCall<'_>) -> PgResult<*mut pg_sys::PlannedStmt> {
     // SAFETY: the planner has just made it.
     unsafe {
         refuse::check_plan(plan)?;
-        sizes::redirect(plan);
+        let mut system_columns = SystemColumns::of(plan);
+        walk_plan_expressions(plan, &mut |node| {
+            sizes::redirect(plan, node);
+            system_columns.see(node);
+        });
+        system_columns.refuse()?;
     }
     Ok(plan)
 }

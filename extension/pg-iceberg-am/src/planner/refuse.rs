@@ -126,8 +126,15 @@ unsafe fn refuse_all(
     first.map_or(Ok(()), |table| Err(cannot(what, &table, hint)))
 }
 
-/// The name of range table entry `rti` if it is an Iceberg table.
-unsafe fn iceberg_table(rti: pg_sys::Index, rtable: *mut pg_sys::List) -> Option<String> {
+/// The name of range table entry `rti` of a plan if it is an Iceberg table.
+///
+/// # Safety
+///
+/// `rtable` is the plan's range table.
+pub(super) unsafe fn iceberg_table(
+    rti: pg_sys::Index,
+    rtable: *mut pg_sys::List,
+) -> Option<String> {
     // SAFETY: range table indexes in a plan are valid, from 1.
     unsafe {
         let entry = pg_sys::list_nth(rtable, rti as i32 - 1).cast::<pg_sys::RangeTblEntry>();
@@ -146,7 +153,12 @@ unsafe fn list_length(list: *mut pg_sys::List) -> i32 {
     unsafe { if list.is_null() { 0 } else { (*list).length } }
 }
 
-unsafe fn cells<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> {
+/// The elements of a list.
+///
+/// # Safety
+///
+/// `list` is NIL, or a list of pointers to `T`.
+pub(super) unsafe fn cells<T>(list: *mut pg_sys::List) -> impl Iterator<Item = *mut T> {
     // SAFETY: the caller passes a list of pointers to T, or NIL.
     unsafe { (0..list_length(list)).map(move |index| pg_sys::list_nth(list, index).cast::<T>()) }
 }

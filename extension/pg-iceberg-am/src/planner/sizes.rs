@@ -11,7 +11,6 @@
 
 use std::ffi::CStr;
 
-use pg_lakebase_core::hooks::walk_plan_expressions;
 use pgrx::pg_sys;
 
 /// A function of PostgreSQL's, and what stands in for it.
@@ -59,24 +58,22 @@ const REDIRECTIONS: [Redirection; 7] = [
     },
 ];
 
-/// Redirects the calls in `plan`, in place.
+/// Redirects `node`, in place, if it is such a call.
 ///
 /// # Safety
 ///
-/// `plan` is a plan that the planner has just made.
-pub unsafe fn redirect(plan: *mut pg_sys::PlannedStmt) {
+/// `plan` is a plan that the planner has just made, and `node` is of one of its expressions.
+pub unsafe fn redirect(plan: *mut pg_sys::PlannedStmt, node: *mut pg_sys::Node) {
     // SAFETY: the caller's promise; the nodes of a new plan are its own, to be changed in place.
     unsafe {
-        walk_plan_expressions(plan, &mut |node| {
-            if (*node).type_ != pg_sys::NodeTag::T_FuncExpr {
-                return;
-            }
-            let call = node.cast::<pg_sys::FuncExpr>();
-            if let Some(substitute) = substitute((*call).funcid) {
-                (*call).funcid = substitute;
-                depend_on(plan, substitute);
-            }
-        });
+        if (*node).type_ != pg_sys::NodeTag::T_FuncExpr {
+            return;
+        }
+        let call = node.cast::<pg_sys::FuncExpr>();
+        if let Some(substitute) = substitute((*call).funcid) {
+            (*call).funcid = substitute;
+            depend_on(plan, substitute);
+        }
     }
 }
 

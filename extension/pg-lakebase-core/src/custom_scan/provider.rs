@@ -18,12 +18,15 @@ pub trait CustomScanProvider: Sized + 'static {
     /// implements the four methods about the shared area.
     const PARALLEL_AWARE: bool = false;
 
-    /// The kind of slot that rows are returned in.
-    const SLOT_KIND: SlotKind = SlotKind::Virtual;
-
     /// The state of a running scan. The query's memory context owns it: it is dropped by `end`, or
     /// with the context after an error, when the transaction's resources are gone already.
     type State: 'static;
+
+    /// The kind of slot that rows are returned in; `system` says whether the plan reads system columns.
+    fn slot_kind(system: bool) -> SlotKind {
+        let _ = system;
+        SlotKind::Virtual
+    }
 
     /// Makes the plan's private data of the path's. The default keeps it as it is.
     fn plan(call: &mut PlanCall<'_>) -> PgResult<()> {

@@ -6,7 +6,10 @@ use std::marker::PhantomData;
 use pgrx::pg_sys;
 
 use super::plan::plan_custom_path;
-use super::{BeginContext, CustomScanProvider, Explainer, PrivateValue, ScanContext, SharedArea};
+use super::{
+    BeginContext, CustomScanProvider, Explainer, NeededColumns, PrivateValue, ScanContext,
+    SharedArea,
+};
 use crate::error::{PgError, PgResult};
 use crate::guard::guard;
 use crate::memory::{ContextOwned, MemoryContext};
@@ -103,16 +106,18 @@ unsafe fn parts<'a, P: CustomScanProvider>(
 }
 
 unsafe extern "C-unwind" fn create_state<P: CustomScanProvider>(
-    _scan: *mut pg_sys::CustomScan,
+    scan: *mut pg_sys::CustomScan,
 ) -> *mut pg_sys::Node {
     const { assert!(std::mem::offset_of!(Node<P>, base) == 0) };
     guard(|| {
-        // SAFETY: newNode gives zeroed memory of the size with the tag set; the rest is written.
+        // SAFETY: newNode gives zeroed memory of the size with the tag set; the rest is written. PostgreSQL passes a
+        // plan that is about to be executed.
         unsafe {
+            let system = NeededColumns::of(scan, 0).system();
             let node = pg_sys::newNode(size_of::<Node<P>>(), pg_sys::NodeTag::T_CustomScanState)
                 .cast::<Node<P>>();
             (*node).base.methods = Methods::<P>::EXEC;
-            (*node).base.slotOps = P::SLOT_KIND.as_ptr();
+            (*node).base.slotOps = P::slot_kind(system).as_ptr();
             (&raw mut (*node).state).write(None);
             Ok(node.cast())
         }

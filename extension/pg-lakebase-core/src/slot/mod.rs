@@ -3,10 +3,12 @@
 mod borrowed;
 mod kind;
 mod owned;
+mod system_column;
 mod tid;
 mod virtual_with_tid;
 
 pub use borrowed::Slot;
 pub use kind::SlotKind;
 pub use owned::OwnedSlot;
+pub use system_column::{SystemColumn, refuse_system_columns_with};
 pub use tid::Tid;

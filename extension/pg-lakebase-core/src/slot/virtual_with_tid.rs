@@ -1,10 +1,12 @@
-//! A slot kind of our own: virtual, but its copies remember where the row is.
+//! A slot kind of our own: virtual, but its copies remember where the row is, and what it refuses is told by name.
 
 use std::sync::OnceLock;
 
 use pgrx::pg_sys;
 
-use crate::guard::{call_c, guard_infallible};
+use super::system_column;
+use crate::error::PgError;
+use crate::guard::{call_c, guard, guard_infallible};
 
 /// The callbacks, in static memory.
 struct Ops(pg_sys::TupleTableSlotOps);
@@ -14,7 +16,8 @@ unsafe impl Sync for Ops {}
 // SAFETY: as above.
 unsafe impl Send for Ops {}
 
-/// `TTSOpsVirtual`, but for heap tuples copied out of the slot, which get the slot's TID.
+/// `TTSOpsVirtual`, but for heap tuples copied out of the slot, which get the slot's TID, and for errors about system
+/// columns.
 ///
 /// ANALYZE sorts its sample by the TIDs of such copies (`compare_rows` in analyze.c), and a plain
 /// virtual slot leaves them invalid.
@@ -24,6 +27,7 @@ pub(super) fn ops() -> *const pg_sys::TupleTableSlotOps {
         // SAFETY: a constant of PostgreSQL's.
         let mut ops = unsafe { pg_sys::TTSOpsVirtual };
         ops.copy_heap_tuple = Some(copy_heap_tuple);
+        ops.getsysattr = Some(getsysattr);
         Ops(ops)
     });
     &raw const ops.0
@@ -43,6 +47,27 @@ unsafe extern "C-unwind" fn copy_heap_tuple(
                     tuple
                 }
                 None => std::ptr::null_mut(),
+            }
+        }
+    })
+}
+
+unsafe extern "C-unwind" fn getsysattr(
+    slot: *mut pg_sys::TupleTableSlot,
+    number: std::ffi::c_int,
+    is_null: *mut bool,
+) -> pg_sys::Datum {
+    guard(|| {
+        // SAFETY: a valid slot of this kind, whose layout is a virtual slot's, and a valid pointer.
+        unsafe {
+            let attribute = i16::try_from(number).unwrap_or(0);
+            match (
+                system_column::refusal(attribute, (*slot).tts_tableOid),
+                pg_sys::TTSOpsVirtual.getsysattr,
+            ) {
+                (Some(error), _) => Err(error),
+                (None, Some(get)) => Ok(call_c!(get, slot, number, is_null)),
+                (None, None) => Err(PgError::internal("virtual slots have no system columns")),
             }
         }
     })
