@@ -84,6 +84,18 @@ pub fn in_recovery() -> bool {
     unsafe { pg_sys::RecoveryInProgress() }
 }
 
+/// Makes durable what this transaction has logged so far, and with it every commit that it knows of: one that did not
+/// wait for its record (`synchronous_commit = off`) may be undone by a crash until then.
+pub fn flush() {
+    // SAFETY: the end of the transaction's last record, 0 if there is none.
+    unsafe {
+        let end = (&raw const pg_sys::XactLastRecEnd).read();
+        if end != 0 {
+            pg_sys::XLogFlush(end);
+        }
+    }
+}
+
 /// In redo, cancels queries that may need what is about to be removed: those whose snapshots do not see what the
 /// transaction `horizon` did, in the database of `locator`. They are given the time that
 /// `max_standby_streaming_delay` or `max_standby_archive_delay` says. Nothing happens unless the server lets

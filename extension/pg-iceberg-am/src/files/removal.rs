@@ -29,7 +29,7 @@ pub struct Removal<'a> {
 }
 
 impl Removal<'_> {
-    /// Removes the files of these names, relative to the table's directory; one that is gone already is no error.
+    /// Removes, in a transaction that has locked the pointer row, the files of these names, relative to the table's directory; one that is gone already is no error.
     pub fn remove(&self, names: &[&str]) -> PgResult<()> {
         if names.is_empty() {
             return Ok(());
@@ -41,6 +41,8 @@ impl Removal<'_> {
             }
             wal::remove_files(self.key, self.horizon, names.iter().copied());
         }
+        // Whatever has made them superfluous must not be undone any more.
+        core_wal::flush();
         for name in names {
             let path = format!("{directory}/{name}");
             file::remove_file(&path)

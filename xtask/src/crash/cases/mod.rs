@@ -27,7 +27,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(30);
 type Case = fn(&mut Server) -> Result<()>;
 
 /// Named for the failures that they prevent.
-const CASES: [(&str, Case); 14] = [
+const CASES: [(&str, Case); 15] = [
     (
         "directories of dropped tables go after a crash",
         prepared::dropped_directories_go_after_a_crash,
@@ -71,6 +71,10 @@ const CASES: [(&str, Case); 14] = [
     (
         "current metadata outlive a crash after their predecessors were removed",
         upkeep::current_metadata_outlive_a_crash,
+    ),
+    (
+        "files are not removed before what makes them superfluous is durable",
+        upkeep::what_makes_files_superfluous_is_not_undone,
     ),
     (
         "files are removed and told of together after a crash",

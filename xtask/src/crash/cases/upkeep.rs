@@ -152,6 +152,29 @@ pub fn removal_goes_on_after_a_crash(server: &mut Server) -> Result<()> {
     server.drop_kept()
 }
 
+/// Files were removed on the strength of a commit that was not in the log yet, and was undone.
+pub fn what_makes_files_superfluous_is_not_undone(server: &mut Server) -> Result<()> {
+    server.create_kept()?;
+    server.script(&[
+        "SELECT lakebase.publish('kept')",
+        "ALTER SYSTEM SET wal_writer_delay = '10s'",
+        "SELECT pg_reload_conf()",
+        "CHECKPOINT",
+    ])?;
+    let rows = server.query(ROWS)?;
+    server.make_superfluous()?;
+    server.wait_for_answer(GARBAGE, "f")?;
+    server.crash()?;
+    server.expect(ROWS, &rows)?;
+    server.make_superfluous()?;
+    server.expect(ROWS, &rows)?;
+    server.script(&[
+        "ALTER SYSTEM RESET wal_writer_delay",
+        "SELECT pg_reload_conf()",
+    ])?;
+    server.drop_kept()
+}
+
 /// Metadata are in the log as differences from those before, which had been removed when recovery came to them.
 pub fn current_metadata_outlive_a_crash(server: &mut Server) -> Result<()> {
     server.create_kept()?;
