@@ -4,6 +4,8 @@ use super::resolve::storage_of;
 use super::{TextForm, TextFormFunctions, refused};
 use pgrx::pg_sys::{self, Oid};
 
+/// `typlen` of a type whose values are C strings.
+const CSTRING_LENGTH: i16 = -2;
 /// `INTERNALlanguageId` of `catalog/pg_language.h`, which pgrx has no bindings for.
 const INTERNAL_LANGUAGE: Oid = Oid::from_u32(12);
 /// `ClanguageId`.
@@ -18,6 +20,9 @@ impl TextForm {
     pub(super) fn of(type_oid: Oid, typmod: i32) -> Result<Self, &'static str> {
         let functions = functions_of(type_oid, Place::Column)?;
         let storage = storage_of(type_oid);
+        if storage.length == CSTRING_LENGTH {
+            return Err("Use text.");
+        }
         let (mut output, mut input, mut io_param) = (Oid::INVALID, Oid::INVALID, Oid::INVALID);
         let mut is_varlena = false;
         // SAFETY: catalog lookups through the guard; the outputs are live locals.

@@ -25,11 +25,20 @@ CREATE DOMAIN pay AS money;
 CREATE TYPE pays AS RANGE (subtype = money);
 CREATE TYPE ranges_of_composites AS RANGE (subtype = holds_money);
 CREATE TYPE classes AS RANGE (subtype = regclass);
+-- A value that is a C string was read as if its first bytes were its length, which ended the server.
+SET client_min_messages = warning;
+CREATE TYPE label;
+CREATE FUNCTION label_in(cstring) RETURNS label LANGUAGE internal IMMUTABLE STRICT AS 'cstring_in';
+CREATE FUNCTION label_out(label) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'cstring_out';
+RESET client_min_messages;
+CREATE TYPE label (INPUT = label_in, OUTPUT = label_out, LIKE = cstring);
+CREATE DOMAIN labels AS label[];
+CREATE TYPE labelled AS (id int, l label);
 
 -- Types.
 SELECT t.type, r.*
 FROM unnest(ARRAY['money', 'aclitem', 'pg_node_tree', 'gtsvector', 'pay', 'holds_money', 'pays', 'ranges_of_composites', 'classes',
-    'money[]', 'pay[]', 'holds_money[]', 'pays[]', 'cstring', 'record']) WITH ORDINALITY AS t(type, o),
+    'money[]', 'pay[]', 'holds_money[]', 'pays[]', 'label', 'labels', 'labelled', 'cstring', 'record']) WITH ORDINALITY AS t(type, o),
     LATERAL refused(format('CREATE TABLE refused_type (id int, c %s) USING iceberg', t.type)) r
 ORDER BY t.o;
 SELECT to_regclass('refused_type');
