@@ -1,5 +1,6 @@
 //! What can be refused, and how it is reported: SQLSTATE, message, detail and hint.
 
+use crate::types::MAX_NESTING;
 use arrow::datatypes::DataType;
 use arrow::error::ArrowError;
 use pgrx::PgSqlErrorCode;
@@ -21,6 +22,14 @@ pub enum ConvError {
         type_name: String,
         /// What to use instead.
         hint: String,
+    },
+    /// The column's type has arrays and composite types inside of one another that are too many.
+    #[error(
+        "column \"{column}\" has arrays and composite types nested more than {MAX_NESTING} levels deep"
+    )]
+    NestedTooDeep {
+        /// Column as the caller named it.
+        column: String,
     },
     /// Strings are kept as UTF-8, and the database's encoding is another.
     #[error(
@@ -296,9 +305,9 @@ impl ConvError {
     pub fn sqlstate(&self) -> PgSqlErrorCode {
         use PgSqlErrorCode as Code;
         match self {
-            Self::UnsupportedType { .. } | Self::UnsupportedEncoding { .. } => {
-                Code::ERRCODE_FEATURE_NOT_SUPPORTED
-            }
+            Self::UnsupportedType { .. }
+            | Self::NestedTooDeep { .. }
+            | Self::UnsupportedEncoding { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
             Self::Value { source, .. } => source.sqlstate(),
             Self::ArrowType { .. } => Code::ERRCODE_DATATYPE_MISMATCH,
             Self::Mapping(_) | Self::Arrow(_) => Code::ERRCODE_INTERNAL_ERROR,
@@ -318,6 +327,7 @@ impl ConvError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::UnsupportedType { hint, .. } => Some(hint.clone()),
+            Self::NestedTooDeep { .. } => Some("Keep what is deep inside as jsonb.".to_owned()),
             Self::UnsupportedEncoding { .. } => {
                 Some("Use a database created with ENCODING 'UTF8'.".to_owned())
             }

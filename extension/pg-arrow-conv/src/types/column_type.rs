@@ -2,6 +2,13 @@
 
 use pgrx::pg_sys::Oid;
 
+/// How deep arrays and composite types may be nested in a column, and ranges in a value kept as text.
+///
+/// Tables have to be read as well as written: each composite type takes two levels of JSON in the
+/// property that tells the fields of columns, and three in a schema of the metadata, and readers of
+/// JSON take 128 levels at least. The bound keeps everything that recurses over types off the stack's end.
+pub const MAX_NESTING: usize = 32;
+
 /// A column's PostgreSQL type, resolved to what conversion needs to know.
 ///
 /// Owns everything: it stays valid across transactions, but does not follow later changes of a

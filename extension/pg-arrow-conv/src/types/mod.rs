@@ -38,6 +38,6 @@ pub(crate) use column_type::{
     ArrayKind, Attribute, CompositeKind, Storage, TextForm, TextFormFunctions, TypeKind,
     UNCONSTRAINED_PRECISION, UNCONSTRAINED_SCALE,
 };
-pub use column_type::{ColumnType, UnconstrainedNumeric};
+pub use column_type::{ColumnType, MAX_NESTING, UnconstrainedNumeric};
 pub(crate) use resolve::RowType;
 pub use resolve::{database_encoding_name, database_is_utf8};

@@ -1,7 +1,7 @@
 //! From `pg_attribute`'s type OID and typmod to a [`ColumnType`].
 
 use super::{
-    ArrayKind, Attribute, ColumnType, CompositeKind, Storage, TextForm, TypeKind,
+    ArrayKind, Attribute, ColumnType, CompositeKind, MAX_NESTING, Storage, TextForm, TypeKind,
     UnconstrainedNumeric, refused, text_form,
 };
 use crate::codec::numeric::MAX_PRECISION;
@@ -20,7 +20,8 @@ impl ColumnType {
     ///
     /// # Errors
     ///
-    /// [`ConvError::UnsupportedType`] for a type without an exact Arrow form, and
+    /// [`ConvError::UnsupportedType`] for a type without an exact Arrow form,
+    /// [`ConvError::NestedTooDeep`] for one that is nested deeper than [`MAX_NESTING`], and
     /// [`ConvError::UnsupportedEncoding`] for a string type in a database that is not UTF-8.
     pub fn resolve(
         type_oid: Oid,
@@ -28,7 +29,12 @@ impl ColumnType {
         column_name: &str,
         unconstrained: UnconstrainedNumeric,
     ) -> Result<Self, ConvError> {
-        resolve_at(type_oid, typmod, column_name, column_name, unconstrained)
+        let place = Place {
+            column: column_name,
+            path: column_name,
+            depth: 0,
+        };
+        resolve_at(type_oid, typmod, column_name, place, unconstrained)
     }
 
     /// The enums whose labels are kept in values of this type.
@@ -60,19 +66,44 @@ impl ColumnType {
     }
 }
 
-/// `path` is the column with the fields above this type, for error messages.
+/// Where in a column a type is.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    column: &'a str,
+    /// The column with the fields above the type, for error messages.
+    path: &'a str,
+    /// How many arrays and composite types are around it.
+    depth: usize,
+}
+
+impl<'a> Place<'a> {
+    /// One array or composite type further in.
+    fn inside(self, path: &'a str) -> Result<Self, ConvError> {
+        if self.depth == MAX_NESTING {
+            return Err(ConvError::NestedTooDeep {
+                column: self.column.to_owned(),
+            });
+        }
+        Ok(Self {
+            path,
+            depth: self.depth + 1,
+            ..self
+        })
+    }
+}
+
 fn resolve_at(
     type_oid: Oid,
     typmod: i32,
     name: &str,
-    path: &str,
+    place: Place<'_>,
     unconstrained: UnconstrainedNumeric,
 ) -> Result<ColumnType, ConvError> {
     let mut base_typmod = typmod;
     // SAFETY: reads the catalogs through the guard; the typmod is a live local.
     let base_oid = unsafe { pg_sys::getBaseTypeAndTypmod(type_oid, &mut base_typmod) };
     let unsupported = |hint: &str| ConvError::UnsupportedType {
-        column: path.to_owned(),
+        column: place.path.to_owned(),
         type_name: type_name(type_oid, typmod),
         hint: hint.to_owned(),
     };
@@ -118,7 +149,8 @@ fn resolve_at(
                 )
             };
             if element_oid != Oid::INVALID {
-                let element = resolve_at(element_oid, base_typmod, name, path, unconstrained)?;
+                let inside = place.inside(place.path)?;
+                let element = resolve_at(element_oid, base_typmod, name, inside, unconstrained)?;
                 let storage = storage_of(element_oid);
                 TypeKind::Array(Box::new(ArrayKind {
                     element_oid,
@@ -126,7 +158,7 @@ fn resolve_at(
                     element,
                 }))
             } else if typtype == pg_sys::TYPTYPE_COMPOSITE {
-                let composite = composite_kind(base_oid, path, unconstrained)?;
+                let composite = composite_kind(base_oid, place, unconstrained)?;
                 if composite.live().next().is_none() {
                     return Err(unsupported("Add an attribute to the composite type."));
                 }
@@ -139,7 +171,7 @@ fn resolve_at(
 
     if is_string(&kind) && !database_is_utf8() {
         return Err(ConvError::UnsupportedEncoding {
-            column: path.to_owned(),
+            column: place.path.to_owned(),
             type_name: type_name(type_oid, typmod),
             encoding: database_encoding_name(),
         });
@@ -195,7 +227,7 @@ fn is_string(kind: &TypeKind) -> bool {
 
 fn composite_kind(
     type_oid: Oid,
-    path: &str,
+    place: Place<'_>,
     unconstrained: UnconstrainedNumeric,
 ) -> Result<CompositeKind, ConvError> {
     let row_type = RowType::copy_of(type_oid);
@@ -216,12 +248,12 @@ fn composite_kind(
             }
             // SAFETY: a NameData is always terminated within its 64 bytes.
             let name = unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) }.to_string_lossy();
-            let path = format!("{path}.{name}");
+            let path = format!("{}.{name}", place.path);
             let column = resolve_at(
                 attribute.atttypid,
                 attribute.atttypmod,
                 &name,
-                &path,
+                place.inside(&path)?,
                 unconstrained,
             )?;
             Ok(Attribute {

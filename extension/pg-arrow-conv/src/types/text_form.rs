@@ -1,7 +1,7 @@
 //! The types that are kept as the text that their output function prints.
 
 use super::resolve::storage_of;
-use super::{TextForm, TextFormFunctions, refused};
+use super::{MAX_NESTING, TextForm, TextFormFunctions, refused};
 use pgrx::pg_sys::{self, Oid};
 
 /// `typlen` of a type whose values are C strings.
@@ -59,8 +59,8 @@ impl TextForm {
 enum Place {
     /// As a column's, an array's element's or a composite's attribute's, which has a form by itself.
     Column,
-    /// Inside of a text form.
-    Inside,
+    /// Inside of a text form, that many types deep.
+    Inside(usize),
 }
 
 /// Whose functions print values of a type, read them, and compare and canonicalise the values inside of
@@ -75,7 +75,14 @@ fn functions_of(type_oid: Oid, place: Place) -> Result<TextFormFunctions, &'stat
     if let Some(hint) = refused::hint(type_oid, typtype) {
         return Err(hint);
     }
-    if place == Place::Inside
+    let depth = match place {
+        Place::Column => 0,
+        Place::Inside(depth) => depth,
+    };
+    if depth > MAX_NESTING {
+        return Err("Nest ranges less deeply.");
+    }
+    if depth > 0
         && let Some(hint) = refused::hint_inside(type_oid, typtype)
     {
         return Err(hint);
@@ -83,18 +90,17 @@ fn functions_of(type_oid: Oid, place: Place) -> Result<TextFormFunctions, &'stat
     if called_functions(type_oid, typtype, place).any(|function| !is_compiled(function)) {
         return Err(refused::HINT_NOT_COMPILED);
     }
+    let inside = Place::Inside(depth + 1);
     // SAFETY: as above.
     let inner = unsafe {
         match typtype {
-            pg_sys::TYPTYPE_RANGE => {
-                functions_of(pg_sys::get_range_subtype(type_oid), Place::Inside)?
-            }
+            pg_sys::TYPTYPE_RANGE => functions_of(pg_sys::get_range_subtype(type_oid), inside)?,
             pg_sys::TYPTYPE_MULTIRANGE => {
-                functions_of(pg_sys::get_multirange_range(type_oid), Place::Inside)?
+                functions_of(pg_sys::get_multirange_range(type_oid), inside)?
             }
             _ => match pg_sys::get_element_type(type_oid) {
                 Oid::INVALID => TextFormFunctions::Builtin,
-                element => functions_of(element, Place::Inside)?,
+                element => functions_of(element, inside)?,
             },
         }
     };
@@ -114,7 +120,7 @@ fn called_functions(type_oid: Oid, typtype: u8, place: Place) -> impl Iterator<I
     if typtype == pg_sys::TYPTYPE_RANGE {
         flags |= pg_sys::TYPECACHE_RANGE_INFO;
     }
-    if place == Place::Inside {
+    if place != Place::Column {
         flags |= pg_sys::TYPECACHE_CMP_PROC;
     }
     // SAFETY: catalog lookups through the guard; the outputs are live locals. An entry of the type
