@@ -78,6 +78,9 @@ pub enum ValueError {
     /// NaN or an infinity in a numeric column.
     #[error("numeric value {0} has no decimal form")]
     NumericSpecial(&'static str),
+    /// The same in a column without a precision.
+    #[error("numeric value {0} has no decimal form")]
+    UnconstrainedNumericSpecial(&'static str),
     /// More digits than precision and scale allow.
     #[error("numeric value does not fit numeric({precision},{scale})")]
     NumericOverflow {
@@ -109,6 +112,12 @@ pub enum ValueError {
         type_name: &'static str,
         /// The number that does not fit, with its unit.
         found: String,
+    },
+    /// A timestamp of PostgreSQL's after the last one that counts microseconds from 1970.
+    #[error("{type_name} value is out of range")]
+    TimestampTooLate {
+        /// PostgreSQL's name of the type.
+        type_name: &'static str,
     },
     /// `24:00:00`, which only PostgreSQL has.
     #[error("time value 24:00:00 is out of range")]
@@ -228,12 +237,14 @@ impl ValueError {
         use PgSqlErrorCode as Code;
         match self.innermost() {
             Self::NumericSpecial(_)
+            | Self::UnconstrainedNumericSpecial(_)
             | Self::NumericOverflow { .. }
             | Self::UnconstrainedNumericOverflow { .. }
             | Self::IntegerOverflow { .. } => Code::ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
-            Self::DatetimeInfinity { .. } | Self::DatetimeOverflow { .. } | Self::TimeEndOfDay => {
-                Code::ERRCODE_DATETIME_FIELD_OVERFLOW
-            }
+            Self::DatetimeInfinity { .. }
+            | Self::DatetimeOverflow { .. }
+            | Self::TimestampTooLate { .. }
+            | Self::TimeEndOfDay => Code::ERRCODE_DATETIME_FIELD_OVERFLOW,
             Self::MultiDimensionalArray(_)
             | Self::ArrayLowerBound(_)
             | Self::TextFormFunctions { .. } => Code::ERRCODE_FEATURE_NOT_SUPPORTED,
@@ -256,12 +267,16 @@ impl ValueError {
             Self::UnconstrainedNumericOverflow { precision, scale } => Some(format!(
                 "Values of type numeric without a precision are kept as decimal({precision},{scale})."
             )),
-            Self::NumericSpecial(_) => Some("Decimal columns hold finite values only.".to_owned()),
+            Self::NumericSpecial(_) | Self::UnconstrainedNumericSpecial(_) => Some("Decimal columns hold finite values only.".to_owned()),
             Self::DatetimeInfinity { .. } => Some(
                 "Dates and timestamps are kept as counts from an epoch, which are finite."
                     .to_owned(),
             ),
             Self::DatetimeOverflow { found, .. } => Some(format!("The value is {found}.")),
+            Self::TimestampTooLate { .. } => Some(
+                "The last timestamp that can be kept is 294247-01-10 04:00:54.775807, in UTC where it has a time zone."
+                    .to_owned(),
+            ),
             Self::TimeEndOfDay => {
                 Some("The last time of day that can be kept is 23:59:59.999999.".to_owned())
             }
@@ -274,7 +289,7 @@ impl ValueError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self.innermost() {
-            Self::NumericSpecial(_) => {
+            Self::NumericSpecial(_) | Self::UnconstrainedNumericSpecial(_) => {
                 "Store NULL instead, or declare the column double precision."
             }
             Self::NumericOverflow { .. } => "Declare the column with a larger precision.",

@@ -60,6 +60,14 @@ impl IntoPgError for ConvError {
             {
                 Some(UNCONSTRAINED_NUMERIC_HINT.to_owned())
             }
+            ConvError::Value { source, .. }
+                if matches!(
+                    source.innermost(),
+                    ValueError::UnconstrainedNumericSpecial(_)
+                ) =>
+            {
+                Some(UNCONSTRAINED_SPECIAL_HINT.to_owned())
+            }
             _ => self.hint(),
         };
         if let Some(hint) = hint {
@@ -71,6 +79,9 @@ impl IntoPgError for ConvError {
 
 /// What to do about a numeric that its column's decimal form does not hold.
 const UNCONSTRAINED_NUMERIC_HINT: &str = "Round the value, declare the column as numeric(p,s), or create the table with pg_iceberg_am.unconstrained_numeric set to text.";
+
+/// What to do about NaN and infinities in such a column.
+const UNCONSTRAINED_SPECIAL_HINT: &str = "Store NULL instead, declare the column double precision, or create the table with pg_iceberg_am.unconstrained_numeric set to text.";
 
 /// What Arrow says of an operation, as the error that is raised.
 pub fn arrow_error(operation: &'static str) -> impl FnOnce(ArrowError) -> PgError {

@@ -118,6 +118,16 @@ fn origin(options: InsertOptions) -> Origin {
 
 impl ModifyMethods for IcebergAm {
     fn unsupported(operation: Operation, rel: Relation<'_>) -> PgError {
+        // SAFETY: reads a variable of the backend.
+        let is_reindexed = || unsafe { pg_sys::ReindexIsProcessingHeap(rel.oid()) };
+        if operation == Operation::IndexBuild && is_reindexed() {
+            // Only a table that has just become an Iceberg table has indexes already.
+            return unsupported::cannot(
+                "keep an index on",
+                &rel.name(),
+                unsupported::DROP_INDEXES_HINT,
+            );
+        }
         unsupported::error(operation, &rel.name())
     }
 

@@ -70,5 +70,10 @@ const FOREIGN_KEY_HINT: &str = "A foreign key passes on what happens to the row 
 pub const LOCK_HINT: &str = "Use LOCK TABLE to keep others from writing.";
 /// What to do instead of ON CONFLICT.
 pub const CONFLICT_HINT: &str = "Select the rows to insert with WHERE NOT EXISTS (SELECT ...).";
+/// What to do before a table with indexes becomes an Iceberg table.
+pub const DROP_INDEXES_HINT: &str =
+    "Drop its indexes, and the PRIMARY KEY, UNIQUE and EXCLUDE constraints, first.";
+/// What to do instead of an index on a partitioned table some of whose partitions can have none.
+pub const PARTITION_INDEX_HINT: &str = "Partitions that are heap tables can have indexes of their own, which can be attached to one made ON ONLY the partitioned table.";
 /// What to do instead of indexes and the constraints that need them.
 pub const INDEX_HINT: &str = "Iceberg tables are searched by the column statistics of their files; leave the index, or the PRIMARY KEY, UNIQUE or EXCLUDE constraint, out.";

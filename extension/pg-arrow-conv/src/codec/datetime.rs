@@ -48,12 +48,9 @@ pub(crate) fn timestamp_to_unix_micros(
     type_name: &'static str,
 ) -> Result<i64, ValueError> {
     if (MIN_TIMESTAMP..END_TIMESTAMP).contains(&timestamp) {
-        return timestamp.checked_add(EPOCH_SHIFT_MICROS).ok_or_else(|| {
-            overflow(
-                type_name,
-                format!("{timestamp} microseconds from 2000-01-01"),
-            )
-        });
+        return timestamp
+            .checked_add(EPOCH_SHIFT_MICROS)
+            .ok_or(ValueError::TimestampTooLate { type_name });
     }
     Err(match timestamp {
         i64::MIN => infinity(type_name, "-infinity"),
@@ -177,7 +174,7 @@ mod tests {
         assert_eq!(timestamp_to_unix_micros(last, "timestamp"), Ok(i64::MAX));
         assert!(matches!(
             timestamp_to_unix_micros(last + 1, "timestamp"),
-            Err(ValueError::DatetimeOverflow { .. })
+            Err(ValueError::TimestampTooLate { .. })
         ));
         assert!(unix_micros_to_timestamp(i64::MIN, "timestamp").is_err());
     }

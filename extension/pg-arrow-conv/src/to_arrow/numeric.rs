@@ -28,6 +28,7 @@ pub(super) unsafe fn unconstrained_value(datum: Datum) -> Result<i128, ValueErro
         ValueError::NumericOverflow { precision, scale } => {
             ValueError::UnconstrainedNumericOverflow { precision, scale }
         }
+        ValueError::NumericSpecial(value) => ValueError::UnconstrainedNumericSpecial(value),
         error => error,
     })
 }

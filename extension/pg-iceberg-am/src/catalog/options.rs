@@ -18,17 +18,31 @@ const TARGET_FILE_SIZE: &str = "write.target-file-size-bytes";
 /// Level of zstd.
 const COMPRESSION_LEVEL: &str = "write.parquet.compression-level";
 
-/// Properties that would say something else than what is done: where files lie, how they are found and read, what
-/// is removed.
-const FIXED: [&str; 7] = [
-    "schema.name-mapping.default",
-    "write.data.path",
-    "write.folder-storage.path",
-    "write.location-provider.impl",
-    "write.metadata.compression-codec",
-    "write.metadata.delete-after-commit.enabled",
-    "write.metadata.path",
+/// Properties that would say something else than what is done, and what is done.
+const FIXED: [(&str, &str); 9] = [
+    (
+        "pg-lakebase.",
+        "Properties of pg-lakebase's own are not options.",
+    ),
+    (
+        "schema.name-mapping.default",
+        "Columns are found by their field ids.",
+    ),
+    ("write.data.path", LOCATION),
+    ("write.folder-storage.path", LOCATION),
+    ("write.location-provider.impl", LOCATION),
+    (
+        "write.metadata.compression-codec",
+        "Metadata files are not compressed.",
+    ),
+    (
+        "write.metadata.delete-after-commit.enabled",
+        "Metadata files are removed once nobody needs them.",
+    ),
+    ("write.metadata.path", LOCATION),
+    ("write.object-storage.", LOCATION),
 ];
+const LOCATION: &str = "Where files lie is not an option.";
 
 /// The options of a table that are Iceberg's: dotted names, which are properties of the table's metadata as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,12 +119,9 @@ impl TableOptions {
 }
 
 fn check(name: &str, value: &str) -> PgResult<()> {
-    if name.starts_with("pg-lakebase.")
-        || name.starts_with("write.object-storage.")
-        || FIXED.contains(&name)
-    {
-        return Err(invalid(format!("cannot set option \"{name}\""))
-            .with_detail("Where files lie, and how they are found, is not an option."));
+    let is_fixed = |fixed: &str| name == fixed || (fixed.ends_with('.') && name.starts_with(fixed));
+    if let Some((_, detail)) = FIXED.iter().find(|(fixed, _)| is_fixed(fixed)) {
+        return Err(invalid(format!("cannot set option \"{name}\"")).with_detail(*detail));
     }
     if !name
         .bytes()

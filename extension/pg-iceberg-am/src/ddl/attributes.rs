@@ -15,13 +15,19 @@ use super::attribute_names;
 use super::type_users::{TypeUser, type_users};
 use crate::catalog::is_iceberg_relid;
 use crate::scan::fetch;
-use crate::schema::{NEW_TABLE_HINT, TableColumns};
+use crate::schema::TableColumns;
 use crate::transaction;
 use crate::unsupported::cannot;
 
 /// What to do instead of adding columns and changing their types: as a heap, the table keeps its rights, defaults,
 /// constraints and triggers. PostgreSQL does not give it a TOAST table on the way, so that rows must fit into a page.
 const HEAP_HINT: &str = "Make it a heap table with ALTER TABLE ... SET ACCESS METHOD heap, alter it, and make it an Iceberg table again; or, if rows are too big for that, create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
+
+/// The same for a partition, whose columns are altered with those of the partitioned table.
+const PARTITION_HINT: &str = "Make the partitions that are Iceberg tables heap tables with ALTER TABLE ... SET ACCESS METHOD heap, alter the partitioned table, and make them Iceberg tables again; rows that are too big for that need a new partitioned table, filled with INSERT ... SELECT.";
+
+/// What to do instead of altering a type that columns have: the type is what it is for a new table as well.
+const NEW_TYPE_HINT: &str = "Create another type with the wanted attributes and an Iceberg table with columns of that type, fill it with INSERT ... SELECT, drop the old table, and rename.";
 
 /// A column has been added to `relid` (`ATExecAddColumn`).
 pub fn added(relid: pg_sys::Oid) -> PgResult<()> {
@@ -53,7 +59,7 @@ pub fn dropped(relid: pg_sys::Oid) -> PgResult<()> {
     {
         return Err(used(relid, user)
             .with_detail("Parquet has no structs without fields.")
-            .with_hint(NEW_TABLE_HINT));
+            .with_hint(NEW_TYPE_HINT));
     }
     note(relid);
     Ok(())
@@ -100,10 +106,17 @@ pub fn hold(rel: Relation<'_>) -> PgResult<()> {
 fn refuse(relid: pg_sys::Oid, what: &str) -> PgResult<()> {
     if is_iceberg_relid(relid) {
         let rel = OpenRelation::open(relid, LockMode::None);
-        return Err(cannot(what, &rel.relation().name(), HEAP_HINT));
+        // SAFETY: the relation is open.
+        let is_partition = unsafe { (*(*rel.relation().as_ptr()).rd_rel).relispartition };
+        let hint = if is_partition {
+            PARTITION_HINT
+        } else {
+            HEAP_HINT
+        };
+        return Err(cannot(what, &rel.relation().name(), hint));
     }
     match row_type_users(relid).first() {
-        Some(user) => Err(used(relid, user).with_hint(NEW_TABLE_HINT)),
+        Some(user) => Err(used(relid, user).with_hint(NEW_TYPE_HINT)),
         None => Ok(()),
     }
 }

@@ -6,15 +6,16 @@
 
 use std::ffi::{CStr, CString, c_char};
 
-use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::hooks;
+use pg_lakebase_core::relation::name_text;
 use pgrx::pg_sys;
 
 use super::{database, enum_labels, publication, table_options};
-use crate::catalog::iceberg_descendant;
+use crate::catalog::{iceberg_descendant, is_iceberg_relid};
 use crate::directory::upgrade;
 use crate::transaction::two_phase::Finishing;
-use crate::unsupported::{INDEX_HINT, cannot};
+use crate::unsupported::{INDEX_HINT, PARTITION_INDEX_HINT, cannot};
 
 /// What to do instead of CLUSTER.
 const CLUSTER_HINT: &str =
@@ -90,7 +91,7 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
         match (*statement).type_ {
             pg_sys::NodeTag::T_IndexStmt => {
                 let statement = statement.cast::<pg_sys::IndexStmt>();
-                refuse((*statement).relation, "create an index on", INDEX_HINT)
+                refuse_index((*statement).relation)
             }
             pg_sys::NodeTag::T_ClusterStmt => {
                 let statement = statement.cast::<pg_sys::ClusterStmt>();
@@ -98,11 +99,7 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
             }
             pg_sys::NodeTag::T_RefreshMatViewStmt => {
                 let statement = statement.cast::<pg_sys::RefreshMatViewStmt>();
-                if (*statement).concurrent {
-                    refuse((*statement).relation, "concurrently refresh", REFRESH_HINT)
-                } else {
-                    Ok(())
-                }
+                check_refresh(statement)
             }
             pg_sys::NodeTag::T_CreatedbStmt => database::note_template(statement.cast()),
             pg_sys::NodeTag::T_AlterDatabaseStmt => database::check_alter(statement.cast()),
@@ -126,18 +123,17 @@ unsafe fn check_alter_table(statement: *mut pg_sys::AlterTableStmt) -> PgResult<
             {
                 publication::check_set_access_method(relid, (*command).name)?;
             }
-            let refusal = match (*command).subtype {
+            match (*command).subtype {
                 pg_sys::AlterTableType::AT_AddConstraint if needs_index((*command).def) => {
-                    Some(("create an index on", INDEX_HINT))
+                    refuse_index((*statement).relation)?;
                 }
                 pg_sys::AlterTableType::AT_AddIndexConstraint => {
-                    Some(("create an index on", INDEX_HINT))
+                    refuse_index((*statement).relation)?;
                 }
-                pg_sys::AlterTableType::AT_ClusterOn => Some(("cluster", CLUSTER_HINT)),
-                _ => None,
-            };
-            if let Some((what, hint)) = refusal {
-                refuse((*statement).relation, what, hint)?;
+                pg_sys::AlterTableType::AT_ClusterOn => {
+                    refuse((*statement).relation, "cluster", CLUSTER_HINT)?;
+                }
+                _ => {}
             }
         }
     }
@@ -192,6 +188,48 @@ unsafe fn refuse(name: *const pg_sys::RangeVar, what: &str, hint: &str) -> PgRes
         Some(table) => Err(cannot(what, &table, hint)),
         None => Ok(()),
     }
+}
+
+/// Refuses an index on `name` if it is Iceberg, or a partition is that gets the index as well: all do, other than ON
+/// ONLY the partitioned table. Tables that inherit do not.
+unsafe fn refuse_index(name: *const pg_sys::RangeVar) -> PgResult<()> {
+    const WHAT: &str = "create an index on";
+    if upgrade::is_running() {
+        return Ok(());
+    }
+    // SAFETY: the caller's; a look-up in the system cache.
+    let (relid, kind, only) = unsafe {
+        let Some(relid) = relation(name) else {
+            return Ok(());
+        };
+        let kind = pg_sys::get_rel_relkind(relid) as u8;
+        (relid, kind, !(*name).inh)
+    };
+    let hint = match kind {
+        pg_sys::RELKIND_PARTITIONED_TABLE if only => return Ok(()),
+        pg_sys::RELKIND_PARTITIONED_TABLE => PARTITION_INDEX_HINT,
+        _ if is_iceberg_relid(relid) => INDEX_HINT,
+        _ => return Ok(()),
+    };
+    match iceberg_descendant(relid) {
+        Some(table) => Err(cannot(WHAT, &table, hint)),
+        None => Ok(()),
+    }
+}
+
+unsafe fn check_refresh(statement: *mut pg_sys::RefreshMatViewStmt) -> PgResult<()> {
+    // SAFETY: the caller's: PostgreSQL's own statement, with a name.
+    unsafe {
+        let name = (*statement).relation;
+        if (*statement).concurrent && relation(name).is_some_and(is_iceberg_relid) {
+            let name = name_text(CStr::from_ptr((*name).relname));
+            return Err(PgError::feature_not_supported(format!(
+                "cannot concurrently refresh Iceberg materialized view \"{name}\""
+            ))
+            .with_hint(REFRESH_HINT));
+        }
+    }
+    Ok(())
 }
 
 /// The relation of this name; `None` without a name, and for one that PostgreSQL is to report as missing.

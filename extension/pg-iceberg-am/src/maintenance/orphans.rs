@@ -68,7 +68,13 @@ fn remove(
     older_than: &Interval,
     dry_run: bool,
 ) -> PgResult<Vec<Orphan>> {
-    let age = Duration::from_micros(u64::try_from(older_than.as_micros()).unwrap_or(0));
+    let age = u64::try_from(older_than.as_micros()).map_err(|_| {
+        PgError::new(
+            PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            "older_than must not be negative",
+        )
+    })?;
+    let age = Duration::from_micros(age);
     let before = SystemTime::now()
         .checked_sub(age)
         .unwrap_or(SystemTime::UNIX_EPOCH);

@@ -16,4 +16,4 @@ pub use field_ids::FieldIds;
 pub use iceberg::{TableSchema, with_current_columns};
 
 /// What to do instead of changing what a column is.
-pub const NEW_TABLE_HINT: &str = "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
+const NEW_TABLE_HINT: &str = "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
