@@ -233,6 +233,11 @@ impl PointerCatalog {
         Ok(first.map(|(_, pointer)| pointer))
     }
 
+    /// A transaction so that every snapshot sees what it has done and what any before it have.
+    pub fn newest_of_all_seen(&self) -> pg_sys::TransactionId {
+        pg_sys::TransactionId::from((self.0.removable_before() - 1) as u32)
+    }
+
     /// The metadata files, relative to the table's directory, that those versions of the row of `key` name that a
     /// snapshot may see.
     pub fn metadata_of_seen_versions(&self, key: &StorageKey) -> PgResult<BTreeSet<String>> {

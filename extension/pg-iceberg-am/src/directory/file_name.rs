@@ -6,6 +6,8 @@ use pg_lakebase_core::xact;
 
 thread_local! {
     static LAST: Cell<Option<(u32, u32)>> = const { Cell::new(None) };
+    /// The same of files that are written outside of transactions.
+    static LAST_MERGED: Cell<Option<(u64, u64)>> = const { Cell::new(None) };
 }
 
 /// What tells a new file from all others of its table: `x<transaction>-<unique>`, with the id of the transaction,
@@ -21,8 +23,13 @@ pub fn new_file_name() -> String {
 
 /// As [`new_file_name`], for a file that is written outside of transactions: `m<unique>`.
 pub fn new_merged_file_name() -> String {
+    let (process, count) = LAST_MERGED
+        .get()
+        .unwrap_or_else(|| (uuid::Uuid::new_v4().as_u64_pair().0, 0));
+    LAST_MERGED.set(Some((process, count + 1)));
     let mut name = "m".to_owned();
-    push_unique(&mut name);
+    push_base_35(&mut name, process, 13);
+    push_base_35(&mut name, count, 1);
     name
 }
 
@@ -34,18 +41,19 @@ pub fn is_merged_file(name: &str) -> bool {
 fn push_unique(name: &mut String) {
     let (process, count) = LAST.get().unwrap_or_else(|| {
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
-        ((high ^ low) as u32 % 36_u32.pow(4), 0)
+        ((high ^ low) as u32 % 35_u32.pow(4), 0)
     });
     LAST.set(Some((process, count.wrapping_add(1))));
-    push_base_36(name, process, 4);
-    push_base_36(name, count, 1);
+    push_base_35(name, process.into(), 4);
+    push_base_35(name, count.into(), 1);
 }
 
-fn push_base_36(name: &mut String, mut number: u32, width: usize) {
+/// Without a z: DuckDB takes what ends with `gz.metadata.json` for compressed.
+fn push_base_35(name: &mut String, mut number: u64, width: usize) {
     let mut digits = Vec::new();
     while number > 0 || digits.len() < width {
-        digits.push(char::from_digit(number % 36, 36).unwrap_or('0'));
-        number /= 36;
+        digits.push(char::from_digit((number % 35) as u32, 35).unwrap_or('0'));
+        number /= 35;
     }
     name.extend(digits.into_iter().rev());
 }
@@ -92,11 +100,32 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_written_with_36_digits() {
+    fn numbers_are_written_with_35_digits() {
         let mut name = String::new();
-        push_base_36(&mut name, 36_u32.pow(4) - 1, 4);
-        push_base_36(&mut name, 36, 1);
-        push_base_36(&mut name, 0, 4);
-        assert_eq!(name, "zzzz100000");
+        push_base_35(&mut name, 35_u64.pow(4) - 1, 4);
+        push_base_35(&mut name, 35, 1);
+        push_base_35(&mut name, 0, 4);
+        assert_eq!(name, "yyyy100000");
+    }
+
+    /// Once in 1,296 metadata files DuckDB said "Input is not a GZIP stream".
+    #[test]
+    fn no_metadata_file_looks_compressed() {
+        for number in 0..5000 {
+            let mut name = String::new();
+            push_base_35(&mut name, number, 1);
+            assert!(!name.ends_with("gz"), "{name}");
+        }
+    }
+
+    #[test]
+    fn merged_files_have_names_of_their_own() {
+        let names = [new_merged_file_name(), new_merged_file_name()];
+        assert_ne!(names[0], names[1]);
+        for name in names {
+            let name = format!("data/{name}.parquet");
+            assert!(is_merged_file(&name));
+            assert_eq!(transaction_of(&name), None);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Sizes, statistics, VACUUM, and what keeps files in order.
 
 pub mod compaction;
-mod orphans;
+pub mod orphans;
 mod publish;
 mod upkeep;
 pub mod vacuum;

@@ -1,12 +1,11 @@
 //! Files that nothing needs: left by transactions that were cut off by a crash.
 //!
 //! What a table needs is what the metadata files lead to that those versions of its pointer row name that a
-//! snapshot may see, and the data files of inline commits. The table
-//! is locked against writers meanwhile, and its pointer row against the publisher, so that no file of a
-//! transaction in progress is taken for an orphan; prepared transactions hold their locks as well.
+//! snapshot may see, the data files of inline commits, and, until they are removed, files that are garbage.
 //!
 //! The names of files tell which transaction made them. Where it is over, a file that nothing needs is an orphan
-//! at once; of other files, age has to tell.
+//! at once, and will never be needed: so nobody is kept from writing. Of other files, age has to tell; those of merges in
+//! progress are left alone.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,7 +21,7 @@ use pgrx::prelude::*;
 
 use crate::catalog::{
     GarbageCatalog, InlineCommitCatalog, InlineContent, PointerCatalog, check_iceberg,
-    has_relation, is_iceberg,
+    has_relation, is_iceberg, unless_emptied,
 };
 use crate::directory::{self, StorageKey, TableDirectory, is_merged_file, transaction_of};
 use crate::error::to_pg_error;
@@ -45,7 +44,7 @@ mod lakebase {
     use super::*;
 
     /// Removes, or with `dry_run` only lists, files of a table that nothing needs and that are older
-    /// than `older_than`; if the table is NULL, of all tables of the database that nobody writes to, and
+    /// than `older_than`; if the table is NULL, of all tables of the database, and
     /// what is left of tables that are no more.
     #[pg_extern(volatile, parallel_restricted)]
     fn remove_orphan_files(
@@ -74,10 +73,7 @@ fn remove(
             "older_than must not be negative",
         )
     })?;
-    let age = Duration::from_micros(age);
-    let before = SystemTime::now()
-        .checked_sub(age)
-        .unwrap_or(SystemTime::UNIX_EPOCH);
+    let before = ago(Duration::from_micros(age));
     if wal::in_recovery() {
         return Err(PgError::new(
             PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
@@ -95,7 +91,7 @@ fn remove(
     match relation {
         Some(relid) => {
             check_owner(relid)?;
-            let rel = OpenRelation::open(relid, LockMode::Share);
+            let rel = OpenRelation::open(relid, LockMode::AccessShare);
             check_iceberg(rel.relation())?;
             of_table(rel.relation(), before, dry_run, &mut orphans)?;
         }
@@ -105,7 +101,7 @@ fn remove(
                 interrupt::check();
                 // An autovacuum worker in the way gives way, or is done soon.
                 let opened = interrupt::poll_until(Some(PATIENCE), |tick| {
-                    OpenRelation::open_unless_locked(relid, LockMode::Share).or_else(|| {
+                    OpenRelation::open_unless_locked(relid, LockMode::AccessShare).or_else(|| {
                         std::thread::sleep(tick);
                         None
                     })
@@ -122,6 +118,12 @@ fn remove(
         }
     }
     Ok(orphans)
+}
+
+fn ago(age: Duration) -> SystemTime {
+    SystemTime::now()
+        .checked_sub(age)
+        .unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 /// Before the table is locked: who does not own it shall not keep others from writing.
@@ -178,7 +180,15 @@ fn iceberg_tables() -> PgResult<Vec<(pg_sys::Oid, String)>> {
     .map_err(|error| PgError::internal(error.to_string()))
 }
 
-/// Finds and removes the orphans of one table, which is locked against writers.
+/// Finds and removes the orphans of one table; how many.
+///
+/// Whoever waits for its metadata waits no longer than it takes to remove the files.
+pub fn remove_from(rel: Relation<'_>, older_than: Duration) -> PgResult<usize> {
+    let mut orphans = Vec::new();
+    of_table(rel, ago(older_than), false, &mut orphans)?;
+    Ok(orphans.len())
+}
+
 fn of_table(
     rel: Relation<'_>,
     before: SystemTime,
@@ -186,16 +196,49 @@ fn of_table(
     orphans: &mut Vec<Orphan>,
 ) -> PgResult<()> {
     let key = StorageKey::of(rel);
-    let (Some(catalog), Some(inline_commits)) = (
-        PointerCatalog::open_for_update(),
-        InlineCommitCatalog::open(),
-    ) else {
+    let directory = TableDirectory::of(&key);
+    let Some((catalog, found)) =
+        PointerCatalog::open_for_update().zip(find(rel, &key, &directory, before)?)
+    else {
         return Ok(());
     };
-    catalog.lock(&key)?;
-    let io = VfdFileIo::new(key);
-    let directory = TableDirectory::of(&key);
-    // Files come first: what a transaction in progress makes from now on is not among them.
+    if !dry_run && !found.is_empty() {
+        let names: Vec<&str> = found.iter().map(|(name, _)| &**name).collect();
+        let locked = catalog.lock(&key)?;
+        let current = unless_emptied(rel.persistence(), &key, locked.pointer);
+        // Old metadata may be what a query on a standby sees.
+        let horizon = (names.iter()).any(|name| name.starts_with("metadata/"));
+        Removal {
+            key: &key,
+            persistence: rel.persistence(),
+            current_metadata: current.metadata_location.as_deref(),
+            horizon: horizon.then(|| catalog.newest_of_all_seen()),
+        }
+        .remove(&names)?;
+    }
+    orphans.extend(found.into_iter().map(|(name, bytes)| Orphan {
+        path: format!("{directory}/{name}"),
+        bytes,
+    }));
+    Ok(())
+}
+
+/// The orphans of a table, and their bytes. Nothing is locked: what is an orphan stays one. `None` while the extension is
+/// being dropped.
+fn find(
+    rel: Relation<'_>,
+    key: &StorageKey,
+    directory: &TableDirectory,
+    before: SystemTime,
+) -> PgResult<Option<Vec<(String, u64)>>> {
+    let (Some(catalog), Some(inline_commits), Some(garbage)) = (
+        PointerCatalog::open(),
+        InlineCommitCatalog::open(),
+        GarbageCatalog::open(),
+    ) else {
+        return Ok(None);
+    };
+    // Files come first: those of a transaction that is over by then are needed if the catalogs say so afterwards.
     let mut found: Vec<(String, u64)> = directory
         .files()
         .filter(|(name, file)| match transaction_of(name) {
@@ -204,14 +247,14 @@ fn of_table(
         })
         .map(|(name, file)| (name, file.len()))
         .collect();
-    // Whoever merges files must lock the pointer row before they count.
     let merges = merges::in_this_database();
     if (merges.iter()).any(|merging| merging.storage == (key.rel_number, key.tablespace)) {
         found.retain(|(name, _)| !is_merged_file(name));
     }
+    let io = VfdFileIo::new(*key);
     let mut needed = BTreeSet::new();
     let is_unlogged = rel.persistence() == Persistence::Unlogged;
-    for name in catalog.metadata_of_seen_versions(&key)? {
+    for name in catalog.metadata_of_seen_versions(key)? {
         if is_unlogged && !directory.has_file(&name) {
             // It led to nothing that recovery has not removed as well.
             continue;
@@ -222,34 +265,16 @@ fn of_table(
         }
         needed.insert(name);
     }
-    for inline in inline_commits.of_seen_versions(&key)? {
+    // Behind the pointer rows: what is folded meanwhile is there in either.
+    for inline in inline_commits.of_seen_versions(key)? {
         if let InlineContent::DataFile(file) = inline.content()? {
             needed.extend(directory.name_of(&file.file_path).map(str::to_owned));
         }
     }
     // What has become superfluous is removed when nobody needs it any more.
-    if let Some(garbage) = GarbageCatalog::open() {
-        needed.extend(garbage.files_of(&key)?);
-    }
+    needed.extend(garbage.files_of(key)?);
     found.retain(|(name, _)| !needed.contains(name));
-    if !dry_run {
-        let names: Vec<&str> = found.iter().map(|(name, _)| &**name).collect();
-        let current = catalog.find_latest(&key)?;
-        Removal {
-            key: &key,
-            persistence: rel.persistence(),
-            current_metadata: current
-                .as_ref()
-                .and_then(|p| p.metadata_location.as_deref()),
-            horizon: None,
-        }
-        .remove(&names)?;
-    }
-    orphans.extend(found.into_iter().map(|(name, bytes)| Orphan {
-        path: format!("{directory}/{name}"),
-        bytes,
-    }));
-    Ok(())
+    Ok(Some(found))
 }
 
 /// Finds and removes the directories of tables that are no more.

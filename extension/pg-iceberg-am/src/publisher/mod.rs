@@ -18,8 +18,8 @@ mod slots;
 
 pub use rest::Rest;
 pub use slots::{
-    Carried, Held, Launcher, Requests, Storage, WorkerName, call, dismiss, ensure_running,
-    free_slot, hurry,
+    Carried, Held, Launcher, Requests, Storage, Thorough, WorkerName, call, dismiss,
+    ensure_running, free_slot, hurry,
 };
 
 /// Asks for shared memory and the launcher; called once, from `_PG_init`.

@@ -68,6 +68,15 @@ impl Carried {
     }
 }
 
+/// What all tables are looked at for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Thorough {
+    /// History that has grown old.
+    History,
+    /// That, and files that nobody needs.
+    Orphans,
+}
+
 /// What somebody asks of a publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Asks {
@@ -105,8 +114,8 @@ struct Slot {
     requests: u64,
     /// Whether somebody waits for the metadata.
     urgent: bool,
-    /// Whether all tables are to be looked at, those included that nobody has written to.
-    thorough: bool,
+    /// Whether all tables are to be looked at, those included that nobody has written to, and for what.
+    thorough: Option<Thorough>,
     /// Whether the database waits for its files to be removed in time, and for nothing else.
     only_waits_for_time: bool,
     /// Whether the database is about to be dropped.
@@ -124,7 +133,7 @@ impl Slot {
             latch: std::ptr::null_mut(),
             requests: 0,
             urgent: false,
-            thorough: false,
+            thorough: None,
             only_waits_for_time: false,
             dismissed: false,
             carried: Carried::default(),
@@ -264,18 +273,25 @@ impl Slots {
     fn free_one(&mut self) -> Option<&mut Slot> {
         let free = self.slots.iter().position(Slot::is_free);
         let patient = |slot: &Slot| {
-            slot.only_waits_for_time && matches!(slot.stage, Stage::Waits(_)) && !slot.thorough
+            slot.only_waits_for_time
+                && matches!(slot.stage, Stage::Waits(_))
+                && slot.thorough.is_none()
         };
         let index = free.or_else(|| self.slots.iter().position(patient))?;
         self.slots.get_mut(index)
     }
 
     /// Has all tables of these databases looked at, each in its turn.
-    fn look_at_all(&mut self, databases: &BTreeSet<u32>, now: pg_sys::TimestampTz) {
+    fn look_at_all(
+        &mut self,
+        databases: &BTreeSet<u32>,
+        thorough: Thorough,
+        now: pg_sys::TimestampTz,
+    ) {
         for &database in databases {
             if let Some(slot) = self.of_or_new(database.into(), now) {
                 slot.note_request(false, now);
-                slot.thorough = true;
+                slot.thorough = slot.thorough.max(Some(thorough));
             }
         }
     }
@@ -461,7 +477,7 @@ impl Launcher {
 
     /// Gives every database that has Iceberg tables a turn: inline commits may have been waiting when the server
     /// stopped, and snapshots grow old where nobody writes.
-    pub fn look_at_all(&self) {
+    pub fn look_at_all(&self, thorough: Thorough) {
         let databases: BTreeSet<u32> = directory::database_directories(None)
             .into_iter()
             .filter(|directory| directory::holds_tables(directory))
@@ -469,7 +485,7 @@ impl Launcher {
             .collect();
         SLOTS_IN_USE
             .exclusive()
-            .look_at_all(&databases, clock_timestamp());
+            .look_at_all(&databases, thorough, clock_timestamp());
     }
 
     /// Starts workers for those whose turn it is. Returns how long to wait at most before the next call: for ever
@@ -509,8 +525,8 @@ pub struct Requests {
     pub count: u64,
     /// Whether somebody waits for the metadata.
     pub urgent: bool,
-    /// Whether all tables are to be looked at.
-    pub thorough: bool,
+    /// Whether all tables are to be looked at, and for what.
+    pub thorough: Option<Thorough>,
 }
 
 impl Held {

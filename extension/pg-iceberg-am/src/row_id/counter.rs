@@ -7,6 +7,7 @@
 //! down: also at PREPARE TRANSACTION.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -20,6 +21,8 @@ use crate::directory::StorageKey;
 
 /// Counters in shared memory.
 const COUNTERS: usize = 16_384;
+/// So many of them a transaction may pin: others need some as well.
+const PINS: usize = COUNTERS / 4;
 
 // SAFETY: no other lock has the name.
 static DIRECTORY: PgLwLock<Directory<COUNTERS>> =
@@ -30,7 +33,7 @@ static SHARED: PgAtomic<AssertPGRXSharedMemory<[Shared; COUNTERS]>> =
 
 thread_local! {
     /// The counters that the transaction has pinned.
-    static PINNED: RefCell<Vec<Counter>> = const { RefCell::new(Vec::new()) };
+    static PINNED: RefCell<BTreeSet<usize>> = const { RefCell::new(BTreeSet::new()) };
 }
 
 /// A counter as all processes see it. Without the directory's lock it is used by those alone who have pinned it.
@@ -77,14 +80,14 @@ impl Counter {
             let removals = {
                 let directory = DIRECTORY.share();
                 if let Some(slot) = directory.find(key) {
-                    return Ok(Self::pinned(slot));
+                    return Self::pinned(slot);
                 }
                 directory.removals()
             };
             let next = read()?;
             let mut directory = DIRECTORY.exclusive();
             if let Some(slot) = directory.find(key) {
-                return Ok(Self::pinned(slot));
+                return Self::pinned(slot);
             }
             // Somebody may have had the counter since, have written ids down, and the counter has gone.
             if directory.removals() == removals {
@@ -100,7 +103,7 @@ impl Counter {
             // What had the same relation file number once.
             Some(slot) => {
                 shared(slot).next.store(0, Ordering::Relaxed);
-                Ok(Self::pinned(slot))
+                Self::pinned(slot)
             }
             None => Self::begin(&mut directory, *key, 0),
         }
@@ -117,14 +120,33 @@ impl Counter {
             )
         })?;
         shared(slot).next.store(next, Ordering::Relaxed);
-        Ok(Self::pinned(slot))
+        Self::pinned(slot)
     }
 
     /// The directory's lock is held.
-    fn pinned(slot: usize) -> Self {
-        shared(slot).pins.fetch_add(1, Ordering::Relaxed);
-        PINNED.with_borrow_mut(|pinned| pinned.push(Self(slot)));
-        Self(slot)
+    fn pinned(slot: usize) -> PgResult<Self> {
+        PINNED.with_borrow_mut(|pinned| {
+            if pinned.contains(&slot) {
+                return Ok(Self(slot));
+            }
+            if pinned.len() >= PINS {
+                return Err(PgError::new(
+                    PgSqlErrorCode::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                    format!("cannot insert into more than {PINS} Iceberg tables in a transaction"),
+                )
+                .with_detail("A table that is made, truncated or rewritten counts each time."));
+            }
+            shared(slot).pins.fetch_add(1, Ordering::Relaxed);
+            pinned.insert(slot);
+            Ok(Self(slot))
+        })
+    }
+
+    /// Unpins the counter of a storage that is no more, nor will be.
+    pub fn unpin(self) {
+        if PINNED.with_borrow_mut(|pinned| pinned.remove(&self.0)) {
+            shared(self.0).pins.fetch_sub(1, Ordering::Release);
+        }
     }
 
     /// Hands out ids for `rows` rows, one after the other, and returns the first. `None` if there are not so many left.
@@ -151,8 +173,8 @@ fn is_idle(slot: usize) -> bool {
 /// Unpins what the transaction has pinned: its rows are written down, or gone.
 pub fn unpin_all() {
     PINNED.with_borrow_mut(|pinned| {
-        for counter in pinned.drain(..) {
-            shared(counter.0).pins.fetch_sub(1, Ordering::Release);
+        for slot in std::mem::take(pinned) {
+            shared(slot).pins.fetch_sub(1, Ordering::Release);
         }
     });
 }

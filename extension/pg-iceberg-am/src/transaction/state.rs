@@ -200,8 +200,11 @@ impl TransactionState {
         pgstat::leave_no_dead_rows(&tables);
         self.pending_bytes = budget::total(&self.storages);
         for key in &level.created {
-            if self.storages.remove(key).is_some() {
+            if let Some(storage) = self.storages.remove(key) {
                 files::remove_directory(key);
+                if let Some(counter) = storage.counter {
+                    counter.unpin();
+                }
             }
         }
     }

@@ -74,7 +74,7 @@ fn warn_of<T>(result: PgResult<T>) {
 
 /// The id of a prepared transaction of this database.
 fn xid_of(name: &CStr) -> PgResult<Option<pg_sys::TransactionId>> {
-    const QUERY: &str = "SELECT transaction FROM pg_catalog.pg_prepared_xacts \
+    const QUERY: &str = "SELECT transaction::pg_catalog.text FROM pg_catalog.pg_prepared_xacts \
          WHERE gid = $1 AND database = pg_catalog.current_database()";
     // SAFETY: the name becomes a text as it is, in the server's encoding; the snapshot is popped below, or by
     // the end of the transaction after an error.
@@ -89,11 +89,12 @@ fn xid_of(name: &CStr) -> PgResult<Option<pg_sys::TransactionId>> {
     };
     let xid = Spi::connect(|client| {
         let found = client.select(QUERY, Some(1), &arguments)?;
-        let xid = found
-            .into_iter()
-            .next()
-            .map(|row| row.get::<pg_sys::TransactionId>(1));
-        xid.transpose().map(Option::flatten)
+        // As text: pgrx reads no transaction id above 2^31 from a tuple.
+        let xid = found.into_iter().next().map(|row| row.get::<String>(1));
+        let xid = xid.transpose()?.flatten();
+        Ok(xid
+            .and_then(|xid| xid.parse().ok())
+            .map(pg_sys::TransactionId::from_inner))
     })
     .map_err(|error: pgrx::spi::SpiError| PgError::internal(error.to_string()));
     // SAFETY: pushed above.

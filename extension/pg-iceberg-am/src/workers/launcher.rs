@@ -10,12 +10,14 @@ use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::publisher::Launcher;
+use crate::publisher::{Launcher, Thorough};
 
 /// How often the launcher looks around when nobody wakes it.
 const IDLE: Duration = Duration::from_secs(60);
-/// How often it has all tables of all databases looked at.
+/// How often it has all tables of all databases looked at,
 const THOROUGH: Duration = Duration::from_secs(3600);
+/// and once in so many times for orphans as well, the first time among them: a crash may have left some.
+const ORPHANS_EVERY: u32 = 24;
 
 /// The launcher's main function.
 #[pg_guard]
@@ -26,10 +28,15 @@ pub extern "C-unwind" fn pg_iceberg_launcher_main(_argument: pg_sys::Datum) {
     BackgroundWorker::connect_worker_to_spi(None, None);
     let launcher = Launcher::take();
     let mut looked: Option<Instant> = None;
+    let mut times = 0;
     loop {
         if looked.is_none_or(|looked| looked.elapsed() >= THOROUGH) {
             looked = Some(Instant::now());
-            launcher.look_at_all();
+            launcher.look_at_all(match times % ORPHANS_EVERY {
+                0 => Thorough::Orphans,
+                _ => Thorough::History,
+            });
+            times += 1;
         }
         let pause = launcher.start_workers().unwrap_or(IDLE).min(IDLE);
         if !BackgroundWorker::wait_latch(Some(pause.max(Duration::from_millis(1)))) {

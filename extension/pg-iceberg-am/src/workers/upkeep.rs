@@ -18,8 +18,8 @@ use super::ordered::Ordered;
 use super::storage::{key_of, open_unless_locked};
 use crate::catalog::{GarbageCatalog, Pointer, PointerCatalog};
 use crate::guc;
-use crate::maintenance::compaction;
-use crate::publisher::{Rest, Storage};
+use crate::maintenance::{compaction, orphans};
+use crate::publisher::{Rest, Storage, Thorough};
 use crate::transaction::{self, Expiring, garbage};
 
 /// How often tables are looked at.
@@ -30,6 +30,8 @@ const SWEEP: Duration = Duration::from_millis(500);
 const SLACK: i32 = 32;
 /// How soon what could not be done is tried again, and files that are due and that somebody still needs.
 const RETRY: Duration = Duration::from_secs(10);
+/// Age from which on files are orphans that no transaction's name tells of.
+const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
 /// How long a merge goes on although other databases wait for the worker.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -48,6 +50,8 @@ pub struct Upkeep {
     merged: HashMap<Storage, Option<i64>>,
     /// Tables whose files could not be merged.
     rests: HashMap<Storage, Rest>,
+    /// Tables whose directories are to be searched for orphans.
+    to_search: VecDeque<Storage>,
     /// Those that were locked.
     missed: Vec<(Storage, Expiring)>,
     /// Whether anything was done in this round.
@@ -70,6 +74,7 @@ impl Upkeep {
             to_merge: VecDeque::new(),
             merged: HashMap::new(),
             rests: HashMap::new(),
+            to_search: VecDeque::new(),
             missed: Vec::new(),
             has_worked: false,
             job: None,
@@ -81,9 +86,9 @@ impl Upkeep {
 
     /// Does some of what is due. `thorough` has all tables looked at that have a history; `requests` is how often anybody
     /// has asked for the publisher. Returns how many rows of garbage were cleared away.
-    pub fn round(&mut self, thorough: bool, requests: u64) -> usize {
+    pub fn round(&mut self, thorough: Option<Thorough>, requests: u64) -> usize {
         let now = Instant::now();
-        if thorough || self.looked.is_none_or(|looked| now - looked >= PAUSE) {
+        if thorough.is_some() || self.looked.is_none_or(|looked| now - looked >= PAUSE) {
             self.looked = Some(now);
             self.requests = requests;
             self.look(thorough);
@@ -92,6 +97,10 @@ impl Upkeep {
         self.has_worked = !self.to_expire.is_empty();
         for (storage, expiring) in self.to_expire.pop_front().into_iter().chain(missed) {
             self.expire(storage, expiring);
+        }
+        if let Some(storage) = self.to_search.pop_front() {
+            self.has_worked = true;
+            remove_orphans(storage);
         }
         self.ordered = match self.ordered.take().or_else(Ordered::next) {
             Some(ordered) => {
@@ -114,7 +123,7 @@ impl Upkeep {
 
     /// How soon there is more to do; `None` if there is nothing.
     pub fn pause(&self) -> Option<Duration> {
-        let is_urgent = self.may_remove || !self.to_expire.is_empty();
+        let is_urgent = self.may_remove || !self.to_expire.is_empty() || !self.to_search.is_empty();
         if is_urgent
             || self
                 .ordered
@@ -172,7 +181,7 @@ impl Upkeep {
     }
 
     /// Looks at all tables.
-    fn look(&mut self, thorough: bool) {
+    fn look(&mut self, thorough: Option<Thorough>) {
         let pointers = background::in_transaction(pointers).unwrap_or_default();
         self.snapshots
             .retain(|storage, _| pointers.contains_key(storage));
@@ -183,7 +192,10 @@ impl Upkeep {
         self.missed
             .retain(|(storage, _)| pointers.contains_key(storage));
         for (storage, pointer) in pointers {
-            self.look_at_history(storage, &pointer, thorough);
+            self.look_at_history(storage, &pointer, thorough.is_some());
+            if thorough == Some(Thorough::Orphans) && !self.to_search.contains(&storage) {
+                self.to_search.push_back(storage);
+            }
             self.look_at_files(storage, &pointer);
         }
     }
@@ -274,6 +286,20 @@ impl Upkeep {
         let before = self.rests.get(&storage).copied();
         let rest = Rest::after_failure(before, clock_timestamp());
         self.rests.insert(storage, rest);
+    }
+}
+
+/// Removes what nothing needs of a table's files.
+fn remove_orphans(storage: Storage) {
+    let removed = background::in_transaction(|| match open_unless_locked(storage) {
+        Some(rel) => {
+            let count = orphans::remove_from(rel.relation(), ORPHAN_AGE)?;
+            Ok((count > 0).then(|| (rel.relation().name(), count)))
+        }
+        None => Ok(None),
+    });
+    if let Some(Some((name, count))) = removed {
+        pgrx::log!("removed {count} orphan files of Iceberg table \"{name}\"");
     }
 }
 
