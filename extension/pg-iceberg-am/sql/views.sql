@@ -35,7 +35,7 @@ SELECT c.oid::regclass AS relation,
    AND (pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
 
 COMMENT ON VIEW lakebase.iceberg_tables IS
-    'Iceberg tables of this database as this statement sees them, each with its current metadata file and the number of rows that are not in it yet';
+    'Iceberg tables of this database: what is committed as this statement sees it, without rows that its transaction has not committed; the current metadata file, and the number of rows that are not in it yet';
 
 CREATE VIEW lakebase.progress WITH (security_barrier) AS
 SELECT m.pid,
@@ -96,3 +96,40 @@ COMMENT ON VIEW lakebase.upkeep IS
 GRANT USAGE ON SCHEMA lakebase TO PUBLIC;
 GRANT SELECT ON lakebase.iceberg_tables TO PUBLIC;
 GRANT SELECT ON lakebase.progress, lakebase.upkeep TO PUBLIC;
+
+COMMENT ON FUNCTION lakebase.publish(regclass) IS
+    'Waits until everything committed to a table is in its metadata, and returns the metadata file; NULL if the table has none yet';
+COMMENT ON FUNCTION lakebase.iceberg_location(regclass) IS
+    'Directory of a table; NULL for what is no Iceberg table';
+COMMENT ON FUNCTION lakebase.iceberg_snapshots(regclass) IS
+    'Snapshots in the metadata of a table, oldest first';
+COMMENT ON FUNCTION lakebase.iceberg_files(regclass) IS
+    'Data files that this statement reads of a table; those that no metadata file names yet have no sequence number';
+COMMENT ON FUNCTION lakebase.compact(regclass) IS
+    'Merges small data files of a table, all that can be, and waits for it';
+COMMENT ON FUNCTION lakebase.expire_snapshots(regclass, interval) IS
+    'Drops snapshots older than an age from the history of a table, or those that the settings do not keep, and returns how many';
+COMMENT ON FUNCTION lakebase.remove_orphan_files(regclass, interval, boolean) IS
+    'Removes, or only lists, files that nothing needs and that are older than an age: of a table, or if that is NULL, of all that nobody writes to';
+COMMENT ON FUNCTION lakebase.merges() IS
+    'Internal: what view lakebase.progress shows, by storage';
+COMMENT ON FUNCTION lakebase.has_file(regclass, text) IS
+    'Internal: whether the directory of a table has a file, for view lakebase.iceberg_tables';
+COMMENT ON FUNCTION lakebase.keep_changes_out() IS
+    'Internal: trigger that keeps changes out of the tables of the extension';
+COMMENT ON FUNCTION lakebase.iceberg_tableam_handler(internal) IS
+    'Internal: handler of access method iceberg';
+COMMENT ON FUNCTION lakebase.relation_size(regclass, text) IS
+    'Internal: what queries call in place of pg_relation_size';
+COMMENT ON FUNCTION lakebase.table_size(regclass) IS
+    'Internal: what queries call in place of pg_table_size';
+COMMENT ON FUNCTION lakebase.total_relation_size(regclass) IS
+    'Internal: what queries call in place of pg_total_relation_size';
+COMMENT ON FUNCTION lakebase.database_size(oid) IS
+    'Internal: what queries call in place of pg_database_size';
+COMMENT ON FUNCTION lakebase.database_size(name) IS
+    'Internal: what queries call in place of pg_database_size';
+COMMENT ON FUNCTION lakebase.tablespace_size(oid) IS
+    'Internal: what queries call in place of pg_tablespace_size';
+COMMENT ON FUNCTION lakebase.tablespace_size(name) IS
+    'Internal: what queries call in place of pg_tablespace_size';

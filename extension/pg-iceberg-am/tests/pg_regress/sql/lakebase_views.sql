@@ -12,6 +12,9 @@ CREATE VIEW here AS
     FROM lakebase.iceberg_tables WHERE table_namespace = 'test_lakebase_views' ORDER BY table_name COLLATE "C";
 SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'lakebase' AND table_name = 'iceberg_tables' ORDER BY ordinal_position;
 
+-- \df+ and \d+ explain everything there is: functions had no descriptions.
+SELECT p.oid::regprocedure::text AS undescribed FROM pg_proc p WHERE pronamespace = 'lakebase'::regnamespace AND obj_description(p.oid, 'pg_proc') IS NULL
+UNION ALL SELECT c.oid::regclass::text FROM pg_class c WHERE relnamespace = 'lakebase'::regnamespace AND relkind IN ('r', 'v') AND obj_description(c.oid, 'pg_class') IS NULL;
 CREATE TABLE t (id int, name text) USING iceberg;
 CREATE TABLE not_iceberg (id int) USING heap;
 SELECT * FROM here;
@@ -109,6 +112,23 @@ INSERT INTO lakebase.iceberg_tables (table_name) VALUES ('x');
 RESET ROLE;
 DROP OWNED BY regress_iceberg_looker;
 DROP ROLE regress_iceberg_looker;
+
+-- A transaction's own rows: the view and the history leave them out until it has committed, iceberg_files() has files
+-- that it has written; a table that it has made has nothing to publish.
+CREATE TABLE own (id int) USING iceberg;
+INSERT INTO own VALUES (1);
+SET pg_iceberg_am.target_file_size = '1MB';
+BEGIN;
+INSERT INTO own SELECT generate_series(2, 200000);
+CREATE TABLE made (id int) USING iceberg;
+INSERT INTO made VALUES (1);
+SELECT table_name, row_count, file_count, metadata_location IS NULL AS no_metadata FROM lakebase.iceberg_tables WHERE relation IN ('own'::regclass, 'made'::regclass) ORDER BY 1;
+SELECT sequence_number IS NULL AS own_file, count(*) > 0 AS found FROM lakebase.iceberg_files('own') GROUP BY 1 ORDER BY 1;
+SELECT count(*) FROM lakebase.iceberg_snapshots('own');
+SELECT lakebase.publish('made') IS NULL AS nothing, lakebase.publish('own') IS NULL AS own_nothing;
+COMMIT;
+SELECT lakebase.publish('made') IS NULL AS nothing;
+RESET pg_iceberg_am.target_file_size;
 
 SET client_min_messages = warning;
 DROP SCHEMA test_lakebase_views CASCADE;
