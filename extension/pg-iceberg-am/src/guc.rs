@@ -63,6 +63,7 @@ pub enum UpgradeTransfer {
 /// Registers the settings; called once, from `_PG_init`.
 pub fn register() {
     int(
+        GucContext::Userset,
         c"pg_iceberg_am.target_file_size",
         c"Size at which a data file is closed and the next one begun.",
         &TARGET_FILE_SIZE,
@@ -71,6 +72,7 @@ pub fn register() {
         GucFlags::UNIT_KB,
     );
     int(
+        GucContext::Userset,
         c"pg_iceberg_am.encoder_threads",
         c"Worker threads of a session that encode large data files; 0 encodes in the backend itself.",
         &ENCODER_THREADS,
@@ -79,6 +81,7 @@ pub fn register() {
         GucFlags::default(),
     );
     int(
+        GucContext::Userset,
         c"pg_iceberg_am.write_work_mem",
         c"Memory that inserted rows of all Iceberg tables take before those of the tables with most are written to files.",
         &WRITE_WORK_MEM,
@@ -87,6 +90,7 @@ pub fn register() {
         GucFlags::UNIT_KB,
     );
     int(
+        GucContext::Userset,
         c"pg_iceberg_am.compression_level",
         c"Level of zstd compression of data files.",
         &COMPRESSION_LEVEL,
@@ -95,6 +99,7 @@ pub fn register() {
         GucFlags::default(),
     );
     int(
+        GucContext::Userset,
         c"pg_iceberg_am.publish_interval",
         c"How long inserts into a table wait, after it was given a metadata file, to share the next one; \
           0 gives every transaction its own.",
@@ -113,7 +118,8 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::default(),
     );
-    background_int(
+    int(
+        GucContext::Suset,
         c"pg_iceberg_am.recent_snapshots",
         c"How many of a table's last snapshots are all kept; of older ones, one a minute, then one an hour, then one a day.",
         &RECENT_SNAPSHOTS,
@@ -121,7 +127,8 @@ pub fn register() {
         100_000,
         GucFlags::default(),
     );
-    background_int(
+    int(
+        GucContext::Suset,
         c"pg_iceberg_am.max_snapshot_age",
         c"Age at which snapshots of Iceberg tables expire, but for the current one.",
         &MAX_SNAPSHOT_AGE,
@@ -129,7 +136,8 @@ pub fn register() {
         i32::MAX,
         GucFlags::UNIT_MIN,
     );
-    background_int(
+    int(
+        GucContext::Suset,
         c"pg_iceberg_am.file_keep_time",
         c"How long files of expired snapshots are kept for other engines that may be reading them.",
         &FILE_KEEP_TIME,
@@ -173,7 +181,10 @@ pub fn register() {
     pg_lakebase_core::guc::reserve_prefix(c"pg_iceberg_am");
 }
 
+/// A setting of sessions (`Userset`), or of the background workers, which superusers change for a server or a database
+/// (`Suset`).
 fn int(
+    context: GucContext,
     name: &'static CStr,
     description: &'static CStr,
     setting: &'static GucSetting<i32>,
@@ -181,28 +192,6 @@ fn int(
     max: i32,
     flags: GucFlags,
 ) {
-    GucRegistry::define_int_guc(
-        name,
-        description,
-        c"",
-        setting,
-        min,
-        max,
-        GucContext::Userset,
-        flags,
-    );
-}
-
-/// A setting of the background workers, which superusers change for a server or a database.
-fn background_int(
-    name: &'static CStr,
-    description: &'static CStr,
-    setting: &'static GucSetting<i32>,
-    min: i32,
-    max: i32,
-    flags: GucFlags,
-) {
-    let context = GucContext::Suset;
     GucRegistry::define_int_guc(name, description, c"", setting, min, max, context, flags);
 }
 
