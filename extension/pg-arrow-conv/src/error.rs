@@ -184,6 +184,18 @@ pub enum ValueError {
     /// The composite type has been altered since the column was resolved.
     #[error("composite type with OID {0} has changed")]
     CompositeChanged(u32),
+    /// A value whose text the type's input function refuses.
+    #[error("value cannot be kept, because its text cannot be read back")]
+    NotReadBack {
+        /// What the input function says.
+        message: String,
+    },
+    /// `jsonb` that is nested so deep that reading it may come to the stack's end.
+    #[error("jsonb value is nested more than {limit} levels deep")]
+    JsonbTooDeep {
+        /// Levels of arrays and objects.
+        limit: usize,
+    },
     /// A type that is kept as text now has functions that reading must not run.
     #[error("the type's functions have changed to ones that are not supported")]
     TextFormFunctions {
@@ -252,6 +264,9 @@ impl ValueError {
             | Self::ArrowType { .. }
             | Self::MissingField(_)
             | Self::CompositeChanged(_) => Code::ERRCODE_DATATYPE_MISMATCH,
+            Self::NotReadBack { .. } | Self::JsonbTooDeep { .. } => {
+                Code::ERRCODE_INVALID_PARAMETER_VALUE
+            }
             Self::InvalidUtf8 | Self::ZeroByte => Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
             Self::StringTooLong { .. } => Code::ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
             Self::DatumTooLarge { .. } | Self::BatchTooLarge => {
@@ -268,6 +283,7 @@ impl ValueError {
                 "Values of type numeric without a precision are kept as decimal({precision},{scale})."
             )),
             Self::NumericSpecial(_) | Self::UnconstrainedNumericSpecial(_) => Some("Decimal columns hold finite values only.".to_owned()),
+            Self::NotReadBack { message } => Some(format!("Reading it says: {message}.")),
             Self::DatetimeInfinity { .. } => Some(
                 "Dates and timestamps are kept as counts from an epoch, which are finite."
                     .to_owned(),

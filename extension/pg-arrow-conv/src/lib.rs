@@ -26,6 +26,7 @@
 mod codec;
 mod error;
 pub mod from_arrow;
+mod input_function;
 mod memory;
 mod settings;
 pub mod to_arrow;

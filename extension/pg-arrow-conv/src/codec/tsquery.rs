@@ -17,6 +17,10 @@ const OP_AND: u8 = 2;
 const OP_OR: u8 = 3;
 const OP_PHRASE: u8 = 4;
 
+/// So many `!` come one after the other at most, without a parenthesis between them: `makepol` has room for
+/// 32 operators that wait for their operands (`STACKDEPTH`).
+const MAX_NOTS: u8 = 16;
+
 /// What is still to be written, the last first: queries can be nested deeper than the stack bears.
 enum Rest {
     Item { index: usize, parent: Parent },
@@ -30,6 +34,8 @@ struct Parent {
     priority: u8,
     /// Whether the item is its right operand.
     on_the_right: bool,
+    /// How many `!` stand right before the item.
+    nots: u8,
 }
 
 /// Appends the text of a detoasted `tsquery` datum, its header included.
@@ -45,6 +51,7 @@ pub(crate) fn print(datum: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
     let outermost = Parent {
         priority: 0,
         on_the_right: false,
+        nots: 0,
     };
     let mut rest = vec![Rest::Item {
         index: 0,
@@ -78,7 +85,13 @@ pub(crate) fn print(datum: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
                 let operator = item[1];
                 let priority = priority(operator)?;
                 let is_nested = priority < parent.priority
-                    || (parent.on_the_right && priority == parent.priority);
+                    || (parent.on_the_right && priority == parent.priority)
+                    || parent.nots == MAX_NOTS;
+                let nots = match operator {
+                    OP_NOT if is_nested => 1,
+                    OP_NOT => parent.nots + 1,
+                    _ => 0,
+                };
                 if is_nested {
                     out.extend_from_slice(b"( ");
                     rest.push(Rest::Text(" )"));
@@ -88,6 +101,7 @@ pub(crate) fn print(datum: &[u8], out: &mut Vec<u8>) -> Result<(), ValueError> {
                     parent: Parent {
                         priority,
                         on_the_right,
+                        nots,
                     },
                 };
                 // The right operand, or the only one, comes first.
@@ -218,7 +232,8 @@ mod tests {
         let depth = 1_000_000;
         let mut items = vec![[QI_OPR, OP_NOT, 0]; depth];
         items.push(A);
-        assert_eq!(text(&items).len(), depth + 3);
+        let parentheses = depth.div_ceil(usize::from(MAX_NOTS)) - 1;
+        assert_eq!(text(&items).len(), depth + 3 + 4 * parentheses);
     }
 
     proptest! {

@@ -4,11 +4,12 @@ use super::arena::Arena;
 use super::column::DatumColumn;
 use super::text::Strings;
 use crate::error::ValueError;
-use crate::memory::{ContextSwitch, OwnedContext};
+use crate::input_function::InputFunction;
 use crate::types::{Storage, TextForm};
 use crate::varlena::{Detoasted, VARHDRSZ};
 use arrow::array::{Array, AsArray};
 use pgrx::pg_sys::{self, Datum};
+use std::ptr::NonNull;
 
 /// Text that is no value of the type raises the input function's own error, as a pgrx panic.
 pub(super) fn decode_text_form(
@@ -20,64 +21,30 @@ pub(super) fn decode_text_form(
     form.check_functions()
         .map_err(|hint| ValueError::TextFormFunctions { hint })?;
     let strings = Strings::new(array.as_string(), arena);
-    // SAFETY: the arena's context is valid, and is not reset before this function ends.
-    let (kept, scratch) = unsafe {
-        (
-            OwnedContext::new(arena.context(), c"input function"),
-            OwnedContext::new(arena.context(), c"input of a value"),
-        )
-    };
-    let mut function = pg_sys::FmgrInfo::default();
-    // SAFETY: the function exists by the type's entry in the catalog; what it keeps is freed after
-    // the last call.
-    unsafe { pg_sys::fmgr_info_cxt(form.input, &mut function, kept.get()) };
-    // SAFETY: the scratch context lives until the end of this function.
-    let _switch = unsafe { ContextSwitch::to(scratch.get()) };
+    // SAFETY: the arena's context is valid, and is not reset before this function ends. The function
+    // exists by the type's entry in the catalog.
+    let mut input =
+        unsafe { InputFunction::new(form.input, form.io_param, form.typmod, arena.context()) };
     let mut text = Vec::new();
     out.fill_with(array, |row| {
         text.clear();
         text.extend_from_slice(strings.value(row)?.as_bytes());
-        text.push(0);
-        // SAFETY: the text ends in a zero byte. The result is a datum of the type, in the scratch
-        // context unless it is passed by value, and is copied before that is reset.
+        // SAFETY: a datum of the type, or what the call says is wrong.
         unsafe {
-            let datum = input(&mut function, &mut text, form);
-            let copy = copy(datum, form.storage, arena);
-            scratch.reset();
-            copy
+            input
+                .call(&mut text, |datum| copy(datum, form.storage, arena))
+                .unwrap_or_else(|error| raise(error))
         }
     })
 }
 
-/// Calls the input function. Where it says what is wrong without raising, that is raised; it then
-/// leaves notices out, which are for whoever writes a value.
-///
 /// # Safety
 ///
-/// `function` is the form's input function, and `text` ends in a zero byte.
-unsafe fn input(function: &mut pg_sys::FmgrInfo, text: &mut [u8], form: &TextForm) -> Datum {
-    let mut result = Datum::null();
-    let mut context = pg_sys::ErrorSaveContext {
-        type_: pg_sys::NodeTag::T_ErrorSaveContext,
-        error_occurred: false,
-        details_wanted: true,
-        error_data: std::ptr::null_mut(),
-    };
-    // SAFETY: the caller vouches for function and text; context and result are live locals. Where
-    // the call fails, it has set the error's data.
-    unsafe {
-        if !pg_sys::InputFunctionCallSafe(
-            function,
-            text.as_mut_ptr().cast(),
-            form.io_param,
-            form.typmod,
-            (&raw mut context).cast(),
-            &mut result,
-        ) {
-            pg_sys::ThrowErrorData(context.error_data);
-        }
-    }
-    result
+/// `error` is what an input function says is wrong.
+unsafe fn raise(error: NonNull<pg_sys::ErrorData>) -> Result<Datum, ValueError> {
+    // SAFETY: the caller vouches for the error; pgrx's guard turns it into a panic.
+    unsafe { pg_sys::ThrowErrorData(error.as_ptr()) };
+    Err(ValueError::Corrupt("text"))
 }
 
 /// The datum in the arena's memory (`datumCopy`), without a short or compressed header.

@@ -4,7 +4,7 @@ use super::bytes::ByteValues;
 use super::composite::StructValues;
 use super::list::ListValues;
 use super::text_form::TextFormValues;
-use super::{datetime, jsonb, numeric, primitive, text, text_form};
+use super::{datetime, jsonb, numeric, primitive, text};
 use crate::error::ValueError;
 use crate::types::{ColumnType, TypeKind};
 use arrow::array::{
@@ -53,7 +53,6 @@ enum Values {
     Name(ByteValues),
     Jsonb(ByteValues),
     Bytea(ByteValues),
-    Tsquery(ByteValues),
     TextForm(Box<TextFormValues>),
     List(Box<ListValues>),
     Struct(Box<StructValues>),
@@ -81,7 +80,7 @@ impl Column {
             },
             TypeKind::Oid => Values::Oid(Vec::new()),
             TypeKind::Xid8 => Values::Xid8(Vec::new()),
-            TypeKind::Tsquery(_) => Values::Tsquery(ByteValues::default()),
+            TypeKind::Tsquery(form) => Values::TextForm(Box::new(TextFormValues::tsquery(form))),
             TypeKind::TextForm(form) => Values::TextForm(Box::new(TextFormValues::new(form))),
             TypeKind::Text | TypeKind::Varchar(_) | TypeKind::Bpchar(_) => {
                 Values::Text(ByteValues::default())
@@ -117,7 +116,6 @@ impl Column {
             | Values::Name(_)
             | Values::Jsonb(_)
             | Values::Bytea(_)
-            | Values::Tsquery(_)
             | Values::TextForm(_)
             | Values::List(_) => 4,
             Values::Int8(_)
@@ -140,7 +138,6 @@ impl Column {
             Values::Text(values)
             | Values::Name(values)
             | Values::Jsonb(values)
-            | Values::Tsquery(values)
             | Values::Bytea(values) => values.byte_len(),
             Values::TextForm(values) => values.text.byte_len(),
             Values::List(values) => values.variable_bytes(),
@@ -188,7 +185,6 @@ impl Column {
                 }
                 Values::Oid(values) => values.push(i64::from(primitive::oid_value(datum))),
                 Values::Xid8(values) => values.push(i128::from(primitive::xid8_value(datum))),
-                Values::Tsquery(values) => text_form::append_tsquery(values, datum, bytes)?,
                 Values::TextForm(values) => values.append(datum, bytes)?,
                 Values::Date(values) => values.push(datetime::date_value(datum)?),
                 Values::Time(values) => values.push(datetime::time_value(datum)?),
@@ -233,7 +229,6 @@ impl Column {
             Values::Text(values)
             | Values::Name(values)
             | Values::Jsonb(values)
-            | Values::Tsquery(values)
             | Values::Bytea(values) => values.push_empty(),
             Values::TextForm(values) => values.text.push_empty(),
             Values::List(values) => values.append_empty(),
@@ -263,7 +258,6 @@ impl Column {
             Values::Text(values)
             | Values::Name(values)
             | Values::Jsonb(values)
-            | Values::Tsquery(values)
             | Values::Bytea(values) => values.truncate(rows),
             Values::TextForm(values) => values.text.truncate(rows),
             Values::List(values) => values.truncate(rows),
@@ -300,10 +294,9 @@ impl Column {
                 let array = FixedSizeBinaryArray::try_new(UUID_LEN as i32, buffer, nulls)?;
                 Ok(Arc::new(array))
             }
-            Values::Text(values)
-            | Values::Name(values)
-            | Values::Jsonb(values)
-            | Values::Tsquery(values) => Ok(values.finish_utf8(nulls)),
+            Values::Text(values) | Values::Name(values) | Values::Jsonb(values) => {
+                Ok(values.finish_utf8(nulls))
+            }
             Values::TextForm(values) => Ok(values.text.finish_utf8(nulls)),
             Values::Bytea(values) => Ok(values.finish_binary(nulls)),
             Values::List(values) => values.finish(nulls, arrow_type),

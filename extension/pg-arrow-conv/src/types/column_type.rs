@@ -86,6 +86,7 @@ pub(crate) struct TextForm {
     /// The type, no domain.
     pub(crate) type_oid: Oid,
     pub(crate) functions: TextFormFunctions,
+    pub(crate) read_back: ReadBack,
     /// `typoutput`.
     pub(crate) output: Oid,
     /// `typinput`.
@@ -94,6 +95,16 @@ pub(crate) struct TextForm {
     pub(crate) io_param: Oid,
     pub(crate) typmod: i32,
     pub(crate) storage: Storage,
+}
+
+/// Whether a value's text is read back before it is kept: some types have values whose text their input
+/// function refuses, and then no row of the batch could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ReadBack {
+    Never,
+    Always,
+    /// If it has at least that many bytes.
+    From(usize),
 }
 
 /// Whose input and output functions make a text form.

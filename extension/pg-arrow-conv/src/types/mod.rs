@@ -35,7 +35,7 @@ mod text_form;
 
 pub(crate) use arrow_type::XID8_PRECISION;
 pub(crate) use column_type::{
-    ArrayKind, Attribute, CompositeKind, Storage, TextForm, TextFormFunctions, TypeKind,
+    ArrayKind, Attribute, CompositeKind, ReadBack, Storage, TextForm, TextFormFunctions, TypeKind,
     UNCONSTRAINED_PRECISION, UNCONSTRAINED_SCALE,
 };
 pub use column_type::{ColumnType, MAX_NESTING, UnconstrainedNumeric};

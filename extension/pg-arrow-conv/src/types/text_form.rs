@@ -1,7 +1,7 @@
 //! The types that are kept as the text that their output function prints.
 
 use super::resolve::storage_of;
-use super::{MAX_NESTING, TextForm, TextFormFunctions, refused};
+use super::{MAX_NESTING, ReadBack, TextForm, TextFormFunctions, refused};
 use pgrx::pg_sys::{self, Oid};
 
 /// `typlen` of a type whose values are C strings.
@@ -33,6 +33,7 @@ impl TextForm {
         Ok(Self {
             type_oid,
             functions,
+            read_back: read_back(type_oid, functions),
             output,
             input,
             io_param,
@@ -51,6 +52,26 @@ impl TextForm {
             TextFormFunctions::Builtin => Ok(()),
             TextFormFunctions::Extension => functions_of(self.type_oid, Place::Column).map(drop),
         }
+    }
+}
+
+/// `MAXSTRPOS` of `tsearch/ts_type.h`: a `tsvector` with more bytes of lexemes is not read.
+const MAX_TSVECTOR: usize = (1 << 20) - 1;
+
+/// Of extensions and users it is not known, and ranges over `timetz` are among theirs.
+fn read_back(type_oid: Oid, functions: TextFormFunctions) -> ReadBack {
+    match type_oid {
+        _ if functions == TextFormFunctions::Extension => ReadBack::Always,
+        // A radius below zero, which `circle(point, float8)` takes.
+        pg_sys::CIRCLEOID
+        // Zones of 16 hours and more, which AT TIME ZONE and the setting TimeZone take.
+        | pg_sys::TIMETZOID
+        // What is deeply nested: text has parentheses that were not written.
+        | pg_sys::JSONPATHOID
+        // So here, and empty lexemes from binary input.
+        | pg_sys::TSQUERYOID => ReadBack::Always,
+        pg_sys::TSVECTOROID => ReadBack::From(MAX_TSVECTOR),
+        _ => ReadBack::Never,
     }
 }
 
