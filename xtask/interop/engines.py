@@ -189,6 +189,7 @@ class Spark:
             .config("spark.sql.session.timeZone", "UTC")
             .config("spark.sql.shuffle.partitions", "2")
             .config("spark.local.dir", str(self.warehouse / ".local"))
+            .config("spark.sql.warehouse.dir", str(self.warehouse / ".warehouse"))
             .config("spark.sql.extensions", f"{prefix}org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
             .config(f"spark.sql.catalog.{self.CATALOG}", f"{prefix}org.apache.iceberg.spark.SparkCatalog")
             .config(f"spark.sql.catalog.{self.CATALOG}.type", "hadoop")
