@@ -11,19 +11,24 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use crate::bindings;
 use crate::directory::StorageKey;
 
-/// Whether a relation has the storage `key`, as far as committed transactions tell and this one.
-pub fn has_relation(key: &StorageKey) -> bool {
+/// The relation that has the storage `key`; `None` if there is none, as far as committed transactions tell and this
+/// one. Temporary relations are not found.
+pub fn relation_of(key: &StorageKey) -> Option<pg_sys::Oid> {
     let relid =
         bindings::relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into());
-    relid != pg_sys::InvalidOid
+    (relid != pg_sys::InvalidOid).then_some(relid)
 }
 
-/// The persistence of the relation that has the storage `key`; `None` if there is none, as far as committed
-/// transactions tell and this one.
+/// Whether a relation has the storage `key`, as [`relation_of`] knows.
+pub fn has_relation(key: &StorageKey) -> bool {
+    relation_of(key).is_some()
+}
+
+/// The persistence of the relation that has the storage `key`, if there is one.
 pub fn persistence_of(key: &StorageKey) -> Option<Persistence> {
-    let relid =
-        bindings::relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into());
-    read_class(relid, |class| Persistence::from_char(class.relpersistence))
+    read_class(relation_of(key)?, |class| {
+        Persistence::from_char(class.relpersistence)
+    })
 }
 
 /// Whether a table or materialised view is kept by the access method `iceberg`.

@@ -29,7 +29,8 @@ pub struct Removal<'a> {
 }
 
 impl Removal<'_> {
-    /// Removes, in a transaction that has locked the pointer row, the files of these names, relative to the table's directory; one that is gone already is no error.
+    /// Removes, in a transaction that has locked the pointer row, the files of these names, relative to the table's
+    /// directory; one that is gone already is no error.
     pub fn remove(&self, names: &[&str]) -> PgResult<()> {
         if names.is_empty() {
             return Ok(());

@@ -30,9 +30,7 @@ impl TransactionCallbacks for IcebergTransaction {
         if has_changes() {
             injection::point(c"iceberg-committed");
         }
-        if with_transaction(|state| {
-            state.left_inline_commits || state.leaves_garbage() || state.wants_upkeep
-        }) {
+        if with_transaction(|state| state.calls_publisher || state.leaves_garbage()) {
             publisher::ensure_running();
         }
         counter::unpin_all();

@@ -18,7 +18,7 @@ mod state;
 pub mod two_phase;
 
 pub use callbacks::register;
-pub use commit::{Expiring, Replaced, expire, fold, replace};
+pub use commit::{Expiring, Replaced, WORTHWHILE, expire, fold, replace};
 pub use insert::{insert, insert_into};
 pub use pending::{PendingBatch, PendingView};
 pub use state::{

@@ -41,10 +41,8 @@ pub struct TransactionState {
     pub(super) levels: Levels,
     /// Whether pre-commit is over: what comes now must change pointer rows itself.
     pub(super) pre_committed: bool,
-    /// Whether pre-commit has left anything for the publisher.
-    pub(super) left_inline_commits: bool,
-    /// Whether a table has had many commits since the publisher was asked to look at it.
-    pub(super) wants_upkeep: bool,
+    /// Whether pre-commit has left anything for the publisher, or a table that it should look at.
+    pub(super) calls_publisher: bool,
     /// Bytes of memory that the rows of all storages take, about.
     pending_bytes: usize,
     /// Storages whose columns were renamed or dropped, with their tables, which are locked since.

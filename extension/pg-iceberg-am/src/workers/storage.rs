@@ -3,7 +3,7 @@
 use pg_lakebase_core::relation::{LockMode, OpenRelation};
 use pgrx::pg_sys;
 
-use crate::bindings::relid_by_relfilenumber;
+use crate::catalog::relation_of;
 use crate::directory::StorageKey;
 use crate::publisher::Storage;
 
@@ -21,10 +21,6 @@ pub fn key_of((rel_number, tablespace): Storage) -> StorageKey {
 /// The table that has the storage; `None` if there is none any more, or if it is locked.
 pub fn open_unless_locked(storage: Storage) -> Option<OpenRelation> {
     let key = key_of(storage);
-    let relid = relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into());
-    if relid == pg_sys::InvalidOid {
-        return None;
-    }
-    OpenRelation::open_unless_locked(relid, LockMode::AccessShare)
+    OpenRelation::open_unless_locked(relation_of(&key)?, LockMode::AccessShare)
         .filter(|rel| StorageKey::of(rel.relation()) == key)
 }

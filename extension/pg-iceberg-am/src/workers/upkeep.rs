@@ -20,14 +20,12 @@ use crate::catalog::{GarbageCatalog, Pointer, PointerCatalog};
 use crate::guc;
 use crate::maintenance::{compaction, orphans};
 use crate::publisher::{Rest, Storage, Thorough};
-use crate::transaction::{self, Expiring, garbage};
+use crate::transaction::{self, Expiring, WORTHWHILE, garbage};
 
 /// How often tables are looked at.
 const PAUSE: Duration = Duration::from_secs(5);
 /// How often files that nobody needs are looked for.
 const SWEEP: Duration = Duration::from_millis(500);
-/// By how many snapshots a table's history grows before it is looked at again.
-const SLACK: i32 = 32;
 /// How soon what could not be done is tried again, and files that are due and that somebody still needs.
 const RETRY: Duration = Duration::from_secs(10);
 /// Age from which on files are orphans that no transaction's name tells of.
@@ -41,7 +39,7 @@ pub struct Upkeep {
     /// How often anybody had asked for the publisher by then.
     requests: u64,
     /// How many snapshots tables had when they were looked at.
-    snapshots: HashMap<Storage, i32>,
+    snapshots: HashMap<Storage, usize>,
     /// Tables whose history is to be looked at.
     to_expire: VecDeque<(Storage, Expiring)>,
     /// Tables that may have files to merge.
@@ -201,12 +199,12 @@ impl Upkeep {
     }
 
     fn look_at_history(&mut self, storage: Storage, pointer: &Pointer, thorough: bool) {
-        let count = pointer.snapshot_count;
-        let kept = i32::try_from(guc::recent_snapshots()).unwrap_or(i32::MAX);
-        let before = self.snapshots.get(&storage).copied().unwrap_or(kept);
+        let count = usize::try_from(pointer.snapshot_count).unwrap_or(0);
+        let before = self.snapshots.get(&storage).copied();
+        let most = before.unwrap_or_else(guc::recent_snapshots) + WORTHWHILE;
         let expiring = match thorough {
             true if count > 1 => Expiring::Now,
-            _ if count >= before.saturating_add(SLACK) => Expiring::WhenWorthwhile,
+            _ if count >= most => Expiring::WhenWorthwhile,
             _ => return,
         };
         self.to_expire.retain(|(queued, _)| *queued != storage);
@@ -233,7 +231,8 @@ impl Upkeep {
             None => {}
         }
         if let Some(pointer) = pointer_of(storage) {
-            self.snapshots.insert(storage, pointer.snapshot_count);
+            let count = usize::try_from(pointer.snapshot_count).unwrap_or(0);
+            self.snapshots.insert(storage, count);
         }
     }
 

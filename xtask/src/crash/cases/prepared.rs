@@ -6,6 +6,11 @@ use crate::psql;
 use anyhow::{Result, bail};
 
 impl Server {
+    pub(super) fn expect_directories(&self, count: u64) -> Result<()> {
+        let found = self.directories()?.to_string();
+        expect("directories", &found, &count.to_string())
+    }
+
     /// Waits until the publisher has cleared all garbage away.
     fn wait_cleared(&self) -> Result<()> {
         self.wait_for_answer("SELECT count(*) FROM lakebase.garbage", "0")
@@ -39,11 +44,7 @@ pub fn dropped_directories_go_after_a_crash(server: &mut Server) -> Result<()> {
     server.crash()?;
     child.wait()?;
     server.wait_cleared()?;
-    expect(
-        "directories",
-        &server.directories()?.to_string(),
-        &(before - 1).to_string(),
-    )?;
+    server.expect_directories(before - 1)?;
     server.expect("SELECT count(*) FROM emptied", "0")?;
     server.expect_no_orphans()?;
     server.execute("DROP TABLE emptied")
@@ -71,11 +72,7 @@ pub fn outcomes_after_a_crash(server: &mut Server) -> Result<()> {
     server.expect_no_orphans()?;
     server.execute("ROLLBACK PREPARED 'outcome'")?;
     server.expect_no_orphans()?;
-    expect(
-        "directories",
-        &server.directories()?.to_string(),
-        &(before + 3).to_string(),
-    )?;
+    server.expect_directories(before + 3)?;
     let counts = "SELECT (SELECT count(*) FROM p_dropped), (SELECT count(*) FROM p_emptied), (SELECT count(*) FROM p_grown)";
     server.expect(counts, "10|10|10")?;
     server.execute("DROP TABLE p_dropped, p_emptied, p_grown")?;
@@ -85,11 +82,7 @@ pub fn outcomes_after_a_crash(server: &mut Server) -> Result<()> {
     server.execute("COMMIT PREPARED 'outcome'")?;
     server.wait_cleared()?;
     server.expect_no_orphans()?;
-    expect(
-        "directories",
-        &server.directories()?.to_string(),
-        &(before + 3).to_string(),
-    )?;
+    server.expect_directories(before + 3)?;
     let counts = "SELECT (SELECT count(*) FROM p_emptied), (SELECT count(*) FROM p_grown), (SELECT count(*) FROM p_made)";
     server.expect(counts, "1|100010|1")?;
     server.execute("DROP TABLE p_emptied, p_grown, p_made")
@@ -164,11 +157,7 @@ pub fn files_of_crashed_transactions_are_known(server: &mut Server) -> Result<()
     let files = "SELECT count(*) FROM pg_ls_dir(lakebase.iceberg_location('grown') || '/data')";
     server.expect(files, "1")?;
     server.expect_no_orphans()?;
-    expect(
-        "directories",
-        &server.directories()?.to_string(),
-        &before.to_string(),
-    )?;
+    server.expect_directories(before)?;
     server.expect("SELECT count(*) FROM grown", "10")?;
     server.execute("DROP TABLE grown")
 }

@@ -160,11 +160,7 @@ pub fn rolled_back_before_a_crash(server: &mut Server) -> Result<()> {
     server.expect(relations, "0")?;
     server.execute("SELECT * FROM lakebase.remove_orphan_files(NULL, interval '0')")?;
     server.expect_no_orphans()?;
-    expect(
-        "directories",
-        &server.directories()?.to_string(),
-        &before.to_string(),
-    )?;
+    server.expect_directories(before)?;
     server.execute("ALTER SYSTEM RESET wal_writer_delay")?;
     server.execute("SELECT pg_reload_conf()")
 }

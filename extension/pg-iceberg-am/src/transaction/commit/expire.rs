@@ -23,8 +23,8 @@ use crate::directory::{StorageKey, transaction_of};
 use crate::error::to_pg_error;
 use crate::guc;
 
-/// By so many snapshots a history grows before a transaction that has something else to do thins it as well.
-const WORTHWHILE: usize = 32;
+/// By so many snapshots a history grows before it is thinned, other than by those who are to do it now.
+pub const WORTHWHILE: usize = 32;
 
 /// After so many commits that go through the metadata the publisher is asked to look at the table.
 const LOOK_EVERY: i64 = 8;
@@ -114,7 +114,7 @@ impl Change {
     pub(super) fn ask_for_upkeep(&self, sequence_number: i64) {
         let is_time = sequence_number % LOOK_EVERY == 0 && self.expiring == Expiring::Nothing;
         if is_time && !self.key.is_temporary() {
-            with_transaction(|state| state.wants_upkeep = true);
+            with_transaction(|state| state.calls_publisher = true);
         }
     }
 

@@ -55,7 +55,7 @@ impl Change {
                 .inline_commits
                 .insert(&self.key, self.incarnation, inline);
         }
-        with_transaction(|state| state.left_inline_commits = true);
+        with_transaction(|state| state.calls_publisher = true);
         injection::point(c"iceberg-inline-committed");
     }
 }

@@ -14,9 +14,8 @@ use pgrx::pg_sys;
 
 use super::Catalogs;
 use super::change::Change;
-use crate::bindings::relid_by_relfilenumber;
 use crate::catalog::options::TableOptions;
-use crate::catalog::{Incarnation, LockedPointer, Pointer, unless_emptied};
+use crate::catalog::{Incarnation, LockedPointer, Pointer, relation_of, unless_emptied};
 use crate::error::to_pg_error;
 use crate::files::cache;
 use crate::schema::{TableColumns, with_current_columns};
@@ -148,12 +147,11 @@ impl Change {
         }
     }
 
-    /// The table that has the storage: a rewrite makes it for another one, which is no more.
+    /// The table that has the storage. A rewrite makes it for another relation, which is no more by now.
     fn current_relid(&self) -> pg_sys::Oid {
-        let key = &self.key;
-        match relid_by_relfilenumber(key.tablespace_in_catalog(), key.rel_number.into()) {
-            pg_sys::InvalidOid => self.relid,
-            relid => relid,
+        match self.created {
+            true => relation_of(&self.key).unwrap_or(self.relid),
+            false => self.relid,
         }
     }
 

@@ -27,7 +27,7 @@ use pg_lakebase_core::relation::{LockMode, OpenRelation};
 use pgrx::PgSqlErrorCode;
 
 use self::change::Change;
-pub use self::expire::{Expiring, expire};
+pub use self::expire::{Expiring, WORTHWHILE, expire};
 pub use self::fold::fold;
 use self::metadata::MetadataFiles;
 pub use self::replace::{Replaced, replace};
