@@ -1,56 +1,67 @@
 -- What users look at. The functions are in src/inspect/.
+-- The storage of each Iceberg table, as the extension's tables have it.
+CREATE VIEW lakebase.table_storage AS
+SELECT c.oid AS relid,
+       c.relfilenode AS relfilenumber,
+       CASE c.reltablespace WHEN 0 THEN d.dattablespace ELSE c.reltablespace END AS tablespace,
+       CASE c.relpersistence
+            WHEN 't' THEN pg_catalog.substring(n.nspname::text, 'pg_temp_(\d+)')::int4
+            ELSE -1
+       END AS backend,
+       n.nspname,
+       c.relname,
+       c.relpersistence,
+       c.reloptions
+  FROM pg_catalog.pg_class c
+  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'iceberg'
+  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+ WHERE c.relkind IN ('r', 'm');
+
+COMMENT ON VIEW lakebase.table_storage IS
+    'Internal: what the other views join tables by';
+
 -- Each user sees the tables that they may read; who monitors the server sees all. The barrier keeps functions
 -- of a query's from seeing the others.
 CREATE VIEW lakebase.iceberg_tables WITH (security_barrier) AS
-SELECT c.oid::regclass AS relation,
-       n.nspname::text AS table_namespace,
-       c.relname::text AS table_name,
-       lakebase.iceberg_location(c.oid::regclass) AS location,
-       lakebase.iceberg_location(c.oid::regclass) || '/' || p.metadata_location AS metadata_location,
+SELECT s.relid::regclass AS relation,
+       s.nspname::text AS table_namespace,
+       s.relname::text AS table_name,
+       lakebase.iceberg_location(s.relid::regclass) AS location,
+       lakebase.iceberg_location(s.relid::regclass) || '/' || p.metadata_location AS metadata_location,
        p.snapshot_id,
        (coalesce(p.row_count, 0) + unpublished.rows)::bigint AS row_count,
        (coalesce(p.file_count, 0) + unpublished.files)::bigint AS file_count,
        (coalesce(p.total_bytes, 0) + unpublished.bytes)::bigint AS total_bytes,
        unpublished.rows::bigint AS unpublished_rows
-  FROM pg_catalog.pg_class c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-  JOIN pg_catalog.pg_am a ON a.oid = c.relam AND a.amname = 'iceberg'
-  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+  FROM lakebase.table_storage s
   LEFT JOIN lakebase.iceberg_pointer p
-    ON p.relfilenumber = c.relfilenode
-   AND p.tablespace = CASE c.reltablespace WHEN 0 THEN d.dattablespace ELSE c.reltablespace END
-   AND p.backend = CASE c.relpersistence
-                        WHEN 't' THEN pg_catalog.substring(n.nspname::text, 'pg_temp_(\d+)')::int4
-                        ELSE -1
-                   END
+    ON (p.relfilenumber, p.tablespace, p.backend) = (s.relfilenumber, s.tablespace, s.backend)
    -- Not of an unlogged table that recovery has emptied.
-   AND (c.relpersistence <> 'u' OR lakebase.has_file(c.oid::regclass, p.metadata_location))
+   AND (s.relpersistence <> 'u' OR lakebase.has_file(s.relid::regclass, p.metadata_location))
  CROSS JOIN LATERAL (
        SELECT count(a.data_file) AS files, coalesce(sum(a.row_count), 0) AS rows, coalesce(sum(a.total_bytes), 0) AS bytes
          FROM lakebase.inline_commit a
         WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
           AND a.incarnation = p.incarnation
        ) unpublished
- WHERE c.relkind IN ('r', 'm')
-   AND (pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
+ WHERE (pg_catalog.has_table_privilege(s.relid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
 
 COMMENT ON VIEW lakebase.iceberg_tables IS
     'Iceberg tables of this database: what is committed as this statement sees it, without rows that its transaction has not committed; the current metadata file, and the number of rows that are not in it yet';
 
 CREATE VIEW lakebase.progress WITH (security_barrier) AS
 SELECT m.pid,
-       c.oid::regclass AS relation,
+       s.relid::regclass AS relation,
        m.started,
        m.files_done,
        m.files_total,
        m.bytes_done,
        m.bytes_total
   FROM lakebase.merges() m
-  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
-  JOIN pg_catalog.pg_class c
-    ON c.relfilenode = m.relfilenumber
-   AND m.tablespace = CASE c.reltablespace WHEN 0 THEN d.dattablespace ELSE c.reltablespace END
- WHERE pg_catalog.has_table_privilege(c.oid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE');
+  JOIN lakebase.table_storage s
+    ON (s.relfilenumber, s.tablespace, s.backend) = (m.relfilenumber, m.tablespace, -1)
+ WHERE pg_catalog.has_table_privilege(s.relid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE');
 
 COMMENT ON VIEW lakebase.progress IS
     'Merges of small data files that are going on in this database: how many files, and bytes of these, of how many have been read';
@@ -65,33 +76,41 @@ SELECT t.relation,
        t.unpublished_rows,
        garbage.superfluous_files,
        EXISTS (SELECT FROM lakebase.merges() m
-                WHERE m.relfilenumber = p.relfilenumber AND m.tablespace = p.tablespace) AS is_merging
+                WHERE (m.relfilenumber, m.tablespace) = (s.relfilenumber, s.tablespace)) AS is_merging,
+       upkept.last_run,
+       upkept.last_error,
+       upkept.last_error_at,
+       -- What was superfluous and is due waits for whoever may still need it.
+       CASE WHEN l.next_look IS NOT NULL THEN
+            least(l.next_look, upkept.next_try,
+                  CASE WHEN garbage.due IS NOT NULL THEN greatest(garbage.due, statement_timestamp()) END)
+       END AS next_run
   FROM lakebase.iceberg_tables t
-  JOIN pg_catalog.pg_class c ON c.oid = t.relation
-  JOIN pg_catalog.pg_database d ON d.datname = pg_catalog.current_database()
+  JOIN lakebase.table_storage s ON s.relid = t.relation AND s.backend = -1
   JOIN lakebase.iceberg_pointer p
-    ON p.relfilenumber = c.relfilenode
-   AND p.tablespace = CASE c.reltablespace WHEN 0 THEN d.dattablespace ELSE c.reltablespace END
-   AND p.backend = -1
+    ON (p.relfilenumber, p.tablespace, p.backend) = (s.relfilenumber, s.tablespace, s.backend)
+  LEFT JOIN lakebase.upkept() upkept
+    ON (upkept.relfilenumber, upkept.tablespace) = (s.relfilenumber, s.tablespace)
+ CROSS JOIN lakebase.next_look() l (next_look)
  CROSS JOIN LATERAL (
-       SELECT count(*) FILTER (WHERE f.file_size_in_bytes * 4 < 3 * coalesce(o.option_value::bigint, s.setting::bigint * 1024)) AS small_files
+       SELECT count(*) FILTER (WHERE f.file_size_in_bytes * 4 < 3 * coalesce(o.option_value::bigint, g.setting::bigint * 1024)) AS small_files
          FROM lakebase.iceberg_files(t.relation) f
-        CROSS JOIN pg_catalog.pg_settings s
-         LEFT JOIN pg_catalog.pg_options_to_table(c.reloptions) o ON o.option_name = 'write.target-file-size-bytes'
-        WHERE s.name = 'pg_iceberg_am.target_file_size'
+        CROSS JOIN pg_catalog.pg_settings g
+         LEFT JOIN pg_catalog.pg_options_to_table(s.reloptions) o ON o.option_name = 'write.target-file-size-bytes'
+        WHERE g.name = 'pg_iceberg_am.target_file_size'
        ) files
  CROSS JOIN LATERAL (
        SELECT min(h.committed_at) AS oldest_snapshot FROM lakebase.iceberg_snapshots(t.relation) h
        ) snapshots
  CROSS JOIN LATERAL (
-       SELECT coalesce(sum(pg_catalog.cardinality(g.files)), 0)::bigint AS superfluous_files
+       SELECT coalesce(sum(pg_catalog.cardinality(g.files)), 0)::bigint AS superfluous_files, min(g.not_before) AS due
          FROM lakebase.garbage g
-        WHERE g.relfilenumber = p.relfilenumber AND g.tablespace = p.tablespace AND g.backend = p.backend
+        WHERE (g.relfilenumber, g.tablespace, g.backend) = (s.relfilenumber, s.tablespace, s.backend)
        ) garbage
- WHERE pg_catalog.has_table_privilege(c.oid, 'SELECT');
+ WHERE pg_catalog.has_table_privilege(s.relid, 'SELECT');
 
 COMMENT ON VIEW lakebase.upkeep IS
-    'What the background workers look after: files below three quarters of their target size, snapshots, and files that are to be removed';
+    'What the background workers look after: files below three quarters of their target size, snapshots, files that are to be removed; and how it went since the server was started';
 
 GRANT USAGE ON SCHEMA lakebase TO PUBLIC;
 GRANT SELECT ON lakebase.iceberg_tables TO PUBLIC;
@@ -113,6 +132,10 @@ COMMENT ON FUNCTION lakebase.remove_orphan_files(regclass, interval, boolean) IS
     'Removes, or only lists, files that nothing needs and that are older than an age: of a table, or if that is NULL, of all that nobody writes to';
 COMMENT ON FUNCTION lakebase.merges() IS
     'Internal: what view lakebase.progress shows, by storage';
+COMMENT ON FUNCTION lakebase.upkept() IS
+    'Internal: how it went when tables were last kept in order, for view lakebase.upkeep';
+COMMENT ON FUNCTION lakebase.next_look() IS
+    'Internal: when all tables will be looked at, for view lakebase.upkeep';
 COMMENT ON FUNCTION lakebase.has_file(regclass, text) IS
     'Internal: whether the directory of a table has a file, for view lakebase.iceberg_tables';
 COMMENT ON FUNCTION lakebase.keep_changes_out() IS

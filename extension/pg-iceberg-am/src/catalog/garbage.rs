@@ -4,6 +4,7 @@
 //! heap table. So it is PostgreSQL that decides whether they are to be removed: by the commit record, COMMIT PREPARED,
 //! crash recovery or a standby's promotion.
 
+use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -155,23 +156,38 @@ impl GarbageCatalog {
     /// Locks at most `limit` rows of storages that nobody else has locked: of the transaction `xid`, or all.
     /// Whoever gives a relation file number of theirs to another table waits for the lock.
     pub fn lock_storages(&self, xid: Option<u64>, limit: usize) -> PgResult<Vec<LockedGarbage>> {
-        self.lock(limit, |garbage| {
+        self.lock(None, limit, |garbage| {
             garbage.files.is_none()
                 && xid.is_none_or(|xid| xid == garbage.xid)
                 && !is_ending(garbage.xid)
         })
     }
 
-    /// Locks at most `limit` rows of files that are due and that nobody else has locked.
-    ///
-    /// They are due once nobody sees any more what was before the transaction that made them superfluous; on standbys
+    /// The storages that have files which are due.
+    pub fn storages_with_files_due(&self) -> PgResult<BTreeSet<StorageKey>> {
+        let is_due = self.files_are_due();
+        let mut keys = BTreeSet::new();
+        self.0.each(None, self.0.latest().snapshot(), |version| {
+            let garbage = Garbage::read(&version).filter(&is_due);
+            keys.extend(garbage.map(|garbage| garbage.key));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(keys)
+    }
+
+    /// Locks at most `limit` rows of a storage's files that are due and that nobody else has locked.
+    pub fn lock_files(&self, key: &StorageKey, limit: usize) -> PgResult<Vec<LockedGarbage>> {
+        self.lock(Some(key), limit, self.files_are_due())
+    }
+
+    /// Files are due once nobody sees any more what was before the transaction that made them superfluous, on standbys
     /// included that tell what they see (`hot_standby_feedback`).
-    pub fn lock_files(&self, limit: usize) -> PgResult<Vec<LockedGarbage>> {
+    fn files_are_due(&self) -> impl Fn(&Garbage) -> bool + use<> {
         let now = clock_timestamp();
         let removable_before = self.0.removable_before();
-        self.lock(limit, |garbage| {
+        move |garbage| {
             garbage.files.is_some() && garbage.not_before <= now && garbage.xid < removable_before
-        })
+        }
     }
 
     /// When the first files are due, as far as time tells; `None` if there are none.
@@ -190,11 +206,12 @@ impl GarbageCatalog {
 
     fn lock(
         &self,
+        key: Option<&StorageKey>,
         limit: usize,
         is_due: impl Fn(&Garbage) -> bool,
     ) -> PgResult<Vec<LockedGarbage>> {
         let mut locked = Vec::new();
-        self.0.each(None, self.0.latest().snapshot(), |version| {
+        self.0.each(key, self.0.latest().snapshot(), |version| {
             if let Some(garbage) = Garbage::read(&version).filter(&is_due)
                 && let Some(row) = version.lock(false)
             {

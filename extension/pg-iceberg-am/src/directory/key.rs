@@ -36,6 +36,17 @@ impl StorageKey {
         }
     }
 
+    /// That of a permanent or unlogged table of this database.
+    pub fn in_this_database(rel_number: u32, tablespace: u32) -> Self {
+        Self {
+            tablespace,
+            // SAFETY: the database that the process is connected to.
+            database: unsafe { pg_sys::MyDatabaseId }.to_u32(),
+            rel_number,
+            backend: pg_sys::INVALID_PROC_NUMBER,
+        }
+    }
+
     /// Where its relation's files are.
     pub fn locator(&self) -> RelFileLocator {
         RelFileLocator {

@@ -1,9 +1,13 @@
 //! What the background workers are doing.
 
+use pg_lakebase_core::xact::clock_timestamp;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::publisher::merges;
+use crate::catalog::{check_select, relation_of};
+use crate::directory::StorageKey;
+use crate::publisher::upkept::Upkept;
+use crate::publisher::{self, merges, upkept};
 
 #[pg_schema]
 mod lakebase {
@@ -32,7 +36,7 @@ mod lakebase {
                 merging.pid,
                 relfilenumber.into(),
                 tablespace.into(),
-                TimestampWithTimeZone::try_from(merging.since).ok(),
+                timestamp(merging.since),
                 progress.files.cast_signed(),
                 progress.files_in_all.cast_signed(),
                 progress.bytes.cast_signed(),
@@ -41,4 +45,54 @@ mod lakebase {
         });
         TableIterator::new(going_on)
     }
+
+    /// How it went when tables of this database that the user may read were last kept in order, by storage: read
+    /// `lakebase.upkeep` instead.
+    #[pg_extern(volatile, parallel_safe)]
+    #[expect(clippy::type_complexity, reason = "the columns of a SQL function")]
+    fn upkept() -> TableIterator<
+        'static,
+        (
+            name!(relfilenumber, pg_sys::Oid),
+            name!(tablespace, pg_sys::Oid),
+            name!(last_run, Option<TimestampWithTimeZone>),
+            name!(last_error, Option<String>),
+            name!(last_error_at, Option<TimestampWithTimeZone>),
+            name!(next_try, Option<TimestampWithTimeZone>),
+        ),
+    > {
+        let now = clock_timestamp();
+        let may_read = |table: &Upkept| {
+            let (rel_number, tablespace) = table.storage;
+            let relid = relation_of(&StorageKey::in_this_database(rel_number, tablespace));
+            relid.is_some_and(|relid| check_select(relid).is_ok())
+        };
+        let known = upkept::in_this_database();
+        let known = known.into_iter().filter(may_read).map(move |table| {
+            let (relfilenumber, tablespace) = table.storage;
+            let next_try = table.next_try(now).map(|rest| {
+                let rest = i64::try_from(rest.as_micros()).unwrap_or(i64::MAX);
+                now.saturating_add(rest)
+            });
+            (
+                relfilenumber.into(),
+                tablespace.into(),
+                table.last_run.and_then(timestamp),
+                table.last_failure.map(|failure| failure.message.text()),
+                table.last_failure.and_then(|failure| timestamp(failure.at)),
+                next_try.and_then(timestamp),
+            )
+        });
+        TableIterator::new(known)
+    }
+
+    /// When all tables will be looked at again: for `lakebase.upkeep`.
+    #[pg_extern(volatile, parallel_safe)]
+    fn next_look() -> Option<TimestampWithTimeZone> {
+        publisher::next_look().and_then(timestamp)
+    }
+}
+
+fn timestamp(time: pg_sys::TimestampTz) -> Option<TimestampWithTimeZone> {
+    TimestampWithTimeZone::try_from(time).ok()
 }

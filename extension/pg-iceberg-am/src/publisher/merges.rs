@@ -2,7 +2,7 @@
 
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_guard, pg_shmem_init, pg_sys};
 
-use super::slots::Storage;
+use super::slot::Storage;
 
 /// Merges of all databases at a time: two of each worker.
 const MERGES: usize = 128;

@@ -11,20 +11,29 @@
 //! in [`merges`]. [`slots`] knows which databases have a worker or wait for one, and starts workers; `workers/launcher.rs` has
 //! it do so when time comes; `workers/publisher.rs` is what workers do.
 
+mod carried;
+mod held;
+mod launcher;
 pub mod merges;
 pub mod orders;
 mod rest;
+mod slot;
 mod slots;
+pub mod upkept;
+mod worker_name;
 
+pub use carried::Carried;
+pub use held::{Held, Requests, free_slot};
+pub use launcher::{Launcher, next_look};
 pub use rest::Rest;
-pub use slots::{
-    Carried, Held, Launcher, Requests, Storage, Thorough, WorkerName, call, dismiss,
-    ensure_running, free_slot, hurry,
-};
+pub use slot::{Storage, Thorough};
+pub use slots::{call, dismiss, ensure_running, hurry};
+pub use worker_name::WorkerName;
 
 /// Asks for shared memory and the launcher; called once, from `_PG_init`.
 pub fn register() {
     slots::register();
     orders::register();
     merges::register();
+    upkept::register();
 }

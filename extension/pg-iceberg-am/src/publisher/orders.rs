@@ -2,7 +2,7 @@
 
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_guard, pg_shmem_init, pg_sys};
 
-use super::slots::Storage;
+use super::slot::Storage;
 
 /// Orders of all databases at a time.
 const ORDERS: usize = 64;

@@ -38,11 +38,6 @@ impl Rest {
         }
     }
 
-    /// Whether even those who are in a hurry heed it.
-    pub fn has_failed(&self) -> bool {
-        self.has_failed
-    }
-
     /// What is left of it. Nothing, if the clock has been put back to before it began.
     pub fn left(&self, now: pg_sys::TimestampTz) -> Duration {
         match u64::try_from(now - self.begins) {

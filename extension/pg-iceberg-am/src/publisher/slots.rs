@@ -1,81 +1,22 @@
-//! Which databases have a publisher, or wait for one, in shared memory.
+//! Which databases have a publisher, or wait for one, in shared memory, and whose turn it is.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use pg_lakebase_core::xact::clock_timestamp;
 use pgrx::bgworkers::{BackgroundWorkerBuilder, BgWorkerStartTime};
 use pgrx::prelude::*;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_shmem_init, pg_sys};
 
-use super::rest::Rest;
-use super::{merges, orders};
+use super::slot::{PAUSE_AFTER_END, Slot, Stage, Thorough, wake};
+use super::worker_name::WorkerName;
 use crate::{directory, guc};
 
 /// Databases that can have a publisher, or wait for one, at a time. Transactions in others publish by themselves.
 const SLOTS: usize = 256;
-/// Tables of a database whose rests are remembered from one worker to the next.
-const RESTS: usize = 8;
-/// How long the postmaster may take to start a publisher.
-const START: Duration = Duration::from_secs(10);
-/// How long after a publisher was ended from outside its database gets another one.
-const PAUSE_AFTER_END: Duration = Duration::from_secs(1);
-/// How soon after a turn what is asked for by those who do not wait may bring the next turn.
-const PAUSE_AFTER_TURN: Duration = Duration::from_millis(100);
-/// How often the postmaster is asked for a worker while it has none to give.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 // SAFETY: no other lock has the name.
-static SLOTS_IN_USE: PgLwLock<Slots> = unsafe { PgLwLock::new(c"pg_iceberg_publishers") };
-
-/// A storage of a database: relation file number and tablespace.
-pub type Storage = (u32, u32);
-
-/// What a worker leaves to the next one in its database.
-#[derive(Clone, Copy, Default)]
-pub struct Carried {
-    /// Tables that are left alone, those with the longest rests.
-    rests: [Option<(Storage, Rest)>; RESTS],
-    /// Inline commits folded, and rows of garbage cleared away, since their tables were vacuumed.
-    pub folded: usize,
-    pub cleared: usize,
-}
-
-impl Carried {
-    /// Remembers the longest of `rests`.
-    pub fn new(
-        rests: impl IntoIterator<Item = (Storage, Rest)>,
-        folded: usize,
-        cleared: usize,
-        now: pg_sys::TimestampTz,
-    ) -> Self {
-        let mut longest: Vec<_> = rests.into_iter().collect();
-        longest.sort_by_key(|(_, rest)| std::cmp::Reverse(rest.left(now)));
-        let mut rests = [None; RESTS];
-        for (place, rest) in rests.iter_mut().zip(longest) {
-            *place = Some(rest);
-        }
-        Self {
-            rests,
-            folded,
-            cleared,
-        }
-    }
-
-    /// The tables that are left alone.
-    pub fn rests(&self) -> impl Iterator<Item = (Storage, Rest)> {
-        self.rests.into_iter().flatten()
-    }
-}
-
-/// What all tables are looked at for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Thorough {
-    /// History that has grown old.
-    History,
-    /// That, and files that nobody needs.
-    Orphans,
-}
+pub(super) static SLOTS_IN_USE: PgLwLock<Slots> =
+    unsafe { PgLwLock::new(c"pg_iceberg_publishers") };
 
 /// What somebody asks of a publisher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,151 +29,15 @@ enum Asks {
     ForMetadata,
 }
 
-/// How far a database has got.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    /// It has no worker and gets one, in its turn, from this time on.
-    Waits(pg_sys::TimestampTz),
-    /// The postmaster was asked for a worker at this time.
-    Starts(pg_sys::TimestampTz),
-    /// A worker is connected.
-    IsServed,
-    /// The worker is about to end; after that the database waits until this time, if anybody has asked for it.
-    IsLeft(Option<pg_sys::TimestampTz>),
-}
-
 #[derive(Clone, Copy)]
-struct Slot {
-    /// `InvalidOid` for a free slot.
-    database: pg_sys::Oid,
-    stage: Stage,
-    /// Of the worker that was started last for the database: another one has no say here.
-    ticket: u32,
-    /// The worker's latch; null unless it is connected.
-    latch: *mut pg_sys::Latch,
-    /// How often anybody has asked since; what a worker has not seen keeps it from giving the slot back.
-    requests: u64,
-    /// Whether somebody waits for the metadata.
-    urgent: bool,
-    /// Whether all tables are to be looked at, those included that nobody has written to, and for what.
-    thorough: Option<Thorough>,
-    /// Whether the database waits for its files to be removed in time, and for nothing else.
-    only_waits_for_time: bool,
-    /// Whether the database is about to be dropped.
-    dismissed: bool,
-    carried: Carried,
-}
-
-impl Slot {
-    /// A slot of a database that waits since `now` for a worker; with `InvalidOid`, a free one.
-    fn waiting(database: pg_sys::Oid, now: pg_sys::TimestampTz) -> Self {
-        Self {
-            database,
-            stage: Stage::Waits(now),
-            ticket: 0,
-            latch: std::ptr::null_mut(),
-            requests: 0,
-            urgent: false,
-            thorough: None,
-            only_waits_for_time: false,
-            dismissed: false,
-            carried: Carried::default(),
-        }
-    }
-
-    fn is_free(&self) -> bool {
-        self.database == pg_sys::InvalidOid
-    }
-
-    /// Whether it has a worker, or the postmaster is about to start one.
-    fn is_active(&self, now: pg_sys::TimestampTz) -> bool {
-        !self.is_free()
-            && match self.stage {
-                Stage::Waits(_) => false,
-                Stage::Starts(since) => now < after(since, START),
-                Stage::IsServed | Stage::IsLeft(_) => true,
-            }
-    }
-
-    /// Since when it has been this database's turn, if it is.
-    fn due(&self, now: pg_sys::TimestampTz) -> Option<pg_sys::TimestampTz> {
-        let due = match self.stage {
-            _ if self.is_free() => return None,
-            Stage::Waits(due) => due,
-            // The postmaster could not start it.
-            Stage::Starts(since) => after(since, START),
-            Stage::IsServed | Stage::IsLeft(_) => return None,
-        };
-        (due <= now).then_some(due)
-    }
-
-    /// Notes that somebody asks for the publisher, and perhaps waits. Returns whether the database's turn comes sooner
-    /// for it.
-    fn note_request(&mut self, waits: bool, now: pg_sys::TimestampTz) -> bool {
-        self.requests += 1;
-        self.only_waits_for_time = false;
-        let pause = if waits {
-            Duration::ZERO
-        } else {
-            PAUSE_AFTER_TURN
-        };
-        let soon = after(now, pause);
-        match &mut self.stage {
-            Stage::Waits(due) if *due > soon => {
-                *due = soon;
-                true
-            }
-            Stage::IsLeft(due) => {
-                *due = Some(due.map_or(soon, |due| due.min(soon)));
-                false
-            }
-            _ => false,
-        }
-    }
-
-    /// The worker has ended. Inline commits may be left where something else than its own will has ended it, perhaps
-    /// for the sake of ALTER DATABASE.
-    fn worker_ended(&mut self, now: pg_sys::TimestampTz) {
-        let due = match self.stage {
-            _ if self.dismissed => None,
-            Stage::IsServed => Some(after(now, PAUSE_AFTER_END)),
-            Stage::IsLeft(due) => due,
-            Stage::Waits(due) => Some(due),
-            // It could not connect.
-            Stage::Starts(_) => None,
-        };
-        self.latch = std::ptr::null_mut();
-        match due {
-            Some(due) => self.stage = Stage::Waits(due),
-            None => self.free(),
-        }
-    }
-
-    fn free(&mut self) {
-        self.database = pg_sys::InvalidOid;
-        self.latch = std::ptr::null_mut();
-    }
-}
-
-/// Wakes the process that a latch is of, if any.
-fn wake(latch: *mut pg_sys::Latch) {
-    if !latch.is_null() {
-        // SAFETY: the latch of a PGPROC, which stays one whoever owns it now.
-        unsafe { pg_sys::SetLatch(latch) };
-    }
-}
-
-fn after(time: pg_sys::TimestampTz, pause: Duration) -> pg_sys::TimestampTz {
-    time.saturating_add(i64::try_from(pause.as_micros()).unwrap_or(i64::MAX))
-}
-
-#[derive(Clone, Copy)]
-struct Slots {
-    slots: [Slot; SLOTS],
+pub(super) struct Slots {
+    pub(super) slots: [Slot; SLOTS],
     /// The ticket given out last.
     last_ticket: u32,
     /// The launcher's latch; null while it is not there.
-    launcher: *mut pg_sys::Latch,
+    pub(super) launcher: *mut pg_sys::Latch,
+    /// When it will have all tables looked at again.
+    pub(super) next_look: pg_sys::TimestampTz,
 }
 
 // SAFETY: plain data; a latch belongs to a PGPROC, which lies in shared memory at the same address in
@@ -246,17 +51,18 @@ impl Default for Slots {
             slots: [free; SLOTS],
             last_ticket: 0,
             launcher: std::ptr::null_mut(),
+            next_look: 0,
         }
     }
 }
 
 impl Slots {
-    fn of(&mut self, database: pg_sys::Oid) -> Option<&mut Slot> {
+    pub(super) fn of(&mut self, database: pg_sys::Oid) -> Option<&mut Slot> {
         self.slots.iter_mut().find(|slot| slot.database == database)
     }
 
     /// The slot that was given to the worker of this name.
-    fn of_worker(&mut self, name: WorkerName) -> Option<&mut Slot> {
+    pub(super) fn of_worker(&mut self, name: WorkerName) -> Option<&mut Slot> {
         self.of(name.database)
             .filter(|slot| slot.ticket == name.ticket)
     }
@@ -282,7 +88,7 @@ impl Slots {
     }
 
     /// Has all tables of these databases looked at, each in its turn.
-    fn look_at_all(
+    pub(super) fn look_at_all(
         &mut self,
         databases: &BTreeSet<u32>,
         thorough: Thorough,
@@ -321,7 +127,7 @@ impl Slots {
     }
 
     /// Has the postmaster start workers for those whose turn it is. Returns whether it had enough of them to give.
-    fn start_workers(&mut self, now: pg_sys::TimestampTz) -> bool {
+    pub(super) fn start_workers(&mut self, now: pg_sys::TimestampTz) -> bool {
         while let Some(database) = self.next(now, guc::max_workers()) {
             let Some(before) = self.of(database).map(|slot| slot.stage) else {
                 return true;
@@ -358,34 +164,6 @@ impl Slots {
         // Where nobody is at work, nobody makes room by leaving.
         wake(launcher);
         self.slots.iter().any(|slot| slot.is_active(now))
-    }
-}
-
-/// A worker's database and ticket, which are its argument.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WorkerName {
-    database: pg_sys::Oid,
-    ticket: u32,
-}
-
-impl WorkerName {
-    fn to_datum(self) -> pg_sys::Datum {
-        let bits = u64::from(self.ticket) << 32 | u64::from(self.database.to_u32());
-        pg_sys::Datum::from(bits)
-    }
-
-    /// The name that a worker has got as its argument.
-    pub fn from_datum(argument: pg_sys::Datum) -> Self {
-        let bits = argument.value() as u64;
-        Self {
-            database: (bits as u32).into(),
-            ticket: (bits >> 32) as u32,
-        }
-    }
-
-    /// The worker's database.
-    pub fn database(self) -> pg_sys::Oid {
-        self.database
     }
 }
 
@@ -464,162 +242,16 @@ pub fn dismiss(database: pg_sys::Oid) {
     }
 }
 
-/// The launcher's hold on its place.
-pub struct Launcher;
-
-impl Launcher {
-    /// Takes the launcher's place: who leaves wakes this process from now on.
-    pub fn take() -> Self {
-        // SAFETY: the process's own latch.
-        SLOTS_IN_USE.exclusive().launcher = unsafe { pg_sys::MyLatch };
-        Self
-    }
-
-    /// Gives every database that has Iceberg tables a turn: inline commits may have been waiting when the server
-    /// stopped, and snapshots grow old where nobody writes.
-    pub fn look_at_all(&self, thorough: Thorough) {
-        let databases: BTreeSet<u32> = directory::database_directories(None)
-            .into_iter()
-            .filter(|directory| directory::holds_tables(directory))
-            .filter_map(|directory| directory.file_name()?.to_str()?.parse().ok())
-            .collect();
-        SLOTS_IN_USE
-            .exclusive()
-            .look_at_all(&databases, thorough, clock_timestamp());
-    }
-
-    /// Starts workers for those whose turn it is. Returns how long to wait at most before the next call: for ever
-    /// if nobody will get a turn merely by waiting.
-    pub fn start_workers(&self) -> Option<Duration> {
-        let now = clock_timestamp();
-        let mut slots = SLOTS_IN_USE.exclusive();
-        if !slots.start_workers(now) {
-            return Some(ASK_AGAIN);
-        }
-        let turns = slots.slots.iter().filter(|slot| !slot.is_free());
-        turns
-            .filter_map(|slot| match slot.stage {
-                Stage::Waits(due) => Some(due),
-                Stage::Starts(since) => Some(after(since, START)),
-                Stage::IsServed | Stage::IsLeft(_) => None,
-            })
-            // Those whose turn it is are started when somebody leaves.
-            .filter(|&due| due > now)
-            .min()
-            .map(|due| Duration::from_micros((due - now).unsigned_abs()))
-    }
-}
-
-impl Drop for Launcher {
-    fn drop(&mut self) {
-        SLOTS_IN_USE.exclusive().launcher = std::ptr::null_mut();
-    }
-}
-
-/// A publisher's hold on its slot.
-pub struct Held(WorkerName);
-
-/// What has been asked of a publisher.
-pub struct Requests {
-    /// How often anybody has asked.
-    pub count: u64,
-    /// Whether somebody waits for the metadata.
-    pub urgent: bool,
-    /// Whether all tables are to be looked at, and for what.
-    pub thorough: Option<Thorough>,
-}
-
-impl Held {
-    /// Takes the slot of the worker `name`, which this process is: the publisher's wake-ups are for it from
-    /// now on. `None` if the slot has been given to another one since.
-    pub fn take(name: WorkerName) -> Option<(Self, Carried)> {
-        let mut slots = SLOTS_IN_USE.exclusive();
-        let slot = slots.of_worker(name)?;
-        slot.stage = Stage::IsServed;
-        // SAFETY: the process's own latch.
-        slot.latch = unsafe { pg_sys::MyLatch };
-        let carried = std::mem::take(&mut slot.carried);
-        Some((Self(name), carried))
-    }
-
-    /// What has been asked; `None` if the publisher has been dismissed.
-    pub fn requests(&self) -> Option<Requests> {
-        let mut slots = SLOTS_IN_USE.exclusive();
-        let slot = slots.of_worker(self.0).filter(|slot| !slot.dismissed)?;
-        Some(Requests {
-            count: slot.requests,
-            urgent: std::mem::take(&mut slot.urgent),
-            thorough: std::mem::take(&mut slot.thorough),
-        })
-    }
-
-    /// Whether it is another database's turn.
-    pub fn others_wait(&self) -> bool {
-        let now = clock_timestamp();
-        let slots = SLOTS_IN_USE.share();
-        slots.slots.iter().any(|slot| slot.due(now).is_some())
-    }
-
-    /// Gives the slot back unless somebody has asked for anything since there were `count` requests. The database's
-    /// next turn comes after `pause`, if there is one.
-    pub fn give_back(&self, count: u64, pause: Option<Duration>) -> bool {
-        let now = clock_timestamp();
-        let mut slots = SLOTS_IN_USE.exclusive();
-        match slots.of_worker(self.0) {
-            Some(slot) if slot.requests != count => false,
-            Some(slot) => {
-                slot.stage = Stage::IsLeft(pause.map(|pause| after(now, pause)));
-                slot.only_waits_for_time = true;
-                true
-            }
-            None => true,
-        }
-    }
-
-    /// Lets the others have their turns; this database's next one comes after `pause`, or at once if somebody waits.
-    pub fn take_turns(&self, pause: Duration, carried: Carried) {
-        let now = clock_timestamp();
-        let mut slots = SLOTS_IN_USE.exclusive();
-        if let Some(slot) = slots.of_worker(self.0) {
-            let pause = if slot.urgent { Duration::ZERO } else { pause };
-            slot.carried = carried;
-            slot.only_waits_for_time = false;
-            slot.stage = Stage::IsLeft(Some(after(now, pause)));
-        }
-    }
-}
-
-/// Ends a publisher's hold on its slot when its process exits, whatever ends it, and has the launcher look who is
-/// next. `argument` is the worker's name: a successor's slot is left alone.
-pub unsafe extern "C-unwind" fn free_slot(_code: std::ffi::c_int, argument: pg_sys::Datum) {
-    let name = WorkerName::from_datum(argument);
-    merges::forget_own();
-    let mut slots = SLOTS_IN_USE.exclusive();
-    if let Some(slot) = slots.of_worker(name) {
-        orders::put_back(name.database);
-        slot.worker_ended(clock_timestamp());
-    }
-    wake(slots.launcher);
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
+    use super::super::slot::{START, after};
     use super::*;
 
     const DATABASE: pg_sys::Oid = pg_sys::Oid::from_u32(5);
 
     fn database(number: u32) -> pg_sys::Oid {
         pg_sys::Oid::from_u32(number)
-    }
-
-    #[test]
-    fn a_worker_is_known_by_its_argument() {
-        let name = WorkerName {
-            database: pg_sys::Oid::from_u32(u32::MAX),
-            ticket: u32::MAX - 1,
-        };
-        assert_eq!(WorkerName::from_datum(name.to_datum()), name);
     }
 
     /// It freed the slot when its process exited: a third publisher was started beside the second.
@@ -736,14 +368,5 @@ mod tests {
             slot.worker_ended(0);
             assert_eq!(slots.of(DATABASE).is_none(), dismissed);
         }
-    }
-
-    #[test]
-    fn the_longest_rests_are_remembered() {
-        let rests = (0..20).map(|n| ((n, 0), Rest::of(Duration::from_secs(n.into()), 0)));
-        let carried = Carried::new(rests, 3, 4, 0);
-        let kept: Vec<_> = carried.rests().map(|((n, _), _)| n).collect();
-        assert_eq!(kept, [19, 18, 17, 16, 15, 14, 13, 12]);
-        assert_eq!((carried.folded, carried.cleared), (3, 4));
     }
 }

@@ -9,10 +9,8 @@
 //! when the main fork is gone, which is after the commit callback; and whoever makes a storage forgets rows of the
 //! same name first, waiting for those who have locked them to remove the directory.
 
-use std::collections::BTreeMap;
-
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::{injection, interrupt};
+use pg_lakebase_core::injection;
 use pgrx::pg_sys;
 
 use super::state::{TransactionState, with_transaction};
@@ -22,7 +20,7 @@ use crate::files::{self, Removal};
 
 /// Rows of storages cleared away in one transaction.
 const BATCH: usize = 1000;
-/// Rows of files: each has about a hundred, and their table's metadata are locked meanwhile.
+/// Rows of a storage's files: each has about a hundred, and the table's metadata are locked meanwhile.
 pub const FILES_BATCH: usize = 16;
 
 impl TransactionState {
@@ -60,27 +58,20 @@ pub fn sweep(xid: Option<u64>) -> PgResult<usize> {
     Ok(cleared)
 }
 
-/// Removes some of the files that nobody needs any more, and clears their rows away. Returns how many rows: fewer than
-/// [`FILES_BATCH`] if no more can be removed now.
-pub fn sweep_files() -> PgResult<usize> {
+/// Removes some of a storage's files that nobody needs any more, and clears their rows away. Returns how many rows: fewer
+/// than [`FILES_BATCH`] if no more can be removed now.
+pub fn sweep_files(key: &StorageKey) -> PgResult<usize> {
     let Some((catalog, pointers)) =
         GarbageCatalog::open_for_update().zip(PointerCatalog::open_for_update())
     else {
         return Ok(0);
     };
-    let mut by_storage: BTreeMap<StorageKey, Vec<LockedGarbage>> = BTreeMap::new();
-    for row in catalog.lock_files(FILES_BATCH)? {
-        by_storage.entry(row.garbage.key).or_default().push(row);
+    let rows = catalog.lock_files(key, FILES_BATCH)?;
+    if rows.is_empty() || !remove_files(&pointers, key, &rows)? {
+        return Ok(0);
     }
-    let mut cleared = 0;
-    for (key, rows) in by_storage {
-        interrupt::check();
-        if remove_files(&pointers, &key, &rows)? {
-            rows.iter().for_each(|row| catalog.delete(row));
-            cleared += rows.len();
-        }
-    }
-    Ok(cleared)
+    rows.iter().for_each(|row| catalog.delete(row));
+    Ok(rows.len())
 }
 
 /// Removes the files that rows name. Returns whether it has: not if somebody is replacing the table's metadata.

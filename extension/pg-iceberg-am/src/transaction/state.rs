@@ -9,7 +9,7 @@ use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::TableMetadata;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
-use pg_lakebase_core::{pgstat, serializable, xact};
+use pg_lakebase_core::{file, pgstat, serializable, xact};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::budget;
@@ -45,6 +45,8 @@ pub struct TransactionState {
     pub(super) calls_publisher: bool,
     /// Bytes of memory that the rows of all storages take, about.
     pending_bytes: usize,
+    /// Files of temporary tables that nobody needs once the transaction has committed.
+    pub(super) superfluous: Vec<String>,
     /// Storages whose columns were renamed or dropped, with their tables, which are locked since.
     pub(super) changed_columns: BTreeMap<StorageKey, pg_sys::Oid>,
     /// The storage inserted into last and the subtransaction that did: its mark is set already.
@@ -241,7 +243,10 @@ impl TransactionState {
     /// Makes the removals that commit has decided; everything else is in place already.
     pub(super) fn commit(&mut self) {
         let Self {
-            storages, dropped, ..
+            storages,
+            dropped,
+            superfluous,
+            ..
         } = std::mem::take(self);
         for key in storages
             .iter()
@@ -251,6 +256,9 @@ impl TransactionState {
         }
         for key in dropped {
             files::remove_directory(&key);
+        }
+        for path in superfluous {
+            let _ = file::remove_file(&path);
         }
     }
 }

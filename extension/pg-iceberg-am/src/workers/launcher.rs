@@ -32,10 +32,11 @@ pub extern "C-unwind" fn pg_iceberg_launcher_main(_argument: pg_sys::Datum) {
     loop {
         if looked.is_none_or(|looked| looked.elapsed() >= THOROUGH) {
             looked = Some(Instant::now());
-            launcher.look_at_all(match times % ORPHANS_EVERY {
+            let thorough = match times % ORPHANS_EVERY {
                 0 => Thorough::Orphans,
                 _ => Thorough::History,
-            });
+            };
+            launcher.look_at_all(thorough, THOROUGH);
             times += 1;
         }
         let pause = launcher.start_workers().unwrap_or(IDLE).min(IDLE);

@@ -11,6 +11,7 @@ use super::storage::{key_of, open_unless_locked};
 use super::upkeep::{expire, pointer_of};
 use crate::catalog::has_relation;
 use crate::publisher::orders::{Message, Outcome, Summary, Taken, Task};
+use crate::publisher::upkept::{self, Work};
 use crate::transaction::{self, Expiring};
 
 /// How long a table may be locked.
@@ -56,9 +57,9 @@ impl Ordered {
             self.abandon();
             return None;
         }
-        let step = match self.taken.task {
-            Task::Expire(age) => self.expire(age),
-            Task::Compact { everything } => self.compact(everything),
+        let (work, step) = match self.taken.task {
+            Task::Expire(age) => (Work::History, self.expire(age)),
+            Task::Compact { everything } => (Work::Merging, self.compact(everything)),
         };
         let outcome = match step {
             Ok(Step::Going) => {
@@ -72,8 +73,14 @@ impl Ordered {
                 }
                 Outcome::Locked
             }
-            Ok(Step::Done) => Outcome::Done(self.summary),
-            Err(error) => Outcome::Failed(Message::new(&error.message)),
+            Ok(Step::Done) => {
+                upkept::note_done(self.taken.storage, work);
+                Outcome::Done(self.summary)
+            }
+            Err(error) => {
+                upkept::note_failure(self.taken.storage, work, &error.message);
+                Outcome::Failed(Message::new(&error.message))
+            }
         };
         self.taken.end(outcome);
         if let Some(job) = self.job.take() {

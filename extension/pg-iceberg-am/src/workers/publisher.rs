@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use pg_lakebase_core::background;
+use pg_lakebase_core::background::{self, try_in_transaction};
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::xact::clock_timestamp;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
@@ -11,8 +11,9 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::storage::{key_of, open_unless_locked};
-use super::upkeep::Upkeep;
+use super::upkeep::{Upkeep, fail};
 use crate::catalog::{GarbageCatalog, InlineCommitCatalog, PointerCatalog};
+use crate::publisher::upkept::{self, Work};
 use crate::publisher::{Carried, Held, Requests, Rest, Storage, WorkerName, free_slot};
 use crate::transaction::garbage;
 use crate::{guc, transaction};
@@ -195,26 +196,31 @@ impl Publisher {
         let now = clock_timestamp();
         let interval = guc::publish_interval();
         let age = u64::try_from(now - published_at).map_or(interval, Duration::from_micros);
-        let before = self.rests.get(&storage).copied();
-        let rest = before.map_or(Duration::ZERO, |rest| rest.left(now));
-        if !rest.is_zero() && before.is_some_and(|rest| rest.has_failed()) {
+        // Even those who are in a hurry heed it.
+        let rest = upkept::rest_of(storage, Work::Publishing);
+        if !rest.is_zero() {
             return rest;
         }
+        let rest = (self.rests.get(&storage)).map_or(Duration::ZERO, |rest| rest.left(now));
         let wait = interval.saturating_sub(age).max(rest);
         if !wait.is_zero() && !urgent {
             return wait;
         }
-        let result = background::in_transaction(|| fold(storage));
+        let result = try_in_transaction(|| fold(storage));
         let now = clock_timestamp();
         let rest = match result {
-            Some(count) if count > 0 => {
+            Ok(count) if count > 0 => {
                 self.progress = Instant::now();
                 self.folded += count;
+                upkept::note_published(storage);
                 Rest::of(began.elapsed() * SHARE, now)
             }
             // It is locked, or somebody else has done it.
-            Some(_) => Rest::of(TICK, now),
-            None => Rest::after_failure(before, now),
+            Ok(_) => Rest::of(TICK, now),
+            Err(error) => {
+                fail(storage, Work::Publishing, error);
+                Rest::of(upkept::rest_of(storage, Work::Publishing), now)
+            }
         };
         self.rests.insert(storage, rest);
         rest.left(now).max(interval)

@@ -4,12 +4,12 @@
 //! It is done a little at a time, so that whoever waits for the publisher waits no longer for that. What sessions have
 //! asked for (`publisher/orders.rs`) goes first.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use iceberg_lite::compaction::Extent;
 use pg_lakebase_core::background::{self, try_in_transaction};
-use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::xact::clock_timestamp;
 
@@ -19,7 +19,8 @@ use super::storage::{key_of, open_unless_locked};
 use crate::catalog::{GarbageCatalog, Pointer, PointerCatalog};
 use crate::guc;
 use crate::maintenance::{compaction, orphans};
-use crate::publisher::{Rest, Storage, Thorough};
+use crate::publisher::upkept::{self, Work};
+use crate::publisher::{Storage, Thorough};
 use crate::transaction::{self, Expiring, WORTHWHILE, garbage};
 
 /// How often tables are looked at.
@@ -46,8 +47,6 @@ pub struct Upkeep {
     to_merge: VecDeque<Storage>,
     /// The snapshots in which tables had nothing to merge.
     merged: HashMap<Storage, Option<i64>>,
-    /// Tables whose files could not be merged.
-    rests: HashMap<Storage, Rest>,
     /// Tables whose directories are to be searched for orphans.
     to_search: VecDeque<Storage>,
     /// Those that were locked.
@@ -59,6 +58,8 @@ pub struct Upkeep {
     /// When files were last removed, and whether there may be more to remove at once.
     swept: Instant,
     may_remove: bool,
+    /// The table of which files were removed last.
+    swept_last: Option<Storage>,
 }
 
 impl Upkeep {
@@ -71,7 +72,6 @@ impl Upkeep {
             to_expire: VecDeque::new(),
             to_merge: VecDeque::new(),
             merged: HashMap::new(),
-            rests: HashMap::new(),
             to_search: VecDeque::new(),
             missed: Vec::new(),
             has_worked: false,
@@ -79,6 +79,7 @@ impl Upkeep {
             ordered: None,
             swept: Instant::now(),
             may_remove: true,
+            swept_last: None,
         }
     }
 
@@ -98,7 +99,7 @@ impl Upkeep {
         }
         if let Some(storage) = self.to_search.pop_front() {
             self.has_worked = true;
-            remove_orphans(storage);
+            note(storage, Work::Orphans, remove_orphans(storage));
         }
         self.ordered = match self.ordered.take().or_else(Ordered::next) {
             Some(ordered) => {
@@ -113,9 +114,43 @@ impl Upkeep {
         if !self.may_remove && self.swept.elapsed() < SWEEP {
             return 0;
         }
+        self.sweep()
+    }
+
+    /// Removes files that nobody needs any more, of one table after the other. Returns how many rows of garbage were
+    /// cleared away.
+    fn sweep(&mut self) -> usize {
         self.swept = Instant::now();
-        let cleared = background::in_transaction(garbage::sweep_files).unwrap_or(0);
-        self.may_remove = cleared >= garbage::FILES_BATCH;
+        self.may_remove = false;
+        let due = background::in_transaction(|| match GarbageCatalog::open() {
+            Some(garbage) => garbage.storages_with_files_due(),
+            None => Ok(BTreeSet::new()),
+        });
+        let due: BTreeSet<Storage> = (due.iter().flatten())
+            .map(|key| (key.rel_number, key.tablespace))
+            .collect();
+        // Others have their turns before the one that was last.
+        let (before, after): (Vec<_>, Vec<_>) = due
+            .into_iter()
+            .partition(|&storage| Some(storage) <= self.swept_last);
+        let mut cleared = 0;
+        for storage in after.into_iter().chain(before) {
+            if !upkept::rest_of(storage, Work::Removal).is_zero() {
+                continue;
+            }
+            if self.swept.elapsed() >= STEP {
+                self.may_remove = true;
+                break;
+            }
+            self.swept_last = Some(storage);
+            let swept = try_in_transaction(|| garbage::sweep_files(&key_of(storage)));
+            let count = *swept.as_ref().unwrap_or(&0);
+            if count > 0 || swept.is_err() {
+                note(storage, Work::Removal, swept);
+            }
+            self.may_remove |= count >= garbage::FILES_BATCH;
+            cleared += count;
+        }
         cleared
     }
 
@@ -185,8 +220,6 @@ impl Upkeep {
             .retain(|storage, _| pointers.contains_key(storage));
         self.merged
             .retain(|storage, _| pointers.contains_key(storage));
-        self.rests
-            .retain(|storage, _| pointers.contains_key(storage));
         self.missed
             .retain(|(storage, _)| pointers.contains_key(storage));
         for (storage, pointer) in pointers {
@@ -207,28 +240,32 @@ impl Upkeep {
             _ if count >= most => Expiring::WhenWorthwhile,
             _ => return,
         };
+        if !upkept::rest_of(storage, Work::History).is_zero() {
+            return;
+        }
         self.to_expire.retain(|(queued, _)| *queued != storage);
         self.missed.retain(|(missed, _)| *missed != storage);
         self.to_expire.push_back((storage, expiring));
     }
 
     fn look_at_files(&mut self, storage: Storage, pointer: &Pointer) {
-        let rests =
-            (self.rests.get(&storage)).is_some_and(|rest| !rest.left(clock_timestamp()).is_zero());
         let is_known = self.merged.get(&storage) == Some(&pointer.snapshot_id)
             || self.to_merge.contains(&storage)
             || (self.job.as_ref()).is_some_and(|job| job.storage() == storage);
-        if !rests && !is_known && compaction::may_be_due(pointer.file_count, pointer.total_bytes) {
+        if !is_known
+            && compaction::may_be_due(pointer.file_count, pointer.total_bytes)
+            && upkept::rest_of(storage, Work::Merging).is_zero()
+        {
             self.to_merge.push_back(storage);
         }
     }
 
     fn expire(&mut self, storage: Storage, expiring: Expiring) {
-        match background::in_transaction(|| expire(storage, expiring)) {
-            Some(true) => {}
-            Some(false) => return self.missed.push((storage, expiring)),
-            // The log says why: not again before the history has grown.
-            None => {}
+        match try_in_transaction(|| expire(storage, expiring)) {
+            Ok(true) => upkept::note_done(storage, Work::History),
+            Ok(false) => return self.missed.push((storage, expiring)),
+            // It is tried again when the table is looked at, after its rest.
+            Err(error) => return fail(storage, Work::History, error),
         }
         if let Some(pointer) = pointer_of(storage) {
             let count = usize::try_from(pointer.snapshot_count).unwrap_or(0);
@@ -249,7 +286,7 @@ impl Upkeep {
             Ok(Advance::Going | Advance::Waiting) => self.job = Some(job),
             Ok(Advance::Done) => {
                 job.log();
-                self.rests.remove(&storage);
+                upkept::note_done(storage, Work::Merging);
                 self.to_merge.push_back(storage);
             }
             Ok(Advance::Lost) => {
@@ -258,8 +295,7 @@ impl Upkeep {
             }
             Err(error) => {
                 job.abandon();
-                error.log();
-                self.rest(storage);
+                fail(storage, Work::Merging, error);
             }
         }
     }
@@ -274,32 +310,38 @@ impl Upkeep {
             }
             // If it is locked, it is looked at again.
             Ok(Planned::Locked | Planned::Gone) => {}
-            Err(error) => {
-                error.log();
-                self.rest(storage);
-            }
+            Err(error) => fail(storage, Work::Merging, error),
         }
-    }
-
-    fn rest(&mut self, storage: Storage) {
-        let before = self.rests.get(&storage).copied();
-        let rest = Rest::after_failure(before, clock_timestamp());
-        self.rests.insert(storage, rest);
     }
 }
 
+/// Notes how something went that was done for a table.
+fn note<T>(storage: Storage, work: Work, result: PgResult<T>) {
+    match result {
+        Ok(_) => upkept::note_done(storage, work),
+        Err(error) => fail(storage, work, error),
+    }
+}
+
+/// Tells of what could not be done for a table.
+pub fn fail(storage: Storage, work: Work, error: PgError) {
+    upkept::note_failure(storage, work, &error.message);
+    error.log();
+}
+
 /// Removes what nothing needs of a table's files.
-fn remove_orphans(storage: Storage) {
-    let removed = background::in_transaction(|| match open_unless_locked(storage) {
+fn remove_orphans(storage: Storage) -> PgResult<()> {
+    let removed = try_in_transaction(|| match open_unless_locked(storage) {
         Some(rel) => {
             let count = orphans::remove_from(rel.relation(), ORPHAN_AGE)?;
             Ok((count > 0).then(|| (rel.relation().name(), count)))
         }
         None => Ok(None),
-    });
-    if let Some(Some((name, count))) = removed {
+    })?;
+    if let Some((name, count)) = removed {
         pgrx::log!("removed {count} orphan files of Iceberg table \"{name}\"");
     }
+    Ok(())
 }
 
 /// Has the end of the transaction drop history of a table. Returns whether it will: not if it is locked, or if somebody

@@ -54,6 +54,11 @@ pub(super) struct Change {
 impl Change {
     /// What the transaction has done to `key` so far.
     pub(super) fn of(key: StorageKey, storage: &StorageState, for_prepare: bool) -> PgResult<Self> {
+        let expiring = match storage.expiring {
+            // No publisher sees to it.
+            Expiring::Nothing if key.is_temporary() => Expiring::WhenWorthwhile,
+            expiring => expiring,
+        };
         let only_adds_rows = !storage.created
             && !storage.emptied
             && !storage.folds
@@ -71,7 +76,7 @@ impl Change {
             new_columns: storage.new_columns.clone(),
             created: storage.created,
             emptied: storage.emptied,
-            expiring: storage.expiring,
+            expiring,
             only_expires: storage.expiring != Expiring::Nothing && !storage.changes_content(),
             origin: storage.origin,
             persistence: storage.persistence,

@@ -126,9 +126,6 @@ impl Change {
         previous: Option<&str>,
         expired: &Expired,
     ) -> PgResult<()> {
-        let Some(garbage) = GarbageCatalog::open_for_update() else {
-            return Ok(());
-        };
         let directory = self.io.directory();
         let unreachable = expired.unreachable_files.iter();
         let mut names: BTreeSet<String> = unreachable
@@ -136,6 +133,15 @@ impl Change {
             .map(str::to_owned)
             .collect();
         names.extend(self.unneeded_metadata_files(metadata, previous)?);
+        if self.key.is_temporary() {
+            // Nobody else sees the table, and no snapshot of this session outlives the transaction.
+            let paths = names.iter().map(|name| format!("{directory}/{name}"));
+            with_transaction(|state| state.superfluous.extend(paths));
+            return Ok(());
+        }
+        let Some(garbage) = GarbageCatalog::open_for_update() else {
+            return Ok(());
+        };
         for known in garbage.files_of(&self.key)? {
             names.remove(&known);
         }

@@ -142,6 +142,20 @@ SELECT lakebase.expire_snapshots('h');
 CREATE TEMPORARY TABLE of_session (id int) USING iceberg;
 SELECT lakebase.expire_snapshots('of_session');
 VACUUM VERBOSE of_session;
+-- Temporary tables are kept in order by their sessions, as far as history goes.
+DO $$ BEGIN FOR i IN 1..100 LOOP INSERT INTO of_session VALUES (i); COMMIT; END LOOP; END $$;
+SELECT count(*) < 5 + 33 AS few_snapshots FROM lakebase.iceberg_snapshots('of_session');
+SELECT count(*) FILTER (WHERE file ~ '^snap-') < 5 + 2 * 33 AS few_lists, count(*) FILTER (WHERE file ~ 'metadata.json$') < 200 AS few_metadata
+  FROM pg_ls_dir(lakebase.iceberg_location('of_session') || '/metadata') file;
+BEGIN;
+DECLARE c CURSOR FOR SELECT id FROM of_session ORDER BY id;
+FETCH 1 FROM c;
+SAVEPOINT s;
+DO $$ BEGIN FOR i IN 101..110 LOOP INSERT INTO of_session VALUES (i); END LOOP; END $$;
+ROLLBACK TO s;
+FETCH LAST FROM c;
+COMMIT;
+SELECT count(*), sum(id) FROM of_session;
 BEGIN;
 VACUUM t;
 ROLLBACK;
