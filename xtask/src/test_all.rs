@@ -14,6 +14,7 @@ use crate::process;
 use crate::progress::{format_elapsed, note};
 use crate::regress::{self, Selection, Suite};
 use crate::setup;
+use crate::soak;
 use crate::tally::Tally;
 use crate::twin;
 use anyhow::{Context, Result, bail};
@@ -64,10 +65,11 @@ enum Step {
     Interop,
     Operations,
     Crash,
+    Soak,
 }
 
 /// In this order: what fails soonest first.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step::Fmt,
     Step::Clippy,
     Step::Unit,
@@ -78,6 +80,7 @@ const STEPS: [Step; 10] = [
     Step::Interop,
     Step::Operations,
     Step::Crash,
+    Step::Soak,
 ];
 
 /// Crates whose tests need no server.
@@ -98,6 +101,9 @@ const CRASH_SEED: u64 = 2026;
 /// How many statements are compared with heap tables, and by which histories; as for crashes.
 const TWIN_STATEMENTS: u64 = 2000;
 const TWIN_SEED: u64 = 2026;
+
+/// How long tables are written to. A longer run is worth more: `cargo xtask soak`.
+const SOAK_MINUTES: u64 = 2;
 
 struct Outcome {
     step: Step,
@@ -175,6 +181,7 @@ fn describe(step: Step) -> &'static str {
         Step::Interop => "other engines",
         Step::Operations => "operations",
         Step::Crash => "crashes",
+        Step::Soak => "whatever grows",
     }
 }
 
@@ -232,6 +239,10 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
         Step::Operations => operations::run_all(cache, installation),
         Step::Crash => {
             crash::run(&crash::Args::short(CRASHES, CRASH_SEED))?;
+            Ok(Tally::PASSED)
+        }
+        Step::Soak => {
+            soak::run(&soak::Args::short(SOAK_MINUTES))?;
             Ok(Tally::PASSED)
         }
     }

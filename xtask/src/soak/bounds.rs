@@ -59,6 +59,8 @@ pub struct Bound {
     pub values: Vec<(f64, f64)>,
     pub limits: Vec<(f64, f64)>,
     when: When,
+    /// Whether it tells of how fast the machine is.
+    pub is_timed: bool,
 }
 
 impl Bound {
@@ -73,6 +75,7 @@ impl Bound {
             values: Vec::new(),
             limits: Vec::new(),
             when,
+            is_timed: false,
         };
         for index in 1..=samples.len() {
             let so_far = samples.get(..index).unwrap_or_default();
@@ -150,6 +153,10 @@ pub fn all(samples: &[Sample]) -> Vec<Bound> {
         (used.workers, used.writers * WORKERS_SHARE)
     };
     let of = |name: &str, when, of: &Measure| Bound::new(name, when, samples, of);
+    let timed = |name: &str, when, measure: &Measure| Bound {
+        is_timed: true,
+        ..of(name, when, measure)
+    };
     bounds.extend([
         of(
             "bytes of lakebase.inline_commit",
@@ -157,14 +164,14 @@ pub fn all(samples: &[Sample]) -> Vec<Bound> {
             &inline_commits,
         ),
         of("bytes of lakebase.iceberg_pointer", When::Always, &pointers),
-        of(
+        timed(
             "cost of a small INSERT, times the beginning's",
             When::AtTheEnd,
             &inserts,
         ),
-        of("longest small statement, ms", When::Always, &waits),
-        of("waits for locks of 1 s and more", When::Always, &locks),
-        of(
+        timed("longest small statement, ms", When::Always, &waits),
+        timed("waits for locks of 1 s and more", When::Always, &locks),
+        timed(
             "seconds of processor time of workers",
             When::AtTheEnd,
             &workers,

@@ -42,6 +42,22 @@ pub struct Args {
     /// Without DuckDB and PyIceberg
     #[arg(long)]
     no_engines: bool,
+    /// Fail for what grows, not for what takes long: on a machine that does other things meanwhile
+    #[arg(long)]
+    growth_only: bool,
+}
+
+impl Args {
+    /// A run of some minutes on the build with assertions, whatever else the machine does.
+    pub fn short(minutes: u64) -> Self {
+        Self {
+            minutes,
+            assertions: true,
+            no_standby: false,
+            no_engines: true,
+            growth_only: true,
+        }
+    }
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -129,7 +145,7 @@ fn soak(
     }
     Ok(bounds
         .into_iter()
-        .filter(|bound| !bound.is_met())
+        .filter(|bound| !(bound.is_met() || args.growth_only && bound.is_timed))
         .map(|bound| bound.name)
         .collect())
 }

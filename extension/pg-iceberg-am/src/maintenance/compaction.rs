@@ -32,7 +32,7 @@ use crate::publisher::orders::Summary;
 use crate::row_id::column;
 
 /// So many bytes are read before what has been merged is put in place.
-const BATCH_BYTES: u64 = 1 << 30;
+pub const BATCH_BYTES: u64 = 256 << 20;
 
 /// Whether a table with so many files may have some to merge, in the background.
 pub fn may_be_due(files: i64, bytes: i64) -> bool {

@@ -10,6 +10,7 @@ use super::merging::{Advance, Job, Planned};
 use super::storage::{key_of, open_unless_locked};
 use super::upkeep::{expire, pointer_of};
 use crate::catalog::has_relation;
+use crate::publisher::Storage;
 use crate::publisher::orders::{Message, Outcome, Summary, Taken, Task};
 use crate::publisher::upkept::{self, Work};
 use crate::transaction::{self, Expiring};
@@ -44,6 +45,11 @@ impl Ordered {
             job: None,
             locked_since: None,
         })
+    }
+
+    /// The table.
+    pub fn storage(&self) -> Storage {
+        self.taken.storage
     }
 
     /// Whether it cannot go on at once.

@@ -134,7 +134,8 @@ impl Publisher {
             }
         }
         self.cleared += self.upkeep.round(thorough, count);
-        let upkeep_pause = self.upkeep.pause();
+        let others_wait = self.slot.others_wait();
+        let upkeep_pause = self.upkeep.pause(others_wait);
         if upkeep_pause.is_some() {
             self.busy = Instant::now();
             self.progress = self.busy;
@@ -144,11 +145,11 @@ impl Publisher {
             None => self.busy.elapsed() >= LINGER && !self.upkeep.looks_again(count),
             Some(_) => is_stuck && !is_known,
         };
-        let others_wait = self.slot.others_wait() && self.upkeep.may_leave();
-        self.vacuum_if_worthwhile(is_idle || others_wait);
+        let makes_room = others_wait && self.upkeep.may_leave();
+        self.vacuum_if_worthwhile(is_idle || makes_room);
         // SAFETY: reports what this process has done, outside of a transaction.
-        unsafe { pg_sys::pgstat_report_stat(is_idle || others_wait) };
-        if is_idle || others_wait && pause.is_none() {
+        unsafe { pg_sys::pgstat_report_stat(is_idle || makes_room) };
+        if is_idle || makes_room && pause.is_none() {
             let next = self.upkeep.next_turn();
             if self.slot.give_back(count, next) {
                 return None;
@@ -158,7 +159,7 @@ impl Publisher {
             self.take_turns(pause.map(|pause| pause.max(RETRY)));
             return None;
         }
-        if others_wait {
+        if makes_room {
             self.take_turns(pause);
             return None;
         }

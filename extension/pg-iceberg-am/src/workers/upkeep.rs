@@ -31,8 +31,9 @@ const SWEEP: Duration = Duration::from_millis(500);
 const RETRY: Duration = Duration::from_secs(10);
 /// Age from which on files are orphans that no transaction's name tells of.
 const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
-/// How long a merge goes on although other databases wait for the worker.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a merge goes on although other databases wait for the worker: one that were given up each time would never
+/// be done. There is time to read [`compaction::BATCH_BYTES`].
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The upkeep of a database's tables.
 pub struct Upkeep {
@@ -104,6 +105,7 @@ impl Upkeep {
         self.ordered = match self.ordered.take().or_else(Ordered::next) {
             Some(ordered) => {
                 self.has_worked = true;
+                self.leave_to(&ordered);
                 ordered.go_on()
             }
             None => {
@@ -154,10 +156,12 @@ impl Upkeep {
         cleared
     }
 
-    /// How soon there is more to do; `None` if there is nothing.
-    pub fn pause(&self) -> Option<Duration> {
+    /// How soon there is more to do; `None` if there is nothing. Where other databases wait for the worker, a merge has all
+    /// of its time.
+    pub fn pause(&self, others_wait: bool) -> Option<Duration> {
         let is_urgent = self.may_remove || !self.to_expire.is_empty() || !self.to_search.is_empty();
         if is_urgent
+            || others_wait && self.job.is_some()
             || self
                 .ordered
                 .as_ref()
@@ -297,6 +301,15 @@ impl Upkeep {
                 job.abandon();
                 fail(storage, Work::Merging, error);
             }
+        }
+    }
+
+    /// Gives up the merge in the background if the table's files may be merged by an order as well.
+    fn leave_to(&mut self, ordered: &Ordered) {
+        let is_same = |job: &mut Job| job.storage() == ordered.storage();
+        if let Some(job) = self.job.take_if(is_same) {
+            self.to_merge.push_back(job.storage());
+            job.abandon();
         }
     }
 
