@@ -16,6 +16,7 @@ mod raw {
         pub fn get_partition_ancestors(relid: pg_sys::Oid) -> *mut pg_sys::List;
         pub static Log_autovacuum_min_duration: std::ffi::c_int;
         pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool;
+        pub fn RequestCheckpoint(flags: std::ffi::c_int);
         pub fn RangeVarCallbackOwnsRelation(
             relation: *const pg_sys::RangeVar,
             relid: pg_sys::Oid,
@@ -44,6 +45,13 @@ pub fn log_autovacuum_min_duration() -> Option<std::time::Duration> {
     u64::try_from(milliseconds)
         .ok()
         .map(std::time::Duration::from_millis)
+}
+
+/// Makes a checkpoint and waits for it (`postmaster/bgwriter.h`): files of dropped relations are removed by then.
+pub fn checkpoint_now() {
+    let flags = pg_sys::CHECKPOINT_IMMEDIATE | pg_sys::CHECKPOINT_FORCE | pg_sys::CHECKPOINT_WAIT;
+    // SAFETY: declared as in the header.
+    unsafe { pg_guard_ffi_boundary(|| raw::RequestCheckpoint(flags as std::ffi::c_int)) }
 }
 
 /// The tables that a partition is part of, as a list of oids, the nearest first (`catalog/partition.h`).

@@ -24,6 +24,7 @@ mod publisher;
 mod row_id;
 mod scan;
 mod schema;
+mod tablespaces;
 mod transaction;
 mod unsupported;
 mod wal;

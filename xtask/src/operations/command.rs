@@ -1,7 +1,7 @@
 //! The command: which operations, and what each is called.
 
 use super::server::Servers;
-use super::{backup, checksums, databases, replication, upgrade};
+use super::{backup, checksums, databases, replication, tablespaces, upgrade};
 use crate::cache::Cache;
 use crate::extension;
 use crate::guardian::Guardian;
@@ -30,10 +30,13 @@ enum Operation {
     Checksums,
     /// Many databases, and few workers
     Databases,
+    /// Dumps of tablespaces in object stores
+    Tablespaces,
 }
 
-const OPERATIONS: [Operation; 5] = [
+const OPERATIONS: [Operation; 6] = [
     Operation::Databases,
+    Operation::Tablespaces,
     Operation::Checksums,
     Operation::Backup,
     Operation::Replication,
@@ -73,6 +76,7 @@ fn run_some(cache: &Cache, installation: &Installation, operations: &[Operation]
             Operation::Backup => backup::run,
             Operation::Checksums => checksums::run,
             Operation::Databases => databases::run,
+            Operation::Tablespaces => tablespaces::run,
         };
         let result = servers
             .clear()

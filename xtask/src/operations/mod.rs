@@ -1,6 +1,6 @@
 //! `cargo xtask operations`: what operators do with whole clusters, other than losing them (`crash` does
 //! that), on servers made for it: upgrades, incremental backups, checksums, logical
-//! replication, many databases.
+//! replication, many databases, dumps of tablespaces.
 
 mod backup;
 mod checksums;
@@ -8,6 +8,7 @@ mod command;
 mod databases;
 mod replication;
 mod server;
+mod tablespaces;
 mod upgrade;
 
 pub use command::{Args, run, run_all};

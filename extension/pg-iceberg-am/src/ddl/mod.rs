@@ -6,8 +6,10 @@ mod database;
 mod enum_labels;
 pub mod filelocator;
 mod object_access;
+mod placement;
 mod publication;
 mod table_options;
+mod tablespace;
 mod type_users;
 mod utility;
 

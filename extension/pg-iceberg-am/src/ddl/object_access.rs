@@ -5,7 +5,7 @@ use pg_lakebase_core::hooks::{self, ObjectAccess};
 use pg_lakebase_core::relation::{LockMode, OpenRelation, RelationKind};
 use pgrx::pg_sys;
 
-use super::{attribute_names, attributes, database};
+use super::{attribute_names, attributes, database, placement};
 use crate::catalog::options;
 use crate::catalog::{is_iceberg, is_iceberg_relid};
 use crate::transaction;
@@ -26,6 +26,9 @@ pub fn register() -> PgResult<()> {
             (pg_sys::RelationRelationId, ObjectAccess::PostCreate { .. }, Ok(1..)) => {
                 attributes::added(object)
             }
+            (pg_sys::RelationRelationId, ObjectAccess::PostAlter { .. }, Ok(0)) => {
+                placement::check(object)
+            }
             (pg_sys::RelationRelationId, ObjectAccess::PostAlter { .. }, Ok(number @ 1..)) => {
                 attributes::altered(object, number)
             }
@@ -37,6 +40,7 @@ pub fn register() -> PgResult<()> {
 
 /// A relation has been made: unless it is to replace an Iceberg table, its columns are new to Iceberg.
 fn relation_created(relid: pg_sys::Oid) -> PgResult<()> {
+    placement::check(relid)?;
     // Whoever makes a relation holds AccessExclusiveLock on it.
     let rel = OpenRelation::open(relid, LockMode::None);
     let rel = rel.relation();

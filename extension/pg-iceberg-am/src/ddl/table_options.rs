@@ -190,8 +190,15 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
     }
 }
 
-unsafe fn elements(list: *mut pg_sys::List) -> impl Iterator<Item = *mut pg_sys::DefElem> {
-    // SAFETY: the caller's: a list of DefElem, or NIL.
+/// The options in a list.
+///
+/// # Safety
+///
+/// A list of DefElem, or NIL.
+pub(super) unsafe fn elements(
+    list: *mut pg_sys::List,
+) -> impl Iterator<Item = *mut pg_sys::DefElem> {
+    // SAFETY: the caller's promise.
     unsafe {
         let count = if list.is_null() { 0 } else { (*list).length };
         (0..count).map(move |index| pg_sys::list_nth(list, index).cast())
@@ -209,12 +216,25 @@ unsafe fn is_ours(element: *mut pg_sys::DefElem) -> bool {
 /// Takes our options out of a list.
 unsafe fn take_ours(list: *mut *mut pg_sys::List) -> Vec<*mut pg_sys::DefElem> {
     // SAFETY: the caller's: a list of DefElem in a tree that may be changed, or NIL.
+    unsafe { take(list, |element| is_ours(element)) }
+}
+
+/// Takes options out of a list.
+///
+/// # Safety
+///
+/// A list of DefElem in a tree that may be changed, or NIL.
+pub(super) unsafe fn take(
+    list: *mut *mut pg_sys::List,
+    is_taken: impl Fn(*mut pg_sys::DefElem) -> bool,
+) -> Vec<*mut pg_sys::DefElem> {
+    // SAFETY: the caller's promise.
     unsafe {
         let all: Vec<_> = elements(*list).collect();
         let mut rest = std::ptr::null_mut();
         let mut taken = Vec::new();
         for element in all {
-            if is_ours(element) {
+            if is_taken(element) {
                 taken.push(element);
             } else {
                 rest = pg_sys::lappend(rest, element.cast());

@@ -11,7 +11,7 @@ use pg_lakebase_core::hooks;
 use pg_lakebase_core::relation::name_text;
 use pgrx::pg_sys;
 
-use super::{database, enum_labels, publication, table_options};
+use super::{database, enum_labels, placement, publication, table_options, tablespace};
 use crate::catalog::{iceberg_descendant, is_iceberg_relid};
 use crate::directory::upgrade;
 use crate::transaction::two_phase::Finishing;
@@ -42,7 +42,9 @@ pub fn register() -> PgResult<()> {
             None => {
                 // SAFETY: as above; the statement is there until the call ends.
                 let watched = unsafe { publication::watch(call.statement()) };
-                table_options::proceed(call)?;
+                if !tablespace::proceed(call)? {
+                    table_options::proceed(call)?;
+                }
                 if let Some(watched) = watched {
                     // SAFETY: as above.
                     unsafe { publication::check(&watched)? };
@@ -101,8 +103,19 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
                 let statement = statement.cast::<pg_sys::RefreshMatViewStmt>();
                 check_refresh(statement)
             }
-            pg_sys::NodeTag::T_CreatedbStmt => database::note_template(statement.cast()),
-            pg_sys::NodeTag::T_AlterDatabaseStmt => database::check_alter(statement.cast()),
+            pg_sys::NodeTag::T_CreatedbStmt => {
+                let statement = statement.cast::<pg_sys::CreatedbStmt>();
+                placement::check_database((*statement).dbname, (*statement).options)?;
+                database::note_template(statement)
+            }
+            pg_sys::NodeTag::T_AlterDatabaseStmt => {
+                let statement = statement.cast::<pg_sys::AlterDatabaseStmt>();
+                placement::check_database((*statement).dbname, (*statement).options)?;
+                database::check_alter(statement)
+            }
+            pg_sys::NodeTag::T_AlterTableMoveAllStmt => placement::check_move_all(statement.cast()),
+            pg_sys::NodeTag::T_ReindexStmt => placement::check_reindex(statement.cast()),
+            pg_sys::NodeTag::T_RenameStmt => tablespace::check_rename(statement.cast()),
             pg_sys::NodeTag::T_DropdbStmt => {
                 database::before_drop(statement.cast());
                 Ok(())
@@ -117,6 +130,7 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
 unsafe fn check_alter_table(statement: *mut pg_sys::AlterTableStmt) -> PgResult<()> {
     // SAFETY: a list of AlterTableCmd, each with a constraint where its subtype says so.
     unsafe {
+        placement::check_alter_table(statement)?;
         for command in commands(statement) {
             if (*command).subtype == pg_sys::AlterTableType::AT_SetAccessMethod
                 && let Some(relid) = relation((*statement).relation)

@@ -16,5 +16,5 @@ pub use file_name::{is_merged_file, new_file_name, new_merged_file_name, transac
 pub use key::StorageKey;
 pub use table_directory::{
     TableDirectory, database_directories, entries, holds_tables, tables_size_in_database,
-    tables_size_in_tablespace,
+    tables_size_in_tablespace, tablespace_directory,
 };

@@ -218,13 +218,17 @@ pub fn tables_size_in_database(database: u32) -> u64 {
         .sum()
 }
 
-/// Bytes of all that is in the directories of tables in a tablespace, of all databases.
-pub fn tables_size_in_tablespace(tablespace: u32) -> u64 {
-    let path = match pg_sys::Oid::from(tablespace) {
+/// The directory in which a tablespace has those of databases, relative to the data directory.
+pub fn tablespace_directory(tablespace: u32) -> PathBuf {
+    match pg_sys::Oid::from(tablespace) {
         pg_sys::DEFAULTTABLESPACE_OID => PathBuf::from("base"),
         _ => PathBuf::from(format!("pg_tblspc/{tablespace}")).join(version_directory()),
-    };
-    entries(&path)
+    }
+}
+
+/// Bytes of all that is in the directories of tables in a tablespace, of all databases.
+pub fn tables_size_in_tablespace(tablespace: u32) -> u64 {
+    entries(&tablespace_directory(tablespace))
         .map(|database| tables_size(&database.path()))
         .sum()
 }

@@ -1,0 +1,270 @@
+//! CREATE TABLESPACE, ALTER TABLESPACE and RENAME of tablespaces in object stores.
+//!
+//! PostgreSQL validates the options of a tablespace by its own list. Ours are taken out of the statement, and those that
+//! are stored out of `pg_tablespace.spcoptions`, while it does so, and are written back after.
+
+use std::ffi::CStr;
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::hooks::{UtilityCall, UtilityContext};
+use pg_lakebase_core::relation::name_text;
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::table_options::{elements, take};
+use crate::catalog::options::text_of;
+use crate::tablespaces::catalog::{
+    self, Stored, find, is_object_tablespace, lock_against_users, lock_for_change,
+};
+use crate::tablespaces::options::{PROTOCOL, is_postgres_option, is_store_option};
+use crate::tablespaces::{StoreOptions, holds_anything, is_credential};
+
+/// What to do instead of a new name.
+const RENAME_HINT: &str = "Create another tablespace with the same options and another prefix, and move the tables there.";
+/// What to do before a tablespace means another store.
+const CHANGE_HINT: &str = "Move or drop what lies there first, or create another tablespace.";
+
+/// Has CREATE TABLESPACE or ALTER TABLESPACE executed without options that PostgreSQL does not know; other statements
+/// are left alone, and the answer is false.
+pub fn proceed(call: &mut UtilityCall<'_>) -> PgResult<bool> {
+    // SAFETY: the statement is PostgreSQL's own.
+    unsafe {
+        match (*call.statement()).type_ {
+            pg_sys::NodeTag::T_CreateTableSpaceStmt => create(call)?,
+            pg_sys::NodeTag::T_AlterTableSpaceOptionsStmt => alter(call)?,
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
+}
+
+/// Before ALTER ... RENAME TO is executed.
+///
+/// # Safety
+///
+/// The statement is PostgreSQL's own.
+pub unsafe fn check_rename(statement: *mut pg_sys::RenameStmt) -> PgResult<()> {
+    // SAFETY: the caller's promise; a terminated string.
+    unsafe {
+        if (*statement).renameType != pg_sys::ObjectType::OBJECT_TABLESPACE {
+            return Ok(());
+        }
+        let name = CStr::from_ptr((*statement).subname);
+        if !find(name).is_some_and(is_object_tablespace) {
+            return Ok(());
+        }
+        Err(PgError::feature_not_supported(format!(
+            "cannot rename object tablespace \"{}\"",
+            name_text(name)
+        ))
+        .with_detail(
+            "The storage service knows its store, and what it has cached of it, by this name.",
+        )
+        .with_hint(RENAME_HINT))
+    }
+}
+
+/// # Safety
+///
+/// The statement is CREATE TABLESPACE.
+unsafe fn create(call: &mut UtilityCall<'_>) -> PgResult<()> {
+    // SAFETY: the caller's promise; names and lists are the statement's own.
+    unsafe {
+        let statement = call.statement().cast::<pg_sys::CreateTableSpaceStmt>();
+        let is_object = elements((*statement).options).any(|element| is_named(element, PROTOCOL));
+        let takes = |element| is_ours(element, is_object);
+        // What PostgreSQL refuses for other reasons is left to it.
+        if !elements((*statement).options).any(takes) || !pg_sys::superuser() {
+            call.proceed();
+            return Ok(());
+        }
+        let is_top_level = call.context() == UtilityContext::TopLevel;
+        pg_sys::PreventInTransactionBlock(is_top_level, c"CREATE TABLESPACE".as_ptr());
+        let name = CStr::from_ptr((*statement).tablespacename).to_owned();
+        let statement = call
+            .statement_to_change()
+            .cast::<pg_sys::CreateTableSpaceStmt>();
+        let taken = take(&raw mut (*statement).options, takes);
+        keep_secret(&taken);
+        let options = StoreOptions::new(taken.into_iter().map(|element| text_of(element)))?;
+        call.proceed();
+        pg_sys::CommandCounterIncrement();
+        if let (Some(options), Some(tablespace)) = (options, find(&name)) {
+            store(tablespace, Some(&options))?;
+        }
+        Ok(())
+    }
+}
+
+/// # Safety
+///
+/// The statement is ALTER TABLESPACE ... SET or RESET.
+unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
+    // SAFETY: the caller's promise; names and lists are the statement's own.
+    unsafe {
+        let statement = call
+            .statement()
+            .cast::<pg_sys::AlterTableSpaceOptionsStmt>();
+        let resets = (*statement).isReset;
+        let name = CStr::from_ptr((*statement).tablespacename).to_owned();
+        let owned = find(&name).filter(|&tablespace| {
+            pg_sys::object_ownercheck(
+                pg_sys::TableSpaceRelationId,
+                tablespace,
+                pg_sys::GetUserId(),
+            )
+        });
+        let Some(tablespace) = owned else {
+            // PostgreSQL says what is wrong.
+            call.proceed();
+            return Ok(());
+        };
+        let names_protocol =
+            elements((*statement).options).any(|element| is_named(element, PROTOCOL));
+        let concerns = |is_object: bool| {
+            is_object || elements((*statement).options).any(|element| is_ours(element, is_object))
+        };
+        if !concerns(names_protocol || is_object_tablespace(tablespace)) {
+            call.proceed();
+            return Ok(());
+        }
+        lock_for_change(tablespace);
+        let stored = Stored::of(tablespace);
+        let before = stored.store()?;
+        let statement = call
+            .statement_to_change()
+            .cast::<pg_sys::AlterTableSpaceOptionsStmt>();
+        let is_object = names_protocol || before.is_some();
+        let taken = take(&raw mut (*statement).options, |element| {
+            is_ours(element, is_object)
+        });
+        keep_secret(&taken);
+        let after = changed(&stored, &taken, resets)?;
+        if !is_same_place(before.as_ref(), after.as_ref()) {
+            check_empty(tablespace, before.is_some())?;
+        }
+        if before.is_some() {
+            catalog::store(tablespace, stored.postgres)?;
+        }
+        call.proceed();
+        pg_sys::CommandCounterIncrement();
+        store(tablespace, after.as_ref())
+    }
+}
+
+/// Keeps a statement with credentials out of the log, where an error would have it written
+/// (`log_min_error_statement`). The next statement of the client sets the text anew.
+///
+/// # Safety
+///
+/// The elements are PostgreSQL's own.
+unsafe fn keep_secret(elements: &[*mut pg_sys::DefElem]) {
+    // SAFETY: the caller's promise; a variable of the backend's, which may be null.
+    unsafe {
+        let is_secret = |&element: &*mut pg_sys::DefElem| {
+            is_credential(&CStr::from_ptr((*element).defname).to_string_lossy())
+        };
+        if elements.iter().any(is_secret) {
+            pg_sys::debug_query_string = std::ptr::null();
+        }
+    }
+}
+
+/// The options that a statement makes of those that are stored.
+///
+/// # Safety
+///
+/// The elements are PostgreSQL's own.
+unsafe fn changed(
+    stored: &Stored,
+    elements: &[*mut pg_sys::DefElem],
+    resets: bool,
+) -> PgResult<Option<StoreOptions>> {
+    let mut named = Vec::new();
+    for &element in elements {
+        // SAFETY: the caller's promise.
+        let (has_value, option) = unsafe { (!(*element).arg.is_null(), text_of(element)) };
+        if resets && has_value {
+            return Err(PgError::new(
+                PgSqlErrorCode::ERRCODE_SYNTAX_ERROR,
+                "RESET must not include values for parameters",
+            ));
+        }
+        named.push(option);
+    }
+    let is_named = |name: &str| named.iter().any(|(other, _)| other == name);
+    let mut all: Vec<_> = stored
+        .ours
+        .iter()
+        .filter(|(name, _)| !is_named(name))
+        .cloned()
+        .collect();
+    if !resets {
+        all.extend(named);
+    }
+    StoreOptions::new(all)
+}
+
+fn is_same_place(before: Option<&StoreOptions>, after: Option<&StoreOptions>) -> bool {
+    match (before, after) {
+        (None, None) => true,
+        (Some(before), Some(after)) => before.is_same_place(after),
+        _ => false,
+    }
+}
+
+/// Refuses to have a tablespace mean another store, or a store at all, while anything lies there.
+fn check_empty(tablespace: pg_sys::Oid, is_object: bool) -> PgResult<()> {
+    let name = catalog::name(tablespace);
+    if matches!(
+        tablespace,
+        pg_sys::DEFAULTTABLESPACE_OID | pg_sys::GLOBALTABLESPACE_OID
+    ) {
+        return Err(PgError::feature_not_supported(format!(
+            "tablespace \"{name}\" cannot be an object tablespace"
+        ))
+        .with_hint("Create one with CREATE TABLESPACE."));
+    }
+    lock_against_users(tablespace);
+    if !holds_anything(tablespace) {
+        return Ok(());
+    }
+    let what = match is_object {
+        true => format!("cannot change where the tables of tablespace \"{name}\" lie"),
+        false => format!("cannot make an object tablespace of \"{name}\""),
+    };
+    Err(PgError::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, what)
+        .with_detail("Relations lie there, perhaps of other databases.")
+        .with_hint(CHANGE_HINT))
+}
+
+/// Puts the options beside those of PostgreSQL's that the tablespace has.
+fn store(tablespace: pg_sys::Oid, options: Option<&StoreOptions>) -> PgResult<()> {
+    let Some(options) = options else {
+        return Ok(());
+    };
+    let postgres = Stored::of(tablespace).postgres;
+    catalog::store(tablespace, postgres.into_iter().chain(options.literals()))
+}
+
+/// Whether an option is not PostgreSQL's: of an object tablespace, whatever PostgreSQL does not know.
+unsafe fn is_ours(element: *mut pg_sys::DefElem, is_object: bool) -> bool {
+    // SAFETY: the caller's: an element of a list of options.
+    let name = unsafe {
+        if !(*element).defnamespace.is_null() {
+            return false;
+        }
+        CStr::from_ptr((*element).defname).to_string_lossy()
+    };
+    match is_object {
+        true => !is_postgres_option(&name),
+        false => is_store_option(&name),
+    }
+}
+
+unsafe fn is_named(element: *mut pg_sys::DefElem, name: &str) -> bool {
+    // SAFETY: the caller's: an element of a list of options.
+    unsafe {
+        (*element).defnamespace.is_null()
+            && CStr::from_ptr((*element).defname).to_bytes() == name.as_bytes()
+    }
+}
