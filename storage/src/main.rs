@@ -5,14 +5,15 @@ use std::{io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
 use anyhow::{Context, Result};
 use clap::Parser;
 use pg_lakebase_storage::{
-    backend::{Limits, StoreOpener, TestStores},
+    backend::{Limits, StoreOpener, TestStores, Uploads},
     cache::{CacheConfig, DiskCache},
     connection::{ConnectionLimits, serve},
+    credentials::CredentialsFile,
     service::StorageService,
     transport::{PeerPolicy, SocketListener},
 };
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 use tracing_subscriber::filter::LevelFilter;
@@ -41,8 +42,14 @@ struct Arguments {
     #[arg(long, default_value = "10G", value_parser = byte_size)]
     cache_size: u64,
 
-    /// Longest time for one attempt to have an answer from a store, in seconds.
-    #[arg(long, default_value_t = 30)]
+    /// File with what the option credentials of stores names; nobody but this user or root may have any permission on it.
+    /// Read again at SIGHUP. Without the option, a store's credentials are those of the environment.
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+
+    /// Longest time for a store to answer, in seconds, besides the time for the bytes that move. After it the request is
+    /// made again, until the client's time is up.
+    #[arg(long, default_value_t = 10)]
     store_timeout: u64,
 
     /// Also open stores in directories and in memory. For tests: whoever may connect then reads
@@ -94,9 +101,16 @@ fn main() -> Result<()> {
 async fn run(arguments: Arguments) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("could not await SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("could not await SIGINT")?;
+    let hangup = signal(SignalKind::hangup()).context("could not await SIGHUP")?;
+    let credentials = match &arguments.credentials {
+        Some(path) => Some(Arc::new(CredentialsFile::open(path)?)),
+        None => None,
+    };
+    tokio::spawn(reload(hangup, credentials.clone()));
 
     let cache = DiskCache::open(CacheConfig::new(arguments.cache_dir, arguments.cache_size))
         .context("could not open the cache")?;
+    let uploads = Uploads::default();
     let opener = StoreOpener {
         test_stores: if arguments.allow_test_stores {
             TestStores::Allowed
@@ -107,6 +121,8 @@ async fn run(arguments: Arguments) -> Result<()> {
             attempt: Duration::from_secs(arguments.store_timeout),
             ..Limits::default()
         },
+        credentials,
+        uploads: uploads.clone(),
     };
     let service = Arc::new(StorageService::new(Arc::new(opener), cache));
     let policy = PeerPolicy {
@@ -126,5 +142,24 @@ async fn run(arguments: Arguments) -> Result<()> {
         stop.send_replace(true);
     };
     tokio::join!(serving, signals);
+    uploads.ended().await;
     Ok(())
+}
+
+/// Reads the credentials file at each SIGHUP; without one the signal does nothing.
+async fn reload(mut hangup: Signal, credentials: Option<Arc<CredentialsFile>>) {
+    while hangup.recv().await.is_some() {
+        let Some(credentials) = &credentials else {
+            continue;
+        };
+        let file = Arc::clone(credentials);
+        match tokio::task::spawn_blocking(move || file.reload()).await {
+            Ok(Ok(())) => tracing::info!("credentials file read again"),
+            Ok(Err(error)) => {
+                let error = anyhow::Error::new(error);
+                tracing::warn!("credentials stay as they are: {error:#}");
+            }
+            Err(error) => tracing::warn!(%error, "credentials stay as they are"),
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::{fs, io::Read, os::unix::fs::PermissionsExt};
 use harness::{
     Daemon, TestClient, content, eventually, local_store, memory_store, object, path, put, store_id,
 };
-use pg_lakebase_storage::protocol::{ByteRange, FailureCode, ObjectMeta, StoreSpec};
+use pg_lakebase_storage::protocol::{ByteRange, FailureCode, Listed, StoreSpec};
 use tempfile::TempDir;
 
 const MIB: usize = 1024 * 1024;
@@ -169,8 +169,10 @@ fn listings_are_ordered_paged_and_confined_to_their_directory() {
             put(client, name, b"x");
         }
         names.sort();
-        let paths = |page: &[ObjectMeta]| -> Vec<String> {
-            page.iter().map(|meta| meta.path.to_string()).collect()
+        let paths = |page: &[Listed]| -> Vec<String> {
+            page.iter()
+                .map(|listed| listed.meta.path.to_string())
+                .collect()
         };
         assert_eq!(paths(&client.list(&store_id(), None).unwrap()), names);
         let within: Vec<_> = names
@@ -184,16 +186,25 @@ fn listings_are_ordered_paged_and_confined_to_their_directory() {
             within
         );
         let mut paged = Vec::new();
+        let mut token = None;
         loop {
-            let after = paged.last().map(|name: &String| path(name));
-            let (page, more) = client
-                .list_page(&store_id(), Some(&prefix), after, 7)
+            let (page, next) = client
+                .list_page(&store_id(), Some(&prefix), token, 7)
                 .unwrap();
-            assert!(page.len() == 7 || !more);
+            assert!(page.len() == 7 || next.is_none());
+            let now = std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap()
+                .as_millis() as i64;
+            assert!(
+                page.iter()
+                    .all(|listed| (now - listed.last_modified_ms).abs() < 600_000)
+            );
             paged.extend(paths(&page));
-            if !more {
+            if next.is_none() {
                 break;
             }
+            token = next;
         }
         assert_eq!(paged, within);
         assert!(
@@ -282,10 +293,10 @@ fn cloud_stores_take_their_options_and_refuse_others() {
                 ("endpoint", "https://s3.invalid"),
             ],
         ),
-        (StoreProtocol::Gcs, &[("google_skip_signature", "true")]),
+        (StoreProtocol::Gcs, &[("skip_signature", "true")]),
         (
             StoreProtocol::Azure,
-            &[("account_name", "a"), ("skip_signature", "true")],
+            &[("account", "a"), ("use_emulator", "true")],
         ),
     ];
     for (protocol, options) in options {
@@ -340,6 +351,8 @@ fn without_permission_for_tests_their_stores_are_refused() {
     let opener = pg_lakebase_storage::backend::StoreOpener {
         test_stores: pg_lakebase_storage::backend::TestStores::Refused,
         limits: Default::default(),
+        credentials: None,
+        uploads: Default::default(),
     };
     let daemon = harness::InProcess::start(directory.path(), 1000, std::sync::Arc::new(opener));
     for spec in [memory_store(), local_store(directory.path())] {

@@ -1,8 +1,11 @@
 //! Errors of object stores, and which of them may pass.
 
-use std::{error::Error, io};
+use std::error::Error;
 
-use crate::protocol::{Failure, FailureCode, ObjectPath, Persistence, StoreId};
+use super::{answers::Answers, failure_kind::kind_of};
+use crate::protocol::{Failure, FailureCode, Persistence, StoreId};
+
+pub type Result<T> = std::result::Result<T, BackendError>;
 
 /// What kind of error; decides code and persistence of the failure told to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,8 +13,15 @@ use crate::protocol::{Failure, FailureCode, ObjectPath, Persistence, StoreId};
 pub enum ErrorKind {
     NotFound,
     PermissionDenied,
+    /// The store does not know who asks, or there are no credentials to ask with.
     Unauthenticated,
+    /// The object is not the version that it should be.
     Changed,
+    /// An object is there that should not be.
+    Exists,
+    /// What was to be written is not what it was said to be.
+    Damaged,
+    /// The store is not what its options say: no such bucket, another region, an unusable option.
     InvalidStore,
     /// The store refuses the request, and would again.
     Refused,
@@ -27,13 +37,15 @@ pub struct BackendError {
     pub operation: &'static str,
     pub path: String,
     pub source: Box<dyn Error + Send + Sync>,
+    /// How often it was tried in vain.
+    pub attempts: u32,
 }
 
 impl BackendError {
     pub fn new(
         kind: ErrorKind,
         operation: &'static str,
-        path: &ObjectPath,
+        path: impl ToString,
         source: impl Into<Box<dyn Error + Send + Sync>>,
     ) -> Self {
         Self {
@@ -41,20 +53,18 @@ impl BackendError {
             operation,
             path: path.to_string(),
             source: source.into(),
+            attempts: 1,
         }
     }
 
+    /// An error of the `object_store` crate, in the attempt that met it.
     pub(super) fn from_store(
         operation: &'static str,
         path: impl ToString,
         source: object_store::Error,
     ) -> Self {
-        Self {
-            kind: classify(&source),
-            operation,
-            path: path.to_string(),
-            source: Box::new(source),
-        }
+        let kind = kind_of(&source, Answers::last_of_attempt().as_ref());
+        Self::new(kind, operation, path, source)
     }
 
     pub fn is_transient(&self) -> bool {
@@ -68,11 +78,17 @@ impl BackendError {
             ErrorKind::PermissionDenied => FailureCode::PermissionDenied,
             ErrorKind::Unauthenticated => FailureCode::Unauthenticated,
             ErrorKind::Changed => FailureCode::Changed,
+            ErrorKind::Exists => FailureCode::Exists,
+            ErrorKind::Damaged => FailureCode::Damaged,
             ErrorKind::InvalidStore => FailureCode::InvalidStore,
             ErrorKind::Refused => FailureCode::BadRequest,
             ErrorKind::Unavailable => FailureCode::Unavailable,
             ErrorKind::TimedOut => FailureCode::TimedOut,
         };
+        let mut message = format!("could not {}: {}", self.operation, one_line(&*self.source));
+        if self.attempts > 1 {
+            message.push_str(&format!(" (attempt {})", self.attempts));
+        }
         Failure {
             code,
             persistence: if self.is_transient() {
@@ -81,55 +97,8 @@ impl BackendError {
                 Persistence::Permanent
             },
             object: format!("{store}:{}", self.path),
-            message: format!("could not {}: {}", self.operation, one_line(&*self.source)),
+            message,
         }
-    }
-}
-
-fn classify(error: &object_store::Error) -> ErrorKind {
-    use object_store::Error as E;
-    match error {
-        E::NotFound { .. } => ErrorKind::NotFound,
-        E::PermissionDenied { .. } => ErrorKind::PermissionDenied,
-        E::Unauthenticated { .. } => ErrorKind::Unauthenticated,
-        E::Precondition { .. } | E::NotModified { .. } => ErrorKind::Changed,
-        E::UnknownConfigurationKey { .. } => ErrorKind::InvalidStore,
-        E::InvalidPath { .. }
-        | E::NotSupported { .. }
-        | E::NotImplemented { .. }
-        | E::AlreadyExists { .. } => ErrorKind::Refused,
-        _ => classify_cause(error),
-    }
-}
-
-/// An error that the store crate has no word for: by its cause, and transient when that says
-/// nothing, since a second attempt does no harm.
-fn classify_cause(error: &(dyn Error + 'static)) -> ErrorKind {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<io::Error>() {
-            match error.kind() {
-                io::ErrorKind::NotFound => return ErrorKind::NotFound,
-                io::ErrorKind::PermissionDenied => return ErrorKind::PermissionDenied,
-                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidFilename => {
-                    return ErrorKind::Refused;
-                }
-                io::ErrorKind::TimedOut => return ErrorKind::TimedOut,
-                _ => {}
-            }
-        }
-        cause = error.source();
-    }
-    // The type that holds the HTTP status is private to the store crate; its text is all there is.
-    let text = one_line(error);
-    let client_error = text
-        .split_once("status code: 4")
-        .or_else(|| text.split_once("status: 4"))
-        .is_some_and(|(_, rest)| !rest.starts_with("08") && !rest.starts_with("29"));
-    if client_error || text.contains("redirect without LOCATION") {
-        ErrorKind::Refused
-    } else {
-        ErrorKind::Unavailable
     }
 }
 

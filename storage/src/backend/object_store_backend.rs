@@ -1,23 +1,34 @@
 //! [`Backend`] over the `object_store` crate.
 
-use std::{future::ready, ops::Range, sync::Arc};
+use std::{
+    fmt,
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
-use object_store::{GetOptions, ObjectStore, ObjectStoreExt, path::Path};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::{
+    Error as StoreError, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt,
+    list::{PaginatedListOptions, PaginatedListStore},
+    path::Path,
+};
+use tokio::time::Instant;
 
 use super::{
-    Backend, Listing, Result, Upload,
+    Backend, Listing, Piece, PutCondition, PutSource, Result, Uploads,
     error::{BackendError, ErrorKind},
-    upload::BufferedUpload,
+    put::Put,
 };
-use crate::protocol::{ObjectMeta, ObjectPath, ObjectVersion};
+use crate::protocol::{Listed, ObjectMeta, ObjectPath, ObjectVersion};
 
 /// Entity tags longer than this are not used: the protocol bounds them.
 const MAX_ETAG_BYTES: usize = 256;
 
-/// In which order a store lists its objects.
+/// In which order a store without pages lists its objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListOrder {
     /// By the bytes of their paths, as S3, GCS and Azure do.
@@ -26,23 +37,198 @@ pub enum ListOrder {
     Unspecified,
 }
 
-/// A store of the `object_store` crate.
-#[derive(Debug)]
-pub struct ObjectStoreBackend {
-    store: Arc<dyn ObjectStore>,
-    order: ListOrder,
+/// How an upload of many parts is written on a condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// By a header of the request that joins the parts.
+    Header,
+    /// Not at all. One request is, by entity tag.
+    LookFirst,
+    /// Not at all. One request is, by generation.
+    Generation,
 }
 
-impl ObjectStoreBackend {
-    pub fn new(store: Arc<dyn ObjectStore>, order: ListOrder) -> Self {
-        Self { store, order }
+/// What stores differ in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StoreTraits {
+    pub(super) order: ListOrder,
+    /// Do objects have metadata of ours?
+    pub(super) has_metadata: bool,
+    /// Are the last bytes of an object given without knowing its size?
+    pub(super) has_suffixes: bool,
+    pub(super) condition: Condition,
+}
+
+/// A store of the `object_store` crate. It makes one attempt, without time limits; [`super::Bounded`] has those.
+pub struct ObjectStoreBackend {
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// The same store, with requests that are repeated: for the parts of uploads.
+    pub(super) patient: Arc<dyn ObjectStore>,
+    pages: Option<Arc<dyn PaginatedListStore>>,
+    /// Directory of the store within the bucket.
+    prefix: Option<Path>,
+    pub(super) traits: StoreTraits,
+    pub(super) uploads: Uploads,
+    has_no_conditions: AtomicBool,
+}
+
+impl fmt::Debug for ObjectStoreBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What the stores show of themselves may be secret.
+        f.debug_struct("ObjectStoreBackend")
+            .field("prefix", &self.prefix)
+            .field("traits", &self.traits)
+            .finish_non_exhaustive()
     }
 }
 
-/// `ObjectPath` forbids what `Path` forbids; the store has the last word all the same.
-pub(super) fn store_path(operation: &'static str, path: &ObjectPath) -> Result<Path> {
-    Path::parse(path.as_str())
-        .map_err(|error| BackendError::new(ErrorKind::Refused, operation, path, error))
+impl ObjectStoreBackend {
+    /// A store without pages of its own, nor prefix.
+    pub fn new(store: Arc<dyn ObjectStore>, order: ListOrder) -> Self {
+        Self {
+            patient: Arc::clone(&store),
+            store,
+            pages: None,
+            prefix: None,
+            traits: StoreTraits {
+                order,
+                has_metadata: order == ListOrder::ByPath,
+                has_suffixes: true,
+                condition: Condition::LookFirst,
+            },
+            uploads: Uploads::default(),
+            has_no_conditions: AtomicBool::new(false),
+        }
+    }
+
+    #[cfg(feature = "cloud")]
+    pub(super) fn cloud<S: ObjectStore + PaginatedListStore>(
+        store: S,
+        patient: S,
+        traits: StoreTraits,
+    ) -> Self {
+        let store = Arc::new(store);
+        Self {
+            store: Arc::clone(&store) as Arc<dyn ObjectStore>,
+            patient: Arc::new(patient),
+            pages: Some(store),
+            prefix: None,
+            traits,
+            uploads: Uploads::default(),
+            has_no_conditions: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn with_uploads(self, uploads: Uploads) -> Self {
+        Self { uploads, ..self }
+    }
+
+    pub(super) fn with_prefix(self, prefix: Option<Path>) -> Self {
+        Self { prefix, ..self }
+    }
+
+    /// Whether the store refuses conditional writes as such, now that it has refused one.
+    pub(super) fn knows_no_conditions(&self) -> bool {
+        let answer = super::answers::Answers::last_of_attempt();
+        if answer.is_some_and(|answer| answer.status == Some(501))
+            && !self.has_no_conditions.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(
+                "the store has no conditional writes: whether an object exists is asked before it is written"
+            );
+        }
+        self.has_no_conditions.load(Ordering::Relaxed)
+    }
+
+    /// The path within the bucket. `ObjectPath` forbids what `Path` forbids; the store has the last word all the same.
+    fn location(&self, operation: &'static str, path: &ObjectPath) -> Result<Path> {
+        let parsed = Path::parse(path.as_str())
+            .map_err(|error| BackendError::new(ErrorKind::Refused, operation, path, error))?;
+        Ok(match &self.prefix {
+            Some(prefix) => prefix.parts().chain(parsed.parts()).collect(),
+            None => parsed,
+        })
+    }
+
+    /// The path within the store; none for what this protocol cannot name, which was not written through it.
+    fn path_of(&self, location: &Path) -> Option<ObjectPath> {
+        let within = match &self.prefix {
+            None => location.as_ref(),
+            Some(prefix) => location
+                .as_ref()
+                .strip_prefix(prefix.as_ref())?
+                .strip_prefix('/')?,
+        };
+        ObjectPath::new(within)
+            .inspect_err(|error| tracing::warn!(%error, "object left out of a listing"))
+            .ok()
+    }
+
+    async fn read(
+        &self,
+        path: &ObjectPath,
+        version: Option<&ObjectVersion>,
+        range: GetRange,
+    ) -> Result<Piece> {
+        let failed = |error| BackendError::from_store("read", path, error);
+        let options = GetOptions {
+            range: Some(range),
+            if_match: version.and_then(|version| version.etag.clone()),
+            ..GetOptions::default()
+        };
+        let location = self.location("read", path)?;
+        let result = self.store.get_opts(&location, options).await;
+        piece(path, result.map_err(failed)?).await.map_err(failed)
+    }
+
+    fn listed(&self, meta: object_store::ObjectMeta) -> Option<Listed> {
+        Some(Listed {
+            last_modified_ms: meta.last_modified.timestamp_millis(),
+            meta: ObjectMeta {
+                path: self.path_of(&meta.location)?,
+                version: version(meta.size, meta.e_tag),
+            },
+        })
+    }
+
+    /// A page of a store that has none: its token is the last path.
+    async fn list_all(
+        &self,
+        prefix: Option<&Path>,
+        token: Option<&str>,
+        limit: usize,
+    ) -> object_store::Result<Listing> {
+        let stream = match token {
+            Some(token) => {
+                let after = Path::parse(token)?;
+                let after = match &self.prefix {
+                    Some(prefix) => prefix.parts().chain(after.parts()).collect(),
+                    None => after,
+                };
+                self.store.list_with_offset(prefix, &after)
+            }
+            None => self.store.list(prefix),
+        };
+        let mut objects: Vec<object_store::ObjectMeta> = match self.traits.order {
+            ListOrder::ByPath => stream.take(limit + 1).try_collect().await?,
+            ListOrder::Unspecified => {
+                let mut objects: Vec<_> = stream.try_collect().await?;
+                objects.sort_by(|a: &object_store::ObjectMeta, b| a.location.cmp(&b.location));
+                objects
+            }
+        };
+        let more = objects.len() > limit;
+        objects.truncate(limit);
+        let objects: Vec<_> = objects
+            .into_iter()
+            .filter_map(|meta| self.listed(meta))
+            .collect();
+        let last = objects.last().map(|listed| listed.meta.path.to_string());
+        Ok(Listing {
+            next: last.filter(|_| more),
+            objects,
+        })
+    }
 }
 
 pub(super) fn version(size: u64, etag: Option<String>) -> ObjectVersion {
@@ -52,113 +238,168 @@ pub(super) fn version(size: u64, etag: Option<String>) -> ObjectVersion {
     }
 }
 
+async fn piece(path: &ObjectPath, result: GetResult) -> object_store::Result<Piece> {
+    Ok(Piece {
+        meta: ObjectMeta {
+            path: path.clone(),
+            version: version(result.meta.size, result.meta.e_tag.clone()),
+        },
+        offset: result.range.start,
+        data: result.bytes().await?,
+    })
+}
+
 #[async_trait]
 impl Backend for ObjectStoreBackend {
-    async fn head(&self, path: &ObjectPath) -> Result<ObjectMeta> {
-        let meta = self
-            .store
-            .head(&store_path("look up", path)?)
-            .await
-            .map_err(|error| BackendError::from_store("look up", path, error))?;
+    async fn head(&self, path: &ObjectPath, _: Instant) -> Result<ObjectMeta> {
+        let found = self.store.head(&self.location("look up", path)?).await;
+        let found = found.map_err(|error| BackendError::from_store("look up", path, error))?;
         Ok(ObjectMeta {
             path: path.clone(),
-            version: version(meta.size, meta.e_tag),
+            version: version(found.size, found.e_tag),
         })
     }
 
     async fn get(
         &self,
         path: &ObjectPath,
-        version: &ObjectVersion,
+        version: Option<&ObjectVersion>,
         range: Range<u64>,
-    ) -> Result<Bytes> {
-        if range.is_empty() {
-            return Ok(Bytes::new());
+        deadline: Instant,
+    ) -> Result<Piece> {
+        if let Some(version) = version
+            && range.is_empty()
+        {
+            return Ok(Piece {
+                meta: ObjectMeta {
+                    path: path.clone(),
+                    version: version.clone(),
+                },
+                offset: range.start,
+                data: Default::default(),
+            });
         }
-        let failed = |error| BackendError::from_store("read", path, error);
-        let wanted = range.end - range.start;
-        let options = GetOptions {
-            range: Some(range.into()),
-            if_match: version.etag.clone(),
-            ..GetOptions::default()
+        let changed = |cause: String| BackendError::new(ErrorKind::Changed, "read", path, cause);
+        let piece = match self.read(path, version, range.clone().into()).await {
+            // No store has a range of an empty object.
+            Err(error) if error.kind == ErrorKind::Changed && version.is_none() => {
+                let meta = self.head(path, deadline).await?;
+                if meta.version.size > range.start {
+                    return Err(error);
+                }
+                let offset = meta.version.size;
+                let data = Default::default();
+                Piece { meta, offset, data }
+            }
+            piece => piece?,
         };
-        let result = self
-            .store
-            .get_opts(&store_path("read", path)?, options)
-            .await
-            .map_err(failed)?;
-        let size = result.meta.size;
-        let data = result.bytes().await.map_err(failed)?;
-        if size != version.size || data.len() as u64 != wanted {
-            let cause = format!(
-                "{} bytes of an object of {size} bytes came instead of {wanted} bytes of one of {}",
-                data.len(),
-                version.size
-            );
-            return Err(BackendError::new(ErrorKind::Changed, "read", path, cause));
+        let size = piece.meta.version.size;
+        if let Some(version) = version
+            && size != version.size
+        {
+            let cause = format!("the object has {size} bytes, not {}", version.size);
+            return Err(changed(cause));
         }
-        Ok(data)
+        let wanted = range.end.min(size).saturating_sub(range.start);
+        if piece.data.len() as u64 != wanted {
+            let cause = format!("{} bytes came instead of {wanted}", piece.data.len());
+            let kind = ErrorKind::Unavailable;
+            return Err(BackendError::new(kind, "read", path, cause));
+        }
+        Ok(piece)
     }
 
-    async fn begin_put(&self, path: &ObjectPath) -> Result<Box<dyn Upload>> {
-        let location = store_path("write", path)?;
-        Ok(Box::new(BufferedUpload::new(
-            Arc::clone(&self.store),
-            path.clone(),
-            location,
-        )))
+    async fn get_suffix(&self, path: &ObjectPath, length: u64, deadline: Instant) -> Result<Piece> {
+        let suffix = match self.traits.has_suffixes {
+            true => Some(self.read(path, None, GetRange::Suffix(length)).await),
+            false => None,
+        };
+        match suffix {
+            Some(Err(error)) if error.kind != ErrorKind::Changed => Err(error),
+            Some(Ok(piece)) => Ok(piece),
+            // A store without suffixes, or an object without bytes.
+            _ => {
+                let meta = self.head(path, deadline).await?;
+                let range = meta.version.size.saturating_sub(length)..meta.version.size;
+                self.get(path, Some(&meta.version), range, deadline).await
+            }
+        }
     }
 
-    async fn delete(&self, path: &ObjectPath) -> Result<()> {
-        match self.store.delete(&store_path("delete", path)?).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(BackendError::from_store("delete", path, error)),
+    async fn put(
+        &self,
+        path: &ObjectPath,
+        source: &PutSource,
+        condition: &PutCondition,
+        _: Instant,
+    ) -> Result<ObjectMeta> {
+        let put = Put {
+            backend: self,
+            path,
+            location: self.location("write", path)?,
+            source,
+            condition,
+        };
+        put.run().await
+    }
+
+    async fn delete(&self, paths: &[ObjectPath], _: Instant) -> Result<()> {
+        let locations = paths
+            .iter()
+            .map(|path| self.location("delete", path).map(Ok))
+            .collect::<Result<Vec<_>>>()?;
+        let mut deleted = self.store.delete_stream(stream::iter(locations).boxed());
+        let mut failed = None;
+        // One that cannot be deleted keeps no other from it.
+        while let Some(result) = deleted.next().await {
+            match result {
+                Ok(_) | Err(StoreError::NotFound { .. }) => {}
+                Err(error) => {
+                    let path = paths.first().map_or("", ObjectPath::as_str);
+                    failed = failed.or(Some(BackendError::from_store("delete", path, error)));
+                }
+            }
+        }
+        match failed {
+            // The bucket is missing, or the store has no word for single objects.
+            Some(error) => Err(error),
+            None => Ok(()),
         }
     }
 
     async fn list(
         &self,
         prefix: Option<&ObjectPath>,
-        after: Option<&ObjectPath>,
+        token: Option<&str>,
         limit: usize,
+        _: Instant,
     ) -> Result<Listing> {
         let name = prefix.map_or("", ObjectPath::as_str);
         let failed = |error| BackendError::from_store("list", name, error);
-        let prefix = prefix.map(|path| store_path("list", path)).transpose()?;
-        let stream = match after {
-            Some(after) => self
-                .store
-                .list_with_offset(prefix.as_ref(), &store_path("list", after)?),
-            None => self.store.list(prefix.as_ref()),
+        let directory = match prefix {
+            Some(prefix) => Some(self.location("list", prefix)?),
+            None => self.prefix.clone(),
         };
-        // Names that this protocol cannot say were not written through it.
-        let mut stream = stream.try_filter_map(|meta| {
-            ready(Ok(ObjectPath::new(meta.location.as_ref())
-                .inspect_err(|error| tracing::warn!(%error, "object left out of a listing"))
-                .ok()
-                .map(|path| ObjectMeta {
-                    path,
-                    version: version(meta.size, meta.e_tag),
-                })))
-        });
-        let mut objects: Vec<ObjectMeta> = match self.order {
-            ListOrder::ByPath => {
-                let mut objects = Vec::new();
-                while objects.len() <= limit
-                    && let Some(meta) = stream.next().await
-                {
-                    objects.push(meta.map_err(failed)?);
-                }
-                objects
-            }
-            ListOrder::Unspecified => {
-                let mut objects: Vec<_> = stream.try_collect().await.map_err(failed)?;
-                objects.sort_by(|a: &ObjectMeta, b| a.path.cmp(&b.path));
-                objects
-            }
+        let Some(pages) = &self.pages else {
+            let listing = self.list_all(directory.as_ref(), token, limit).await;
+            return listing.map_err(failed);
         };
-        let more = objects.len() > limit;
-        objects.truncate(limit);
-        Ok(Listing { objects, more })
+        let options = PaginatedListOptions {
+            max_keys: Some(limit),
+            page_token: token.map(str::to_owned),
+            ..PaginatedListOptions::default()
+        };
+        let directory = directory.map(|directory| format!("{directory}/"));
+        let page = pages.list_paginated(directory.as_deref(), options).await;
+        let page = page.map_err(failed)?;
+        Ok(Listing {
+            objects: page
+                .result
+                .objects
+                .into_iter()
+                .filter_map(|meta| self.listed(meta))
+                .collect(),
+            next: page.page_token,
+        })
     }
 }

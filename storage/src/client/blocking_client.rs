@@ -10,8 +10,8 @@ use super::{
     upload::Upload,
 };
 use crate::protocol::{
-    ByteRange, FailureCode, MAX_LIST_PAGE, MAX_RANGE_BYTES, ObjectMeta, ObjectPath, ObjectRef,
-    Request, Response, StoreId, StoreSpec, UploadId,
+    ByteRange, FailureCode, Listed, MAX_LIST_PAGE, MAX_RANGE_BYTES, ObjectMeta, ObjectPath,
+    ObjectRef, Request, Response, StoreId, StoreSpec, UploadId,
 };
 
 /// A client of the storage service.
@@ -221,24 +221,21 @@ impl<I: Interrupts> Client<I> {
     ///
     /// # Errors
     /// Any [`ClientError`].
-    pub fn list(
-        &mut self,
-        store: &StoreId,
-        prefix: Option<&ObjectPath>,
-    ) -> Result<Vec<ObjectMeta>> {
+    pub fn list(&mut self, store: &StoreId, prefix: Option<&ObjectPath>) -> Result<Vec<Listed>> {
         let mut objects = Vec::new();
-        let mut after = None;
+        let mut token = None;
         loop {
-            let (page, more) = self.list_page(store, prefix, after, MAX_LIST_PAGE)?;
-            after = page.last().map(|last| last.path.clone());
+            let (page, next) = self.list_page(store, prefix, token, MAX_LIST_PAGE)?;
             objects.extend(page);
-            if !more || after.is_none() {
+            if next.is_none() {
                 return Ok(objects);
             }
+            token = next;
         }
     }
 
-    /// One page of a listing: at most `limit` objects after `after`, and whether more follow.
+    /// One page of a listing: at most `limit` objects, the first ones or those that follow the page that gave `token`,
+    /// and the token for the next one.
     ///
     /// # Errors
     /// Any [`ClientError`].
@@ -246,19 +243,19 @@ impl<I: Interrupts> Client<I> {
         &mut self,
         store: &StoreId,
         prefix: Option<&ObjectPath>,
-        after: Option<ObjectPath>,
+        token: Option<String>,
         limit: u32,
-    ) -> Result<(Vec<ObjectMeta>, bool)> {
+    ) -> Result<(Vec<Listed>, Option<String>)> {
         let request = Request::List {
             store: store.clone(),
             prefix: prefix.cloned(),
-            after,
+            token,
             limit,
         };
         let task = task("list", store.as_str(), self.config.timeout);
         let reply = self.exchange_one(&task, Some(store), request)?;
         match reply.response {
-            Response::Page { objects, more } => Ok((objects, more)),
+            Response::Page { objects, next } => Ok((objects, next)),
             other => Err(task.unexpected(describe(&other))),
         }
     }

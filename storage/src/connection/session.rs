@@ -276,11 +276,11 @@ async fn answer(service: &StorageService, request: Request) -> (Response, Option
         Request::List {
             store,
             prefix,
-            after,
+            token,
             limit,
         } => {
             service
-                .list(&store, prefix.as_ref(), after.as_ref(), limit)
+                .list(&store, prefix.as_ref(), token.as_deref(), limit)
                 .await
         }
         Request::Hello { .. }

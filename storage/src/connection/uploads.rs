@@ -1,15 +1,21 @@
 //! The uploads of a connection: one task each, fed by `PutData`, ended by `PutFinish` or the
 //! connection's end.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Write},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use tokio::{sync::mpsc, task::JoinSet};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::session::{Answers, ConnectionLimits};
 use crate::{
-    backend::{Upload, one_line},
-    protocol::{Failure, FailureCode, ObjectMeta, ObjectRef, RequestId, Response, UploadId},
+    backend::{PutBody, PutSource},
+    protocol::{Failure, FailureCode, ObjectRef, RequestId, Response, UploadId},
     service::StorageService,
 };
 
@@ -87,51 +93,62 @@ impl Uploads {
 }
 
 async fn run(service: Arc<StorageService>, object: ObjectRef, mut queue: mpsc::Receiver<Step>) {
-    let mut upload = service.begin_put(&object).await;
+    let mut spool = Spool::new();
     while let Some(step) = queue.recv().await {
         match step {
             Step::Data(data) => {
-                if let Ok(writing) = &mut upload
-                    && let Err(error) = writing.write(data).await
-                {
-                    let failure = error.into_failure(&object.store);
-                    if let Ok(failed) = std::mem::replace(&mut upload, Err(failure)) {
-                        abort(failed).await;
-                    }
+                if let Ok(writing) = spool {
+                    spool = writing.write(data).await;
                 }
             }
             Step::Finish(id, answers) => {
-                let finished = match upload {
-                    Ok(upload) => finish(&service, &object, upload).await,
-                    Err(failure) => Err(failure),
+                let written = match spool {
+                    Ok(spool) => service.put(&object, &spool.into_source()).await,
+                    Err(error) => Err(Failure::transient(
+                        FailureCode::Internal,
+                        &object,
+                        format!("could not keep what is to be written: {error}"),
+                    )),
                 };
-                let response = finished.map_or_else(Response::Failed, Response::Object);
+                let response = written.map_or_else(Response::Failed, Response::Object);
                 return answers.send(id, &response, None).await;
             }
         }
     }
-    if let Ok(upload) = upload {
-        tracing::debug!(%object, "upload is aborted");
-        abort(upload).await;
+    tracing::debug!(%object, "upload is given up");
+}
+
+/// What a client has sent of an object, in a file without a name.
+struct Spool {
+    file: File,
+    length: u64,
+    checksum: Xxh3,
+}
+
+impl Spool {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            file: tempfile::tempfile()?,
+            length: 0,
+            checksum: Xxh3::new(),
+        })
     }
-}
 
-async fn finish(
-    service: &StorageService,
-    object: &ObjectRef,
-    upload: Box<dyn Upload>,
-) -> Result<ObjectMeta, Failure> {
-    let finished = upload.finish().await;
-    // Also when it failed: the object may have been replaced.
-    service.wrote(object).await?;
-    finished.map_err(|error| error.into_failure(&object.store))
-}
+    async fn write(mut self, data: Bytes) -> io::Result<Self> {
+        let written = tokio::task::spawn_blocking(move || {
+            self.file.write_all(&data)?;
+            self.length += data.len() as u64;
+            self.checksum.update(&data);
+            Ok(self)
+        });
+        written.await.map_err(io::Error::other)?
+    }
 
-async fn abort(upload: Box<dyn Upload>) {
-    if let Err(error) = upload.abort().await {
-        tracing::warn!(
-            error = one_line(&error),
-            "parts of an upload are left in the store"
-        );
+    fn into_source(self) -> PutSource {
+        PutSource {
+            body: PutBody::File(Arc::new(self.file)),
+            length: self.length,
+            checksum: self.checksum.digest(),
+        }
     }
 }

@@ -28,6 +28,10 @@ pub enum FailureCode {
     Unauthenticated,
     /// The object is no longer the one that was read before.
     Changed,
+    /// An object is there that should not be.
+    Exists,
+    /// The bytes to be written are not what the client said of them.
+    Damaged,
     /// The range is not within the object.
     OutOfRange,
     /// The cache cannot hold the object.
@@ -49,7 +53,7 @@ pub enum Persistence {
 }
 
 impl FailureCode {
-    const ALL: [(Self, u16); 15] = [
+    const ALL: [(Self, u16); 17] = [
         (Self::BadRequest, 1),
         (Self::UnsupportedVersion, 2),
         (Self::UnknownStore, 3),
@@ -65,6 +69,8 @@ impl FailureCode {
         (Self::TimedOut, 13),
         (Self::Stopping, 14),
         (Self::Internal, 15),
+        (Self::Exists, 16),
+        (Self::Damaged, 17),
     ];
 
     fn number(self) -> u16 {

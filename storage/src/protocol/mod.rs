@@ -20,7 +20,7 @@ pub use decode::DecodeError;
 pub use failure::{Failure, FailureCode, Persistence};
 pub use frame::{FRAME_VERSION, Frame, FrameHeader, HEADER_BYTES, MAX_PAYLOAD_BYTES, RequestId};
 pub use object::{
-    ByteRange, MAX_PATH_BYTES, NameError, ObjectMeta, ObjectPath, ObjectRef, ObjectVersion,
+    ByteRange, Listed, MAX_PATH_BYTES, NameError, ObjectMeta, ObjectPath, ObjectRef, ObjectVersion,
 };
 pub use request::{MAX_LIST_PAGE, MAX_RANGE_BYTES, Request, UploadId};
 pub use response::Response;

@@ -137,6 +137,28 @@ impl ObjectMeta {
     }
 }
 
+/// An object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub meta: ObjectMeta,
+    /// When it was written, in milliseconds since 1970.
+    pub last_modified_ms: i64,
+}
+
+impl Listed {
+    pub(super) fn encode(&self, to: &mut Encoder) {
+        self.meta.encode(to);
+        to.u64(self.last_modified_ms.cast_unsigned());
+    }
+
+    pub(super) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            meta: ObjectMeta::decode(from)?,
+            last_modified_ms: from.u64("last modified")?.cast_signed(),
+        })
+    }
+}
+
 /// Bytes `offset .. offset + length` of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {

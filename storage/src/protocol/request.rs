@@ -12,6 +12,8 @@ use super::{
 pub const MAX_RANGE_BYTES: u64 = 8 * 1024 * 1024;
 /// Most objects of one page of `List`.
 pub const MAX_LIST_PAGE: u32 = 1000;
+/// Longest token of a listing, in bytes; stores make them.
+pub(super) const MAX_LIST_TOKEN_BYTES: usize = 8192;
 
 /// An upload in the making; chosen by the client, unique within its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,11 +62,12 @@ pub enum Request {
     },
     /// Deletes an object; that there is none is no error.
     Delete(ObjectRef),
-    /// Objects below a directory (all, without one) with paths after `after`, in byte order.
+    /// Objects below a directory (all, without one), in byte order: the first ones, or those after the page that gave
+    /// `token`.
     List {
         store: StoreId,
         prefix: Option<ObjectPath>,
-        after: Option<ObjectPath>,
+        token: Option<String>,
         limit: u32,
     },
 }
@@ -126,12 +129,12 @@ impl Request {
             Self::List {
                 store,
                 prefix,
-                after,
+                token,
                 limit,
             } => {
                 store.encode(&mut to);
                 to.option(prefix.as_ref(), |to, path| path.encode(to));
-                to.option(after.as_ref(), |to, path| path.encode(to));
+                to.option(token.as_ref(), |to, token| to.str(token));
                 to.u32(*limit);
             }
         }
@@ -204,7 +207,10 @@ impl Request {
             11 => Self::List {
                 store: StoreId::decode(from)?,
                 prefix: from.option("prefix", ObjectPath::decode)?,
-                after: from.option("after", ObjectPath::decode)?,
+                token: from.option("list token", |from| {
+                    from.str("list token", MAX_LIST_TOKEN_BYTES)
+                        .map(str::to_owned)
+                })?,
                 limit: from.u32("page limit")?,
             },
             kind => {

@@ -5,8 +5,8 @@ use super::{
     encode::Encoder,
     failure::Failure,
     frame::{Frame, HEADER_BYTES, RequestId},
-    object::ObjectMeta,
-    request::MAX_LIST_PAGE,
+    object::{Listed, ObjectMeta},
+    request::{MAX_LIST_PAGE, MAX_LIST_TOKEN_BYTES},
 };
 
 const DATA_KIND: u16 = 132;
@@ -24,10 +24,10 @@ pub enum Response {
     Data(Vec<u8>),
     /// To `Fetch`: the descriptor comes with the frame as SCM_RIGHTS.
     Fetched(ObjectMeta),
-    /// To `List`. Without `more` the listing is complete.
+    /// To `List`. Without a token for the page after it, the listing is complete.
     Page {
-        objects: Vec<ObjectMeta>,
-        more: bool,
+        objects: Vec<Listed>,
+        next: Option<String>,
     },
     /// To anything.
     Failed(Failure),
@@ -54,8 +54,8 @@ impl Response {
             Self::Done => {}
             Self::Object(meta) | Self::Fetched(meta) => meta.encode(&mut to),
             Self::Data(data) => to.rest(data),
-            Self::Page { objects, more } => {
-                to.u8(u8::from(*more));
+            Self::Page { objects, next } => {
+                to.option(next.as_ref(), |to, token| to.str(token));
                 to.count(objects.len());
                 for object in objects {
                     object.encode(&mut to);
@@ -96,22 +96,16 @@ impl Response {
             DATA_KIND => Self::Data(from.rest().to_vec()),
             133 => Self::Fetched(ObjectMeta::decode(from)?),
             134 => {
-                let more = match from.u8("more")? {
-                    0 => false,
-                    1 => true,
-                    value => {
-                        return Err(DecodeError::UnknownValue {
-                            field: "more",
-                            value: u64::from(value),
-                        });
-                    }
-                };
+                let next = from.option("list token", |from| {
+                    from.str("list token", MAX_LIST_TOKEN_BYTES)
+                        .map(str::to_owned)
+                })?;
                 let count = from.count("page", MAX_LIST_PAGE as usize)?;
                 let mut objects = Vec::with_capacity(count);
                 for _ in 0..count {
-                    objects.push(ObjectMeta::decode(from)?);
+                    objects.push(Listed::decode(from)?);
                 }
-                Self::Page { objects, more }
+                Self::Page { objects, next }
             }
             255 => Self::Failed(Failure::decode(from)?),
             kind => {

@@ -118,31 +118,60 @@ impl StoreProtocol {
     }
 }
 
-/// A store as a client registers it.
-///
-/// Options may hold secrets: `Debug` shows their names only, and they are never written to disk.
+/// A store as a client registers it: what its tablespace's options say, without `protocol`, without `bucket` or `container`,
+/// which are fields, and without secrets. Option `credentials` names those that the daemon has.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StoreSpec {
     pub id: StoreId,
     pub protocol: StoreProtocol,
+    /// The bucket, or Azure's container.
     pub bucket: String,
     pub options: BTreeMap<String, String>,
 }
 
 impl StoreSpec {
-    /// What decides which objects the store holds. Two specifications with the same identity may
-    /// share cached objects; credentials and time limits are no part of it.
+    /// What decides which objects the store holds: protocol, service, account, bucket and prefix. Two specifications with
+    /// the same identity share cached objects, whoever asks for them and how.
     pub fn identity(&self) -> String {
-        let mut identity = format!("{}://{}", self.protocol.as_str(), self.bucket);
-        for (name, value) in &self.options {
-            let decides = name.ends_with("endpoint")
-                || name.ends_with("account_name")
-                || matches!(name.as_str(), "account" | "prefix" | "base_url");
-            if decides {
-                identity.push_str(&format!(" {name}={value}"));
-            }
-        }
+        let mut identity = format!("{} {} ", self.protocol.as_str(), self.service());
+        // Neither service nor account has spaces or slashes that could be taken for another part.
+        let account = self
+            .option("account")
+            .filter(|_| self.protocol == StoreProtocol::Azure);
+        let prefix = self.option("prefix").map(|prefix| prefix.trim_matches('/'));
+        let parts = [account, Some(self.bucket.as_str()), prefix];
+        let parts: Vec<_> = parts
+            .into_iter()
+            .flatten()
+            .filter(|part| !part.is_empty())
+            .collect();
+        identity.push_str(&parts.join("/"));
         identity
+    }
+
+    /// The URL of the service, that of the provider if the options name none.
+    fn service(&self) -> String {
+        let is_emulator = self.option("use_emulator") == Some("true");
+        let (option, default) = match self.protocol {
+            StoreProtocol::S3 => ("endpoint", "https://s3.amazonaws.com".to_owned()),
+            StoreProtocol::Gcs => ("base_url", "https://storage.googleapis.com".to_owned()),
+            StoreProtocol::Azure if is_emulator => {
+                ("endpoint", "http://127.0.0.1:10000".to_owned())
+            }
+            StoreProtocol::Azure => {
+                let account = self.option("account").unwrap_or_default();
+                (
+                    "endpoint",
+                    format!("https://{account}.blob.core.windows.net"),
+                )
+            }
+            StoreProtocol::Local | StoreProtocol::Memory => return "-".to_owned(),
+        };
+        self.option(option).map_or(default, canonical_url)
+    }
+
+    fn option(&self, name: &str) -> Option<&str> {
+        self.options.get(name).map(String::as_str)
     }
 
     pub(super) fn encode(&self, to: &mut Encoder) {
@@ -184,6 +213,7 @@ impl StoreSpec {
     }
 }
 
+/// Options have no secrets, but who takes them for such a place shall not find them in a log.
 impl fmt::Debug for StoreSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StoreSpec")
@@ -193,4 +223,19 @@ impl fmt::Debug for StoreSpec {
             .field("options", &self.options.keys().collect::<Vec<_>>())
             .finish()
     }
+}
+
+/// A URL without what may be said or left out: case of scheme and host, the scheme's own port, slashes at the end.
+fn canonical_url(url: &str) -> String {
+    let Some((scheme, rest)) = url.trim_end_matches('/').split_once("://") else {
+        return url.to_owned();
+    };
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, ""),
+    };
+    let (scheme, authority) = (scheme.to_ascii_lowercase(), authority.to_ascii_lowercase());
+    let port = if scheme == "http" { ":80" } else { ":443" };
+    let authority = authority.strip_suffix(port).unwrap_or(&authority);
+    format!("{scheme}://{authority}{path}")
 }

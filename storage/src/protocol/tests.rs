@@ -75,13 +75,13 @@ fn request() -> impl Strategy<Value = Request> {
         (
             store(),
             option::of(path()),
-            option::of(path()),
+            option::of(".{0,40}"),
             any::<u32>()
         )
-            .prop_map(|(store, prefix, after, limit)| Request::List {
+            .prop_map(|(store, prefix, token, limit)| Request::List {
                 store,
                 prefix,
-                after,
+                token,
                 limit,
             }),
     ]
@@ -104,6 +104,13 @@ fn failure() -> impl Strategy<Value = Failure> {
     })
 }
 
+fn listed() -> impl Strategy<Value = Listed> {
+    (meta(), any::<i64>()).prop_map(|(meta, last_modified_ms)| Listed {
+        meta,
+        last_modified_ms,
+    })
+}
+
 fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
         any::<u16>().prop_map(|version| Response::Welcome { version }),
@@ -111,8 +118,8 @@ fn response() -> impl Strategy<Value = Response> {
         meta().prop_map(Response::Object),
         vec(any::<u8>(), 0..200).prop_map(Response::Data),
         meta().prop_map(Response::Fetched),
-        (vec(meta(), 0..5), any::<bool>())
-            .prop_map(|(objects, more)| Response::Page { objects, more }),
+        (vec(listed(), 0..5), option::of(".{0,40}"))
+            .prop_map(|(objects, next)| Response::Page { objects, next }),
         failure().prop_map(Response::Failed),
     ]
 }
@@ -253,6 +260,67 @@ fn a_failure_as_long_as_a_document_is_shortened_to_one_that_decodes() {
     let failure = Failure::permanent(FailureCode::Internal, "o", "é".repeat(20_000));
     let frame = Response::Failed(failure).encode(RequestId(1));
     assert!(Response::decode(frame.header().kind, frame.payload()).is_ok());
+}
+
+fn store_at(protocol: StoreProtocol, options: &[(&str, &str)]) -> StoreSpec {
+    let options = options.iter();
+    StoreSpec {
+        id: StoreId::new("lake").unwrap(),
+        protocol,
+        bucket: "b".into(),
+        options: options
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    }
+}
+
+#[test]
+fn whoever_asks_and_however_the_store_is_the_same() {
+    use StoreProtocol::{Azure, Gcs, S3};
+    let same = |protocol, one: &[(&str, &str)], other: &[(&str, &str)]| {
+        let one = store_at(protocol, one).identity();
+        one == store_at(protocol, other).identity()
+    };
+    assert!(same(
+        S3,
+        &[],
+        &[
+            ("credentials", "reader"),
+            ("region", "eu-central-1"),
+            ("virtual_hosted_style_request", "true"),
+            ("skip_signature", "true"),
+        ]
+    ));
+    let url = ("endpoint", "https://minio.example");
+    for endpoint in ["HTTPS://Minio.Example/", "https://minio.example:443"] {
+        assert!(same(S3, &[url], &[("endpoint", endpoint)]), "{endpoint}");
+    }
+    for endpoint in ["http://minio.example", "https://minio.example:9000"] {
+        assert!(!same(S3, &[url], &[("endpoint", endpoint)]), "{endpoint}");
+    }
+    assert!(!same(S3, &[], &[url]));
+    assert!(!same(S3, &[], &[("prefix", "p")]));
+    assert!(same(S3, &[("prefix", "p/")], &[("prefix", "p")]));
+    assert!(same(
+        Gcs,
+        &[],
+        &[("base_url", "https://storage.googleapis.com")]
+    ));
+    let account = ("account", "a");
+    let endpoint = ("endpoint", "https://a.blob.core.windows.net");
+    assert!(same(Azure, &[account], &[account, endpoint]));
+    assert!(!same(Azure, &[account], &[("account", "c")]));
+    assert!(!same(
+        Azure,
+        &[account],
+        &[account, ("use_emulator", "true")]
+    ));
+    assert_ne!(store_at(S3, &[]).identity(), store_at(Gcs, &[]).identity());
+    let spec = store_at(Azure, &[account, ("prefix", "p")]);
+    assert_eq!(
+        spec.identity(),
+        "azure https://a.blob.core.windows.net a/b/p"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::{fs::File, ops::Range, sync::Arc};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{
-    storage_service::{StorageService, cache_failure},
+    storage_service::{StorageService, cache_failure, deadline},
     stores::OpenStore,
 };
 use crate::{
@@ -88,8 +88,13 @@ impl StorageService {
         staged: Arc<StagedFile>,
     ) -> Result<(), Failure> {
         let offset = range.start;
-        let data = store.backend.get(&object.path, version, range).await;
-        let data = data.map_err(|error| self.read_failed(store, &object.path, error))?;
+        let get = store
+            .backend
+            .get(&object.path, Some(version), range, deadline());
+        let piece = get.await;
+        let data = piece
+            .map_err(|error| self.read_failed(store, &object.path, error))?
+            .data;
         let write = tokio::task::spawn_blocking(move || staged.write_at(offset, &data));
         match write.await {
             Ok(written) => written.map_err(|error| cache_failure(object, &error)),

@@ -5,7 +5,10 @@ use std::{ops::Range, os::unix::fs::FileExt};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::{storage_service::StorageService, stores::OpenStore};
+use super::{
+    storage_service::{StorageService, deadline},
+    stores::OpenStore,
+};
 use crate::{
     cache::{EntryKey, Part},
     protocol::{ByteRange, Failure, FailureCode, ObjectPath, ObjectRef, ObjectVersion},
@@ -78,8 +81,12 @@ impl StorageService {
         let start = block * self.cache.block_bytes();
         let end = version.size.min(start + self.cache.block_bytes());
         let get = async |range: Range<u64>| {
-            let data = store.backend.get(path, version, range).await;
-            data.map_err(|error| self.read_failed(store, path, error))
+            let data = store
+                .backend
+                .get(path, Some(version), range, deadline())
+                .await;
+            data.map(|piece| piece.data)
+                .map_err(|error| self.read_failed(store, path, error))
         };
         // Blocks beyond the 32-bit ones are not cached.
         let Ok(number) = u32::try_from(block) else {

@@ -1,13 +1,15 @@
 //! The service: stores, cache, and the operations that need little of them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{
     flights::Flights,
     stores::{OpenStore, Stores},
 };
 use crate::{
-    backend::{BackendOpener, Upload},
+    backend::{BackendOpener, PutCondition, PutSource},
     cache::{CacheError, DiskCache},
     protocol::{
         Failure, FailureCode, MAX_LIST_PAGE, ObjectMeta, ObjectPath, ObjectRef, ObjectVersion,
@@ -16,6 +18,14 @@ use crate::{
 };
 
 type Result<T> = std::result::Result<T, Failure>;
+
+/// Longest time for a request: clients wait for a minute.
+const REQUEST_LIMIT: Duration = Duration::from_secs(50);
+
+/// When a request that begins now has to end.
+pub(super) fn deadline() -> Instant {
+    Instant::now() + REQUEST_LIMIT
+}
 
 /// Answers requests. Shared by all connections.
 #[derive(Debug)]
@@ -102,7 +112,7 @@ impl StorageService {
     pub(super) async fn head_in(&self, store: &OpenStore, path: &ObjectPath) -> Result<ObjectMeta> {
         let meta = store
             .backend
-            .head(path)
+            .head(path, deadline())
             .await
             .map_err(|error| error.into_failure(&store.spec.id))?;
         self.cache.remember(&store.binding, path, &meta.version);
@@ -136,21 +146,26 @@ impl StorageService {
         }
     }
 
-    /// Begins to write an object; [`StorageService::wrote`] is to be told when it was written.
+    /// Writes an object.
     ///
     /// # Errors
     /// Whatever the store says.
-    pub async fn begin_put(&self, object: &ObjectRef) -> Result<Box<dyn Upload>> {
+    pub async fn put(&self, object: &ObjectRef, source: &PutSource) -> Result<ObjectMeta> {
         let store = self.store(&object.store)?;
-        let begun = store.backend.begin_put(&object.path).await;
-        begun.map_err(|error| error.into_failure(&store.spec.id))
+        let put = store
+            .backend
+            .put(&object.path, source, &PutCondition::Any, deadline());
+        let written = put.await;
+        // Also when it failed: the object may have been replaced.
+        self.wrote(object).await?;
+        written.map_err(|error| error.into_failure(&store.spec.id))
     }
 
     /// Forgets what is cached of an object that was written or deleted.
     ///
     /// # Errors
     /// [`FailureCode::Internal`] when the cache cannot be written.
-    pub async fn wrote(&self, object: &ObjectRef) -> Result<()> {
+    async fn wrote(&self, object: &ObjectRef) -> Result<()> {
         let Some(store) = self.stores.find(&object.store) else {
             return Ok(());
         };
@@ -165,7 +180,10 @@ impl StorageService {
     /// Whatever the store says.
     pub async fn delete(&self, object: &ObjectRef) -> Result<()> {
         let store = self.store(&object.store)?;
-        let deleted = store.backend.delete(&object.path).await;
+        let deleted = store
+            .backend
+            .delete(std::slice::from_ref(&object.path), deadline())
+            .await;
         // Also when it failed: it may have been carried out.
         self.wrote(object).await?;
         deleted.map_err(|error| error.into_failure(&store.spec.id))
@@ -179,16 +197,16 @@ impl StorageService {
         &self,
         id: &StoreId,
         prefix: Option<&ObjectPath>,
-        after: Option<&ObjectPath>,
+        token: Option<&str>,
         limit: u32,
     ) -> Result<Response> {
         let store = self.store(id)?;
         let limit = limit.clamp(1, MAX_LIST_PAGE) as usize;
-        let page = store.backend.list(prefix, after, limit).await;
+        let page = store.backend.list(prefix, token, limit, deadline()).await;
         let page = page.map_err(|error| error.into_failure(id))?;
         Ok(Response::Page {
             objects: page.objects,
-            more: page.more,
+            next: page.next,
         })
     }
 

@@ -12,15 +12,15 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use object_store::memory::InMemory;
 use pg_lakebase_storage::{
     backend::{
         Backend, BackendError, BackendOpener, Bounded, ErrorKind, Limits, ListOrder, Listing,
-        ObjectStoreBackend, Result, Upload,
+        ObjectStoreBackend, Piece, PutCondition, PutSource, Result,
     },
     protocol::{ObjectMeta, ObjectPath, ObjectVersion, StoreSpec},
 };
+use tokio::time::Instant;
 
 /// What the next operation does instead of its work.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +37,6 @@ pub struct FailingStore {
     pub calls: AtomicUsize,
     /// Operations that hang at present.
     pub hanging: AtomicUsize,
-    /// Uploads aborted.
-    pub aborted: AtomicUsize,
 }
 
 impl FailingStore {
@@ -49,7 +47,6 @@ impl FailingStore {
             faults: Mutex::default(),
             calls: AtomicUsize::new(0),
             hanging: AtomicUsize::new(0),
-            aborted: AtomicUsize::new(0),
         })
     }
 
@@ -101,8 +98,9 @@ impl BackendOpener for Opener {
     fn open(&self, _: &StoreSpec) -> Result<Arc<dyn Backend>> {
         let limits = Limits {
             attempt: Duration::from_secs(5),
-            attempts: 3,
             backoff: Duration::from_millis(1),
+            longest_backoff: Duration::from_millis(10),
+            ..Limits::default()
         };
         let store = Faulty(Arc::clone(&self.0));
         Ok(Arc::new(Bounded::new(Arc::new(store), limits)))
@@ -114,64 +112,50 @@ struct Faulty(Arc<FailingStore>);
 
 #[async_trait]
 impl Backend for Faulty {
-    async fn head(&self, path: &ObjectPath) -> Result<ObjectMeta> {
+    async fn head(&self, path: &ObjectPath, deadline: Instant) -> Result<ObjectMeta> {
         self.0.meet("look up", path).await?;
-        self.0.inner.head(path).await
+        self.0.inner.head(path, deadline).await
     }
 
     async fn get(
         &self,
         path: &ObjectPath,
-        version: &ObjectVersion,
+        version: Option<&ObjectVersion>,
         range: Range<u64>,
-    ) -> Result<Bytes> {
+        deadline: Instant,
+    ) -> Result<Piece> {
         self.0.meet("read", path).await?;
-        self.0.inner.get(path, version, range).await
+        self.0.inner.get(path, version, range, deadline).await
     }
 
-    async fn begin_put(&self, path: &ObjectPath) -> Result<Box<dyn Upload>> {
-        Ok(Box::new(FaultyUpload {
-            store: Arc::clone(&self.0),
-            path: path.clone(),
-            inner: self.0.inner.begin_put(path).await?,
-        }))
+    async fn get_suffix(&self, path: &ObjectPath, length: u64, deadline: Instant) -> Result<Piece> {
+        self.0.meet("read", path).await?;
+        self.0.inner.get_suffix(path, length, deadline).await
     }
 
-    async fn delete(&self, path: &ObjectPath) -> Result<()> {
-        self.0.meet("delete", path).await?;
-        self.0.inner.delete(path).await
+    async fn put(
+        &self,
+        path: &ObjectPath,
+        source: &PutSource,
+        condition: &PutCondition,
+        deadline: Instant,
+    ) -> Result<ObjectMeta> {
+        self.0.meet("write", path).await?;
+        self.0.inner.put(path, source, condition, deadline).await
+    }
+
+    async fn delete(&self, paths: &[ObjectPath], deadline: Instant) -> Result<()> {
+        self.0.meet("delete", &paths[0]).await?;
+        self.0.inner.delete(paths, deadline).await
     }
 
     async fn list(
         &self,
         prefix: Option<&ObjectPath>,
-        after: Option<&ObjectPath>,
+        token: Option<&str>,
         limit: usize,
+        deadline: Instant,
     ) -> Result<Listing> {
-        self.0.inner.list(prefix, after, limit).await
-    }
-}
-
-struct FaultyUpload {
-    store: Arc<FailingStore>,
-    path: ObjectPath,
-    inner: Box<dyn Upload>,
-}
-
-#[async_trait]
-impl Upload for FaultyUpload {
-    async fn write(&mut self, data: Bytes) -> Result<()> {
-        self.store.meet("write", &self.path).await?;
-        self.inner.write(data).await
-    }
-
-    async fn finish(self: Box<Self>) -> Result<ObjectMeta> {
-        self.store.meet("write", &self.path).await?;
-        self.inner.finish().await
-    }
-
-    async fn abort(self: Box<Self>) -> Result<()> {
-        self.store.aborted.fetch_add(1, SeqCst);
-        self.inner.abort().await
+        self.0.inner.list(prefix, token, limit, deadline).await
     }
 }
