@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 pub mod failing_store;
+#[cfg(feature = "cloud")]
+pub mod http_setup;
+pub mod http_store;
 
 use std::{
     path::{Path, PathBuf},
@@ -94,8 +97,17 @@ pub struct Daemon {
 impl Daemon {
     /// Starts the daemon with socket and cache in `directory`, and waits until it listens.
     pub fn start(directory: &Path, cache_size: &str) -> Self {
+        Self::start_as(directory, cache_size, |command| {
+            command.args(["--log", "warn"]);
+        })
+    }
+
+    /// As [`Daemon::start`], with more arguments.
+    pub fn start_as(directory: &Path, cache_size: &str, with: impl FnOnce(&mut Command)) -> Self {
         let (socket, cache) = (directory.join("socket"), directory.join("cache"));
-        let child = Self::command(&socket, &cache, cache_size).spawn().unwrap();
+        let mut command = Self::command(&socket, &cache, cache_size);
+        with(&mut command);
+        let child = command.spawn().unwrap();
         let daemon = Self {
             child,
             directory: directory.to_owned(),
@@ -114,7 +126,7 @@ impl Daemon {
             .arg(socket)
             .arg("--cache-dir")
             .arg(cache)
-            .args(["--cache-size", cache_size, "--log", "warn"])
+            .args(["--cache-size", cache_size])
             .arg("--allow-test-stores")
             .stdin(Stdio::null());
         command
@@ -132,6 +144,13 @@ impl Daemon {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        let pid = self.child.id().to_string();
+        let signalled = Command::new("kill").args(["-HUP", &pid]).status();
+        assert!(signalled.unwrap().success());
     }
 
     /// SIGTERM, and its exit status.
