@@ -69,10 +69,10 @@ COMMENT ON VIEW lakebase.progress IS
 CREATE VIEW lakebase.upkeep WITH (security_barrier) AS
 SELECT t.relation,
        t.file_count,
-       files.small_files,
+       looked.small_files,
        t.total_bytes,
        p.snapshot_count,
-       snapshots.oldest_snapshot,
+       looked.oldest_snapshot,
        t.unpublished_rows,
        garbage.superfluous_files,
        EXISTS (SELECT FROM lakebase.merges() m
@@ -92,22 +92,12 @@ SELECT t.relation,
   LEFT JOIN lakebase.upkept() upkept
     ON (upkept.relfilenumber, upkept.tablespace) = (s.relfilenumber, s.tablespace)
  CROSS JOIN lakebase.next_look() l (next_look)
- CROSS JOIN LATERAL (
-       SELECT count(*) FILTER (WHERE f.file_size_in_bytes * 4 < 3 * coalesce(o.option_value::bigint, g.setting::bigint * 1024)) AS small_files
-         FROM lakebase.iceberg_files(t.relation) f
-        CROSS JOIN pg_catalog.pg_settings g
-         LEFT JOIN pg_catalog.pg_options_to_table(s.reloptions) o ON o.option_name = 'write.target-file-size-bytes'
-        WHERE g.name = 'pg_iceberg_am.target_file_size'
-       ) files
- CROSS JOIN LATERAL (
-       SELECT min(h.committed_at) AS oldest_snapshot FROM lakebase.iceberg_snapshots(t.relation) h
-       ) snapshots
+ CROSS JOIN LATERAL lakebase.upkeep_of(t.relation) looked
  CROSS JOIN LATERAL (
        SELECT coalesce(sum(pg_catalog.cardinality(g.files)), 0)::bigint AS superfluous_files, min(g.not_before) AS due
          FROM lakebase.garbage g
         WHERE (g.relfilenumber, g.tablespace, g.backend) = (s.relfilenumber, s.tablespace, s.backend)
-       ) garbage
- WHERE pg_catalog.has_table_privilege(s.relid, 'SELECT');
+       ) garbage;
 
 COMMENT ON VIEW lakebase.upkeep IS
     'What the background workers look after: files below three quarters of their target size, snapshots, files that are to be removed; and how it went since the server was started';
@@ -129,11 +119,13 @@ COMMENT ON FUNCTION lakebase.compact(regclass) IS
 COMMENT ON FUNCTION lakebase.expire_snapshots(regclass, interval) IS
     'Drops snapshots older than an age from the history of a table, or those that the settings do not keep, and returns how many';
 COMMENT ON FUNCTION lakebase.remove_orphan_files(regclass, interval, boolean) IS
-    'Removes, or only lists, files that nothing needs and that are older than an age: of a table, or if that is NULL, of all that nobody writes to';
+    'Removes, or only lists, files that nothing needs and that are older than an age: of a table, or if that is NULL, of all tables of the database';
 COMMENT ON FUNCTION lakebase.merges() IS
     'Internal: what view lakebase.progress shows, by storage';
 COMMENT ON FUNCTION lakebase.upkept() IS
     'Internal: how it went when tables were last kept in order, for view lakebase.upkeep';
+COMMENT ON FUNCTION lakebase.upkeep_of(regclass) IS
+    'Internal: small files and history of a table, for view lakebase.upkeep';
 COMMENT ON FUNCTION lakebase.next_look() IS
     'Internal: when all tables will be looked at, for view lakebase.upkeep';
 COMMENT ON FUNCTION lakebase.has_file(regclass, text) IS

@@ -73,7 +73,8 @@ impl CompactionRules {
         self.min_files.max(3)
     }
 
-    fn is_large(&self, bytes: u64) -> bool {
+    /// Whether a file of so many bytes is large enough to stay.
+    pub fn is_large(&self, bytes: u64) -> bool {
         bytes >= self.target_bytes.max(1) / 4 * 3
     }
 

@@ -15,7 +15,7 @@ pub use inline_commit::{InlineCommit, InlineCommitCatalog, InlineContent, NewInl
 pub use pointer::{Incarnation, LockedPointer, Origin, Pointer, PointerCatalog};
 pub use relation::{
     access_method, check_iceberg, check_maintain, check_select, has_relation, iceberg_descendant,
-    is_iceberg, is_iceberg_relid, open_to_read, persistence_of, relation_of,
+    is_iceberg, is_iceberg_relid, open_to_read, persistence_of, relation_of, storage_of,
 };
 
 use pg_lakebase_core::error::{PgError, PgResult};

@@ -31,6 +31,35 @@ pub fn persistence_of(key: &StorageKey) -> Option<Persistence> {
     })
 }
 
+/// The storage that the table `relid` has now, as `pg_relation_filepath` finds it: without a lock, for who only looks.
+/// `None` if there is no such table.
+pub fn storage_of(relid: pg_sys::Oid) -> Option<StorageKey> {
+    let (rel_number, tablespace, namespace, persistence) = read_class(relid, |class| {
+        (
+            class.relfilenode,
+            class.reltablespace,
+            class.relnamespace,
+            class.relpersistence,
+        )
+    })?;
+    // SAFETY: settings of the session, and a look-up in the system cache; temporary relations lie in temporary schemas.
+    let (tablespace, backend) = unsafe {
+        let tablespace = match tablespace {
+            pg_sys::InvalidOid => pg_sys::MyDatabaseTableSpace,
+            tablespace => tablespace,
+        };
+        let backend = match Persistence::from_char(persistence) {
+            Persistence::Temporary => pg_sys::GetTempNamespaceProcNumber(namespace),
+            Persistence::Permanent | Persistence::Unlogged => pg_sys::INVALID_PROC_NUMBER,
+        };
+        (tablespace, backend)
+    };
+    Some(StorageKey {
+        backend,
+        ..StorageKey::in_this_database(rel_number.to_u32(), tablespace.to_u32())
+    })
+}
+
 /// Whether a table or materialised view is kept by the access method `iceberg`.
 pub fn is_iceberg(rel: Relation<'_>) -> bool {
     let am = rel.am_oid();

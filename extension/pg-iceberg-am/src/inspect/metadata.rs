@@ -1,20 +1,15 @@
 //! SQL functions that look inside a table's storage.
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::{LockMode, OpenRelation, Regclass};
+use pg_lakebase_core::relation::Regclass;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::{check_select, is_iceberg, is_iceberg_relid, latest_pointer, open_to_read};
+use super::privilege::{may_look, may_monitor};
+use crate::catalog::{check_select, is_iceberg_relid, latest_pointer, open_to_read, storage_of};
 use crate::directory::{StorageKey, TableDirectory};
 use crate::files::{VfdFileIo, cache};
 use crate::scan::{SegmentSource, TableView, UNSEQUENCED};
-
-/// Whether the user sees what the server is doing, as members of `pg_monitor` do.
-fn may_monitor() -> bool {
-    // SAFETY: a look-up in the catalogs of roles.
-    unsafe { pg_sys::has_privs_of_role(pg_sys::GetUserId(), pg_sys::ROLE_PG_READ_ALL_STATS.into()) }
-}
 
 fn or_raise<T>(result: PgResult<T>) -> T {
     result.unwrap_or_else(|error| error.raise())
@@ -85,26 +80,16 @@ fn location(relid: pg_sys::Oid) -> PgResult<Option<String>> {
     if !may_monitor() {
         check_select(relid)?;
     }
-    let Some(rel) = OpenRelation::try_open(relid, LockMode::AccessShare) else {
-        return Ok(None);
-    };
-    let location = is_iceberg(rel.relation())
-        .then(|| TableDirectory::of(&StorageKey::of(rel.relation())).location());
-    rel.close_and_unlock(LockMode::AccessShare);
-    Ok(location)
+    Ok(storage_of(relid).map(|key| TableDirectory::of(&key).location()))
 }
 
 fn has_file_of(relid: pg_sys::Oid, name: &str) -> Option<bool> {
-    if !is_iceberg_relid(relid) || !(may_monitor() || check_select(relid).is_ok()) {
+    if !is_iceberg_relid(relid) || !may_look(relid) {
         return None;
     }
-    let rel = OpenRelation::try_open(relid, LockMode::AccessShare)?;
+    let key = storage_of(relid)?;
     let climbs = name.split('/').any(|part| part == "..");
-    let has_file = !climbs
-        && is_iceberg(rel.relation())
-        && TableDirectory::of(&StorageKey::of(rel.relation())).has_file(name);
-    rel.close_and_unlock(LockMode::AccessShare);
-    Some(has_file)
+    Some(!climbs && TableDirectory::of(&key).has_file(name))
 }
 
 type SnapshotRow = (
@@ -175,7 +160,7 @@ fn files(relid: pg_sys::Oid) -> PgResult<Vec<FileRow>> {
 }
 
 /// Milliseconds since the Unix epoch as PostgreSQL's microseconds since 2000.
-fn timestamp(unix_ms: i64) -> PgResult<TimestampWithTimeZone> {
+pub(super) fn timestamp(unix_ms: i64) -> PgResult<TimestampWithTimeZone> {
     const EPOCH_DIFFERENCE_US: i64 = 946_684_800_000_000;
     unix_ms
         .checked_mul(1000)

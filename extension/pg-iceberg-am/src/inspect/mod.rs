@@ -1,5 +1,7 @@
 //! SQL functions of schema `lakebase`.
 
 mod metadata;
+mod privilege;
 mod progress;
 mod sizes;
+mod upkeep;

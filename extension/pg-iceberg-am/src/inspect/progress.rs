@@ -4,7 +4,8 @@ use pg_lakebase_core::xact::clock_timestamp;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::catalog::{check_select, relation_of};
+use super::privilege::may_look;
+use crate::catalog::relation_of;
 use crate::directory::StorageKey;
 use crate::publisher::upkept::Upkept;
 use crate::publisher::{self, merges, upkept};
@@ -46,8 +47,7 @@ mod lakebase {
         TableIterator::new(going_on)
     }
 
-    /// How it went when tables of this database that the user may read were last kept in order, by storage: read
-    /// `lakebase.upkeep` instead.
+    /// How it went when tables of this database were last kept in order, by storage: read `lakebase.upkeep` instead.
     #[pg_extern(volatile, parallel_safe)]
     #[expect(clippy::type_complexity, reason = "the columns of a SQL function")]
     fn upkept() -> TableIterator<
@@ -62,13 +62,13 @@ mod lakebase {
         ),
     > {
         let now = clock_timestamp();
-        let may_read = |table: &Upkept| {
+        let is_shown = |table: &Upkept| {
             let (rel_number, tablespace) = table.storage;
             let relid = relation_of(&StorageKey::in_this_database(rel_number, tablespace));
-            relid.is_some_and(|relid| check_select(relid).is_ok())
+            relid.is_some_and(may_look)
         };
         let known = upkept::in_this_database();
-        let known = known.into_iter().filter(may_read).map(move |table| {
+        let known = known.into_iter().filter(is_shown).map(move |table| {
             let (relfilenumber, tablespace) = table.storage;
             let next_try = table.next_try(now).map(|rest| {
                 let rest = i64::try_from(rest.as_micros()).unwrap_or(i64::MAX);

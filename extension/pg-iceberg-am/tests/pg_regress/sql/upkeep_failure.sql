@@ -62,6 +62,12 @@ SET ROLE regress_iceberg_upkeep_failure;
 SELECT count(*) FROM lakebase.upkeep;
 SELECT count(*) FROM lakebase.upkept();
 RESET ROLE;
+-- And for who monitors the server.
+GRANT pg_monitor TO regress_iceberg_upkeep_failure;
+SET ROLE regress_iceberg_upkeep_failure;
+SELECT relation, small_files > 0 AS has_files, oldest_snapshot IS NOT NULL AS has_history, last_error IS NOT NULL AS has_failed FROM lakebase.upkeep ORDER BY relation::text;
+SELECT * FROM lakebase.iceberg_files('broken');
+RESET ROLE;
 DROP ROLE regress_iceberg_upkeep_failure;
 \! chmod u+w "$DIR/metadata"
 CALL wait_until('(SELECT superfluous_files = 0 FROM lakebase.upkeep WHERE relation = ''broken''::regclass)');
