@@ -203,9 +203,9 @@ impl Merge {
                 fills: fill.as_slice(),
             })
             .collect();
-        let expected = usize::try_from(group.bytes).unwrap_or(usize::MAX);
         let options = RewriteOptions {
-            write: write_options(expected, self.compression_level),
+            // However small the files are: those that are merged may have been compressed.
+            write: write_options(usize::MAX, self.compression_level),
             outputs: group.outputs,
             ordered_by: Some(column::FIELD_ID),
             ..RewriteOptions::default()

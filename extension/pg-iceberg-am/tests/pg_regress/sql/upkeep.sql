@@ -57,6 +57,11 @@ SELECT merged_files, new_files, merged_bytes > new_bytes AS smaller FROM lakebas
 SELECT * FROM lakebase.compact('t');
 SELECT * FROM files;
 SELECT count(*), sum(id) FROM t;
+-- What had been compressed was not any more if that made less than 16 kB.
+CREATE TABLE compressed (id int, note text) USING iceberg WITH (autovacuum_enabled = off);
+INSERT INTO compressed SELECT g, 'customer ' || g FROM generate_series(1, 1000) g;
+INSERT INTO compressed VALUES (0, 'one more');
+SELECT merged_files, new_files, merged_bytes > new_bytes AS smaller FROM lakebase.compact('compressed');
 
 -- History.
 SELECT lakebase.expire_snapshots('t', '1 hour');
