@@ -61,7 +61,9 @@ pub fn publish(rel: Relation<'_>) -> PgResult<Option<String>> {
                     rel.name()
                 ),
             )
-            .with_hint("The table may be locked, or the server's log may tell why.")
+            .with_hint(
+                "The table may be locked; or lakebase.upkeep, and the server's log, tell why.",
+            )
         })??;
     }
     let pointer = latest_pointer(rel, &key)?;

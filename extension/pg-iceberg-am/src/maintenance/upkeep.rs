@@ -120,6 +120,15 @@ fn carry_out(rel: Relation<'_>, task: Task) -> PgResult<Summary> {
     }
 }
 
+/// That no publisher has come to the database in time.
+fn busy_publishers() -> PgError {
+    PgError::new(
+        PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+        "no background worker for Iceberg tables came to this database in time",
+    )
+    .with_hint("You might need to increase \"pg_iceberg_am.max_workers\".")
+}
+
 /// Has the publisher carry out a task, and waits for it.
 pub fn ask(rel: Relation<'_>, task: Task) -> PgResult<Outcome> {
     let key = StorageKey::of(rel);
@@ -142,7 +151,7 @@ pub fn ask(rel: Relation<'_>, task: Task) -> PgResult<Outcome> {
             reminded = Some(Instant::now());
         }
         if began.elapsed() > PATIENCE && !asked.is_taken() {
-            return Some(Ok(Outcome::Locked));
+            return Some(Err(busy_publishers()));
         }
         std::thread::sleep(tick.min(Duration::from_millis(5)));
         None

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::pgstat;
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::table_am::VacuumParams;
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::upkeep::ask;
 use crate::directory::StorageKey;
@@ -56,25 +56,36 @@ fn compact(rel: Relation<'_>, params: &VacuumParams) -> PgResult<()> {
         return Ok(());
     }
     let began = Instant::now();
-    let outcome = ask(rel, Task::Compact { everything: false });
     let name = rel.name();
-    let text = match outcome {
-        Ok(Outcome::Done(Summary {
+    let done = match ask(rel, Task::Compact { everything: false }) {
+        Ok(Outcome::Done(done)) => done,
+        // VACUUM has other things to do as well, so that it only tells.
+        Ok(Outcome::Locked) => {
+            let text =
+                format!("skipping data files of Iceberg table \"{name}\" --- lock not available");
+            PgError::new(PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE, text).warn();
+            return Ok(());
+        }
+        Ok(Outcome::Failed(message)) => {
+            let text = format!("could not merge data files of Iceberg table \"{name}\"");
+            PgError::new(PgSqlErrorCode::ERRCODE_OPERATOR_INTERVENTION, text)
+                .with_detail(message.text())
+                .warn();
+            return Ok(());
+        }
+        Err(error) => {
+            error.warn();
+            return Ok(());
+        }
+    };
+    let text = match done {
+        Summary {
             merged_files: 0, ..
-        })) => format!("Iceberg table \"{name}\" has no data files to merge"),
-        Ok(Outcome::Done(done)) => format!(
+        } => format!("Iceberg table \"{name}\" has no data files to merge"),
+        done => format!(
             "Iceberg table \"{name}\": {} data files ({} bytes) merged into {} ({} bytes)",
             done.merged_files, done.merged_bytes, done.new_files, done.new_bytes
         ),
-        Ok(Outcome::Locked) => {
-            format!("skipping data files of Iceberg table \"{name}\" --- lock not available")
-        }
-        Ok(Outcome::Failed(message)) => {
-            let message = message.text();
-            format!("could not merge data files of Iceberg table \"{name}\": {message}")
-        }
-        // VACUUM has other things to do as well.
-        Err(error) => error.message,
     };
     let is_slow = u128::try_from(params.log_min_duration)
         .is_ok_and(|least| began.elapsed().as_millis() >= least);

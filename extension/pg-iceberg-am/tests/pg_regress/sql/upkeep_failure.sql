@@ -38,6 +38,8 @@ SELECT location AS broken_location FROM lakebase.iceberg_tables WHERE relation =
 -- History cannot be dropped of the one: that writes metadata.
 \set VERBOSITY terse
 SELECT lakebase.expire_snapshots('broken', '0');
+-- VACUUM said nothing of what it could not do, unless it was VERBOSE.
+VACUUM broken;
 \set VERBOSITY default
 SELECT last_error LIKE 'could not create file "%/metadata/%": Permission denied%' AS failed, last_error_at > now() - interval '1 minute' AS just_now
   FROM lakebase.upkeep WHERE relation = 'broken'::regclass;
