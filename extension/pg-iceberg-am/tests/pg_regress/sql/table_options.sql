@@ -38,6 +38,10 @@ ALTER TABLE t SET ("write.data.path" = '/tmp');
 ALTER TABLE t SET ("write.target-file-size-bytes" = 5);
 ALTER TABLE t SET ("write.target-file-size-bytes" = many);
 ALTER TABLE t SET ("write.parquet.compression-codec" = gzip);
+-- These were taken for Iceberg's default of five days.
+ALTER TABLE t SET ("history.expire.max-snapshot-age-ms" = '30 days');
+ALTER TABLE t SET ("history.expire.max-snapshot-age-ms" = -1);
+ALTER TABLE t SET ("history.expire.min-snapshots-to-keep" = 0);
 ALTER TABLE t SET (no_such_option = 1);
 ALTER TABLE t SET ("write.a" = 1, no_such_option = 1);
 ALTER TABLE t RESET ("write.a" = 1);
