@@ -3,15 +3,16 @@
 
 mod harness;
 
-use std::sync::Arc;
+use std::{sync::Arc, thread};
 
 use harness::{
-    content, eventually,
-    http_setup::{SLOW_DOWN, file_source, put, setup, soon},
-    http_store::HttpFault,
-    path,
+    Daemon, content, eventually,
+    http_setup::{SLOW_DOWN, file_source, put, setup, soon, spec, write_credentials},
+    http_store::{HttpFault, HttpStore},
+    object, path,
 };
 use pg_lakebase_storage::backend::{ErrorKind, PutCondition};
+use tempfile::TempDir;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_whose_answer_is_lost_is_recognised() {
@@ -174,4 +175,34 @@ async fn what_is_not_what_it_is_said_to_be_does_not_appear() {
     setup.uploads.ended().await;
     assert!(setup.server.keys().is_empty());
     assert_eq!(setup.server.open_uploads(), 0);
+}
+
+#[test]
+fn a_daemon_that_is_stopped_leaves_no_parts() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("credentials");
+    write_credentials(&file, "FIRST");
+    let server = HttpStore::start();
+    server.inject("PUT", &HttpFault::Hang, 100);
+    let daemon = Daemon::start_as(directory.path(), "100M", |command| {
+        command
+            .arg("--credentials")
+            .arg(&file)
+            .args(["--log", "warn"]);
+    });
+    let mut client = daemon.client();
+    client.open_store(spec(&server)).unwrap();
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            let mut upload = client.put(&object("a")).unwrap();
+            upload.write(&content(40 * 1024 * 1024)).unwrap();
+            upload.finish()
+        });
+        eventually("parts are under way", || server.hanging() == 3);
+        assert_eq!(server.open_uploads(), 1);
+        assert!(daemon.terminate().success());
+        assert!(writing.join().unwrap().unwrap_err().is_transient());
+    });
+    assert_eq!(server.open_uploads(), 0);
+    assert!(server.keys().is_empty());
 }

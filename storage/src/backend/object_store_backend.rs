@@ -232,9 +232,14 @@ impl ObjectStoreBackend {
 }
 
 pub(super) fn version(size: u64, etag: Option<String>) -> ObjectVersion {
+    // Azure's listings have tags without the quotes that they have everywhere else.
+    let quoted = |etag: String| match etag.ends_with('"') {
+        true => etag,
+        false => format!("\"{etag}\""),
+    };
     ObjectVersion {
         size,
-        etag: etag.filter(|etag| etag.len() <= MAX_ETAG_BYTES),
+        etag: etag.map(quoted).filter(|etag| etag.len() <= MAX_ETAG_BYTES),
     }
 }
 

@@ -11,9 +11,10 @@ use object_store::{
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{
-    BackendError, ErrorKind, ObjectStoreBackend, PutBody, PutCondition, PutSource, Result, Uploads,
+    BackendError, ErrorKind, ObjectStoreBackend, PutBody, PutCondition, PutSource, Result,
     object_store_backend::{Condition, version},
     one_line,
+    uploads::OpenUpload,
 };
 use crate::protocol::{ObjectMeta, ObjectPath};
 
@@ -137,7 +138,7 @@ impl Put<'_> {
                 StoreError::NotFound { .. } => self.error(ErrorKind::Changed, "the object is gone"),
                 error => self.failed(error),
             })?;
-            if found.e_tag.as_deref() != Some(etag) {
+            if version(found.size, found.e_tag).etag.as_deref() != Some(etag) {
                 return Err(self.error(ErrorKind::Changed, "the object has another entity tag"));
             }
             expected.version = found.version;
@@ -167,6 +168,7 @@ impl Put<'_> {
             attributes: self.attributes(),
             ..PutMultipartOptions::default()
         };
+        let open = self.backend.uploads.open();
         let begun = self
             .backend
             .patient
@@ -175,7 +177,7 @@ impl Put<'_> {
         let mut upload = GivenUpUnlessJoined {
             upload: Some(begun.await.map_err(|error| self.failed(error))?),
             path: self.path.clone(),
-            uploads: self.backend.uploads.clone(),
+            open: Some(open),
         };
         self.send_parts(&mut upload).await?;
         let Some(parts) = &mut upload.upload else {
@@ -327,16 +329,16 @@ impl Put<'_> {
 struct GivenUpUnlessJoined {
     upload: Option<Box<dyn MultipartUpload>>,
     path: ObjectPath,
-    uploads: Uploads,
+    open: Option<OpenUpload>,
 }
 
 impl Drop for GivenUpUnlessJoined {
     fn drop(&mut self) {
-        let Some(mut upload) = self.upload.take() else {
+        let (Some(mut upload), Some(open)) = (self.upload.take(), self.open.take()) else {
             return;
         };
         let path = self.path.clone();
-        self.uploads.abort(async move {
+        open.abort(async move {
             match upload.abort().await {
                 Ok(()) | Err(StoreError::NotFound { .. }) => {}
                 Err(error) => {

@@ -17,14 +17,15 @@ const ABORT_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Uploads {
     room: Arc<Semaphore>,
-    aborting: Arc<watch::Sender<usize>>,
+    /// How many may have parts in a store that are no object yet.
+    open: Arc<watch::Sender<usize>>,
 }
 
 impl Default for Uploads {
     fn default() -> Self {
         Self {
             room: Arc::new(Semaphore::new((ROOM_BYTES / ROOM_UNIT) as usize)),
-            aborting: Arc::new(watch::Sender::new(0)),
+            open: Arc::new(watch::Sender::new(0)),
         }
     }
 }
@@ -38,31 +39,39 @@ impl Uploads {
         room.acquire_many_owned(units).await.ok()
     }
 
-    /// Removes the parts of an upload, whoever asked for it being gone.
-    pub(super) fn abort(&self, abort: impl Future<Output = ()> + Send + 'static) {
+    /// An upload in parts begins; it is open until the answer is dropped.
+    pub(super) fn open(&self) -> OpenUpload {
+        self.open.send_modify(|count| *count += 1);
+        OpenUpload(Arc::clone(&self.open))
+    }
+
+    /// Waits until no upload has parts any more, or time for it is up. Those that are under way are not given up by it.
+    pub async fn ended(&self) {
+        let mut open = self.open.subscribe();
+        let _ = timeout(ABORT_LIMIT, open.wait_for(|count| *count == 0)).await;
+    }
+}
+
+/// An upload that may have parts in a store.
+#[derive(Debug)]
+pub(super) struct OpenUpload(Arc<watch::Sender<usize>>);
+
+impl OpenUpload {
+    /// Removes its parts, whoever asked for it being gone.
+    pub(super) fn abort(self, abort: impl Future<Output = ()> + Send + 'static) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        self.aborting.send_modify(|count| *count += 1);
-        let aborting = Aborting(Arc::clone(&self.aborting));
         runtime.spawn(async move {
-            let _aborting = aborting;
+            let _open = self;
             if timeout(ABORT_LIMIT, abort).await.is_err() {
                 tracing::warn!("parts of an upload are left in the store: no answer");
             }
         });
     }
-
-    /// Waits until the parts of all uploads that were given up are removed, or time for it is up.
-    pub async fn ended(&self) {
-        let mut aborting = self.aborting.subscribe();
-        let _ = timeout(ABORT_LIMIT, aborting.wait_for(|count| *count == 0)).await;
-    }
 }
 
-struct Aborting(Arc<watch::Sender<usize>>);
-
-impl Drop for Aborting {
+impl Drop for OpenUpload {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }

@@ -1,4 +1,4 @@
-//! A server that answers as S3 does, in memory, and misbehaves on command.
+//! A server that answers as S3 does, or the XML API of GCS, in memory, and misbehaves on command.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
     thread,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 /// What the next request of a method meets.
@@ -37,12 +37,18 @@ pub struct HttpRequest {
     pub method: String,
     /// Path of the object within the bucket, empty for the bucket.
     pub key: String,
+    bucket: String,
     pub query: String,
     pub headers: BTreeMap<String, String>,
     body: Vec<u8>,
 }
 
 impl HttpRequest {
+    fn metadata(&self) -> Option<String> {
+        let of = |name| self.headers.get(name).cloned();
+        of("x-amz-meta-xxh3").or_else(|| of("x-goog-meta-xxh3"))
+    }
+
     pub fn kind(&self) -> &str {
         match self.method.as_str() {
             "POST" if self.query.contains("uploadId") => "JOIN",
@@ -54,8 +60,16 @@ impl HttpRequest {
 #[derive(Debug, Clone)]
 struct Stored {
     data: Vec<u8>,
-    etag: String,
+    /// Also its entity tag, between quotes.
+    generation: usize,
     metadata: Option<String>,
+    written: SystemTime,
+}
+
+impl Stored {
+    fn etag(&self) -> String {
+        format!("\"{}\"", self.generation)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -202,6 +216,9 @@ impl State {
     fn answer(&self, request: &HttpRequest) -> Answer {
         let parameter = |name: &str| parameter(&request.query, name);
         let upload = parameter("uploadId");
+        if request.bucket != "bucket" {
+            return Answer::error(404, "NoSuchBucket", "There is no such bucket.");
+        }
         match (request.method.as_str(), request.key.as_str()) {
             ("GET", "") => self.list(&request.query),
             ("POST", "") => self.delete_all(&request.body),
@@ -210,7 +227,7 @@ impl State {
                 let mut uploads = self.uploads.lock().unwrap();
                 let id = format!("upload-{}", uploads.len() + 1);
                 let upload = Upload {
-                    metadata: request.headers.get("x-amz-meta-xxh3").cloned(),
+                    metadata: request.metadata(),
                     ..Upload::default()
                 };
                 uploads.insert(id.clone(), upload);
@@ -221,10 +238,7 @@ impl State {
                 Answer::new(200, body)
             }
             ("PUT", key) => match upload {
-                None => {
-                    let metadata = request.headers.get("x-amz-meta-xxh3").cloned();
-                    self.write(request, key, request.body.clone(), metadata)
-                }
+                None => self.write(request, key, request.body.clone(), request.metadata()),
                 Some(upload) => {
                     let mut uploads = self.uploads.lock().unwrap();
                     let Some(upload) = uploads.get_mut(&upload) else {
@@ -253,13 +267,16 @@ impl State {
                 );
                 Answer::new(200, body)
             }
-            ("DELETE", _) => {
-                self.uploads
-                    .lock()
-                    .unwrap()
-                    .remove(&upload.unwrap_or_default());
-                Answer::new(204, "")
-            }
+            ("DELETE", key) => match upload {
+                Some(upload) => {
+                    self.uploads.lock().unwrap().remove(&upload);
+                    Answer::new(204, "")
+                }
+                None => match self.objects.lock().unwrap().remove(key) {
+                    Some(_) => Answer::new(204, ""),
+                    None => Answer::error(404, "NoSuchKey", "It is not there."),
+                },
+            },
             _ => Answer::error(405, "MethodNotAllowed", "No."),
         }
     }
@@ -272,27 +289,37 @@ impl State {
         metadata: Option<String>,
     ) -> Answer {
         let mut objects = self.objects.lock().unwrap();
-        let none_match = request.headers.get("if-none-match");
-        let expected = request.headers.get("if-match");
+        let header = |name: &str| request.headers.get(name).map(String::as_str);
+        let none_match = header("if-none-match");
+        let expected = header("if-match");
+        // GCS has no conditions for uploads in parts.
+        let generation = header("x-goog-if-generation-match").filter(|_| request.method == "PUT");
         if *self.no_conditions.lock().unwrap() && (none_match.is_some() || expected.is_some()) {
             return Answer::error(501, "NotImplemented", "There are no conditions here.");
         }
-        let is_met = match (none_match, expected) {
-            (Some(_), _) => !objects.contains_key(key),
-            (_, Some(etag)) => objects.get(key).is_some_and(|stored| &stored.etag == etag),
+        let found = objects.get(key);
+        let is_met = match (none_match, expected, generation) {
+            (Some(_), ..) | (_, _, Some("0")) => found.is_none(),
+            (_, Some(etag), _) => found.is_some_and(|stored| stored.etag() == etag),
+            (_, _, Some(number)) => {
+                found.is_some_and(|stored| stored.generation.to_string() == number)
+            }
             _ => true,
         };
         if !is_met {
             return Answer::error(412, "PreconditionFailed", "It does not hold.");
         }
-        let etag = format!("\"{}\"", self.written.fetch_add(1, SeqCst));
         let stored = Stored {
             data,
-            etag: etag.clone(),
+            generation: self.written.fetch_add(1, SeqCst) + 1,
             metadata,
+            written: SystemTime::now(),
         };
+        let answer = Answer::new(200, "")
+            .with("ETag", stored.etag())
+            .with("x-goog-generation", stored.generation);
         objects.insert(key.to_owned(), stored);
-        Answer::new(200, "").with("ETag", etag)
+        answer
     }
 
     fn read(&self, request: &HttpRequest, key: &str) -> Answer {
@@ -303,7 +330,7 @@ impl State {
         if request
             .headers
             .get("if-match")
-            .is_some_and(|etag| etag != &stored.etag)
+            .is_some_and(|etag| etag != &stored.etag())
         {
             return Answer::error(412, "PreconditionFailed", "It does not hold.");
         }
@@ -331,10 +358,13 @@ impl State {
             None => Answer::new(200, stored.data.clone()),
         };
         let answer = answer
-            .with("ETag", &stored.etag)
+            .with("ETag", stored.etag())
+            .with("x-goog-generation", stored.generation)
             .with("Last-Modified", "Tue, 01 Sep 2026 00:00:00 GMT");
         match &stored.metadata {
-            Some(metadata) => answer.with("x-amz-meta-xxh3", metadata),
+            Some(metadata) => answer
+                .with("x-amz-meta-xxh3", metadata)
+                .with("x-goog-meta-xxh3", metadata),
             None => answer,
         }
     }
@@ -351,10 +381,12 @@ impl State {
         let mut body = "<ListBucketResult>".to_owned();
         for (key, stored) in found.iter().take(most) {
             body.push_str(&format!(
-                "<Contents><Key>{key}</Key><Size>{}</Size><ETag>{}</ETag>\
-                 <LastModified>2026-09-01T00:00:00.000Z</LastModified></Contents>",
+                "<Contents><Key>{}</Key><Size>{}</Size><ETag>{}</ETag>\
+                 <LastModified>{}</LastModified></Contents>",
+                key.replace('&', "&amp;"),
                 stored.data.len(),
-                stored.etag
+                stored.etag(),
+                iso_8601(stored.written)
             ));
         }
         if found.len() > most {
@@ -373,14 +405,15 @@ impl State {
         let mut objects = self.objects.lock().unwrap();
         let mut result = "<DeleteResult>".to_owned();
         for rest in text.split("<Key>").skip(1) {
-            let key = rest.split("</Key>").next().unwrap();
+            let escaped = rest.split("</Key>").next().unwrap();
+            let key = &escaped.replace("&amp;", "&").replace("&apos;", "'");
             if key.contains("forbidden") {
                 result.push_str(&format!(
-                    "<Error><Key>{key}</Key><Code>AccessDenied</Code><Message>No.</Message></Error>"
+                    "<Error><Key>{escaped}</Key><Code>AccessDenied</Code><Message>No.</Message></Error>"
                 ));
             } else {
                 objects.remove(key);
-                result.push_str(&format!("<Deleted><Key>{key}</Key></Deleted>"));
+                result.push_str(&format!("<Deleted><Key>{escaped}</Key></Deleted>"));
             }
         }
         result.push_str("</DeleteResult>");
@@ -388,7 +421,7 @@ impl State {
     }
 }
 
-/// A request to `/bucket` or below, whole.
+/// A request, whole.
 fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<HttpRequest> {
     let mut line = String::new();
     reader
@@ -398,8 +431,11 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<HttpRequest> {
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?);
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let (key, query) = (path.strip_prefix("/bucket")?, query.to_owned());
-    let key = key.trim_start_matches('/').to_owned();
+    let (bucket, key) = path
+        .strip_prefix('/')?
+        .split_once('/')
+        .unwrap_or((&path[1..], ""));
+    let (bucket, key, query) = (bucket.to_owned(), unescaped(key)?, query.to_owned());
     let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();
@@ -416,6 +452,7 @@ fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<HttpRequest> {
     reader.read_exact(&mut body).ok()?;
     Some(HttpRequest {
         method,
+        bucket,
         key,
         query,
         headers,
@@ -461,16 +498,37 @@ fn parameter(query: &str, name: &str) -> Option<String> {
         let (key, value) = pair.split_once('=')?;
         (key == name).then_some(value)
     })?;
+    unescaped(value)
+}
+
+fn unescaped(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
-    let mut rest = value.bytes();
+    let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         bytes.push(match byte {
             b'%' => {
                 let digits = [rest.next()?, rest.next()?];
                 u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
             }
+            b'+' => b' ',
             byte => byte,
         });
     }
     String::from_utf8(bytes).ok()
+}
+
+/// As listings have times; by Howard Hinnant's `civil_from_days`.
+fn iso_8601(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let shifted = seconds / 86_400 + 719_468;
+    let (era, day) = (shifted / 146_097, shifted % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year + era * 400 + u64::from(month <= 2);
+    let second = seconds % 86_400;
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.000Z")
 }

@@ -7,6 +7,8 @@ pub mod failing_store;
 #[cfg(feature = "cloud")]
 pub mod http_setup;
 pub mod http_store;
+#[cfg(feature = "cloud")]
+pub mod store_suite;
 
 use std::{
     path::{Path, PathBuf},
