@@ -232,14 +232,17 @@ impl ObjectStoreBackend {
 }
 
 pub(super) fn version(size: u64, etag: Option<String>) -> ObjectVersion {
-    // Azure's listings have tags without the quotes that they have everywhere else.
-    let quoted = |etag: String| match etag.ends_with('"') {
-        true => etag,
-        false => format!("\"{etag}\""),
-    };
     ObjectVersion {
         size,
-        etag: etag.map(quoted).filter(|etag| etag.len() <= MAX_ETAG_BYTES),
+        etag: etag.filter(|etag| etag.len() <= MAX_ETAG_BYTES),
+    }
+}
+
+/// An entity tag as HTTP has it. Azure's listings leave out the quotes.
+fn quoted(etag: String) -> String {
+    match etag.ends_with('"') {
+        true => etag,
+        false => format!("\"{etag}\""),
     }
 }
 
@@ -402,7 +405,10 @@ impl Backend for ObjectStoreBackend {
                 .result
                 .objects
                 .into_iter()
-                .filter_map(|meta| self.listed(meta))
+                .filter_map(|mut meta| {
+                    meta.e_tag = meta.e_tag.map(quoted);
+                    self.listed(meta)
+                })
                 .collect(),
             next: page.page_token,
         })

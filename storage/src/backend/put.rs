@@ -138,7 +138,7 @@ impl Put<'_> {
                 StoreError::NotFound { .. } => self.error(ErrorKind::Changed, "the object is gone"),
                 error => self.failed(error),
             })?;
-            if version(found.size, found.e_tag).etag.as_deref() != Some(etag) {
+            if found.e_tag.as_deref() != Some(etag) {
                 return Err(self.error(ErrorKind::Changed, "the object has another entity tag"));
             }
             expected.version = found.version;
