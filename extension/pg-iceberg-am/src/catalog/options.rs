@@ -18,12 +18,15 @@ const TARGET_FILE_SIZE: &str = "write.target-file-size-bytes";
 /// Level of zstd.
 const COMPRESSION_LEVEL: &str = "write.parquet.compression-level";
 
-/// How long history is kept: what does not say so would be taken for Iceberg's default.
+/// How much of the past is kept: what does not say so would be taken for Iceberg's default.
 const MAX_AGES: [&str; 2] = [
     "history.expire.max-snapshot-age-ms",
     "history.expire.max-ref-age-ms",
 ];
-const MIN_SNAPSHOTS: &str = "history.expire.min-snapshots-to-keep";
+const COUNTS: [&str; 2] = [
+    "history.expire.min-snapshots-to-keep",
+    "write.metadata.previous-versions-max",
+];
 
 /// Properties that would say something else than what is done, and what is done.
 const FIXED: [(&str, &str); 9] = [
@@ -146,7 +149,7 @@ fn check(name: &str, value: &str) -> PgResult<()> {
     match name {
         TARGET_FILE_SIZE => check_integer(name, value, 1 << 20, 16 << 30),
         COMPRESSION_LEVEL => check_integer(name, value, 1, 22),
-        MIN_SNAPSHOTS => check_integer(name, value, 1, i32::MAX.into()),
+        count if COUNTS.contains(&count) => check_integer(name, value, 1, i32::MAX.into()),
         age if MAX_AGES.contains(&age) => check_integer(name, value, 0, i64::MAX),
         "write.parquet.compression-codec" => check_is(name, value, "zstd"),
         "write.format.default" => check_is(name, value, "parquet"),

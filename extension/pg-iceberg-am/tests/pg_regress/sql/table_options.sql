@@ -42,6 +42,7 @@ ALTER TABLE t SET ("write.parquet.compression-codec" = gzip);
 ALTER TABLE t SET ("history.expire.max-snapshot-age-ms" = '30 days');
 ALTER TABLE t SET ("history.expire.max-snapshot-age-ms" = -1);
 ALTER TABLE t SET ("history.expire.min-snapshots-to-keep" = 0);
+ALTER TABLE t SET ("write.metadata.previous-versions-max" = few);
 ALTER TABLE t SET (no_such_option = 1);
 ALTER TABLE t SET ("write.a" = 1, no_such_option = 1);
 ALTER TABLE t RESET ("write.a" = 1);
