@@ -13,7 +13,7 @@ use super::publish::{no_publisher, publish};
 use crate::catalog::{check_iceberg, check_maintain};
 use crate::directory::StorageKey;
 use crate::publisher;
-use crate::publisher::orders::{Asked, Outcome, Summary, Task};
+use crate::publisher::orders::{Asked, Message, Outcome, Summary, Task};
 
 /// How long to wait until a publisher begins: all may be busy in other databases.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -112,12 +112,18 @@ fn carry_out(rel: Relation<'_>, task: Task) -> PgResult<Summary> {
             PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
             format!("table \"{}\" or its metadata are locked", rel.name()),
         )),
-        Outcome::Failed(message) => Err(PgError::new(
-            PgSqlErrorCode::ERRCODE_OPERATOR_INTERVENTION,
-            format!("could not keep table \"{}\" in order", rel.name()),
-        )
-        .with_detail(message.text())),
+        Outcome::Failed(message) => Err(failed(rel, task, &message)),
     }
+}
+
+/// What a publisher could not do, and why.
+pub fn failed(rel: Relation<'_>, task: Task, reason: &Message) -> PgError {
+    let name = rel.name();
+    let text = match task {
+        Task::Expire(_) => format!("could not expire snapshots of table \"{name}\""),
+        Task::Compact { .. } => format!("could not merge data files of table \"{name}\""),
+    };
+    PgError::new(PgSqlErrorCode::ERRCODE_OPERATOR_INTERVENTION, text).with_detail(reason.text())
 }
 
 /// That no publisher has come to the database in time.

@@ -8,7 +8,7 @@ use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::table_am::VacuumParams;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::upkeep::ask;
+use super::upkeep::{ask, failed};
 use crate::directory::StorageKey;
 use crate::publisher::orders::{Outcome, Summary, Task};
 use crate::scan::size;
@@ -57,22 +57,19 @@ fn compact(rel: Relation<'_>, params: &VacuumParams) -> PgResult<()> {
     }
     let began = Instant::now();
     let name = rel.name();
-    let done = match ask(rel, Task::Compact { everything: false }) {
-        Ok(Outcome::Done(done)) => done,
-        // VACUUM has other things to do as well, so that it only tells.
-        Ok(Outcome::Locked) => {
-            let text =
-                format!("skipping data files of Iceberg table \"{name}\" --- lock not available");
-            PgError::new(PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE, text).warn();
-            return Ok(());
-        }
-        Ok(Outcome::Failed(message)) => {
-            let text = format!("could not merge data files of Iceberg table \"{name}\"");
-            PgError::new(PgSqlErrorCode::ERRCODE_OPERATOR_INTERVENTION, text)
-                .with_detail(message.text())
-                .warn();
-            return Ok(());
-        }
+    let task = Task::Compact { everything: false };
+    // VACUUM has other things to do as well, so that it only tells of what it could not do.
+    let done = match ask(rel, task) {
+        Ok(Outcome::Done(done)) => Ok(done),
+        Ok(Outcome::Locked) => Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+            format!("skipping data files of table \"{name}\" --- lock not available"),
+        )),
+        Ok(Outcome::Failed(reason)) => Err(failed(rel, task, &reason)),
+        Err(error) => Err(error),
+    };
+    let done = match done {
+        Ok(done) => done,
         Err(error) => {
             error.warn();
             return Ok(());
