@@ -30,8 +30,10 @@ pub(super) fn kind_of(error: &object_store::Error, last: Option<&Answer>) -> Err
         (E::Precondition { .. } | E::NotModified { .. }, None) => ErrorKind::Changed,
         (E::PermissionDenied { .. }, None) => ErrorKind::PermissionDenied,
         (E::Unauthenticated { .. }, None) => ErrorKind::Unauthenticated,
-        // S3 says 412 for either condition; the crate knows which was asked for.
+        // S3 says 412 for either condition, and 404 where there is no object to have the entity tag; the crate knows
+        // which was asked for.
         (E::AlreadyExists { .. }, Some(412)) => ErrorKind::Exists,
+        (E::Precondition { .. }, Some(404)) if code != Some("NoSuchBucket") => ErrorKind::Changed,
         (_, Some(status)) => kind_of_answer(status, code),
         (_, None) => kind_of_cause(error),
     }

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use super::{
     Backend, Listing, Piece, PutCondition, PutSource, Result, Uploads,
+    answers::Answers,
     error::{BackendError, ErrorKind},
     put::Put,
 };
@@ -129,7 +130,7 @@ impl ObjectStoreBackend {
 
     /// Whether the store refuses conditional writes as such, now that it has refused one.
     pub(super) fn knows_no_conditions(&self) -> bool {
-        let answer = super::answers::Answers::last_of_attempt();
+        let answer = Answers::last_of_attempt();
         if answer.is_some_and(|answer| answer.status == Some(501))
             && !self.has_no_conditions.swap(true, Ordering::Relaxed)
         {
@@ -238,6 +239,12 @@ pub(super) fn version(size: u64, etag: Option<String>) -> ObjectVersion {
     }
 }
 
+/// Was the last answer one of success, although it could not be used?
+fn is_broken_answer() -> bool {
+    let status = Answers::last_of_attempt().and_then(|answer| answer.status);
+    status.is_some_and(|status| (200..300).contains(&status))
+}
+
 /// An entity tag as HTTP has it. Azure's listings leave out the quotes.
 fn quoted(etag: String) -> String {
     match etag.ends_with('"') {
@@ -323,15 +330,16 @@ impl Backend for ObjectStoreBackend {
             false => None,
         };
         match suffix {
-            Some(Err(error)) if error.kind != ErrorKind::Changed => Err(error),
-            Some(Ok(piece)) => Ok(piece),
-            // A store without suffixes, or an object without bytes.
-            _ => {
-                let meta = self.head(path, deadline).await?;
-                let range = meta.version.size.saturating_sub(length)..meta.version.size;
-                self.get(path, Some(&meta.version), range, deadline).await
+            Some(Ok(piece)) => return Ok(piece),
+            // Of an object without bytes no store has a range, and MinIO answers one that nobody can read.
+            Some(Err(error)) if error.kind != ErrorKind::Changed && !is_broken_answer() => {
+                return Err(error);
             }
+            _ => {}
         }
+        let meta = self.head(path, deadline).await?;
+        let range = meta.version.size.saturating_sub(length)..meta.version.size;
+        self.get(path, Some(&meta.version), range, deadline).await
     }
 
     async fn put(

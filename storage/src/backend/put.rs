@@ -44,6 +44,13 @@ impl Put<'_> {
         } else {
             self.put_parts().await
         };
+        let written = written.map_err(|mut error| {
+            // An unmet condition has the same status, whichever it was.
+            if error.kind == ErrorKind::Changed && *self.condition == PutCondition::Absent {
+                error.kind = ErrorKind::Exists;
+            }
+            error
+        });
         match written {
             Ok(written) => Ok(self.meta(written.e_tag)),
             // NotFound: the parts were joined, and the answer to that did not come.

@@ -306,6 +306,9 @@ impl State {
             }
             _ => true,
         };
+        if expected.is_some() && found.is_none() {
+            return Answer::error(404, "NoSuchKey", "It is not there.");
+        }
         if !is_met {
             return Answer::error(412, "PreconditionFailed", "It does not hold.");
         }
@@ -349,7 +352,13 @@ impl State {
                 }
             }
         });
+        let is_suffix = request
+            .headers
+            .get("range")
+            .is_some_and(|range| range.starts_with("bytes=-"));
         let answer = match range {
+            // As MinIO does it.
+            Some((0, 0)) if is_suffix => Answer::new(206, "").with("Content-Range", "bytes 0--1/0"),
             Some((start, end)) if start >= end => {
                 return Answer::error(416, "InvalidRange", "There is no such range.");
             }

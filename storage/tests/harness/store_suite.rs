@@ -261,3 +261,29 @@ async fn other_buckets_are_not_there(of: &SuiteStore) {
     let error = store.list(None, None, 10, soon()).await.unwrap_err();
     assert!(!error.is_transient(), "{error:?}");
 }
+
+/// Two that write a large object on the condition that there is none, at once: the store decides as it joins the parts.
+pub async fn one_of_two_claims_wins(of: &SuiteStore) {
+    let claim = async |first: u8| {
+        let store = of.open();
+        let mut data = content(20 * 1024 * 1024);
+        data[0] = first;
+        let source = PutSource::bytes(data);
+        let put = store
+            .put(&path("both"), &source, &PutCondition::Absent, soon())
+            .await;
+        put.map(|meta| (first, meta))
+    };
+    let (one, two) = tokio::join!(claim(1), claim(2));
+    assert_ne!(one.is_ok(), two.is_ok(), "{one:?} {two:?}");
+    let (winner, loser) = if one.is_ok() { (one, two) } else { (two, one) };
+    let ((first, meta), loser) = (winner.unwrap(), loser.unwrap_err());
+    assert_eq!(loser.kind, ErrorKind::Exists, "{loser:?}");
+    let store = of.open();
+    let piece = store
+        .get(&path("both"), Some(&meta.version), 0..1, soon())
+        .await;
+    assert_eq!(piece.unwrap().data[0], first);
+    store.delete(&[path("both")], soon()).await.unwrap();
+    of.opener.uploads.ended().await;
+}
