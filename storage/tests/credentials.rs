@@ -6,6 +6,7 @@ mod harness;
 use std::{
     fs::{self, File},
     os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
 };
 
 use harness::{
@@ -14,7 +15,10 @@ use harness::{
     http_store::{HttpFault, HttpStore},
     object,
 };
-use pg_lakebase_storage::backend::{ErrorKind, PutCondition};
+use pg_lakebase_storage::{
+    backend::{ErrorKind, PutCondition},
+    protocol::FailureCode,
+};
 use tempfile::TempDir;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -42,6 +46,47 @@ async fn credentials_that_were_read_again_are_used_and_those_that_are_gone_are_n
     setup.credentials.reload().unwrap();
     let error = put(&setup, "a", b"x", PutCondition::Any).await.unwrap_err();
     assert!(told(error).contains("\"access_key\""));
+}
+
+#[test]
+fn without_credentials_that_is_said_soon_and_once() {
+    let directory = TempDir::new().unwrap();
+    let server = HttpStore::start();
+    let daemon = Daemon::start_as(directory.path(), "1M", |command| {
+        // Nobody listens there, as on hosts outside of clouds.
+        command
+            .args(["--log", "warn"])
+            .env("AWS_METADATA_ENDPOINT", "http://127.0.0.1:1");
+        for name in [
+            "AWS_ACCESS_KEY_ID",
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+        ] {
+            command.env_remove(name);
+        }
+    });
+    let mut ambient = spec(&server);
+    ambient.options.remove("credentials");
+    let mut client = daemon.client();
+    client.open_store(ambient).unwrap();
+    let begun = Instant::now();
+    let error = client.head(&object("a")).unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    let failure = error.failure().unwrap();
+    assert_eq!(failure.code, FailureCode::Unauthenticated);
+    assert!(
+        failure.message.contains("there are no credentials"),
+        "{failure}"
+    );
+    assert!(server.take_requests().is_empty());
+    // A named entry has to be in a file.
+    let error = client.open_store(spec(&server)).unwrap_err();
+    let failure = error.failure().unwrap();
+    assert_eq!(failure.code, FailureCode::InvalidStore);
+    assert!(
+        failure.message.contains("without a credentials file"),
+        "{failure}"
+    );
 }
 
 /// Environments of other programs name endpoints and buckets: once they changed what a store was.

@@ -2,7 +2,10 @@
 
 use std::error::Error;
 
-use super::{answers::Answers, failure_kind::kind_of};
+use super::{
+    answers::{Answers, Asked},
+    failure_kind::kind_of,
+};
 use crate::protocol::{Failure, FailureCode, Persistence, StoreId};
 
 pub type Result<T> = std::result::Result<T, BackendError>;
@@ -63,7 +66,12 @@ impl BackendError {
         path: impl ToString,
         source: object_store::Error,
     ) -> Self {
-        let kind = kind_of(&source, Answers::last_of_attempt().as_ref());
+        let last = Answers::last_of_attempt();
+        let kind = kind_of(&source, last.as_ref());
+        if last.is_some_and(|answer| answer.asked == Asked::Issuer) {
+            let cause = format!("there are no credentials: {}", one_line(&source));
+            return Self::new(kind, operation, path, cause);
+        }
         Self::new(kind, operation, path, source)
     }
 
