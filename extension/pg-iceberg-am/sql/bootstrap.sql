@@ -1,3 +1,6 @@
+-- Whoever may make operators in a schema of the search path is not to choose what views of all users call.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
 -- The catalog of pg_iceberg_am: one row for each Iceberg table's storage in this database.
 CREATE SCHEMA lakebase;
 
