@@ -41,8 +41,8 @@ pub trait ResourceManager: 'static {
     /// Its name, as `pg_waldump` and `pg_get_wal_resource_managers` show it.
     const NAME: &'static CStr;
 
-    /// Does again what a record says. An error ends recovery.
-    fn redo(kind: RecordKind, content: &[u8]) -> PgResult<()>;
+    /// Does again what a record says that ends at `end`. An error ends recovery.
+    fn redo(kind: RecordKind, content: &[u8], end: Lsn) -> PgResult<()>;
 
     /// What a record says, for people.
     fn describe(kind: RecordKind, content: &[u8]) -> String;
@@ -108,6 +108,13 @@ pub fn resolve_conflict_with_snapshots(horizon: pg_sys::TransactionId, locator: 
             pg_sys::ResolveRecoveryConflictWithSnapshot(horizon, false, locator.to_raw());
         }
     }
+}
+
+/// In redo, has no later recovery of this server stop before `end`, where the record ends that is being done again: what
+/// was needed up to there is about to be removed (as `xact_redo_commit` does before it removes relations).
+pub fn never_stop_before(end: Lsn) {
+    // SAFETY: during recovery this writes the control file, if need be (`UpdateMinRecoveryPoint`).
+    unsafe { pg_sys::XLogFlush(end) }
 }
 
 /// The most bytes of content that a record should have: PostgreSQL refuses much larger ones, and
@@ -181,8 +188,11 @@ unsafe fn record<'a>(record: *mut pg_sys::XLogReaderState) -> (RecordKind, &'a [
 unsafe extern "C-unwind" fn redo<R: ResourceManager>(reader: *mut pg_sys::XLogReaderState) {
     guard(|| {
         // SAFETY: PostgreSQL's own reader.
-        let (kind, content) = unsafe { record(reader) };
-        R::redo(kind, content)
+        let (kind, content, end) = unsafe {
+            let (kind, content) = record(reader);
+            (kind, content, (*reader).EndRecPtr)
+        };
+        R::redo(kind, content, end)
     });
 }
 

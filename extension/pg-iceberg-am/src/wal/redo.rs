@@ -18,7 +18,7 @@ use std::path::Path;
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file;
-use pg_lakebase_core::wal::{self, RecordKind};
+use pg_lakebase_core::wal::{self, Lsn, RecordKind};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::edits;
@@ -33,8 +33,8 @@ thread_local! {
     static UNSYNCED: RefCell<BTreeSet<String>> = RefCell::default();
 }
 
-/// Does a record again.
-pub fn redo(kind: RecordKind, content: &[u8]) -> PgResult<()> {
+/// Does a record again that ends at `end`.
+pub fn redo(kind: RecordKind, content: &[u8], end: Lsn) -> PgResult<()> {
     if kind == SYNC_FILES {
         return sync_unsynced();
     }
@@ -58,6 +58,9 @@ pub fn redo(kind: RecordKind, content: &[u8]) -> PgResult<()> {
         REMOVE_FILES => {
             let (horizon, names) = reader.removed().ok_or_else(unreadable)?;
             wal::resolve_conflict_with_snapshots(horizon, key.locator());
+            if horizon != pg_sys::InvalidTransactionId {
+                wal::never_stop_before(end);
+            }
             for name in names {
                 let path = format!("{directory}/{name}");
                 file::remove_file(&path)

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use pg_lakebase_core::error::PgResult;
-use pg_lakebase_core::wal::{self, RecordKind, ResourceManager};
+use pg_lakebase_core::wal::{self, Lsn, RecordKind, ResourceManager};
 
 use super::record::{
     CREATE_DIRECTORY, REMOVE_DIRECTORY, REMOVE_FILES, SYNC_FILES, WRITE_FILES, WRITE_FILES_UNSYNCED,
@@ -24,8 +24,8 @@ impl ResourceManager for IcebergResourceManager {
     const ID: u8 = 189;
     const NAME: &'static CStr = c"pg_iceberg";
 
-    fn redo(kind: RecordKind, content: &[u8]) -> PgResult<()> {
-        redo::redo(kind, content)
+    fn redo(kind: RecordKind, content: &[u8], end: Lsn) -> PgResult<()> {
+        redo::redo(kind, content, end)
     }
 
     fn describe(kind: RecordKind, content: &[u8]) -> String {

@@ -27,7 +27,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(30);
 type Case = fn(&mut Server) -> Result<()>;
 
 /// Named for the failures that they prevent.
-const CASES: [(&str, Case); 16] = [
+const CASES: [(&str, Case); 17] = [
     (
         "directories of dropped tables go after a crash",
         prepared::dropped_directories_go_after_a_crash,
@@ -87,6 +87,10 @@ const CASES: [(&str, Case); 16] = [
     (
         "a standby's feedback keeps its files",
         upkeep::a_standbys_feedback_keeps_files,
+    ),
+    (
+        "recovery does not stop before files that it has removed",
+        upkeep::recovery_does_not_stop_before_a_removal,
     ),
     (
         "prepared transactions are found by large ids",

@@ -128,6 +128,33 @@ pub fn a_standbys_feedback_keeps_files(server: &mut Server) -> Result<()> {
     server.drop_kept()
 }
 
+/// A server could be brought back to a point before a removal that it had replayed, and found no files there.
+pub fn recovery_does_not_stop_before_a_removal(server: &mut Server) -> Result<()> {
+    server.create_kept()?;
+    server.with_standby(|standby| {
+        let mut reader = Session::open(&server.primary.connection)?;
+        reader.query("BEGIN ISOLATION LEVEL REPEATABLE READ")?;
+        reader.query(ROWS)?;
+        server.make_superfluous()?;
+        server.caught_up(standby)?;
+        // Pages that are written would move the point on.
+        psql::execute(&standby.connection, "CHECKPOINT")?;
+        let before = server.query("SELECT pg_current_wal_insert_lsn()")?;
+        reader.query("COMMIT")?;
+        drop(reader);
+        server.wait_for_answer(GARBAGE, "f")?;
+        server.caught_up(standby)?;
+        let is_behind =
+            format!("SELECT min_recovery_end_lsn > '{before}' FROM pg_control_recovery()");
+        expect(
+            &is_behind,
+            &psql::query(&standby.connection, &is_behind)?,
+            "t",
+        )
+    })?;
+    server.drop_kept()
+}
+
 /// Files were removed, and the row that named them was not, or the other way round.
 pub fn removal_goes_on_after_a_crash(server: &mut Server) -> Result<()> {
     if !server.primary.has_points() {
