@@ -34,21 +34,29 @@ pub struct Garbage {
     pub xid: u64,
     /// Files of the storage, relative to its directory; `None` for the storage itself.
     pub files: Option<Vec<String>>,
-    not_before: pg_sys::TimestampTz,
 }
 
-impl Garbage {
-    fn read(version: &RowVersion) -> Option<Self> {
-        let (values, nulls) = version.columns::<NATTS>();
-        Some(Self {
-            key: version.key()?,
-            xid: values[3].value() as u64,
-            // SAFETY: the column is of type timestamptz.
-            not_before: unsafe { i64::from_datum(values[4], nulls[4]) }?,
-            // SAFETY: the column is of type text[].
-            files: unsafe { Vec::from_datum(values[5], nulls[5]) },
-        })
-    }
+/// What a row says, but for the names of files, which take by far the most time to read.
+struct Head {
+    xid: u64,
+    not_before: pg_sys::TimestampTz,
+    is_of_files: bool,
+}
+
+fn head(version: &RowVersion) -> Option<Head> {
+    let (values, nulls) = version.columns::<NATTS>();
+    Some(Head {
+        xid: values[3].value() as u64,
+        // SAFETY: the column is of type timestamptz.
+        not_before: unsafe { i64::from_datum(values[4], nulls[4]) }?,
+        is_of_files: !nulls[5],
+    })
+}
+
+fn files(version: &RowVersion) -> Option<Vec<String>> {
+    let (values, nulls) = version.columns::<NATTS>();
+    // SAFETY: the column is of type text[].
+    unsafe { Vec::from_datum(values[5], nulls[5]) }
 }
 
 /// A row that this transaction has locked.
@@ -114,8 +122,7 @@ impl GarbageCatalog {
         let mut names = Vec::new();
         self.0
             .each(Some(key), self.0.latest().snapshot(), |version| {
-                let files = Garbage::read(&version).and_then(|garbage| garbage.files);
-                names.extend(files.into_iter().flatten());
+                names.extend(files(&version).into_iter().flatten());
                 Ok(ControlFlow::Continue(()))
             })?;
         Ok(names)
@@ -156,10 +163,8 @@ impl GarbageCatalog {
     /// Locks at most `limit` rows of storages that nobody else has locked: of the transaction `xid`, or all.
     /// Whoever gives a relation file number of theirs to another table waits for the lock.
     pub fn lock_storages(&self, xid: Option<u64>, limit: usize) -> PgResult<Vec<LockedGarbage>> {
-        self.lock(None, limit, |garbage| {
-            garbage.files.is_none()
-                && xid.is_none_or(|xid| xid == garbage.xid)
-                && !is_ending(garbage.xid)
+        self.lock(None, limit, |row| {
+            !row.is_of_files && xid.is_none_or(|xid| xid == row.xid) && !is_ending(row.xid)
         })
     }
 
@@ -168,8 +173,9 @@ impl GarbageCatalog {
         let is_due = self.files_are_due();
         let mut keys = BTreeSet::new();
         self.0.each(None, self.0.latest().snapshot(), |version| {
-            let garbage = Garbage::read(&version).filter(&is_due);
-            keys.extend(garbage.map(|garbage| garbage.key));
+            if head(&version).is_some_and(|row| is_due(&row)) {
+                keys.extend(version.key());
+            }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(keys)
@@ -182,21 +188,18 @@ impl GarbageCatalog {
 
     /// Files are due once nobody sees any more what was before the transaction that made them superfluous, on standbys
     /// included that tell what they see (`hot_standby_feedback`).
-    fn files_are_due(&self) -> impl Fn(&Garbage) -> bool + use<> {
+    fn files_are_due(&self) -> impl Fn(&Head) -> bool + use<> {
         let now = clock_timestamp();
         let removable_before = self.0.removable_before();
-        move |garbage| {
-            garbage.files.is_some() && garbage.not_before <= now && garbage.xid < removable_before
-        }
+        move |row| row.is_of_files && row.not_before <= now && row.xid < removable_before
     }
 
     /// When the first files are due, as far as time tells; `None` if there are none.
     pub fn files_due(&self) -> PgResult<Option<pg_sys::TimestampTz>> {
         let mut due: Option<pg_sys::TimestampTz> = None;
         self.0.each(None, self.0.latest().snapshot(), |version| {
-            if let Some(garbage) = Garbage::read(&version).filter(|garbage| garbage.files.is_some())
-            {
-                let time = garbage.not_before;
+            if let Some(row) = head(&version).filter(|row| row.is_of_files) {
+                let time = row.not_before;
                 due = Some(due.map_or(time, |due| due.min(time)));
             }
             Ok(ControlFlow::Continue(()))
@@ -208,13 +211,19 @@ impl GarbageCatalog {
         &self,
         key: Option<&StorageKey>,
         limit: usize,
-        is_due: impl Fn(&Garbage) -> bool,
+        is_due: impl Fn(&Head) -> bool,
     ) -> PgResult<Vec<LockedGarbage>> {
         let mut locked = Vec::new();
         self.0.each(key, self.0.latest().snapshot(), |version| {
-            if let Some(garbage) = Garbage::read(&version).filter(&is_due)
+            if let Some(due) = head(&version).filter(&is_due)
+                && let Some(key) = version.key()
                 && let Some(row) = version.lock(false)
             {
+                let garbage = Garbage {
+                    key,
+                    xid: due.xid,
+                    files: files(&version),
+                };
                 let tid = row.tid();
                 locked.push(LockedGarbage { garbage, tid });
             }
@@ -236,11 +245,9 @@ impl GarbageCatalog {
     pub fn of_transaction(&self, xid: u64) -> PgResult<Vec<StorageKey>> {
         let mut keys = Vec::new();
         self.0.each_version(None, |version| {
-            keys.extend(
-                Garbage::read(&version)
-                    .filter(|garbage| garbage.xid == xid && garbage.files.is_none())
-                    .map(|garbage| garbage.key),
-            );
+            if head(&version).is_some_and(|row| row.xid == xid && !row.is_of_files) {
+                keys.extend(version.key());
+            }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(keys)

@@ -259,11 +259,18 @@ fn find(
             // It led to nothing that recovery has not removed as well.
             continue;
         }
-        let metadata = cache::metadata(&io, &name)?;
-        for path in reachable_files(&metadata, &io).map_err(to_pg_error)? {
-            needed.extend(directory.name_of(&path).map(str::to_owned));
+        let paths = cache::metadata(&io, &name)
+            .and_then(|metadata| reachable_files(&metadata, &io).map_err(to_pg_error));
+        match paths {
+            Ok(paths) => {
+                let names = paths.iter().filter_map(|path| directory.name_of(path));
+                needed.extend(names.map(str::to_owned));
+                needed.insert(name);
+            }
+            // The last who could see it is gone, and so are its files.
+            Err(_) if !catalog.metadata_of_seen_versions(key)?.contains(&name) => {}
+            Err(error) => return Err(error),
         }
-        needed.insert(name);
     }
     // Behind the pointer rows: what is folded meanwhile is there in either.
     for inline in inline_commits.of_seen_versions(key)? {

@@ -16,7 +16,7 @@ use crate::publisher;
 use crate::publisher::orders::{Asked, Message, Outcome, Summary, Task};
 
 /// How long to wait until a publisher begins: all may be busy in other databases.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How often to make sure that there will be one.
 const REMINDER: Duration = Duration::from_secs(1);
 
@@ -106,7 +106,7 @@ fn carry_out(rel: Relation<'_>, task: Task) -> PgResult<Summary> {
             "cannot write metadata of Iceberg tables during recovery",
         ));
     }
-    match ask(rel, task)? {
+    match ask(rel, task, PATIENCE)? {
         Outcome::Done(summary) => Ok(summary),
         Outcome::Locked => Err(PgError::new(
             PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
@@ -135,8 +135,9 @@ fn busy_publishers() -> PgError {
     .with_hint("You might need to increase \"pg_iceberg_am.max_workers\".")
 }
 
-/// Has the publisher carry out a task, and waits for it.
-pub fn ask(rel: Relation<'_>, task: Task) -> PgResult<Outcome> {
+/// Has the publisher carry out a task, and waits for it: as long as it takes once one has begun, and for `patience` until
+/// one begins.
+pub fn ask(rel: Relation<'_>, task: Task, patience: Duration) -> PgResult<Outcome> {
     let key = StorageKey::of(rel);
     let asked = Asked::place((key.rel_number, key.tablespace), task).ok_or_else(|| {
         PgError::new(
@@ -144,7 +145,7 @@ pub fn ask(rel: Relation<'_>, task: Task) -> PgResult<Outcome> {
             "too many sessions wait for the publishers of Iceberg tables",
         )
     })?;
-    let began = Instant::now();
+    let mut waits_since = Instant::now();
     let mut reminded: Option<Instant> = None;
     let outcome = interrupt::poll_until(None, |tick| {
         if let Some(outcome) = asked.outcome() {
@@ -156,7 +157,10 @@ pub fn ask(rel: Relation<'_>, task: Task) -> PgResult<Outcome> {
             }
             reminded = Some(Instant::now());
         }
-        if began.elapsed() > PATIENCE && !asked.is_taken() {
+        // A publisher may leave the rest to another one.
+        if asked.is_taken() {
+            waits_since = Instant::now();
+        } else if waits_since.elapsed() > patience {
             return Some(Err(busy_publishers()));
         }
         std::thread::sleep(tick.min(Duration::from_millis(5)));

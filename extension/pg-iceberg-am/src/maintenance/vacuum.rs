@@ -1,6 +1,6 @@
 //! VACUUM.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::pgstat;
@@ -8,10 +8,14 @@ use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::table_am::VacuumParams;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
-use super::upkeep::{ask, failed};
+use super::upkeep::{PATIENCE, ask, failed};
 use crate::directory::StorageKey;
 use crate::publisher::orders::{Outcome, Summary, Task};
 use crate::scan::size;
+
+/// How long autovacuum waits until a publisher begins: other tables wait for autovacuum, and publishers merge files
+/// without being asked.
+const AUTOVACUUM_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Brings `pg_class` and the statistics collector up to date.
 ///
@@ -51,6 +55,11 @@ pub fn vacuum(rel: Relation<'_>, params: &VacuumParams) -> PgResult<()> {
     Ok(())
 }
 
+fn is_autovacuum() -> bool {
+    // SAFETY: what this process is, which does not change.
+    unsafe { pg_sys::MyBackendType == pg_sys::BackendType::B_AUTOVAC_WORKER }
+}
+
 fn compact(rel: Relation<'_>, params: &VacuumParams) -> PgResult<()> {
     if StorageKey::of(rel).is_temporary() {
         return Ok(());
@@ -58,8 +67,13 @@ fn compact(rel: Relation<'_>, params: &VacuumParams) -> PgResult<()> {
     let began = Instant::now();
     let name = rel.name();
     let task = Task::Compact { everything: false };
+    let patience = if is_autovacuum() {
+        AUTOVACUUM_PATIENCE
+    } else {
+        PATIENCE
+    };
     // VACUUM has other things to do as well, so that it only tells of what it could not do.
-    let done = match ask(rel, task) {
+    let done = match ask(rel, task, patience) {
         Ok(Outcome::Done(done)) => Ok(done),
         Ok(Outcome::Locked) => Err(PgError::new(
             PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
@@ -70,6 +84,12 @@ fn compact(rel: Relation<'_>, params: &VacuumParams) -> PgResult<()> {
     };
     let done = match done {
         Ok(done) => done,
+        // Autovacuum comes again.
+        Err(error)
+            if is_autovacuum() && error.sqlstate == PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE =>
+        {
+            return Ok(());
+        }
         Err(error) => {
             error.warn();
             return Ok(());

@@ -107,6 +107,16 @@ struct Order {
     database: pg_sys::Oid,
     storage: Storage,
     task: Task,
+    so_far: SoFar,
+}
+
+/// How far an order has been carried out, by whoever had taken it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SoFar {
+    /// What was done.
+    pub summary: Summary,
+    /// How often full tiers were merged.
+    pub passes: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -128,6 +138,7 @@ impl Default for Board {
             database: pg_sys::InvalidOid,
             storage: (0, 0),
             task: Task::Expire(None),
+            so_far: SoFar::default(),
         };
         Self {
             orders: [free; ORDERS],
@@ -159,6 +170,7 @@ impl Board {
             database,
             storage,
             task,
+            so_far: SoFar::default(),
         };
         self.last = number;
         Some(number)
@@ -178,6 +190,7 @@ impl Board {
             number: order.number,
             storage: order.storage,
             task: order.task,
+            so_far: order.so_far,
         })
     }
 
@@ -249,6 +262,8 @@ pub struct Taken {
     pub storage: Storage,
     /// What is to be done.
     pub task: Task,
+    /// What others have done of it.
+    pub so_far: SoFar,
 }
 
 impl Taken {
@@ -262,6 +277,13 @@ impl Taken {
     /// Whether somebody still waits for it.
     pub fn is_wanted(&self) -> bool {
         BOARD.exclusive().of(self.number).is_some()
+    }
+
+    /// Notes how far it has got, for whoever takes it next.
+    pub fn keep(&self, so_far: SoFar) {
+        if let Some(order) = BOARD.exclusive().of(self.number) {
+            order.so_far = so_far;
+        }
     }
 
     /// Tells whoever waits.
@@ -305,8 +327,14 @@ mod tests {
         let mut board = Board::default();
         let number = place(&mut board, DATABASE, 1).unwrap();
         board.take(DATABASE).unwrap();
+        let done = SoFar {
+            passes: 3,
+            ..SoFar::default()
+        };
+        board.of(number).unwrap().so_far = done;
         board.put_back(DATABASE);
-        assert_eq!(board.take(DATABASE).unwrap().number, number);
+        let taken = board.take(DATABASE).unwrap();
+        assert_eq!((taken.number, taken.so_far), (number, done));
         let order = board.of(number).unwrap();
         order.state = State::Ended(Outcome::Locked);
         board.put_back(DATABASE);

@@ -51,6 +51,7 @@ pub struct Job {
     merge: Merge,
     announced: Option<Announced>,
     began: Instant,
+    waits_since: Option<Instant>,
 }
 
 impl Job {
@@ -78,6 +79,7 @@ impl Job {
                 announced: Announced::new(storage, clock_timestamp(), merge.progress()),
                 merge,
                 began: Instant::now(),
+                waits_since: None,
             })),
             Err(planned) => planned,
         })
@@ -91,6 +93,15 @@ impl Job {
             }
             return Ok(Advance::Going);
         }
+        let advance = self.put_in_place()?;
+        self.waits_since = match advance {
+            Advance::Waiting => self.waits_since.or_else(|| Some(Instant::now())),
+            _ => None,
+        };
+        Ok(advance)
+    }
+
+    fn put_in_place(&self) -> PgResult<Advance> {
         try_in_transaction(|| {
             let Some(rel) = open_unless_locked(self.storage) else {
                 return Ok(match has_relation(&key_of(self.storage)) {
@@ -110,6 +121,12 @@ impl Job {
     /// The table.
     pub fn storage(&self) -> Storage {
         self.storage
+    }
+
+    /// For how long it has had to wait.
+    pub fn waits(&self) -> Duration {
+        self.waits_since
+            .map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Whether nothing will be left to merge, of what there was when it was planned.

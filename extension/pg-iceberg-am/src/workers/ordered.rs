@@ -11,7 +11,7 @@ use super::storage::{key_of, open_unless_locked};
 use super::upkeep::{expire, pointer_of};
 use crate::catalog::has_relation;
 use crate::publisher::Storage;
-use crate::publisher::orders::{Message, Outcome, Summary, Taken, Task};
+use crate::publisher::orders::{Message, Outcome, SoFar, Taken, Task};
 use crate::publisher::upkept::{self, Work};
 use crate::transaction::{self, Expiring};
 
@@ -23,9 +23,10 @@ const PASSES: usize = 16;
 /// An order that is carried out.
 pub struct Ordered {
     taken: Taken,
-    summary: Summary,
-    passes: usize,
+    so_far: SoFar,
     job: Option<Job>,
+    /// Whether a merge has been put in place.
+    has_merged: bool,
     locked_since: Option<Instant>,
 }
 
@@ -40,9 +41,9 @@ impl Ordered {
     pub fn next() -> Option<Self> {
         Taken::next().map(|taken| Self {
             taken,
-            summary: Summary::default(),
-            passes: 0,
+            so_far: taken.so_far,
             job: None,
+            has_merged: false,
             locked_since: None,
         })
     }
@@ -55,6 +56,12 @@ impl Ordered {
     /// Whether it cannot go on at once.
     pub fn waits(&self) -> bool {
         self.locked_since.is_some()
+    }
+
+    /// Whether it can be left to the next worker in the database, other databases being next: between two merges, of which
+    /// each worker does one.
+    pub fn may_be_left(&self) -> bool {
+        self.has_merged && self.job.is_none()
     }
 
     /// Does some of it. `None` once it has ended.
@@ -81,7 +88,7 @@ impl Ordered {
             }
             Ok(Step::Done) => {
                 upkept::note_done(self.taken.storage, work);
-                Outcome::Done(self.summary)
+                Outcome::Done(self.so_far.summary)
             }
             Err(error) => {
                 upkept::note_failure(self.taken.storage, work, &error.message);
@@ -113,7 +120,7 @@ impl Ordered {
                 false => Ok(Step::Done),
             };
         }
-        self.summary.snapshots = u64::try_from(before.saturating_sub(count())).unwrap_or(0);
+        self.so_far.summary.snapshots = u64::try_from(before.saturating_sub(count())).unwrap_or(0);
         Ok(Step::Done)
     }
 
@@ -130,9 +137,11 @@ impl Ordered {
                 }
             }
             Ok(Advance::Done) => {
-                self.summary = self.summary.and(job.summary());
-                self.passes += usize::from(job.is_whole());
-                let is_over = job.is_whole() && (everything || self.passes >= PASSES);
+                self.has_merged = true;
+                self.so_far.summary = self.so_far.summary.and(job.summary());
+                self.so_far.passes += usize::from(job.is_whole());
+                self.taken.keep(self.so_far);
+                let is_over = job.is_whole() && (everything || self.so_far.passes >= PASSES);
                 if is_over {
                     return Ok(Step::Done);
                 }
@@ -140,7 +149,7 @@ impl Ordered {
             }
             Ok(Advance::Lost) => {
                 job.abandon();
-                self.passes += 1;
+                self.so_far.passes += 1;
                 Ok(Step::Going)
             }
             Err(error) => {

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const RETRY: Duration = Duration::from_secs(1);
 /// How often a publisher looks for inline commits.
 const TICK: Duration = Duration::from_millis(100);
-/// Of a publisher's time, the part that one table's metadata may take is one in so many.
+/// Of a publisher's time, the part that one table's metadata may take, or looking for garbage, is one in so many.
 const SHARE: u32 = 10;
 /// After so many inline commits, or rows of garbage, their table is vacuumed,
 const VACUUM_EVERY: usize = 1000;
@@ -84,8 +84,9 @@ struct Publisher {
     /// Inline commits folded since their table was vacuumed, and when the last vacuum was.
     folded: usize,
     vacuumed: Instant,
-    /// Rows of garbage cleared away since their table was vacuumed.
+    /// Rows of garbage cleared away since their table was vacuumed, and when there may be more of them.
     cleared: usize,
+    clears_again: Instant,
     upkeep: Upkeep,
 }
 
@@ -100,6 +101,7 @@ impl Publisher {
             folded: carried.folded,
             vacuumed: now,
             cleared: carried.cleared,
+            clears_again: now,
             upkeep: Upkeep::new(),
         }
     }
@@ -178,7 +180,12 @@ impl Publisher {
 
     /// Removes what committed transactions have dropped, where they could not do so themselves.
     fn clear_garbage(&mut self) {
+        let began = Instant::now();
+        if began < self.clears_again {
+            return;
+        }
         let cleared = background::in_transaction(|| garbage::sweep(None)).unwrap_or(0);
+        self.clears_again = Instant::now() + began.elapsed() * SHARE;
         if cleared > 0 {
             self.cleared += cleared;
             self.busy = Instant::now();

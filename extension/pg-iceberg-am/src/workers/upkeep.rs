@@ -12,11 +12,13 @@ use pg_lakebase_core::background::{self, try_in_transaction};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::xact::clock_timestamp;
+use pgrx::PgSqlErrorCode;
 
 use super::merging::{Advance, Job, Planned, STEP};
 use super::ordered::Ordered;
 use super::storage::{key_of, open_unless_locked};
 use crate::catalog::{GarbageCatalog, Pointer, PointerCatalog};
+use crate::directory::TableDirectory;
 use crate::guc;
 use crate::maintenance::{compaction, orphans};
 use crate::publisher::upkept::{self, Work};
@@ -27,6 +29,8 @@ use crate::transaction::{self, Expiring, WORTHWHILE, garbage};
 const PAUSE: Duration = Duration::from_secs(5);
 /// How often files that nobody needs are looked for.
 const SWEEP: Duration = Duration::from_millis(500);
+/// Of the time, the part that looking for them may take is one in so many.
+const SHARE: u32 = 10;
 /// How soon what could not be done is tried again, and files that are due and that somebody still needs.
 const RETRY: Duration = Duration::from_secs(10);
 /// Age from which on files are orphans that no transaction's name tells of.
@@ -34,6 +38,8 @@ const ORPHAN_AGE: Duration = Duration::from_secs(24 * 3600);
 /// How long a merge goes on although other databases wait for the worker: one that were given up each time would never
 /// be done. There is time to read [`compaction::BATCH_BYTES`].
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a merge that is done waits for its table, which somebody has locked: other tables wait for it.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The upkeep of a database's tables.
 pub struct Upkeep {
@@ -56,8 +62,9 @@ pub struct Upkeep {
     has_worked: bool,
     job: Option<Job>,
     ordered: Option<Ordered>,
-    /// When files were last removed, and whether there may be more to remove at once.
+    /// When files were last removed, how long it takes to the next time, and whether there may be more to remove at once.
     swept: Instant,
+    sweep_pause: Duration,
     may_remove: bool,
     /// The table of which files were removed last.
     swept_last: Option<Storage>,
@@ -79,6 +86,7 @@ impl Upkeep {
             job: None,
             ordered: None,
             swept: Instant::now(),
+            sweep_pause: SWEEP,
             may_remove: true,
             swept_last: None,
         }
@@ -113,7 +121,7 @@ impl Upkeep {
                 None
             }
         };
-        if !self.may_remove && self.swept.elapsed() < SWEEP {
+        if !self.may_remove && self.swept.elapsed() < self.sweep_pause {
             return 0;
         }
         self.sweep()
@@ -128,6 +136,8 @@ impl Upkeep {
             Some(garbage) => garbage.storages_with_files_due(),
             None => Ok(BTreeSet::new()),
         });
+        // There is much that somebody still needs.
+        self.sweep_pause = SWEEP.max(self.swept.elapsed() * SHARE);
         let due: BTreeSet<Storage> = (due.iter().flatten())
             .map(|key| (key.rel_number, key.tablespace))
             .collect();
@@ -190,7 +200,8 @@ impl Upkeep {
     /// Whether other databases may have the worker.
     pub fn may_leave(&self) -> bool {
         let patience = |job: &Job| job.elapsed() > PATIENCE;
-        self.ordered.is_none() && self.job.as_ref().is_none_or(patience)
+        self.ordered.as_ref().is_none_or(Ordered::may_be_left)
+            && self.job.as_ref().is_none_or(patience)
     }
 
     /// How long until there may be more to do though nobody writes to any table.
@@ -287,6 +298,10 @@ impl Upkeep {
         };
         let storage = job.storage();
         match job.go_on() {
+            Ok(Advance::Waiting) if job.waits() > LOCK_PATIENCE => {
+                job.abandon();
+                fail(storage, Work::Merging, locked(storage));
+            }
             Ok(Advance::Going | Advance::Waiting) => self.job = Some(job),
             Ok(Advance::Done) => {
                 job.log();
@@ -340,6 +355,16 @@ fn note<T>(storage: Storage, work: Work, result: PgResult<T>) {
 pub fn fail(storage: Storage, work: Work, error: PgError) {
     upkept::note_failure(storage, work, &error.message);
     error.log();
+}
+
+fn locked(storage: Storage) -> PgError {
+    let directory = TableDirectory::of(&key_of(storage));
+    PgError::new(
+        PgSqlErrorCode::ERRCODE_LOCK_NOT_AVAILABLE,
+        format!(
+            "could not put merged data files in place: the table in \"{directory}\" or its metadata are locked"
+        ),
+    )
 }
 
 /// Removes what nothing needs of a table's files.
