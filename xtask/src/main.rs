@@ -26,6 +26,7 @@ mod random;
 mod regress;
 mod setup;
 mod soak;
+mod stores;
 mod svg;
 mod tally;
 mod test_all;
@@ -66,6 +67,8 @@ enum Command {
     Operations(operations::Args),
     /// Write to Iceberg tables for a long time, and see whether anything grows that should not
     Soak(soak::Args),
+    /// Keep object stores on this machine: MinIO and Azurite
+    Stores(stores::Args),
     /// Measure Iceberg tables against heap tables
     Bench(bench::Args),
     /// End what works in clusters when standard input ends: see `guardian.rs`
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Command::Twin(args) => twin::run(&args),
         Command::Operations(args) => operations::run(&args),
         Command::Soak(args) => soak::run(&args),
+        Command::Stores(args) => stores::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::GuardServers(args) => guardian::run(&args),
     };
