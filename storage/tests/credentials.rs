@@ -105,6 +105,7 @@ fn the_environment_gives_credentials_and_says_nothing_of_the_store() {
             .stderr(File::create(&log).unwrap())
             .env("AWS_ACCESS_KEY_ID", "AMBIENT")
             .env("AWS_SECRET_ACCESS_KEY", "HIDDEN")
+            .env("AWS_SESSION_TOKEN", "HIDDEN")
             .env("AWS_REGION", "elsewhere")
             .env("AWS_BUCKET", "other")
             .env("AWS_SKIP_SIGNATURE", "true");

@@ -103,6 +103,15 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_one_of_its_lines_is_named(text in "([a-z_\\[\\]=\"#; ]{0,12}(\n|\r\n)){0,8}") {
+            if let Err((line, _)) = parse(&text) {
+                proptest::prop_assert!((1..=text.lines().count()).contains(&line));
+            }
+        }
+    }
+
     #[test]
     fn what_an_entry_shows_of_itself_is_no_secret() {
         let entries = parse("[a]\naccess_key = HIDDEN").unwrap();
