@@ -40,7 +40,7 @@ SELECT * FROM files;
 SELECT small_files, snapshot_count, oldest_snapshot < now() AS has_history, is_merging FROM lakebase.upkeep WHERE relation = 't'::regclass;
 VACUUM VERBOSE t;
 VACUUM VERBOSE t;
-SELECT small_files, superfluous_files > 0 AS to_remove FROM lakebase.upkeep WHERE relation = 't'::regclass;
+SELECT small_files FROM lakebase.upkeep WHERE relation = 't'::regclass;
 SELECT count(*) FROM lakebase.progress;
 SELECT * FROM files;
 SELECT count(*), sum(id) FROM t;
