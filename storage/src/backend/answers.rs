@@ -9,6 +9,10 @@ use std::{
 };
 
 /// Who was asked.
+#[cfg_attr(
+    not(feature = "cloud"),
+    expect(dead_code, reason = "only the clouds speak HTTP")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asked {
     Store,

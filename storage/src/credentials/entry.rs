@@ -45,6 +45,7 @@ impl Secret {
         Self(text.into())
     }
 
+    #[cfg(any(feature = "cloud", test))]
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -75,6 +76,7 @@ impl Entry {
     ///
     /// # Errors
     /// What is wrong with the entry, when stores of this protocol cannot have it.
+    #[cfg(any(feature = "cloud", test))]
     pub(crate) fn of(
         &self,
         protocol: StoreProtocol,
