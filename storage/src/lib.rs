@@ -1,6 +1,6 @@
 //! Object storage for PostgreSQL backends: a cache service spoken to over a Unix domain socket.
 //!
-//! [`protocol`] is what both ends share; [`client`] is the blocking end that a PostgreSQL backend
+//! [`protocol`] and [`cache_file`] are what both ends share; [`client`] is the blocking end that a PostgreSQL backend
 //! links. Everything else is the daemon and exists only with the feature `server`: sockets in
 //! [`transport`], one conversation in [`connection`], the operations in [`service`], object stores
 //! in [`backend`], who the daemon is to them in [`credentials`], the disk in [`cache`].
@@ -8,6 +8,7 @@
 //! Without `server` this crate must not depend on an asynchronous runtime, an object store or a
 //! database: the client is loaded into every PostgreSQL backend.
 
+pub mod cache_file;
 pub mod client;
 pub mod protocol;
 

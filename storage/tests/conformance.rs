@@ -4,12 +4,13 @@
 
 mod harness;
 
-use std::{fs, io::Read, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use harness::{
-    Daemon, TestClient, content, eventually, local_store, memory_store, object, path, put, store_id,
+    Daemon, TestClient, content, eventually, local_store, memory_store, object, path, put, read,
+    store_id, try_put,
 };
-use pg_lakebase_storage::protocol::{ByteRange, FailureCode, Listed, StoreSpec};
+use pg_lakebase_storage::protocol::{ByteRange, FailureCode, Listed, PutCondition, StoreSpec};
 use tempfile::TempDir;
 
 const MIB: usize = 1024 * 1024;
@@ -42,10 +43,6 @@ fn with_stores(check: impl Fn(&mut TestClient)) {
     }
 }
 
-fn range(offset: u64, length: u64) -> ByteRange {
-    ByteRange { offset, length }
-}
-
 fn code<T: std::fmt::Debug>(
     result: Result<T, pg_lakebase_storage::client::ClientError>,
 ) -> FailureCode {
@@ -58,56 +55,57 @@ fn code<T: std::fmt::Debug>(
 #[test]
 fn an_object_comes_back_as_it_was_written_whatever_its_size() {
     with_stores(|client| {
-        // Around a piece of the client, a block of the cache and a part of an upload.
-        for size in [0, 1, MIB, 4 * MIB - 1, 4 * MIB, 8 * MIB, 17 * MIB + 3] {
+        // Around a granule of the cache and one request of an upload.
+        for size in [0, 1, 16_384, 16_385, MIB, 16 * MIB, 17 * MIB + 3] {
             let name = format!("data/t=1/{size}.parquet");
             let data = content(size);
             put(client, &name, &data);
             let meta = client.head(&object(&name)).unwrap();
             assert_eq!(meta.version.size, size as u64);
-            for _ in 0..2 {
-                let read = client.get_range(&object(&name), None, range(0, size as u64));
-                assert!(read.unwrap() == data, "{size} bytes by range");
+            for known in [None, Some(size as u64)] {
+                assert!(
+                    read(client, &name, known, 0, size).unwrap() == data,
+                    "{size}"
+                );
             }
-            let (mut file, fetched) = client.fetch(&object(&name), Some(size as u64)).unwrap();
-            let mut whole = Vec::new();
-            file.read_to_end(&mut whole).unwrap();
-            assert!(whole == data, "{size} bytes by descriptor");
-            assert_eq!(fetched, meta);
         }
     });
 }
 
 #[test]
-fn ranges_are_exact_and_within_the_object() {
+fn ranges_are_exact_and_cut_at_the_end_of_the_object() {
     with_stores(|client| {
         let data = content(9 * MIB);
         put(client, "a", &data);
+        for size in [Some(data.len() as u64), None] {
+            for (offset, length) in [
+                (0, 0),
+                (0, 1),
+                (4 * MIB - 1, 2),
+                (3 * MIB, 6 * MIB),
+                (9 * MIB - 1, 1),
+                (9 * MIB - 1, 7),
+                (9 * MIB, 1),
+                (5, 9 * MIB - 5),
+            ] {
+                let read = read(client, "a", size, offset, length).unwrap();
+                let end = (offset + length).min(data.len());
+                assert!(read == data[offset..end], "{offset} {length}");
+            }
+        }
+        let all = ByteRange {
+            offset: 0,
+            length: u64::MAX,
+        };
+        let nothing = ByteRange {
+            offset: u64::MAX,
+            length: u64::MAX,
+        };
         let size = Some(data.len() as u64);
-        let ranges = [
-            (0, 0),
-            (0, 1),
-            (4 * MIB - 1, 2),
-            (3 * MIB, 6 * MIB),
-            (9 * MIB - 1, 1),
-            (9 * MIB, 0),
-            (5, 9 * MIB - 5),
-        ];
-        let wanted = ranges.map(|(offset, length)| range(offset as u64, length as u64));
-        let read = client.get_ranges(&object("a"), size, &wanted).unwrap();
-        for ((offset, length), read) in ranges.into_iter().zip(read) {
-            assert!(read == data[offset..offset + length], "{offset} {length}");
-        }
-        for (offset, length) in [
-            (9 * MIB as u64, 1),
-            (0, 9 * MIB as u64 + 1),
-            (u64::MAX, 1),
-            (0, u64::MAX),
-            (u64::MAX, u64::MAX),
-        ] {
-            let read = client.get_range(&object("a"), size, range(offset, length));
-            assert_eq!(code(read), FailureCode::OutOfRange);
-        }
+        let cached = client.want(&object("a"), size, &[all, nothing]).unwrap();
+        let mut whole = vec![0; data.len()];
+        cached.read_exact_at(&mut whole, 0).unwrap();
+        assert!(whole == data);
     });
 }
 
@@ -115,25 +113,21 @@ fn ranges_are_exact_and_within_the_object() {
 fn what_is_not_there_is_not_found_and_deleting_it_is_no_error() {
     with_stores(|client| {
         assert_eq!(code(client.head(&object("no"))), FailureCode::NotFound);
-        let read = client.get_range(&object("no"), None, range(0, 1));
-        assert_eq!(code(read), FailureCode::NotFound);
-        assert_eq!(
-            code(client.fetch(&object("no"), None)),
-            FailureCode::NotFound
-        );
-        client.delete(&object("no")).unwrap();
-        put(client, "yes", b"content");
-        assert_eq!(
-            client
-                .get_range(&object("yes"), Some(7), range(0, 7))
-                .unwrap(),
-            b"content"
-        );
-        client.delete(&object("yes")).unwrap();
-        assert_eq!(code(client.head(&object("yes"))), FailureCode::NotFound);
+        for size in [None, Some(1)] {
+            assert_eq!(code(read(client, "no", size, 0, 1)), FailureCode::NotFound);
+        }
+        client.delete(&[object("no")]).unwrap();
+        for name in ["yes", "and"] {
+            put(client, name, b"content");
+        }
+        assert_eq!(read(client, "yes", Some(7), 0, 7).unwrap(), b"content");
+        client.delete(&["yes", "no", "and"].map(object)).unwrap();
+        for name in ["yes", "and"] {
+            assert_eq!(code(client.head(&object(name))), FailureCode::NotFound);
+        }
         // Nor is it served from the cache.
-        let read = client.get_range(&object("yes"), Some(7), range(0, 7));
-        assert_eq!(code(read), FailureCode::NotFound);
+        let gone = read(client, "yes", Some(7), 0, 7);
+        assert_eq!(code(gone), FailureCode::NotFound);
     });
 }
 
@@ -141,22 +135,25 @@ fn what_is_not_there_is_not_found_and_deleting_it_is_no_error() {
 fn an_object_written_again_is_read_as_it_is_now() {
     with_stores(|client| {
         put(client, "a", b"before");
-        assert_eq!(
-            client
-                .get_range(&object("a"), Some(6), range(0, 6))
-                .unwrap(),
-            b"before"
-        );
+        assert_eq!(read(client, "a", Some(6), 0, 6).unwrap(), b"before");
         put(client, "a", b"after!");
-        assert_eq!(
-            client
-                .get_range(&object("a"), Some(6), range(0, 6))
-                .unwrap(),
-            b"after!"
-        );
+        assert_eq!(read(client, "a", Some(6), 0, 6).unwrap(), b"after!");
         put(client, "a", b"longer than before");
-        let stale = client.get_range(&object("a"), Some(6), range(0, 6));
-        assert_eq!(code(stale), FailureCode::Changed);
+        assert_eq!(code(read(client, "a", Some(6), 0, 6)), FailureCode::Changed);
+        assert_eq!(read(client, "a", Some(18), 7, 4).unwrap(), b"than");
+    });
+}
+
+#[test]
+fn conditions_are_kept_and_what_was_written_may_be_written_again() {
+    with_stores(|client| {
+        let first = try_put(client, "a", b"mine", PutCondition::Absent).unwrap();
+        // The answer may have been lost.
+        let again = try_put(client, "a", b"mine", PutCondition::Absent).unwrap();
+        assert_eq!(first.version.size, again.version.size);
+        let other = try_put(client, "a", b"its!", PutCondition::Absent);
+        assert_eq!(code(other), FailureCode::Exists);
+        assert_eq!(read(client, "a", Some(4), 0, 4).unwrap(), b"mine");
     });
 }
 
@@ -217,19 +214,6 @@ fn listings_are_ordered_paged_and_confined_to_their_directory() {
 }
 
 #[test]
-fn an_upload_not_finished_leaves_nothing() {
-    with_stores(|client| {
-        for size in [10, 20 * MIB] {
-            let mut upload = client.put(&object("half")).unwrap();
-            upload.write(&content(size)).unwrap();
-            drop(upload);
-            assert_eq!(code(client.head(&object("half"))), FailureCode::NotFound);
-        }
-        assert!(client.list(&store_id(), None).unwrap().is_empty());
-    });
-}
-
-#[test]
 fn a_store_name_stands_for_one_bucket_until_it_is_closed() {
     let directory = TempDir::new().unwrap();
     let buckets = ["one", "two"].map(|name| directory.path().join(name));
@@ -246,21 +230,13 @@ fn a_store_name_stands_for_one_bucket_until_it_is_closed() {
     let unknown = client.head(&object("a"));
     assert_eq!(code(unknown), FailureCode::UnknownStore);
     client.open_store(local_store(&buckets[0])).unwrap();
-    assert_eq!(
-        client
-            .get_range(&object("a"), Some(3), range(0, 3))
-            .unwrap(),
-        b"one"
-    );
+    assert_eq!(read(&mut client, "a", Some(3), 0, 3).unwrap(), b"one");
     let mut other = daemon.client();
     let conflict = other.open_store(local_store(&buckets[1]));
     assert_eq!(code(conflict), FailureCode::StoreConflict);
     other.close_store(&store_id()).unwrap();
     other.open_store(local_store(&buckets[1])).unwrap();
-    assert_eq!(
-        other.get_range(&object("a"), Some(3), range(0, 3)).unwrap(),
-        b"two"
-    );
+    assert_eq!(read(&mut other, "a", Some(3), 0, 3).unwrap(), b"two");
 }
 
 #[test]

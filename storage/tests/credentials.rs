@@ -16,8 +16,8 @@ use harness::{
     object,
 };
 use pg_lakebase_storage::{
-    backend::{ErrorKind, PutCondition},
-    protocol::FailureCode,
+    backend::ErrorKind,
+    protocol::{FailureCode, PutCondition},
 };
 use tempfile::TempDir;
 

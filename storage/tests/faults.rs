@@ -5,7 +5,10 @@ mod harness;
 
 use std::{
     io::{Read, Write},
-    os::unix::net::UnixStream,
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::{fs::FileExt, net::UnixStream},
+    },
     sync::{Arc, atomic::Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
@@ -14,13 +17,14 @@ use std::{
 use harness::{
     InProcess, TestClient, content, eventually,
     failing_store::{FailingStore, Fault, Opener},
-    memory_store, object, put,
+    memory_store, object, put, read, try_put,
 };
 use pg_lakebase_storage::{
     backend::ErrorKind,
     client::{Client, ClientError, Interrupted, Uninterrupted},
     protocol::{
-        ByteRange, FailureCode, FrameHeader, HEADER_BYTES, Request, RequestId, Response, UploadId,
+        ByteRange, FailureCode, FrameHeader, HEADER_BYTES, PutCondition, Request, RequestId,
+        Response,
     },
 };
 use tempfile::TempDir;
@@ -44,13 +48,6 @@ fn setup(capacity: u64) -> Setup {
         daemon,
         client,
         directory,
-    }
-}
-
-fn all(data: &[u8]) -> ByteRange {
-    ByteRange {
-        offset: 0,
-        length: data.len() as u64,
     }
 }
 
@@ -90,95 +87,170 @@ fn what_is_cached_is_read_without_the_store() {
         mut client,
         daemon: _daemon,
         directory: _directory,
-    } = setup(100_000);
-    let data = content(5000);
+    } = setup(1_000_000);
+    let data = content(50_000);
     put(&mut client, "a", &data);
-    client
-        .get_range(&object("a"), Some(5000), all(&data))
-        .unwrap();
     let before = store.calls();
-    let range = ByteRange {
-        offset: 1000,
-        length: 3000,
-    };
-    let read = client.get_range(&object("a"), Some(5000), range).unwrap();
-    assert!(read == data[1000..4000]);
+    // What was written is there, whoever asks and however.
+    assert!(read(&mut client, "a", Some(50_000), 0, 50_000).unwrap() == data);
+    assert!(read(&mut client, "a", None, 17_000, 20_000).unwrap() == data[17_000..37_000]);
     assert_eq!(store.calls(), before);
 }
 
 #[test]
-fn readers_of_the_same_block_share_one_download() {
+fn only_what_is_missing_is_fetched_and_what_is_near_in_one_request() {
+    let Setup {
+        store,
+        mut client,
+        daemon: _daemon,
+        directory: _directory,
+    } = setup(10_000_000);
+    let data = content(4_000_000);
+    store.write("a", &data);
+    let size = Some(4_000_000);
+    let before = store.calls();
+    let ranges = [(100_000, 50_000), (160_000, 40_000), (3_000_000, 10)];
+    let ranges = ranges.map(|(offset, length)| ByteRange { offset, length });
+    client.want(&object("a"), size, &ranges).unwrap();
+    assert_eq!(store.calls() - before, 2, "two runs, no look-up");
+    client.want(&object("a"), size, &ranges).unwrap();
+    assert_eq!(store.calls() - before, 2, "all is there");
+    let read = read(&mut client, "a", size, 90_000, 120_000).unwrap();
+    assert!(read == data[90_000..210_000]);
+    assert!(store.bytes() < 400_000, "{} bytes came", store.bytes());
+    let status = client.status().unwrap();
+    let [of_store] = &*status.stores else {
+        panic!("{status:?}");
+    };
+    assert_eq!((of_store.hits, of_store.misses), (1, 2));
+    assert_eq!(of_store.bytes_read, store.bytes() as u64);
+    assert_eq!((status.objects, status.bytes), (1, of_store.bytes));
+    assert!(status.bytes >= of_store.bytes_read && status.capacity == 10_000_000);
+}
+
+#[test]
+fn readers_of_the_same_bytes_share_one_download_and_its_error() {
     let Setup {
         store,
         daemon,
-        mut client,
+        client: _client,
         directory: _directory,
-    } = setup(100_000);
-    put(&mut client, "a", &content(1000));
-    client.head(&object("a")).unwrap();
-    let before = store.calls();
-    thread::scope(|scope| {
-        for _ in 0..8 {
-            scope.spawn(|| {
-                let mut client = daemon.client();
-                client.open_store(memory_store()).unwrap();
-                let read = client.get_range(&object("a"), Some(1000), all(&[0; 1000]));
-                assert!(read.unwrap() == content(1000));
+    } = setup(1_000_000);
+    store.write("a", &content(1000));
+    let read_at_once = || {
+        thread::scope(|scope| {
+            let readers: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut client = daemon.client();
+                        client.open_store(memory_store()).unwrap();
+                        read(&mut client, "a", Some(1000), 0, 1000)
+                    })
+                })
+                .collect();
+            eventually("the download is under way", || {
+                store.hanging.load(SeqCst) == 1
             });
-        }
-    });
+            // Time for the others to come.
+            thread::sleep(Duration::from_millis(300));
+            store.release();
+            let ended = readers.into_iter().map(|reader| reader.join().unwrap());
+            ended.collect::<Vec<_>>()
+        })
+    };
+    store.inject([Fault::WaitThenFail(ErrorKind::PermissionDenied)]);
+    let before = store.calls();
+    for result in read_at_once() {
+        let error = result.unwrap_err();
+        assert_eq!(error.failure().unwrap().code, FailureCode::PermissionDenied);
+    }
+    assert_eq!(store.calls() - before, 1);
+    store.inject([Fault::Wait]);
+    let before = store.calls();
+    for result in read_at_once() {
+        assert!(result.unwrap() == content(1000));
+    }
     assert_eq!(store.calls() - before, 1);
 }
 
 #[test]
-fn a_cache_too_small_for_a_block_only_costs_time_but_a_fetch_says_so() {
+fn a_cache_that_is_too_small_only_costs_time() {
     let Setup {
+        store,
         mut client,
-        directory,
         daemon: _daemon,
-        ..
-    } = setup(700);
-    let data = content(3000);
-    put(&mut client, "a", &data);
+        directory: _directory,
+    } = setup(20_000);
+    let data = content(300_000);
+    store.write("a", &data);
     for _ in 0..2 {
-        let read = client.get_range(&object("a"), Some(3000), all(&data));
-        assert!(read.unwrap() == data);
+        assert!(read(&mut client, "a", Some(300_000), 0, 300_000).unwrap() == data);
+        assert!(read(&mut client, "a", None, 5, 100_000).unwrap() == data[5..100_005]);
     }
-    let error = client.fetch(&object("a"), Some(3000)).unwrap_err();
-    let failure = error.failure().unwrap();
-    assert_eq!(failure.code, FailureCode::CacheFull);
-    assert!(!failure.is_transient());
-    put(&mut client, "b", &data[..600]);
-    let (mut file, _) = client.fetch(&object("b"), None).unwrap();
-    let mut whole = Vec::new();
-    file.read_to_end(&mut whole).unwrap();
-    assert!(whole == data[..600]);
-    assert!(
-        file.write_all(b"x").is_err(),
-        "the cache's file can be written"
-    );
-    let staging = directory.path().join("cache/staging");
-    assert_eq!(std::fs::read_dir(staging).unwrap().count(), 0);
+    put(&mut client, "b", &data);
+    assert!(read(&mut client, "b", Some(300_000), 0, 300_000).unwrap() == data);
 }
 
 #[test]
-fn a_cache_whose_disk_fails_still_serves_ranges() {
+fn a_cache_whose_directory_fails_serves_and_heals_by_itself() {
+    let Setup {
+        store,
+        mut client,
+        directory,
+        daemon: _daemon,
+    } = setup(1_000_000);
+    let data = content(100_000);
+    store.write("a", &data);
+    store.write("b", &data);
+    let lake = directory.path().join("cache/data/lake");
+    std::fs::remove_dir(&lake).unwrap();
+    for name in ["a", "a", "b"] {
+        assert!(read(&mut client, name, Some(100_000), 0, 100_000).unwrap() == data);
+    }
+    std::fs::create_dir(&lake).unwrap();
+    read(&mut client, "a", Some(100_000), 0, 100_000).unwrap();
+    let before = store.calls();
+    assert!(read(&mut client, "a", Some(100_000), 0, 100_000).unwrap() == data);
+    assert_eq!(store.calls(), before, "it is cached again");
+}
+
+#[test]
+fn a_damaged_file_of_the_cache_is_fetched_again() {
+    let Setup {
+        store,
+        mut client,
+        directory,
+        daemon: _daemon,
+    } = setup(1_000_000);
+    let data = content(100_000);
+    store.write("a", &data);
+    read(&mut client, "a", Some(100_000), 0, 100_000).unwrap();
+    let files = std::fs::read_dir(directory.path().join("cache/data/lake")).unwrap();
+    for file in files {
+        let file = std::fs::File::options()
+            .write(true)
+            .open(file.unwrap().path())
+            .unwrap();
+        file.write_all_at(b"damage", 40_000).unwrap();
+    }
+    assert!(read(&mut client, "a", Some(100_000), 0, 100_000).unwrap() == data);
+}
+
+#[test]
+fn the_files_of_the_cache_are_not_for_clients_to_write() {
     let Setup {
         mut client,
         directory,
         daemon: _daemon,
         ..
-    } = setup(100_000);
-    let data = content(3000);
-    put(&mut client, "a", &data);
-    let staging = directory.path().join("cache/staging");
-    std::fs::remove_dir(&staging).unwrap();
-    let read = client.get_range(&object("a"), Some(3000), all(&data));
-    assert!(read.unwrap() == data);
-    let error = client.fetch(&object("a"), Some(3000)).unwrap_err();
-    assert_eq!(error.failure().unwrap().code, FailureCode::Internal);
-    std::fs::create_dir(&staging).unwrap();
-    client.fetch(&object("a"), Some(3000)).unwrap();
+    } = setup(1_000_000);
+    put(&mut client, "a", b"content");
+    let cached = client.want(&object("a"), Some(7), &[]).unwrap();
+    let path = format!("/proc/self/fd/{}", cached.as_fd().as_raw_fd());
+    let target = std::fs::read_link(path).unwrap();
+    assert!(target.starts_with(directory.path().canonicalize().unwrap()));
+    let written = rustix::io::write(cached.as_fd(), b"x");
+    assert!(written.is_err());
 }
 
 #[test]
@@ -188,24 +260,16 @@ fn an_object_replaced_behind_the_daemons_back_is_noticed() {
         mut client,
         daemon: _daemon,
         directory: _directory,
-    } = setup(100_000);
-    put(&mut client, "a", &content(1000));
-    client.head(&object("a")).unwrap();
-    store.inject([Fault::Error(ErrorKind::Changed)]);
-    let error = client.get_range(&object("a"), Some(1000), all(&[0; 1000]));
-    assert_eq!(
-        error.unwrap_err().failure().unwrap().code,
-        FailureCode::Changed
-    );
-    let before = store.calls();
-    client
-        .get_range(&object("a"), Some(1000), all(&[0; 100]))
-        .unwrap();
-    assert_eq!(
-        store.calls() - before,
-        2,
-        "asks for the version, then reads"
-    );
+    } = setup(1_000_000);
+    store.write("a", &content(100_000));
+    read(&mut client, "a", Some(100_000), 0, 1000).unwrap();
+    store.write("a", &content(70_000));
+    let error = read(&mut client, "a", Some(100_000), 50_000, 1000).unwrap_err();
+    assert_eq!(error.failure().unwrap().code, FailureCode::Changed);
+    // What was cached of the one that is gone is gone as well.
+    let error = read(&mut client, "a", Some(100_000), 0, 1000).unwrap_err();
+    assert_eq!(error.failure().unwrap().code, FailureCode::Changed);
+    assert!(read(&mut client, "a", None, 0, 70_000).unwrap() == content(70_000));
 }
 
 #[test]
@@ -245,7 +309,7 @@ fn a_store_that_hangs_is_a_time_out_and_the_client_goes_on() {
         ..
     } = setup(100_000);
     let mut config = daemon.config();
-    config.timeout = Duration::from_millis(200);
+    config.limit = |_| Duration::from_millis(200);
     let mut client = Client::new(config, Uninterrupted);
     client.open_store(memory_store()).unwrap();
     put(&mut client, "a", b"content");
@@ -260,24 +324,28 @@ fn a_store_that_hangs_is_a_time_out_and_the_client_goes_on() {
 }
 
 #[test]
-fn an_upload_that_is_given_up_or_refused_leaves_nothing() {
+fn a_write_that_is_refused_or_not_what_it_says_leaves_nothing() {
     let Setup {
         store,
         mut client,
-        daemon: _daemon,
+        daemon,
         directory: _directory,
-    } = setup(100_000);
-    let mut upload = client.put(&object("a")).unwrap();
-    upload.write(&content(3_000_000)).unwrap();
-    drop(upload);
-
+    } = setup(10_000_000);
     store.inject([Fault::Error(ErrorKind::PermissionDenied)]);
-    let mut upload = client.put(&object("a")).unwrap();
-    upload.write(&content(3_000_000)).unwrap();
-    let error = upload.finish().unwrap_err();
+    let data = content(3_000_000);
+    let error = try_put(&mut client, "a", &data, PutCondition::Absent).unwrap_err();
     assert_eq!(error.failure().unwrap().code, FailureCode::PermissionDenied);
-    let missing = client.head(&object("a")).unwrap_err();
+    let missing = read(&mut client, "a", Some(3_000_000), 0, 10).unwrap_err();
     assert_eq!(missing.failure().unwrap().code, FailureCode::NotFound);
+    let mut raw = RawClient::greeted(&daemon);
+    let without_descriptor = Request::Put {
+        object: object("a"),
+        length: 1,
+        checksum: 0,
+        condition: PutCondition::Any,
+    };
+    raw.send(&without_descriptor, 1);
+    assert_eq!(raw.receive_failure(), FailureCode::BadRequest);
     put(&mut client, "a", b"content");
 }
 
@@ -390,8 +458,9 @@ fn nonsense_costs_its_author_the_connection_and_nobody_else() {
 
     let mut bad_request = RawClient::greeted(&daemon);
     bad_request.send(
-        &Request::PutFinish {
-            upload: UploadId(7),
+        &Request::Hello {
+            oldest: 1,
+            newest: 1,
         },
         1,
     );
@@ -437,28 +506,31 @@ fn a_client_that_takes_no_answers_holds_up_nobody_else() {
         directory: _directory,
         ..
     } = setup(20_000_000);
-    let data = content(8_000_000);
+    let data = content(1_000_000);
+    for number in 0..300 {
+        put(&mut client, &format!("{:0>500}/{number}", 1), b"x");
+    }
     put(&mut client, "a", &data);
-    client.fetch(&object("a"), None).unwrap();
     let mut lazy = RawClient::greeted(&daemon);
     for id in 0..4 {
-        let request = Request::GetRange {
-            object: object("a"),
-            expected_size: Some(8_000_000),
-            range: all(&data),
+        let request = Request::List {
+            store: harness::store_id(),
+            prefix: None,
+            token: None,
+            limit: 300,
         };
         lazy.send(&request, id);
     }
     for _ in 0..3 {
-        let read = client.get_range(&object("a"), Some(8_000_000), all(&data));
+        let read = read(&mut client, "a", Some(1_000_000), 0, 1_000_000);
         assert!(read.unwrap() == data);
     }
     // And its answers are still there, each whole, when it does take them.
     for _ in 0..4 {
-        let Some((_, Response::Data(read))) = lazy.receive() else {
-            panic!("no data");
+        let Some((_, Response::Page { objects, .. })) = lazy.receive() else {
+            panic!("no page");
         };
-        assert!(read == data);
+        assert_eq!(objects.len(), 300);
     }
 }
 

@@ -11,7 +11,7 @@ use harness::{
     http_store::HttpFault,
     path,
 };
-use pg_lakebase_storage::backend::{ErrorKind, PutCondition};
+use pg_lakebase_storage::{backend::ErrorKind, protocol::PutCondition};
 use tokio::time::Instant;
 
 #[tokio::test(flavor = "multi_thread")]

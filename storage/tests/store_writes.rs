@@ -9,9 +9,9 @@ use harness::{
     Daemon, content, eventually,
     http_setup::{SLOW_DOWN, file_source, put, setup, soon, spec, write_credentials},
     http_store::{HttpFault, HttpStore},
-    object, path,
+    path, try_put,
 };
-use pg_lakebase_storage::backend::{ErrorKind, PutCondition};
+use pg_lakebase_storage::{backend::ErrorKind, protocol::PutCondition};
 use tempfile::TempDir;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,9 +194,8 @@ fn a_daemon_that_is_stopped_leaves_no_parts() {
     client.open_store(spec(&server)).unwrap();
     thread::scope(|scope| {
         let writing = scope.spawn(|| {
-            let mut upload = client.put(&object("a")).unwrap();
-            upload.write(&content(40 * 1024 * 1024)).unwrap();
-            upload.finish()
+            let data = content(40 * 1024 * 1024);
+            try_put(&mut client, "a", &data, PutCondition::Absent)
         });
         eventually("parts are under way", || server.hanging() == 3);
         assert_eq!(server.open_uploads(), 1);

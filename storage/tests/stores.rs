@@ -17,8 +17,8 @@ use harness::{
     store_suite::{SuiteStore, conforms, one_of_two_claims_wins, put},
 };
 use pg_lakebase_storage::{
-    backend::{ErrorKind, PutCondition},
-    protocol::StoreProtocol,
+    backend::ErrorKind,
+    protocol::{PutCondition, StoreProtocol},
 };
 
 fn variable(name: &str) -> String {

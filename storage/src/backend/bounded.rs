@@ -12,10 +12,10 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
-    Backend, BackendError, ErrorKind, Listing, ONE_REQUEST_BYTES, Piece, PutCondition, PutSource,
-    Result, answers::Answers,
+    Backend, BackendError, ErrorKind, Listing, ONE_REQUEST_BYTES, Piece, PutSource, Result,
+    answers::Answers,
 };
-use crate::protocol::{ObjectMeta, ObjectPath, ObjectVersion};
+use crate::protocol::{ObjectMeta, ObjectPath, ObjectVersion, PutCondition};
 
 /// How long an attempt may take, and how soon the next one begins.
 #[derive(Debug, Clone, Copy)]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Result;
-use crate::protocol::{Listed, ObjectMeta, ObjectPath, ObjectVersion};
+use crate::protocol::{Listed, ObjectMeta, ObjectPath, ObjectVersion, PutCondition};
 
 /// An object store. Nothing is done or waited for after `deadline`. Dropping an operation ends it.
 #[async_trait]
@@ -97,16 +97,6 @@ impl PutSource {
             body: PutBody::Bytes(data),
         }
     }
-}
-
-/// What has to hold for an object to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PutCondition {
-    Any,
-    /// There is no such object. Asked by the same request that writes; where a store cannot do that, just before.
-    Absent,
-    /// The object has this entity tag. For objects of one request, [`super::ONE_REQUEST_BYTES`], except in S3.
-    Matches(String),
 }
 
 /// A page of a listing.

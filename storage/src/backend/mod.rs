@@ -19,7 +19,7 @@ mod renewed;
 mod uploads;
 
 pub use bounded::{Bounded, Limits};
-pub use contract::{Backend, Listing, Piece, PutBody, PutCondition, PutSource};
+pub use contract::{Backend, Listing, Piece, PutBody, PutSource};
 pub(crate) use error::one_line;
 pub use error::{BackendError, ErrorKind, Result};
 pub use object_store_backend::{ListOrder, ObjectStoreBackend};

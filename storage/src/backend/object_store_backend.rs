@@ -19,12 +19,12 @@ use object_store::{
 use tokio::time::Instant;
 
 use super::{
-    Backend, Listing, Piece, PutCondition, PutSource, Result, Uploads,
+    Backend, Listing, Piece, PutSource, Result, Uploads,
     answers::Answers,
     error::{BackendError, ErrorKind},
     put::Put,
 };
-use crate::protocol::{Listed, ObjectMeta, ObjectPath, ObjectVersion};
+use crate::protocol::{Listed, ObjectMeta, ObjectPath, ObjectVersion, PutCondition};
 
 /// Entity tags longer than this are not used: the protocol bounds them.
 const MAX_ETAG_BYTES: usize = 256;

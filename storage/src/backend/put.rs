@@ -11,12 +11,12 @@ use object_store::{
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{
-    BackendError, ErrorKind, ObjectStoreBackend, PutBody, PutCondition, PutSource, Result,
+    BackendError, ErrorKind, ObjectStoreBackend, PutBody, PutSource, Result,
     object_store_backend::{Condition, version},
     one_line,
     uploads::OpenUpload,
 };
-use crate::protocol::{ObjectMeta, ObjectPath};
+use crate::protocol::{ObjectMeta, ObjectPath, PutCondition};
 
 /// Objects of up to this many bytes are written by one request.
 pub const ONE_REQUEST_BYTES: u64 = 16 * 1024 * 1024;

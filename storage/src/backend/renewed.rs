@@ -9,10 +9,10 @@ use std::{
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use super::{Backend, Listing, Piece, PutCondition, PutSource, Result};
+use super::{Backend, Listing, Piece, PutSource, Result};
 use crate::{
     credentials::CredentialsFile,
-    protocol::{ObjectMeta, ObjectPath, ObjectVersion},
+    protocol::{ObjectMeta, ObjectPath, ObjectVersion, PutCondition},
 };
 
 /// Makes the store with the credentials that the file has now.

@@ -1,33 +1,36 @@
-//! The cache itself: index, files and limit kept in step.
+//! The cache itself: files, their order, and the limit.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fs::{self, File},
     io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use super::{
     error::CacheError,
-    index::{Change, Index},
-    key::{EntryKey, StoreBinding},
-    recency::{Entry, Recency},
-    staged::StagedFile,
+    index::{Bindings, Changes, Index, Row},
+    key::{ObjectKey, StoreBinding},
+    recency::Recency,
+    writer::Writer,
 };
-use crate::protocol::{ObjectPath, ObjectVersion, StoreId};
+use crate::{
+    cache_file::Layout,
+    protocol::{ObjectPath, ObjectVersion, StoreId},
+};
 
-/// Objects whose version is remembered; beyond it those go that have nothing cached.
-const MAX_VERSIONS: usize = 65_536;
+/// Bytes of a block, in which the file system counts.
+const BLOCK_BYTES: u64 = 512;
 
 /// Settings of a cache.
 #[derive(Debug, Clone)]
 pub struct CacheConfig {
     pub directory: PathBuf,
-    /// Most bytes of files, those being written included; the index comes on top.
+    /// Most bytes of cached objects on disk; the index comes on top.
     pub capacity: u64,
-    /// Bytes of a block.
-    pub block_bytes: u64,
 }
 
 impl CacheConfig {
@@ -35,7 +38,6 @@ impl CacheConfig {
         Self {
             directory: directory.into(),
             capacity,
-            block_bytes: 4 * 1024 * 1024,
         }
     }
 }
@@ -43,402 +45,497 @@ impl CacheConfig {
 /// A directory of cached objects. One process at a time uses it.
 #[derive(Debug, Clone)]
 pub struct DiskCache {
+    /// Dropped first, so that it writes what is left to write.
+    _writer: Arc<Writer>,
     shared: Arc<Shared>,
+}
+
+/// An object in the cache, as far as it was fetched.
+#[derive(Debug)]
+pub struct CachedObject {
+    key: ObjectKey,
+    file: u64,
+    layout: Layout,
+    /// What the store calls the version; known once any of it was fetched.
+    etag: OnceLock<Option<String>>,
+}
+
+/// What is in the cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    pub objects: u64,
+    pub bytes: u64,
+    /// Objects removed to make room, since the start.
+    pub evictions: u64,
 }
 
 #[derive(Debug)]
 pub(super) struct Shared {
     config: CacheConfig,
-    index: Index,
     state: Mutex<State>,
 }
 
-/// Never locked across a write to the disk.
-#[derive(Debug)]
-pub(super) struct State {
-    pub(super) recency: Recency,
-    stores: BTreeMap<StoreId, (StoreBinding, String)>,
-    /// The version of each object seen last.
-    versions: HashMap<(StoreBinding, ObjectPath), ObjectVersion>,
-    /// Entries whose last use the index does not have yet.
-    touched: HashSet<EntryKey>,
+#[derive(Debug, Default)]
+struct State {
+    objects: HashMap<ObjectKey, Arc<CachedObject>>,
+    recency: Recency,
+    stores: Bindings,
+    next_store: u64,
     next_file: u64,
+    changed_stores: HashSet<StoreId>,
+    changed_objects: HashSet<ObjectKey>,
+    evictions: u64,
+}
+
+impl CachedObject {
+    pub fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
+    /// The version that its bytes are of.
+    pub fn version(&self) -> ObjectVersion {
+        ObjectVersion {
+            etag: self.etag.get().cloned().flatten(),
+            size: self.layout.size(),
+        }
+    }
+
+    /// Takes note of the version's entity tag. Returns whether it is the one that was known, if any was.
+    pub fn note_etag(&self, etag: Option<&str>) -> bool {
+        self.etag.get_or_init(|| etag.map(str::to_owned)).as_deref() == etag
+    }
+}
+
+impl State {
+    fn remove(&mut self, key: &ObjectKey) -> Option<Arc<CachedObject>> {
+        let object = self.objects.remove(key)?;
+        self.recency.remove(key);
+        self.changed_objects.insert(key.clone());
+        Some(object)
+    }
+
+    fn row(&self, key: &ObjectKey) -> Option<Row> {
+        let object = self.objects.get(key)?;
+        Some(Row {
+            file: object.file,
+            version: object.version(),
+            use_: self.recency.get(key)?,
+        })
+    }
+
+    fn store_row(&self, id: &StoreId) -> Option<(u64, String)> {
+        let (binding, identity) = self.stores.get(id)?;
+        Some((binding.number, identity.clone()))
+    }
 }
 
 impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // No code that holds the lock leaves the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn staging(&self, file: u64) -> PathBuf {
-        self.config.directory.join("staging").join(file.to_string())
-    }
-
     fn store_directory(&self, store: &StoreId) -> PathBuf {
-        self.config
-            .directory
-            .join("data")
-            .join(store.directory_name())
+        let data = self.config.directory.join("data");
+        data.join(store.directory_name())
     }
 
-    fn data_file(&self, key: &EntryKey, entry: &Entry) -> PathBuf {
-        self.store_directory(&key.binding.store)
-            .join(entry.file.to_string())
+    fn path_of(&self, object: &CachedObject) -> PathBuf {
+        let directory = self.store_directory(&object.key.binding.store);
+        directory.join(object.file.to_string())
     }
 
-    /// Forgets entries that memory has forgotten already, then removes their files.
-    fn discard(&self, discarded: &[(EntryKey, Entry)]) -> Result<(), CacheError> {
-        if discarded.is_empty() {
-            return Ok(());
+    fn discard(&self, objects: impl IntoIterator<Item = Arc<CachedObject>>) {
+        for object in objects {
+            let path = self.path_of(&object);
+            if let Err(error) = remove_if_there(&path) {
+                // The next start removes it.
+                tracing::warn!(path = %path.display(), %error, "a file of the cache is left");
+            }
         }
-        let removed = discarded.iter().map(|(key, _)| key.clone()).collect();
-        self.index.apply(&Change {
-            removed,
-            written: Vec::new(),
-        })?;
-        for (key, entry) in discarded {
-            let path = self.data_file(key, entry);
-            remove_if_there(&path)?;
+    }
+
+    /// What has changed since it was last asked.
+    pub(super) fn take_changes(&self) -> Changes {
+        let mut state = self.lock();
+        let stores = std::mem::take(&mut state.changed_stores);
+        let objects = std::mem::take(&mut state.changed_objects);
+        let store = |id: StoreId| (id.clone(), state.store_row(&id));
+        let object = |key: ObjectKey| (key.clone(), state.row(&key));
+        Changes {
+            stores: stores.into_iter().map(store).collect(),
+            objects: objects.into_iter().map(object).collect(),
         }
-        Ok(())
+    }
+
+    /// All that there is.
+    pub(super) fn all_as_changes(&self) -> Changes {
+        let mut state = self.lock();
+        let all: HashSet<ObjectKey> = state.objects.keys().cloned().collect();
+        state.changed_objects.extend(all);
+        let all: HashSet<StoreId> = state.stores.keys().cloned().collect();
+        state.changed_stores.extend(all);
+        drop(state);
+        self.take_changes()
     }
 }
 
 impl DiskCache {
-    /// Opens the cache, removing what a crash left behind.
+    /// Opens the cache.
     ///
     /// # Errors
     /// [`CacheError::Busy`] when another process has it open, [`CacheError::File`] and
     /// [`CacheError::Index`] when the directory cannot be used.
     pub fn open(config: CacheConfig) -> Result<Self, CacheError> {
-        let directory = &config.directory;
-        for directory in [directory.clone(), directory.join("data")] {
+        for directory in [config.directory.clone(), config.directory.join("data")] {
             fs::create_dir_all(&directory).map_err(file_error("create", &directory))?;
         }
-        // The index first: it is locked, so that the files are nobody else's.
-        let (index, contents) = Index::open(&directory.join("index.redb"))?;
-        let staging = directory.join("staging");
-        match fs::remove_dir_all(&staging) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(file_error("remove", &staging)(error));
-            }
-            _ => {}
+        // It is locked, so that the files are nobody else's.
+        let path = config.directory.join("index.redb");
+        let (index, contents) = Index::open(&path)?;
+        let mut state = State::default();
+        for (binding, _) in contents.stores.values() {
+            state.next_store = state.next_store.max(binding.number + 1);
         }
-        fs::create_dir(&staging).map_err(file_error("create", &staging))?;
-
-        let state = State {
-            recency: Recency::default(),
-            stores: contents.stores,
-            versions: HashMap::new(),
-            touched: HashSet::new(),
-            next_file: 0,
-        };
-        let shared = Shared {
+        state.stores = contents.stores;
+        for (key, row) in contents.objects {
+            state.next_file = state.next_file.max(row.file + 1);
+            let object = CachedObject {
+                key: key.clone(),
+                file: row.file,
+                layout: Layout::new(row.version.size),
+                etag: OnceLock::from(row.version.etag),
+            };
+            state.recency.insert(key.clone(), Some(row.use_));
+            state.objects.insert(key, Arc::new(object));
+        }
+        // Files that no index knows may have any number from before.
+        state.next_file = state.next_file.max(micros_since_epoch());
+        let first_new = state.next_file;
+        let known: HashSet<u64> = state.objects.values().map(|object| object.file).collect();
+        let data = config.directory.join("data");
+        let shared = Arc::new(Shared {
             config,
-            index,
             state: Mutex::new(state),
+        });
+        let writer = Writer::start(Arc::downgrade(&shared), index, path.clone())
+            .map_err(file_error("start a thread that writes", &path))?;
+        // Files that the index did not get to know. Those made from now on have higher numbers.
+        std::thread::Builder::new()
+            .name("cache sweep".to_owned())
+            .spawn(move || remove_others(&data, first_new, &known))
+            .map_err(file_error("start a thread that sweeps", &path))?;
+        let cache = Self {
+            _writer: Arc::new(writer),
+            shared,
         };
-        let mut lost = Vec::new();
-        let mut kept = HashSet::new();
-        let mut state = shared.lock();
-        for (key, entry) in contents.entries {
-            let path = shared.data_file(&key, &entry);
-            if fs::metadata(&path).is_ok_and(|file| file.len() == entry.length) {
-                kept.insert(path);
-                state.next_file = state.next_file.max(entry.file + 1);
-                state.remember(key.binding.clone(), key.path.clone(), key.version.clone());
-                state.recency.insert(key, entry);
-            } else {
-                lost.push((key, entry));
-            }
-        }
         // The limit may be lower than it was.
-        let surplus = state.recency.reserve(0, shared.config.capacity);
-        for (key, entry) in surplus.into_iter().flatten() {
-            kept.remove(&shared.data_file(&key, &entry));
-            lost.push((key, entry));
+        cache.make_room(None, 0);
+        Ok(cache)
+    }
+
+    /// Most bytes that its files may take.
+    pub fn capacity(&self) -> u64 {
+        self.shared.config.capacity
+    }
+
+    pub fn usage(&self) -> Usage {
+        let state = self.shared.lock();
+        Usage {
+            objects: state.recency.len() as u64,
+            bytes: state.recency.used(),
+            evictions: state.evictions,
         }
-        drop(state);
-        shared.discard(&lost)?;
-        remove_others(&shared.config.directory.join("data"), &kept)?;
-        Ok(Self {
-            shared: Arc::new(shared),
+    }
+
+    /// Objects and bytes of a store.
+    pub fn usage_of(&self, binding: &StoreBinding) -> Usage {
+        let state = self.shared.lock();
+        let of_store = state.objects.keys().filter(|key| key.binding == *binding);
+        of_store.fold(Usage::default(), |sum, key| Usage {
+            objects: sum.objects + 1,
+            bytes: sum.bytes + state.recency.get(key).map_or(0, |use_| use_.bytes),
+            evictions: 0,
         })
-    }
-
-    pub fn block_bytes(&self) -> u64 {
-        self.shared.config.block_bytes
-    }
-
-    /// Bytes of all files in the cache.
-    pub fn used_bytes(&self) -> u64 {
-        self.shared.lock().recency.used()
     }
 
     /// The store's entries, kept from before if it had the same identity then, else none.
     ///
     /// # Errors
-    /// [`CacheError::Index`], and [`CacheError::File`] when files cannot be removed.
+    /// [`CacheError::File`] when its directory cannot be made.
     pub fn bind_store(&self, store: &StoreId, identity: &str) -> Result<StoreBinding, CacheError> {
         let directory = self.shared.store_directory(store);
         fs::create_dir_all(&directory).map_err(file_error("create", &directory))?;
-        sync_directory(&self.shared.config.directory.join("data"))?;
         if let Some((binding, known)) = self.shared.lock().stores.get(store)
             && known == identity
         {
             return Ok(binding.clone());
         }
-        self.unbind_store(store)?;
-        let number = self.shared.index.bind(store, identity)?;
+        self.unbind_store(store);
+        let mut state = self.shared.lock();
         let binding = StoreBinding {
-            number,
+            number: state.next_store,
             store: Arc::new(store.clone()),
         };
+        state.next_store += 1;
         let bound = (binding.clone(), identity.to_owned());
-        self.shared.lock().stores.insert(store.clone(), bound);
+        state.stores.insert(store.clone(), bound);
+        state.changed_stores.insert(store.clone());
         Ok(binding)
     }
 
     /// Forgets a store and removes its entries.
-    ///
-    /// # Errors
-    /// As [`DiskCache::bind_store`].
-    pub fn unbind_store(&self, store: &StoreId) -> Result<(), CacheError> {
+    pub fn unbind_store(&self, store: &StoreId) {
         let mut state = self.shared.lock();
         let Some((binding, _)) = state.stores.remove(store) else {
-            return Ok(());
+            return;
         };
-        state.versions.retain(|(of, _), _| *of != binding);
-        let discarded = state.recency.remove_store(&binding);
+        state.changed_stores.insert(store.clone());
+        let keys: Vec<ObjectKey> = (state.objects.keys())
+            .filter(|key| key.binding == binding)
+            .cloned()
+            .collect();
+        let removed: Vec<_> = keys.iter().filter_map(|key| state.remove(key)).collect();
         drop(state);
-        self.shared.index.unbind(store, binding.number)?;
-        self.shared.discard(&discarded)
+        self.shared.discard(removed);
     }
 
-    /// The version an object had when it was last seen.
-    pub fn version(&self, binding: &StoreBinding, path: &ObjectPath) -> Option<ObjectVersion> {
-        let key = (binding.clone(), path.clone());
-        self.shared.lock().versions.get(&key).cloned()
+    /// What is cached of an object, whichever version.
+    pub fn find(&self, binding: &StoreBinding, path: &ObjectPath) -> Option<Arc<CachedObject>> {
+        let key = ObjectKey {
+            binding: binding.clone(),
+            path: path.clone(),
+        };
+        self.shared.lock().objects.get(&key).cloned()
     }
 
-    /// Remembers the version of an object.
-    pub fn remember(&self, binding: &StoreBinding, path: &ObjectPath, version: &ObjectVersion) {
-        let mut state = self.shared.lock();
-        state.remember(binding.clone(), path.clone(), version.clone());
-    }
-
-    /// Forgets the version of an object, so that the store is asked for it again.
-    pub fn forget_version(&self, binding: &StoreBinding, path: &ObjectPath) {
-        let key = (binding.clone(), path.clone());
-        self.shared.lock().versions.remove(&key);
-    }
-
-    /// Forgets an object that was written or deleted, and removes what is cached of it.
+    /// What is cached of an object of this size; begun if there is nothing. An object of another size is forgotten.
     ///
     /// # Errors
-    /// As [`DiskCache::bind_store`].
-    pub fn forget(&self, binding: &StoreBinding, path: &ObjectPath) -> Result<(), CacheError> {
+    /// [`CacheError::File`] when its file cannot be made.
+    pub fn entry(
+        &self,
+        binding: &StoreBinding,
+        path: &ObjectPath,
+        size: u64,
+    ) -> Result<Arc<CachedObject>, CacheError> {
+        let key = ObjectKey {
+            binding: binding.clone(),
+            path: path.clone(),
+        };
         let mut state = self.shared.lock();
-        state.versions.remove(&(binding.clone(), path.clone()));
-        let discarded = state.recency.remove_object(binding, path);
-        drop(state);
-        self.shared.discard(&discarded)
-    }
-
-    /// Opens what is cached under a key and marks it used. The file stays readable even when its
-    /// entry is evicted.
-    pub fn lookup(&self, key: &EntryKey) -> Option<File> {
-        let mut state = self.shared.lock();
-        let entry = state.recency.touch(key)?;
-        // Under the lock: an eviction could else remove the file in between.
-        let path = self.shared.data_file(key, &entry);
-        match File::open(&path) {
-            Ok(file) => {
-                state.touched.insert(key.clone());
-                Some(file)
-            }
-            Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "cached file is lost");
-                state.recency.remove(key);
-                drop(state);
-                self.report(self.shared.discard(&[(key.clone(), entry)]));
-                None
-            }
+        if let Some(known) = state.objects.get(&key)
+            && known.layout.size() == size
+        {
+            return Ok(Arc::clone(known));
         }
-    }
-
-    /// Makes room for a file of `length` bytes and creates it, not yet part of the cache.
-    ///
-    /// # Errors
-    /// [`CacheError::Full`] when there cannot be room; otherwise as [`DiskCache::bind_store`].
-    pub fn stage(&self, length: u64) -> Result<StagedFile, CacheError> {
-        let capacity = self.shared.config.capacity;
-        let mut state = self.shared.lock();
-        let Some(evicted) = state.recency.reserve(length, capacity) else {
-            return Err(CacheError::Full {
-                wanted: length,
-                capacity,
-                reserved: state.recency.reserved(),
-            });
-        };
-        let number = state.next_file;
+        let replaced = state.remove(&key);
+        let file = state.next_file;
         state.next_file += 1;
-        for (key, _) in &evicted {
-            state.touched.remove(key);
-        }
-        drop(state);
-        let discarded = self.shared.discard(&evicted);
-        let path = self.shared.staging(number);
-        let file = discarded.and_then(|()| {
-            File::options()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .open(&path)
-                .map_err(file_error("create", &path))
+        let object = Arc::new(CachedObject {
+            key: key.clone(),
+            file,
+            layout: Layout::new(size),
+            etag: OnceLock::new(),
         });
-        match file {
-            Ok(file) => Ok(StagedFile {
-                shared: Arc::clone(&self.shared),
-                file,
-                path,
-                number,
-                length,
-            }),
-            Err(error) => {
-                self.shared.lock().recency.release(length);
-                Err(error)
+        // Before anybody else finds it.
+        let path = self.shared.path_of(&object);
+        File::create_new(&path)
+            .and_then(|file| file.set_len(object.layout.file_length()))
+            .map_err(file_error("create", &path))?;
+        state.recency.insert(key.clone(), None);
+        state.objects.insert(key.clone(), Arc::clone(&object));
+        state.changed_objects.insert(key);
+        drop(state);
+        self.shared.discard(replaced);
+        Ok(object)
+    }
+
+    /// An object that is not cached, for whoever has its bytes in hand: it has no file.
+    pub fn without_file(
+        &self,
+        binding: &StoreBinding,
+        path: &ObjectPath,
+        size: u64,
+    ) -> Arc<CachedObject> {
+        let mut state = self.shared.lock();
+        let file = state.next_file;
+        state.next_file += 1;
+        drop(state);
+        Arc::new(CachedObject {
+            key: ObjectKey {
+                binding: binding.clone(),
+                path: path.clone(),
+            },
+            file,
+            layout: Layout::new(size),
+            etag: OnceLock::new(),
+        })
+    }
+
+    /// Opens an object's file. One that is gone, or of another length, is forgotten.
+    ///
+    /// # Errors
+    /// [`CacheError::File`].
+    pub fn open_file(&self, object: &CachedObject, writable: bool) -> Result<File, CacheError> {
+        let path = self.shared.path_of(object);
+        let opened = (File::options().read(true).write(writable).open(&path)).and_then(|file| {
+            match file.metadata()?.len() == object.layout.file_length() {
+                true => Ok(file),
+                false => Err(io::ErrorKind::InvalidData.into()),
+            }
+        });
+        opened.map_err(|source| {
+            if matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::InvalidData
+            ) {
+                self.forget(object);
+            }
+            file_error("open", &path)(source)
+        })
+    }
+
+    /// Writes whole granules of an object, from granule `first` on, after others have made room for them.
+    ///
+    /// # Errors
+    /// [`CacheError::Full`] when there cannot be room, [`CacheError::File`] when the file cannot be written.
+    pub fn write(
+        &self,
+        object: &Arc<CachedObject>,
+        first: u64,
+        data: &[u8],
+    ) -> Result<(), CacheError> {
+        let bytes = data.len() as u64;
+        if bytes > self.shared.config.capacity {
+            return Err(CacheError::Full {
+                wanted: bytes,
+                capacity: self.shared.config.capacity,
+            });
+        }
+        self.make_room(Some(object), bytes);
+        let file = self.open_file(object, true)?;
+        let path = self.shared.path_of(object);
+        let write = || object.layout.write(&file, first, data);
+        let written = write().or_else(|error| match is_full(&error) {
+            true => {
+                // Others fill the disk: what the cache can give, it gives.
+                self.give_up(object, bytes);
+                write()
+            }
+            false => Err(error),
+        });
+        let blocks = file.metadata().map(|metadata| metadata.blocks());
+        let mut state = self.shared.lock();
+        let is_current =
+            (state.objects.get(&object.key)).is_some_and(|now| Arc::ptr_eq(now, object));
+        if is_current {
+            let bytes = blocks.map_or(bytes, |blocks| blocks * BLOCK_BYTES);
+            state.recency.set_bytes(&object.key, bytes);
+            state.changed_objects.insert(object.key.clone());
+        }
+        drop(state);
+        written.map_err(file_error("write", &path))?;
+        self.make_room(Some(object), 0);
+        Ok(())
+    }
+
+    /// Marks an object used.
+    pub fn touch(&self, object: &CachedObject) {
+        let mut state = self.shared.lock();
+        state
+            .recency
+            .touch(&object.key, self.shared.config.capacity);
+        state.changed_objects.insert(object.key.clone());
+    }
+
+    /// Forgets an object, if it is still the one that is cached, and removes its file.
+    pub fn forget(&self, object: &CachedObject) {
+        let mut state = self.shared.lock();
+        let is_current =
+            (state.objects.get(&object.key)).is_some_and(|now| now.file == object.file);
+        let removed = is_current.then(|| state.remove(&object.key)).flatten();
+        drop(state);
+        self.shared.discard(removed);
+    }
+
+    /// Forgets whatever is cached of an object.
+    pub fn forget_path(&self, binding: &StoreBinding, path: &ObjectPath) {
+        if let Some(object) = self.find(binding, path) {
+            self.forget(&object);
+        }
+    }
+
+    /// Removes objects until `bytes` more would fit.
+    fn make_room(&self, spared: Option<&CachedObject>, bytes: u64) {
+        let most = self.shared.config.capacity.saturating_sub(bytes);
+        self.evict_to(most, spared);
+    }
+
+    /// Removes objects that take twice as much as `bytes`, or a sixteenth of all, if that is more.
+    fn give_up(&self, spared: &CachedObject, bytes: u64) {
+        let used = self.shared.lock().recency.used();
+        let most = used.saturating_sub((2 * bytes).max(used / 16));
+        self.evict_to(most, Some(spared));
+    }
+
+    fn evict_to(&self, most: u64, spared: Option<&CachedObject>) {
+        let mut state = self.shared.lock();
+        if state.recency.used() <= most {
+            return;
+        }
+        let keys = state.recency.evict(most, spared.map(CachedObject::key));
+        let evicted: Vec<_> = keys.iter().filter_map(|key| state.remove(key)).collect();
+        state.evictions += evicted.len() as u64;
+        drop(state);
+        self.shared.discard(evicted);
+    }
+}
+
+fn micros_since_epoch() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_micros() as u64)
+}
+
+/// Whether an error says that a disk, or a quota, is full.
+fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+/// Removes files that were there at the start, below number `first_new`, and are not known.
+fn remove_others(data: &Path, first_new: u64, known: &HashSet<u64>) {
+    let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    for store in entries(data) {
+        for file in entries(&store.path()) {
+            let number = file.file_name().to_str().and_then(|name| name.parse().ok());
+            if number.is_none_or(|number: u64| number < first_new && !known.contains(&number))
+                && let Err(error) = remove_if_there(&file.path())
+            {
+                tracing::warn!(path = %file.path().display(), %error, "a file of the cache is left");
             }
         }
     }
-
-    /// Makes a file that is complete part of the cache, durably, and opens it for reading.
-    ///
-    /// # Errors
-    /// As [`DiskCache::bind_store`]; the file is then gone.
-    pub fn commit(&self, mut staged: StagedFile, key: EntryKey) -> Result<File, CacheError> {
-        let failed = |operation| file_error(operation, &staged.path);
-        staged.file.sync_all().map_err(failed("sync"))?;
-        let length = staged.file.metadata().map_err(failed("look at"))?.len();
-        if length != staged.length {
-            return Err(failed("complete")(io::ErrorKind::UnexpectedEof.into()));
-        }
-        // A descriptor of its own: the one it was written through must not be handed out.
-        let reader = File::open(&staged.path).map_err(failed("open"))?;
-        let directory = self.shared.store_directory(&key.binding.store);
-        let place = directory.join(staged.number.to_string());
-        fs::rename(&staged.path, &place).map_err(failed("rename"))?;
-        let recorded = sync_directory(&directory).and_then(|()| self.record(&mut staged, key));
-        if let Err(error) = recorded {
-            self.report(remove_if_there(&place));
-            return Err(error);
-        }
-        Ok(reader)
-    }
-
-    /// Enters a file in place into the index, then into memory, so that what memory knows, and may
-    /// evict, the index knows.
-    fn record(&self, staged: &mut StagedFile, key: EntryKey) -> Result<(), CacheError> {
-        let mut state = self.shared.lock();
-        let mut written = state.take_touched();
-        let entry = Entry {
-            file: staged.number,
-            length: staged.length,
-            last_use: state.recency.next_tick(),
-        };
-        drop(state);
-        written.push((key.clone(), entry));
-        let removed = Vec::new();
-        self.shared.index.apply(&Change { removed, written })?;
-
-        let mut state = self.shared.lock();
-        state.recency.release(std::mem::take(&mut staged.length));
-        let replaced = state.recency.insert(key.clone(), entry);
-        drop(state);
-        match replaced {
-            Some(replaced) => remove_if_there(&self.shared.data_file(&key, &replaced)),
-            None => Ok(()),
-        }
-    }
-
-    /// Writes what the index need not have but had better: times of last use. For a graceful stop.
-    ///
-    /// # Errors
-    /// [`CacheError::Index`].
-    pub fn flush(&self) -> Result<(), CacheError> {
-        let written = self.shared.lock().take_touched();
-        let removed = Vec::new();
-        self.shared.index.apply(&Change { removed, written })
-    }
-
-    fn report(&self, result: Result<(), CacheError>) {
-        if let Err(error) = result {
-            tracing::warn!(
-                error = crate::backend::one_line(&error),
-                "cache could not be tidied; the next start will do it"
-            );
-        }
-    }
 }
 
-impl State {
-    fn remember(&mut self, binding: StoreBinding, path: ObjectPath, version: ObjectVersion) {
-        self.versions.insert((binding, path), version);
-        if self.versions.len() > MAX_VERSIONS {
-            let cached: HashSet<_> = self
-                .recency
-                .entries()
-                .map(|(key, _)| (key.binding.clone(), key.path.clone()))
-                .collect();
-            self.versions.retain(|object, _| cached.contains(object));
-        }
-    }
-
-    /// The entries used since the index was last written, as they are now.
-    fn take_touched(&mut self) -> Vec<(EntryKey, Entry)> {
-        let touched = std::mem::take(&mut self.touched);
-        touched
-            .into_iter()
-            .filter_map(|key| self.recency.get(&key).map(|entry| (key, entry)))
-            .collect()
-    }
-}
-
-/// Removes files of stores' directories that are not `kept`.
-fn remove_others(data: &Path, kept: &HashSet<PathBuf>) -> Result<(), CacheError> {
-    for directory in list(data)? {
-        for file in list(&directory)? {
-            if !kept.contains(&file) {
-                remove_if_there(&file)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn list(directory: &Path) -> Result<Vec<PathBuf>, CacheError> {
-    fs::read_dir(directory)
-        .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect())
-        .map_err(file_error("list", directory))
-}
-
-fn remove_if_there(path: &Path) -> Result<(), CacheError> {
+fn remove_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(file_error("remove", path)(error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
 
-fn sync_directory(path: &Path) -> Result<(), CacheError> {
-    File::open(path)
-        .and_then(|directory| directory.sync_all())
-        .map_err(file_error("sync", path))
-}
-
-fn file_error(operation: &'static str, path: &Path) -> impl Fn(io::Error) -> CacheError + use<> {
+pub(super) fn file_error(
+    operation: &'static str,
+    path: &Path,
+) -> impl Fn(io::Error) -> CacheError + use<> {
     let path = path.to_owned();
     move |source| CacheError::File {
         operation,

@@ -19,14 +19,8 @@ pub enum CacheError {
     },
     #[error("another process uses the cache index {}", path.display())]
     Busy { path: PathBuf },
-    #[error(
-        "{wanted} bytes do not fit a cache of {capacity} bytes, of which {reserved} are being written"
-    )]
-    Full {
-        wanted: u64,
-        capacity: u64,
-        reserved: u64,
-    },
+    #[error("{wanted} bytes do not fit a cache of {capacity} bytes")]
+    Full { wanted: u64, capacity: u64 },
 }
 
 impl CacheError {

@@ -8,30 +8,27 @@ use std::{
     sync::Arc,
 };
 
-use redb::{
-    Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, TableDefinition,
-};
+use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
 use super::{
     error::CacheError,
-    key::{EntryKey, Part, StoreBinding},
-    recency::Entry,
+    key::{ObjectKey, StoreBinding},
+    recency::Use,
 };
 use crate::protocol::{ObjectPath, ObjectVersion, StoreId};
 
 /// Version of the tables below; another one is begun anew.
-const LAYOUT: u64 = 1;
+const LAYOUT: u64 = 2;
 
-/// `layout` -> version, `next_binding` -> the next number of a store.
+/// `layout` -> version.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
 /// Store id -> number, identity.
 const STORES: TableDefinition<'_, &str, (u64, &str)> = TableDefinition::new("stores");
-/// Number of the store, path, entity tag (empty for none, else `=` and the tag), size, part ->
-/// file, length, last use.
-const ENTRIES: TableDefinition<'_, EntryRowKey<'_>, EntryRow> = TableDefinition::new("entries");
+/// Number of the store, path -> file, size, entity tag (empty for none, else `=` and the tag), bytes on disk, last use,
+/// whether it was used again.
+const OBJECTS: TableDefinition<'_, (u64, &str), ObjectRow<'_>> = TableDefinition::new("objects");
 
-type EntryRowKey<'a> = (u64, &'a str, &'a str, u64, u64);
-type EntryRow = (u64, u64, u64);
+type ObjectRow<'a> = (u64, u64, &'a str, u64, u64, bool);
 
 /// The open index.
 #[derive(Debug)]
@@ -40,18 +37,35 @@ pub(super) struct Index {
     path: PathBuf,
 }
 
+/// An object as the index has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    pub(super) file: u64,
+    pub(super) version: ObjectVersion,
+    pub(super) use_: Use,
+}
+
+/// Stores by name, with the numbers that they have and what they stand for.
+pub(super) type Bindings = BTreeMap<StoreId, (StoreBinding, String)>;
+
 /// All that an index holds.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    pub(super) stores: BTreeMap<StoreId, (StoreBinding, String)>,
-    pub(super) entries: Vec<(EntryKey, Entry)>,
+    pub(super) stores: Bindings,
+    pub(super) objects: Vec<(ObjectKey, Row)>,
 }
 
-/// Changes that become durable together.
+/// Changes that are written together: each with what there is now, if anything.
 #[derive(Debug, Default)]
-pub(super) struct Change {
-    pub(super) removed: Vec<EntryKey>,
-    pub(super) written: Vec<(EntryKey, Entry)>,
+pub(super) struct Changes {
+    pub(super) stores: BTreeMap<StoreId, Option<(u64, String)>>,
+    pub(super) objects: BTreeMap<ObjectKey, Option<Row>>,
+}
+
+impl Changes {
+    pub(super) fn is_empty(&self) -> bool {
+        self.stores.is_empty() && self.objects.is_empty()
+    }
 }
 
 impl Index {
@@ -78,6 +92,7 @@ impl Index {
             if !database.check_integrity().map_err(redb::Error::from)? {
                 tracing::warn!(path = %path.display(), "cache index was repaired");
             }
+            initialise(&database)?;
             let contents = load(&database)?;
             Ok((database, contents))
         }));
@@ -91,65 +106,57 @@ impl Index {
         }
     }
 
-    pub(super) fn apply(&self, change: &Change) -> Result<(), CacheError> {
+    /// Writes changes, durably.
+    pub(super) fn apply(&self, changes: &Changes) -> Result<(), CacheError> {
         let apply = || -> Result<(), redb::Error> {
             let transaction = self.database.begin_write()?;
             {
-                let mut entries = transaction.open_table(ENTRIES)?;
-                for key in &change.removed {
-                    let etag = etag_text(&key.version);
-                    entries.remove(row_key(key, &etag))?;
+                let mut stores = transaction.open_table(STORES)?;
+                for (id, store) in &changes.stores {
+                    match store {
+                        Some((number, identity)) => {
+                            stores.insert(id.as_str(), (*number, &**identity))?;
+                        }
+                        None => {
+                            stores.remove(id.as_str())?;
+                        }
+                    }
                 }
-                for (key, entry) in &change.written {
-                    let etag = etag_text(&key.version);
-                    let row = (entry.file, entry.length, entry.last_use);
-                    entries.insert(row_key(key, &etag), row)?;
+                let mut objects = transaction.open_table(OBJECTS)?;
+                for (key, row) in &changes.objects {
+                    let row_key = (key.binding.number, key.path.as_str());
+                    let Some(Row {
+                        file,
+                        version,
+                        use_,
+                    }) = row
+                    else {
+                        objects.remove(row_key)?;
+                        continue;
+                    };
+                    let etag = version.etag.as_ref().map(|etag| format!("={etag}"));
+                    let etag = etag.unwrap_or_default();
+                    objects.insert(
+                        row_key,
+                        (
+                            *file,
+                            version.size,
+                            &*etag,
+                            use_.bytes,
+                            use_.tick,
+                            use_.again,
+                        ),
+                    )?;
                 }
             }
             transaction.commit()?;
             Ok(())
         };
-        apply().map_err(|error| self.failed("write", error))
-    }
-
-    /// Gives a store a number never used before, with the identity it stands for.
-    pub(super) fn bind(&self, store: &StoreId, identity: &str) -> Result<u64, CacheError> {
-        let bind = || -> Result<u64, redb::Error> {
-            let transaction = self.database.begin_write()?;
-            let number = {
-                let mut meta = transaction.open_table(META)?;
-                let number = meta.get("next_binding")?.map_or(0, |next| next.value());
-                meta.insert("next_binding", number + 1)?;
-                let mut stores = transaction.open_table(STORES)?;
-                stores.insert(store.as_str(), (number, identity))?;
-                number
-            };
-            transaction.commit()?;
-            Ok(number)
-        };
-        bind().map_err(|error| self.failed("write", error))
-    }
-
-    /// Forgets a store and its entries.
-    pub(super) fn unbind(&self, store: &StoreId, number: u64) -> Result<(), CacheError> {
-        let unbind = || -> Result<(), redb::Error> {
-            let transaction = self.database.begin_write()?;
-            transaction.open_table(STORES)?.remove(store.as_str())?;
-            transaction
-                .open_table(ENTRIES)?
-                .retain(|(of, ..), _| of != number)?;
-            transaction.commit()?;
-            Ok(())
-        };
-        unbind().map_err(|error| self.failed("write", error))
-    }
-
-    fn failed(&self, operation: &'static str, source: redb::Error) -> CacheError {
-        CacheError::Index {
-            operation,
+        apply().map_err(|source| CacheError::Index {
+            operation: "write",
             path: self.path.clone(),
             source: Box::new(source),
-        }
+        })
     }
 }
 
@@ -197,9 +204,8 @@ impl From<redb::Error> for OpenError {
 
 fn load(database: &Database) -> Result<Contents, OpenError> {
     let unreadable = |what: &str| OpenError::Unreadable(what.to_owned());
-    initialise(database)?;
+    let read = |error: redb::StorageError| OpenError::from(redb::Error::from(error));
     let mut contents = Contents::default();
-    let read = |error: StorageError| OpenError::from(redb::Error::from(error));
     let transaction = database.begin_read().map_err(redb::Error::from)?;
     let meta = transaction.open_table(META).map_err(redb::Error::from)?;
     let layout = meta.get("layout").map_err(read)?.map(|row| row.value());
@@ -219,41 +225,30 @@ fn load(database: &Database) -> Result<Contents, OpenError> {
         bindings.insert(number, binding.clone());
         contents.stores.insert(id, (binding, identity.to_owned()));
     }
-    let entries = transaction.open_table(ENTRIES).map_err(redb::Error::from)?;
-    let mut homeless = false;
-    for row in entries.iter().map_err(read)? {
+    let objects = transaction.open_table(OBJECTS).map_err(redb::Error::from)?;
+    for row in objects.iter().map_err(read)? {
         let (key, row) = row.map_err(read)?;
-        let (number, path, etag, size, part) = key.value();
+        let (number, path) = key.value();
+        // Written while its store was being closed.
         let Some(binding) = bindings.get(&number) else {
-            homeless = true;
             continue;
         };
-        let key = EntryKey {
+        let key = ObjectKey {
             binding: binding.clone(),
             path: ObjectPath::new(path).map_err(|_| unreadable("it has a bad path"))?,
-            version: ObjectVersion {
-                etag: etag.strip_prefix('=').map(str::to_owned),
-                size,
-            },
-            part: Part::from_number(part).ok_or_else(|| unreadable("it has a bad part"))?,
         };
-        let (file, length, last_use) = row.value();
-        let entry = Entry {
+        let (file, size, etag, bytes, tick, again) = row.value();
+        let version = ObjectVersion {
+            etag: etag.strip_prefix('=').map(str::to_owned),
+            size,
+        };
+        let use_ = Use { bytes, tick, again };
+        let row = Row {
             file,
-            length,
-            last_use,
+            version,
+            use_,
         };
-        contents.entries.push((key, entry));
-    }
-    if homeless {
-        // Committed while their store was being closed.
-        let transaction = database.begin_write().map_err(redb::Error::from)?;
-        transaction
-            .open_table(ENTRIES)
-            .map_err(redb::Error::from)?
-            .retain(|(of, ..), _| bindings.contains_key(&of))
-            .map_err(read)?;
-        transaction.commit().map_err(redb::Error::from)?;
+        contents.objects.push((key, row));
     }
     Ok(contents)
 }
@@ -267,26 +262,11 @@ fn initialise(database: &Database) -> Result<(), redb::Error> {
             meta.insert("layout", LAYOUT)?;
         }
         transaction.open_table(STORES)?;
-        transaction.open_table(ENTRIES)?;
+    }
+    // Of another layout, it has other types: `load` finds that out.
+    if let Err(error) = transaction.open_table(OBJECTS) {
+        return Err(error.into());
     }
     transaction.commit()?;
     Ok(())
-}
-
-fn etag_text(version: &ObjectVersion) -> String {
-    version
-        .etag
-        .as_ref()
-        .map(|etag| format!("={etag}"))
-        .unwrap_or_default()
-}
-
-fn row_key<'a>(key: &'a EntryKey, etag: &'a str) -> EntryRowKey<'a> {
-    (
-        key.binding.number,
-        key.path.as_str(),
-        etag,
-        key.version.size,
-        key.part.to_number(),
-    )
 }

@@ -1,8 +1,8 @@
-//! What a cached file holds.
+//! What a cached file is of.
 
 use std::sync::Arc;
 
-use crate::protocol::{ObjectPath, ObjectVersion, StoreId};
+use crate::protocol::{ObjectPath, StoreId};
 
 /// A store as long as it is the same store: its name may come to mean another bucket, under another
 /// number.
@@ -12,37 +12,16 @@ pub struct StoreBinding {
     pub(super) store: Arc<StoreId>,
 }
 
-/// Which part of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Part {
-    /// The n-th block of the cache's block size; the last one may be shorter.
-    Block(u32),
-    Whole,
-}
-
-impl Part {
-    const WHOLE: u64 = u64::MAX;
-
-    pub(super) fn to_number(self) -> u64 {
-        match self {
-            Self::Block(block) => u64::from(block),
-            Self::Whole => Self::WHOLE,
-        }
-    }
-
-    pub(super) fn from_number(number: u64) -> Option<Self> {
-        match number {
-            Self::WHOLE => Some(Self::Whole),
-            number => u32::try_from(number).ok().map(Self::Block),
-        }
+impl StoreBinding {
+    /// The name of the store.
+    pub fn store(&self) -> &StoreId {
+        &self.store
     }
 }
 
-/// Key of the cache: a part of one version of an object.
+/// Key of the cache: an object of a store. One version of it is cached at a time.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct EntryKey {
+pub struct ObjectKey {
     pub binding: StoreBinding,
     pub path: ObjectPath,
-    pub version: ObjectVersion,
-    pub part: Part,
 }

@@ -1,24 +1,20 @@
-//! The disk cache: files of immutable content, and an index that says what they are.
+//! The disk cache: a sparse file for each object, as far as it was fetched, and an index that says which is which.
 //!
-//! Blocking throughout; the service calls it from threads that may block. What is stored belongs to
-//! one version of one object, so nothing here ever goes stale: it is only found no more.
-//!
-//! A file is written, synced and renamed into place before the index names it, and the index forgets
-//! a file before it is removed. A crash at any point leaves files that no entry names, which the next
-//! start removes, and never an entry whose file is incomplete. An index that cannot be read is begun
-//! anew: all of this can be fetched again.
+//! Blocking throughout; the service calls it from threads that may block. All of this can be fetched again, so nothing
+//! waits for the disk to have it: what counts of a file is told by its checksums ([`crate::cache_file`]), and the index is
+//! written in the background. A file that no index entry names is removed after the start; an entry whose file is gone
+//! is forgotten when it is met; an index that cannot be read or written is begun anew.
 
 mod disk_cache;
 mod error;
 mod index;
 mod key;
 mod recency;
-mod staged;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
-pub use disk_cache::{CacheConfig, DiskCache};
+pub use disk_cache::{CacheConfig, CachedObject, DiskCache, Usage};
 pub use error::CacheError;
-pub use key::{EntryKey, Part, StoreBinding};
-pub use staged::StagedFile;
+pub use key::{ObjectKey, StoreBinding};

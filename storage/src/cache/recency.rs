@@ -1,147 +1,151 @@
-//! Entries in memory, in the order of their last use, within a limit of bytes.
+//! Which objects were used, and which go first when room is needed.
+//!
+//! An object that was used once only goes before all that were used again, so that reading much once does not
+//! push out what is read all the time. Those that were used again take at most [`KEPT_SHARE`] of the room.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::key::{EntryKey, Part, StoreBinding};
-use crate::protocol::{ObjectPath, ObjectVersion};
+use super::key::ObjectKey;
 
-/// A file of the cache.
+/// Of the capacity, in hundredths, what objects that were used again may take.
+const KEPT_SHARE: u64 = 80;
+
+/// What is known of a cached object's use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// Name of the file within its store's directory, unique in the cache.
-    pub(super) file: u64,
-    /// Length in bytes.
-    pub(super) length: u64,
+pub(super) struct Use {
+    /// Bytes on disk.
+    pub(super) bytes: u64,
     /// Time of last use in ticks; unique.
-    pub(super) last_use: u64,
+    pub(super) tick: u64,
+    /// Whether it was used again.
+    pub(super) again: bool,
 }
 
-/// Knows every entry and how much room is left. Does not touch the disk.
+/// The order of all objects. Does not touch the disk.
 #[derive(Debug, Default)]
 pub(super) struct Recency {
-    /// Ordered, so that the parts of an object are neighbours.
-    entries: BTreeMap<EntryKey, Entry>,
-    order: BTreeMap<u64, EntryKey>,
+    uses: HashMap<ObjectKey, Use>,
+    /// Those used once and those used again, by tick.
+    once: BTreeMap<u64, ObjectKey>,
+    again: BTreeMap<u64, ObjectKey>,
     used: u64,
-    /// Bytes being written, promised to [`Recency::reserve`].
-    reserved: u64,
+    used_again: u64,
     tick: u64,
 }
 
 impl Recency {
-    /// A time later than all before.
-    pub(super) fn next_tick(&mut self) -> u64 {
-        self.tick += 1;
-        self.tick
-    }
-
-    /// Adds an entry, and returns the one it replaces.
-    pub(super) fn insert(&mut self, key: EntryKey, mut entry: Entry) -> Option<Entry> {
-        let replaced = self.remove(&key);
-        self.tick = self.tick.max(entry.last_use);
-        if self.order.contains_key(&entry.last_use) {
-            // Two entries of a strange index were used at the same time: one was not.
-            entry.last_use = self.next_tick();
-        }
-        self.used += entry.length;
-        self.order.insert(entry.last_use, key.clone());
-        self.entries.insert(key, entry);
-        replaced
-    }
-
-    pub(super) fn get(&self, key: &EntryKey) -> Option<Entry> {
-        self.entries.get(key).copied()
-    }
-
-    /// Finds an entry and marks it used.
-    pub(super) fn touch(&mut self, key: &EntryKey) -> Option<Entry> {
-        let tick = self.next_tick();
-        let entry = self.entries.get_mut(key)?;
-        if let Some(key) = self.order.remove(&entry.last_use) {
-            self.order.insert(tick, key);
-        }
-        entry.last_use = tick;
-        Some(*entry)
-    }
-
-    pub(super) fn remove(&mut self, key: &EntryKey) -> Option<Entry> {
-        let entry = self.entries.remove(key)?;
-        self.order.remove(&entry.last_use);
-        self.used -= entry.length;
-        Some(entry)
-    }
-
-    /// Removes all parts of all versions of an object.
-    pub(super) fn remove_object(
-        &mut self,
-        binding: &StoreBinding,
-        path: &ObjectPath,
-    ) -> Vec<(EntryKey, Entry)> {
-        let least = EntryKey {
-            binding: binding.clone(),
-            path: path.clone(),
-            version: ObjectVersion {
-                etag: None,
-                size: 0,
-            },
-            part: Part::Block(0),
-        };
-        let keys = self
-            .entries
-            .range(least..)
-            .map(|(key, _)| key)
-            .take_while(|key| key.binding == *binding && key.path == *path)
-            .cloned()
-            .collect();
-        self.remove_all(keys)
-    }
-
-    /// Removes all entries of a store.
-    pub(super) fn remove_store(&mut self, binding: &StoreBinding) -> Vec<(EntryKey, Entry)> {
-        let of = |key: &&EntryKey| key.binding == *binding;
-        let keys = self.entries.keys().filter(of).cloned().collect();
-        self.remove_all(keys)
-    }
-
-    fn remove_all(&mut self, keys: Vec<EntryKey>) -> Vec<(EntryKey, Entry)> {
-        keys.into_iter()
-            .filter_map(|key| self.remove(&key).map(|entry| (key, entry)))
-            .collect()
-    }
-
-    /// Promises `bytes` of room within `capacity`, and returns the entries that have to go: those
-    /// unused for longest. `None`, and nothing goes, when there cannot be room.
-    pub(super) fn reserve(&mut self, bytes: u64, capacity: u64) -> Option<Vec<(EntryKey, Entry)>> {
-        let wanted = self.reserved.checked_add(bytes)?;
-        if wanted > capacity {
-            return None;
-        }
-        self.reserved = wanted;
-        let mut evicted = Vec::new();
-        while self.used + self.reserved > capacity
-            && let Some((_, key)) = self.order.pop_first()
-        {
-            if let Some(entry) = self.entries.remove(&key) {
-                self.used -= entry.length;
-                evicted.push((key, entry));
-            }
-        }
-        Some(evicted)
-    }
-
-    pub(super) fn release(&mut self, bytes: u64) {
-        self.reserved = self.reserved.saturating_sub(bytes);
-    }
-
-    pub(super) fn entries(&self) -> impl Iterator<Item = (&EntryKey, &Entry)> {
-        self.entries.iter()
-    }
-
+    /// Bytes of all objects.
     pub(super) fn used(&self) -> u64 {
         self.used
     }
 
-    pub(super) fn reserved(&self) -> u64 {
-        self.reserved
+    /// Number of objects.
+    pub(super) fn len(&self) -> usize {
+        self.uses.len()
+    }
+
+    pub(super) fn get(&self, key: &ObjectKey) -> Option<Use> {
+        self.uses.get(key).copied()
+    }
+
+    /// Adds an object as it was known before, or a new one.
+    pub(super) fn insert(&mut self, key: ObjectKey, before: Option<Use>) {
+        self.remove(&key);
+        let mut use_ = before.unwrap_or(Use {
+            bytes: 0,
+            tick: 0,
+            again: false,
+        });
+        let taken = |tick| self.once.contains_key(&tick) || self.again.contains_key(&tick);
+        if before.is_none() || taken(use_.tick) {
+            use_.tick = self.tick + 1;
+        }
+        self.tick = self.tick.max(use_.tick);
+        self.put(key, use_);
+    }
+
+    /// Marks an object used.
+    pub(super) fn touch(&mut self, key: &ObjectKey, capacity: u64) {
+        let Some(use_) = self.take(key) else {
+            return;
+        };
+        self.tick += 1;
+        let tick = self.tick;
+        self.put(
+            key.clone(),
+            Use {
+                tick,
+                again: true,
+                ..use_
+            },
+        );
+        while self.used_again > capacity / 100 * KEPT_SHARE && self.again.len() > 1 {
+            let Some((_, oldest)) = self.again.first_key_value() else {
+                return;
+            };
+            let oldest = oldest.clone();
+            if let Some(use_) = self.take(&oldest) {
+                self.put(
+                    oldest,
+                    Use {
+                        again: false,
+                        ..use_
+                    },
+                );
+            }
+        }
+    }
+
+    /// Sets how many bytes an object takes.
+    pub(super) fn set_bytes(&mut self, key: &ObjectKey, bytes: u64) {
+        if let Some(use_) = self.take(key) {
+            self.put(key.clone(), Use { bytes, ..use_ });
+        }
+    }
+
+    pub(super) fn remove(&mut self, key: &ObjectKey) -> Option<Use> {
+        self.take(key)
+    }
+
+    /// Removes those that go first until no more than `most` bytes are left; `spared` stays.
+    pub(super) fn evict(&mut self, most: u64, spared: Option<&ObjectKey>) -> Vec<ObjectKey> {
+        let mut evicted = Vec::new();
+        let mut excess = self.used.saturating_sub(most);
+        let order = self.once.values().chain(self.again.values());
+        for key in order.filter(|key| Some(*key) != spared) {
+            if excess == 0 {
+                break;
+            }
+            let bytes = self.uses.get(key).map_or(0, |use_| use_.bytes);
+            excess = excess.saturating_sub(bytes);
+            evicted.push(key.clone());
+        }
+        for key in &evicted {
+            self.take(key);
+        }
+        evicted
+    }
+
+    fn take(&mut self, key: &ObjectKey) -> Option<Use> {
+        let use_ = self.uses.remove(key)?;
+        self.used -= use_.bytes;
+        if use_.again {
+            self.used_again -= use_.bytes;
+            self.again.remove(&use_.tick);
+        } else {
+            self.once.remove(&use_.tick);
+        }
+        Some(use_)
+    }
+
+    fn put(&mut self, key: ObjectKey, use_: Use) {
+        self.used += use_.bytes;
+        if use_.again {
+            self.used_again += use_.bytes;
+            self.again.insert(use_.tick, key.clone());
+        } else {
+            self.once.insert(use_.tick, key.clone());
+        }
+        self.uses.insert(key, use_);
     }
 }

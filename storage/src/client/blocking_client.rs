@@ -1,17 +1,18 @@
 //! The operations, one method each, over one connection.
 
-use std::{collections::BTreeMap, fs::File, iter::once, time::Duration};
+use std::{collections::BTreeMap, iter::once, time::Duration};
 
 use super::{
+    cached_file::CachedFile,
     config::ClientConfig,
-    conversation::{Conversation, Reply},
+    conversation::{Conversation, Outgoing, Reply},
     error::{ClientError, Result, Task},
     interrupt::Interrupts,
-    upload::Upload,
+    put::Put,
 };
 use crate::protocol::{
-    ByteRange, FailureCode, Listed, MAX_LIST_PAGE, MAX_RANGE_BYTES, ObjectMeta, ObjectPath,
-    ObjectRef, Request, Response, StoreId, StoreSpec, UploadId,
+    ByteRange, FailureCode, Listed, MAX_DELETIONS, MAX_LIST_PAGE, MAX_RANGES, ObjectMeta,
+    ObjectPath, ObjectRef, Request, Response, ServiceStatus, StoreId, StoreSpec,
 };
 
 /// A client of the storage service.
@@ -21,7 +22,6 @@ pub struct Client<I> {
     conversation: Option<Conversation>,
     /// Stores to make known to the daemon before their first use on a connection.
     stores: BTreeMap<StoreId, StoreSpec>,
-    next_upload: u32,
 }
 
 impl<I: Interrupts> Client<I> {
@@ -32,7 +32,6 @@ impl<I: Interrupts> Client<I> {
             interrupts,
             conversation: None,
             stores: BTreeMap::new(),
-            next_upload: 0,
         }
     }
 
@@ -45,7 +44,7 @@ impl<I: Interrupts> Client<I> {
     pub fn open_store(&mut self, spec: StoreSpec) -> Result<()> {
         let id = spec.id.clone();
         let before = self.stores.insert(id.clone(), spec.clone());
-        let task = task("open store", id.as_str(), self.config.timeout);
+        let task = task("open store", id.as_str(), (self.config.limit)(0));
         let opened = self
             .exchange_one(&task, None, Request::OpenStore(spec))
             .and_then(|reply| done(reply, &task));
@@ -75,7 +74,7 @@ impl<I: Interrupts> Client<I> {
     pub fn close_store(&mut self, store: &StoreId) -> Result<()> {
         self.stores.remove(store);
         let request = Request::CloseStore(store.clone());
-        let task = task("close store", store.as_str(), self.config.timeout);
+        let task = task("close store", store.as_str(), (self.config.limit)(0));
         let reply = self.exchange_one(&task, None, request)?;
         done(reply, &task)
     }
@@ -87,7 +86,7 @@ impl<I: Interrupts> Client<I> {
     pub fn head(&mut self, object: &ObjectRef) -> Result<ObjectMeta> {
         let name = object.to_string();
         let request = Request::Head(object.clone());
-        let task = task("look up", &name, self.config.timeout);
+        let task = task("look up", &name, (self.config.limit)(0));
         let reply = self.exchange_one(&task, Some(&object.store), request)?;
         match reply.response {
             Response::Object(meta) => Ok(meta),
@@ -95,126 +94,133 @@ impl<I: Interrupts> Client<I> {
         }
     }
 
-    /// Reads ranges of an object, of any length each, several requests at a time.
+    /// Has the daemon bring ranges of an object into its cache, and opens the cache's file. The file stays readable as
+    /// long as it is open, whatever the cache does meanwhile. Ranges are cut at the object's end.
     ///
-    /// With `expected_size` cached bytes are served without asking the store, and an object of
-    /// another size is [`FailureCode::Changed`].
-    ///
-    /// # Errors
-    /// [`FailureCode::OutOfRange`] when a range is not within the object, and any other
-    /// [`ClientError`].
-    pub fn get_ranges(
-        &mut self,
-        object: &ObjectRef,
-        expected_size: Option<u64>,
-        ranges: &[ByteRange],
-    ) -> Result<Vec<Vec<u8>>> {
-        let name = object.to_string();
-        let all_pieces = ranges.iter().flat_map(|range| pieces(*range));
-        // Several answers must be of one version of the object.
-        let expected_size = match expected_size {
-            None if all_pieces.clone().nth(1).is_some() => Some(self.head(object)?.version.size),
-            expected_size => expected_size,
-        };
-        // Made one by one as they are sent: a range from damaged metadata may have any length, and
-        // is refused with the first of its pieces.
-        let requests = all_pieces.clone().map(|range| Request::GetRange {
-            object: object.clone(),
-            expected_size,
-            range,
-        });
-        let task = task("read", &name, self.config.timeout);
-        let replies = self.exchange(&task, Some(&object.store), requests)?;
-        let mut data = Vec::with_capacity(replies.len());
-        for (reply, ByteRange { length, .. }) in replies.into_iter().zip(all_pieces) {
-            match reply.response {
-                Response::Data(bytes) if bytes.len() as u64 == length => data.push(bytes),
-                Response::Data(bytes) => {
-                    let what = format!("{} bytes instead of {length}", bytes.len());
-                    return Err(task.unexpected(what));
-                }
-                other => return Err(task.unexpected(describe(&other))),
-            }
-        }
-        let mut data = data.into_iter();
-        Ok(ranges
-            .iter()
-            .map(|range| {
-                let mut whole = data.next().unwrap_or_default();
-                for piece in data.by_ref().take(pieces(*range).count() - 1) {
-                    whole.extend_from_slice(&piece);
-                }
-                whole
-            })
-            .collect())
-    }
-
-    /// Reads one range; see [`Client::get_ranges`].
-    ///
-    /// # Errors
-    /// As [`Client::get_ranges`].
-    pub fn get_range(
-        &mut self,
-        object: &ObjectRef,
-        expected_size: Option<u64>,
-        range: ByteRange,
-    ) -> Result<Vec<u8>> {
-        let data = self.get_ranges(object, expected_size, &[range])?;
-        Ok(data.into_iter().next().unwrap_or_default())
-    }
-
-    /// Has the daemon bring the whole object to its disk, and opens it there for reading. The file
-    /// stays readable as long as it is open, whatever the cache does meanwhile.
-    ///
-    /// # Errors
-    /// [`FailureCode::CacheFull`] when the object is larger than the cache, and any other
-    /// [`ClientError`].
-    pub fn fetch(
-        &mut self,
-        object: &ObjectRef,
-        expected_size: Option<u64>,
-    ) -> Result<(File, ObjectMeta)> {
-        let name = object.to_string();
-        let task = task("fetch", &name, self.config.transfer_timeout);
-        let request = Request::Fetch {
-            object: object.clone(),
-            expected_size,
-        };
-        let reply = self.exchange_one(&task, Some(&object.store), request)?;
-        match (reply.response, reply.descriptor) {
-            (Response::Fetched(meta), Some(descriptor)) => Ok((File::from(descriptor), meta)),
-            (other, _) => Err(task.unexpected(describe(&other))),
-        }
-    }
-
-    /// Begins to write an object. It appears when the upload is finished, whole or not at all.
-    ///
-    /// # Errors
-    /// [`ClientError`] when the daemon cannot be reached; what the store says comes at the end.
-    pub fn put(&mut self, object: &ObjectRef) -> Result<Upload<'_, I>> {
-        let upload = UploadId(self.next_upload);
-        self.next_upload = self.next_upload.wrapping_add(1);
-        let name = object.to_string();
-        let task = task("write", &name, self.config.timeout);
-        let begin = Request::PutBegin {
-            upload,
-            object: object.clone(),
-        };
-        self.ready(&task, Some(&object.store))?;
-        self.send(&task, &begin)?;
-        Ok(Upload::new(self, upload, name))
-    }
-
-    /// Deletes an object; that there is none is no error.
+    /// With `size` nobody asks the store what it has in the cache already, and an object of another size is
+    /// [`FailureCode::Changed`].
     ///
     /// # Errors
     /// Any [`ClientError`].
-    pub fn delete(&mut self, object: &ObjectRef) -> Result<()> {
+    pub fn want(
+        &mut self,
+        object: &ObjectRef,
+        size: Option<u64>,
+        ranges: &[ByteRange],
+    ) -> Result<CachedFile> {
         let name = object.to_string();
-        let request = Request::Delete(object.clone());
-        let task = task("delete", &name, self.config.timeout);
-        let reply = self.exchange_one(&task, Some(&object.store), request)?;
-        done(reply, &task)
+        let bytes = (ranges.iter()).fold(0u64, |sum, range| sum.saturating_add(range.length));
+        let task = task("read", &name, (self.config.limit)(bytes));
+        // More than one request has room for come in several; the last answer has a file with all of them, unless the
+        // cache is too small.
+        let mut cached = None;
+        let parts = ranges.chunks(MAX_RANGES);
+        let parts = parts
+            .map(<[_]>::to_vec)
+            .chain(ranges.is_empty().then(Vec::new));
+        for ranges in parts {
+            let request = Request::Want {
+                object: object.clone(),
+                size,
+                ranges,
+            };
+            let reply = self.exchange_one(&task, Some(&object.store), request)?;
+            cached = match (reply.response, reply.descriptor) {
+                (Response::Have(meta), Some(descriptor)) => {
+                    Some(CachedFile::new(descriptor, meta.version))
+                }
+                (other, _) => return Err(task.unexpected(describe(&other))),
+            };
+        }
+        cached.ok_or_else(|| task.unexpected("no answer"))
+    }
+
+    /// Writes objects, each of which appears whole or not at all; all are there when this returns. What is given are their
+    /// descriptions, in the order of `puts`.
+    ///
+    /// # Errors
+    /// [`FailureCode::Exists`] when there is such an object, with other content, and any other [`ClientError`]. Some of the
+    /// objects may be there then.
+    pub fn put(&mut self, puts: &[Put<'_>]) -> Result<Vec<ObjectMeta>> {
+        let Some(first) = puts.first() else {
+            return Ok(Vec::new());
+        };
+        let name = first.object.to_string();
+        let bytes = puts.iter().map(|put| put.length).sum();
+        let task = task("write", &name, (self.config.limit)(bytes));
+        let requests = puts.iter().map(|put| Outgoing {
+            request: Request::Put {
+                object: put.object.clone(),
+                length: put.length,
+                checksum: put.checksum,
+                condition: put.condition.clone(),
+            },
+            descriptor: Some(put.file),
+        });
+        // Repeated after a broken connection: an object with the same content counts as written.
+        let replies = self.exchange(&task, Some(&first.object.store), requests)?;
+        let metas = replies.into_iter().map(|reply| match reply.response {
+            Response::Object(meta) => Ok(meta),
+            other => Err(task.unexpected(describe(&other))),
+        });
+        metas.collect()
+    }
+
+    /// How the service is, and what it has done since it started.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub fn status(&mut self) -> Result<ServiceStatus> {
+        let task = task(
+            "ask for the status of",
+            "the service",
+            (self.config.limit)(0),
+        );
+        let reply = self.exchange_one(&task, None, Request::Status)?;
+        match reply.response {
+            Response::Status(status) => Ok(status),
+            other => Err(task.unexpected(describe(&other))),
+        }
+    }
+
+    /// Tells the daemon that a cached object is still used.
+    ///
+    /// # Errors
+    /// Any [`ClientError`] of reaching the daemon.
+    pub fn touch(&mut self, object: &ObjectRef) -> Result<()> {
+        let name = object.to_string();
+        let task = task("touch", &name, (self.config.limit)(0));
+        self.ready(&task, Some(&object.store))?;
+        let Some(conversation) = &mut self.conversation else {
+            return Err(task.disconnected(std::io::ErrorKind::NotConnected.into()));
+        };
+        let request = Request::Touch(object.clone()).into();
+        let sent = conversation.send(&task, &request, &mut self.interrupts);
+        if sent.is_err() {
+            self.conversation = None;
+        }
+        sent.map(drop)
+    }
+
+    /// Deletes objects of one store; that there is none is no error.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; some of the objects may be gone then.
+    pub fn delete(&mut self, objects: &[ObjectRef]) -> Result<()> {
+        for part in objects.chunks(MAX_DELETIONS) {
+            let Some(first) = part.first() else {
+                continue;
+            };
+            let name = first.to_string();
+            let request = Request::Delete {
+                store: first.store.clone(),
+                paths: part.iter().map(|object| object.path.clone()).collect(),
+            };
+            let task = task("delete", &name, (self.config.limit)(0));
+            let reply = self.exchange_one(&task, Some(&first.store), request)?;
+            done(reply, &task)?;
+        }
+        Ok(())
     }
 
     /// All objects below the directory `prefix` (of the store, without one), in byte order.
@@ -252,7 +258,7 @@ impl<I: Interrupts> Client<I> {
             token,
             limit,
         };
-        let task = task("list", store.as_str(), self.config.timeout);
+        let task = task("list", store.as_str(), (self.config.limit)(0));
         let reply = self.exchange_one(&task, Some(store), request)?;
         match reply.response {
             Response::Page { objects, next } => Ok((objects, next)),
@@ -282,7 +288,7 @@ impl<I: Interrupts> Client<I> {
         }
         let id = spec.id.clone();
         let request = Request::OpenStore(spec.clone());
-        let replies = self.converse(task, once(request))?;
+        let replies = self.converse(task, once(request.into()))?;
         for reply in replies {
             done(reply, task)?;
         }
@@ -294,10 +300,10 @@ impl<I: Interrupts> Client<I> {
 
     /// Sends requests and receives their replies on the present connection, which is closed when
     /// that does not come to an end.
-    fn converse(
+    fn converse<'a>(
         &mut self,
         task: &Task<'_>,
-        requests: impl Iterator<Item = Request>,
+        requests: impl Iterator<Item = Outgoing<'a>>,
     ) -> Result<Vec<Reply>> {
         let Some(conversation) = &mut self.conversation else {
             return Err(task.disconnected(std::io::ErrorKind::NotConnected.into()));
@@ -314,11 +320,11 @@ impl<I: Interrupts> Client<I> {
 
     /// Exchanges idempotent requests, a second time when the first connection broke or the daemon
     /// does not know the store any more.
-    fn exchange(
+    fn exchange<'a>(
         &mut self,
         task: &Task<'_>,
         store: Option<&StoreId>,
-        requests: impl Iterator<Item = Request> + Clone,
+        requests: impl Iterator<Item = Outgoing<'a>> + Clone,
     ) -> Result<Vec<Reply>> {
         let attempt = |client: &mut Self| {
             client.ready(task, store)?;
@@ -342,7 +348,7 @@ impl<I: Interrupts> Client<I> {
         store: Option<&StoreId>,
         request: Request,
     ) -> Result<Reply> {
-        self.exchange(task, store, once(request))?
+        self.exchange(task, store, once(request.into()))?
             .pop()
             .ok_or_else(|| task.unexpected("no answer"))
     }
@@ -352,42 +358,6 @@ impl<I: Interrupts> Client<I> {
             (Some(store), Some(conversation)) => conversation.opened.remove(store),
             _ => false,
         }
-    }
-
-    /// Sends a request that is not answered.
-    pub(super) fn send(&mut self, task: &Task<'_>, request: &Request) -> Result<()> {
-        let Some(conversation) = &mut self.conversation else {
-            return Err(task.disconnected(std::io::ErrorKind::NotConnected.into()));
-        };
-        let sent = conversation.send(task, request, &mut self.interrupts);
-        if sent.is_err() {
-            self.conversation = None;
-        }
-        sent.map(|_| ())
-    }
-
-    /// Ends an upload on the connection that it was begun on.
-    pub(super) fn finish_upload(
-        &mut self,
-        task: &Task<'_>,
-        upload: UploadId,
-    ) -> Result<ObjectMeta> {
-        let request = Request::PutFinish { upload };
-        let replies = self.converse(task, once(request))?;
-        match replies.into_iter().next().map(|reply| reply.response) {
-            Some(Response::Object(meta)) => Ok(meta),
-            Some(other) => Err(task.unexpected(describe(&other))),
-            None => Err(task.unexpected("no answer")),
-        }
-    }
-
-    /// Closes the connection, which cancels in the daemon what is under way on it.
-    pub(super) fn disconnect(&mut self) {
-        self.conversation = None;
-    }
-
-    pub(super) fn config(&self) -> &ClientConfig {
-        &self.config
     }
 }
 
@@ -408,17 +378,4 @@ fn done(reply: Reply, task: &Task<'_>) -> Result<()> {
 
 fn describe(response: &Response) -> String {
     format!("a response of kind {}", response.kind())
-}
-
-/// Cuts a range into pieces that one request may ask for; at least one, of length 0 if need be.
-fn pieces(range: ByteRange) -> impl Iterator<Item = ByteRange> + Clone {
-    let count = range.length.div_ceil(MAX_RANGE_BYTES).max(1);
-    (0..count).map(move |piece| {
-        let skipped = piece * MAX_RANGE_BYTES;
-        ByteRange {
-            // Saturating makes an impossible range one that the daemon refuses.
-            offset: range.offset.saturating_add(skipped),
-            length: (range.length - skipped).min(MAX_RANGE_BYTES),
-        }
-    })
 }

@@ -2,16 +2,17 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::protocol::answer_limit;
+
 /// Settings of a client.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
     /// The daemon's socket.
     pub socket: PathBuf,
-    /// Longest wait for one answer, connecting included.
-    pub timeout: Duration,
-    /// Longest wait for answers that come only when a whole object was moved: `Fetch` and the end
-    /// of an upload.
-    pub transfer_timeout: Duration,
+    /// Users that the daemon may run as, besides root and the client's own.
+    pub trusted_uids: Vec<u32>,
+    /// Longest wait for the answer to a request that moves so many bytes, connecting included.
+    pub limit: fn(bytes: u64) -> Duration,
     /// Longest time between two questions for interrupts.
     pub poll_interval: Duration,
 }
@@ -20,8 +21,8 @@ impl ClientConfig {
     pub fn new(socket: impl Into<PathBuf>) -> Self {
         Self {
             socket: socket.into(),
-            timeout: Duration::from_secs(60),
-            transfer_timeout: Duration::from_secs(600),
+            trusted_uids: Vec::new(),
+            limit: answer_limit,
             poll_interval: Duration::from_millis(100),
         }
     }

@@ -1,6 +1,9 @@
 //! One connection: greeting, requests in flight, replies by request id.
 
-use std::{collections::BTreeSet, os::fd::OwnedFd};
+use std::{
+    collections::BTreeSet,
+    os::fd::{BorrowedFd, OwnedFd},
+};
 
 use super::{
     config::ClientConfig,
@@ -19,6 +22,22 @@ pub(super) struct Conversation {
     next_request: u64,
     /// Stores made known on this connection.
     pub(super) opened: BTreeSet<StoreId>,
+}
+
+/// A request and the descriptor that goes with it.
+#[derive(Clone)]
+pub(super) struct Outgoing<'a> {
+    pub(super) request: Request,
+    pub(super) descriptor: Option<BorrowedFd<'a>>,
+}
+
+impl From<Request> for Outgoing<'_> {
+    fn from(request: Request) -> Self {
+        Self {
+            request,
+            descriptor: None,
+        }
+    }
 }
 
 /// A response and the descriptor that came with it.
@@ -45,7 +64,13 @@ impl Conversation {
         interrupts: &mut impl Interrupts,
     ) -> Result<Self> {
         let mut conversation = Self {
-            socket: Socket::connect(&config.socket, config.poll_interval, task, interrupts)?,
+            socket: Socket::connect(
+                &config.socket,
+                config.poll_interval,
+                &config.trusted_uids,
+                task,
+                interrupts,
+            )?,
             next_request: 0,
             opened: BTreeSet::new(),
         };
@@ -53,7 +78,7 @@ impl Conversation {
             oldest: *PROTOCOL_VERSIONS.start(),
             newest: *PROTOCOL_VERSIONS.end(),
         };
-        let replies = conversation.exchange(task, std::iter::once(hello), interrupts)?;
+        let replies = conversation.exchange(task, std::iter::once(hello.into()), interrupts)?;
         for reply in replies {
             match reply.success(task)?.response {
                 Response::Welcome { version } if PROTOCOL_VERSIONS.contains(&version) => {}
@@ -70,23 +95,24 @@ impl Conversation {
     pub(super) fn send(
         &mut self,
         task: &Task<'_>,
-        request: &Request,
+        request: &Outgoing<'_>,
         interrupts: &mut impl Interrupts,
     ) -> Result<RequestId> {
         let id = RequestId(self.next_request);
         self.next_request += 1;
+        let frame = request.request.encode(id);
         self.socket
-            .send(request.encode(id).as_bytes(), task, interrupts)?;
+            .send(frame.as_bytes(), request.descriptor, task, interrupts)?;
         Ok(id)
     }
 
     /// Sends requests, a few at a time, and returns their replies in the order of the requests.
     /// After a failure no more are sent, so that the last reply may be a failure and there may be
     /// fewer replies than requests.
-    pub(super) fn exchange(
+    pub(super) fn exchange<'a>(
         &mut self,
         task: &Task<'_>,
-        requests: impl Iterator<Item = Request>,
+        requests: impl Iterator<Item = Outgoing<'a>>,
         interrupts: &mut impl Interrupts,
     ) -> Result<Vec<Reply>> {
         let first = self.next_request;
@@ -105,13 +131,13 @@ impl Conversation {
                 break;
             }
             let (header, payload) = self.socket.receive(task, interrupts)?;
-            let response = Response::decode_owned(header.kind, payload)
-                .map_err(|source| task.malformed(source))?;
+            let response =
+                Response::decode(header.kind, &payload).map_err(|source| task.malformed(source))?;
             if matches!(response, Response::Failed(_)) {
                 unsent = None;
             }
             let descriptor = match response {
-                Response::Fetched(_) => self.socket.take_descriptor(),
+                Response::Have(_) => self.socket.take_descriptor(),
                 _ => None,
             };
             let place = header

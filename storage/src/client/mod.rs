@@ -5,15 +5,17 @@
 //! state, so it is closed, which cancels the request in the daemon; the next one connects anew.
 
 mod blocking_client;
+mod cached_file;
 mod config;
 mod conversation;
 mod error;
 mod interrupt;
+mod put;
 mod socket;
-mod upload;
 
 pub use blocking_client::Client;
+pub use cached_file::{CachedFile, Missing};
 pub use config::ClientConfig;
 pub use error::{ClientError, Result};
 pub use interrupt::{Interrupted, Interrupts, Uninterrupted};
-pub use upload::Upload;
+pub use put::Put;

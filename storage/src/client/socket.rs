@@ -2,9 +2,12 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::{fd::OwnedFd, unix::net::UnixStream},
+    os::{
+        fd::{BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -13,8 +16,9 @@ use std::{
 use rustix::{
     io::Errno,
     net::{
-        self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags,
-        SocketAddrUnix, SocketFlags, SocketType,
+        self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+        SocketType,
     },
 };
 
@@ -38,6 +42,7 @@ impl Socket {
     pub(super) fn connect(
         path: &Path,
         poll_interval: Duration,
+        trusted_uids: &[u32],
         task: &Task<'_>,
         interrupts: &mut impl Interrupts,
     ) -> Result<Self> {
@@ -66,6 +71,7 @@ impl Socket {
                 Err(errno) => return Err(unreachable(errno.into())),
             }
         }
+        check_listener(&socket, trusted_uids).map_err(unreachable)?;
         let stream = UnixStream::from(socket);
         stream.set_nonblocking(false).map_err(unreachable)?;
         stream
@@ -78,18 +84,20 @@ impl Socket {
         })
     }
 
-    /// Sends all of `bytes`.
+    /// Sends all of `bytes`, and a descriptor with the first of them.
     pub(super) fn send(
         &mut self,
         mut bytes: &[u8],
+        mut descriptor: Option<BorrowedFd<'_>>,
         task: &Task<'_>,
         interrupts: &mut impl Interrupts,
     ) -> Result<()> {
         let mut deadline = Instant::now() + task.limit;
         while !bytes.is_empty() {
             interrupts.check()?;
-            match net::send(&self.stream, bytes, SendFlags::NOSIGNAL) {
+            match self.send_some(bytes, descriptor) {
                 Ok(sent) => {
+                    descriptor = None;
                     bytes = bytes.get(sent..).unwrap_or_default();
                     deadline = Instant::now() + task.limit;
                 }
@@ -99,6 +107,24 @@ impl Socket {
             }
         }
         Ok(())
+    }
+
+    fn send_some(
+        &self,
+        bytes: &[u8],
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> std::result::Result<usize, Errno> {
+        let Some(descriptor) = descriptor else {
+            return net::send(&self.stream, bytes, SendFlags::NOSIGNAL);
+        };
+        let descriptors = [descriptor];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+            return Err(Errno::NOMEM);
+        }
+        let bytes = [IoSlice::new(bytes)];
+        net::sendmsg(&self.stream, &bytes, &mut control, SendFlags::NOSIGNAL)
     }
 
     /// Receives one frame.
@@ -167,6 +193,20 @@ impl Socket {
                 self.descriptors.extend(descriptors);
             }
         }
+        if received.flags.contains(ReturnFlags::CTRUNC) {
+            // The kernel could not open the descriptor here.
+            return Err(Errno::MFILE);
+        }
         Ok(received.bytes)
     }
+}
+
+/// Whoever listens there must be this process's user, root, or one of those named: others are told nothing.
+fn check_listener(socket: &OwnedFd, trusted_uids: &[u32]) -> io::Result<()> {
+    let uid = net::sockopt::socket_peercred(socket)?.uid;
+    if uid == rustix::process::geteuid() || uid.is_root() || trusted_uids.contains(&uid.as_raw()) {
+        return Ok(());
+    }
+    let message = format!("user {} listens there, who is not trusted", uid.as_raw());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
 }

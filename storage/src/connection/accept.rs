@@ -9,7 +9,11 @@ use tokio::{
 };
 
 use super::session::{ConnectionLimits, Session};
-use crate::{backend::one_line, service::StorageService, transport::SocketListener};
+use crate::{
+    backend::one_line,
+    service::StorageService,
+    transport::{SocketListener, TransportError},
+};
 
 /// Pause after a connection could not be accepted: without descriptors, the next cannot either.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -36,6 +40,10 @@ pub async fn serve(
                     }
                 });
             }
+            // Others do not wait for it.
+            Err(error @ TransportError::PeerRefused { .. }) => {
+                tracing::warn!(error = one_line(&error), "connection refused");
+            }
             Err(error) => {
                 tracing::warn!(error = one_line(&error), "connection refused");
                 sleep(ACCEPT_PAUSE).await;
@@ -50,5 +58,4 @@ pub async fn serve(
         tracing::warn!("requests are given up");
     }
     sessions.shutdown().await;
-    service.stop().await;
 }

@@ -1,12 +1,10 @@
-//! One conversation with a client: its states, its requests in flight, its uploads.
+//! One conversation with a client: its states and its requests in flight.
 //!
 //! A connection greets, then serves requests side by side; answers go out as they are ready, told
-//! apart by request id. When the client goes away, whatever it waits for is dropped and its uploads
-//! are aborted. When the daemon stops, requests under way may still end.
+//! apart by request id. When the client goes away, whatever it waits for is dropped. When the daemon stops, requests under way may still end.
 
 mod accept;
 mod session;
-mod uploads;
 
 pub use accept::serve;
 pub use session::{ConnectionLimits, Session};

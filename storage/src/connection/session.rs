@@ -3,14 +3,12 @@
 use std::{fs::File, sync::Arc, time::Duration};
 
 use tokio::{
-    io::AsyncRead,
     net::UnixStream,
     sync::{mpsc, watch},
     task::JoinSet,
     time::timeout,
 };
 
-use super::uploads::Uploads;
 use crate::{
     protocol::{
         Failure, FailureCode, FrameHeader, PROTOCOL_VERSIONS, Request, RequestId, Response,
@@ -27,8 +25,6 @@ pub struct ConnectionLimits {
     pub frame: Duration,
     /// Requests in flight; more are refused.
     pub requests: usize,
-    /// Uploads under way; more are refused.
-    pub uploads: usize,
     /// Longest time that requests under way get when the daemon stops.
     pub stop: Duration,
 }
@@ -38,7 +34,6 @@ impl Default for ConnectionLimits {
         Self {
             frame: Duration::from_secs(30),
             requests: 32,
-            uploads: 8,
             stop: Duration::from_secs(5),
         }
     }
@@ -114,9 +109,9 @@ impl Session {
     }
 
     /// The first frame must be a greeting with a version that is spoken here.
-    async fn greet<R: AsyncRead + Unpin>(
+    async fn greet(
         &self,
-        reader: &mut FrameReader<R>,
+        reader: &mut FrameReader,
         answers: &Answers,
     ) -> Result<(), TransportError> {
         let ended = |source| TransportError::Io {
@@ -163,15 +158,14 @@ impl Session {
         Err(ended(std::io::Error::other(message)))
     }
 
-    async fn serve<R: AsyncRead + Unpin>(
+    async fn serve(
         &self,
-        reader: &mut FrameReader<R>,
+        reader: &mut FrameReader,
         answers: Answers,
     ) -> Result<(), TransportError> {
         let mut stop = self.stop.clone();
         // Dropped with this future: that cancels them.
         let mut requests = JoinSet::new();
-        let mut uploads = Uploads::new(Arc::clone(&self.service), self.limits);
         let ended = loop {
             let frame = tokio::select! {
                 frame = reader.next() => frame,
@@ -182,8 +176,8 @@ impl Session {
             while requests.try_join_next().is_some() {}
             match frame {
                 Ok(Some((header, payload))) => {
-                    self.begin(header, &payload, &mut requests, &mut uploads, &answers)
-                        .await;
+                    let begun = self.begin(header, &payload, reader, &mut requests, &answers);
+                    begun.await;
                 }
                 Ok(None) => break Ending::ClientGone,
                 Err(error) => break Ending::Broken(error),
@@ -191,18 +185,15 @@ impl Session {
         };
         match ended {
             Ending::Stopping => {
-                uploads.end().await;
                 while requests.join_next().await.is_some() {}
                 Ok(())
             }
             Ending::ClientGone => {
                 requests.shutdown().await;
-                uploads.end().await;
                 Ok(())
             }
             Ending::Broken(error) => {
                 requests.shutdown().await;
-                uploads.end().await;
                 Err(error)
             }
         }
@@ -212,8 +203,8 @@ impl Session {
         &self,
         header: FrameHeader,
         payload: &[u8],
+        reader: &mut FrameReader,
         requests: &mut JoinSet<()>,
-        uploads: &mut Uploads,
         answers: &Answers,
     ) {
         let id = header.request_id;
@@ -223,10 +214,11 @@ impl Session {
         };
         match request {
             Request::Hello { .. } => answers.refuse(id, "greeted already").await,
-            Request::PutBegin { upload, object } => uploads.begin(upload, object),
-            Request::PutData { upload, data } => uploads.data(upload, data.into()).await,
-            Request::PutFinish { upload } => uploads.finish(upload, id, answers.clone()).await,
+            Request::Touch(object) => self.service.touch(&object),
             request if requests.len() >= self.limits.requests => {
+                if matches!(request, Request::Put { .. }) {
+                    drop(reader.take_descriptor());
+                }
                 let message = format!(
                     "a request of kind {} is one more than {} in flight",
                     request.kind(),
@@ -235,9 +227,16 @@ impl Session {
                 answers.refuse(id, &message).await;
             }
             request => {
+                let descriptor = match request {
+                    Request::Put { .. } => match reader.take_descriptor() {
+                        Some(descriptor) => Some(File::from(descriptor)),
+                        None => return answers.refuse(id, "no descriptor came with it").await,
+                    },
+                    _ => None,
+                };
                 let (service, answers) = (Arc::clone(&self.service), answers.clone());
                 requests.spawn(async move {
-                    let (response, descriptor) = answer(&service, request).await;
+                    let (response, descriptor) = answer(&service, request, descriptor).await;
                     answers.send(id, &response, descriptor).await;
                 });
             }
@@ -251,46 +250,65 @@ enum Ending {
     Broken(TransportError),
 }
 
-/// Carries out a request that needs nothing of its connection.
-async fn answer(service: &StorageService, request: Request) -> (Response, Option<File>) {
-    let response = match request {
-        Request::OpenStore(spec) => service.open_store(spec).await.map(|()| Response::Done),
-        Request::CloseStore(store) => service.close_store(&store).await.map(|()| Response::Done),
-        Request::Head(object) => service.head(&object).await.map(Response::Object),
-        Request::GetRange {
-            object,
-            expected_size,
-            range,
-        } => service
-            .get_range(&object, expected_size, range)
-            .await
-            .map(Response::Data),
-        Request::Fetch {
-            object,
-            expected_size,
-        } => match service.fetch(&object, expected_size).await {
-            Ok((file, meta)) => return (Response::Fetched(meta), Some(file)),
+/// Carries out a request; `descriptor` came with it, if it is one that has any.
+async fn answer(
+    service: &Arc<StorageService>,
+    request: Request,
+    descriptor: Option<File>,
+) -> (Response, Option<File>) {
+    let response = match (request, descriptor) {
+        (Request::OpenStore(spec), _) => service.open_store(spec).await.map(|()| Response::Done),
+        (Request::CloseStore(store), _) => {
+            service.close_store(&store).await.map(|()| Response::Done)
+        }
+        (Request::Status, _) => Ok(Response::Status(service.status())),
+        (Request::Head(object), _) => service.head(&object).await.map(Response::Object),
+        (
+            Request::Want {
+                object,
+                size,
+                ranges,
+            },
+            _,
+        ) => match service.want(&object, size, &ranges).await {
+            Ok((file, meta)) => return (Response::Have(meta), Some(file)),
             Err(failure) => Err(failure),
         },
-        Request::Delete(object) => service.delete(&object).await.map(|()| Response::Done),
-        Request::List {
-            store,
-            prefix,
-            token,
-            limit,
-        } => {
+        (
+            Request::Put {
+                object,
+                length,
+                checksum,
+                condition,
+            },
+            Some(file),
+        ) => service
+            .put(&object, file, length, checksum, &condition)
+            .await
+            .map(Response::Object),
+        (Request::Delete { store, paths }, _) => {
+            service.delete(&store, paths).await.map(|()| Response::Done)
+        }
+        (
+            Request::List {
+                store,
+                prefix,
+                token,
+                limit,
+            },
+            _,
+        ) => {
             service
                 .list(&store, prefix.as_ref(), token.as_deref(), limit)
                 .await
         }
-        Request::Hello { .. }
-        | Request::PutBegin { .. }
-        | Request::PutData { .. }
-        | Request::PutFinish { .. } => Err(Failure::permanent(
-            FailureCode::BadRequest,
-            "connection",
-            "the request belongs to the connection",
-        )),
+        (Request::Hello { .. } | Request::Touch(_) | Request::Put { .. }, _) => {
+            Err(Failure::permanent(
+                FailureCode::BadRequest,
+                "connection",
+                "the request belongs to the connection",
+            ))
+        }
     };
     (response.unwrap_or_else(Response::Failed), None)
 }

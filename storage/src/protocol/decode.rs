@@ -113,11 +113,6 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Everything that is left.
-    pub(super) fn rest(&mut self) -> &'a [u8] {
-        std::mem::take(&mut self.rest)
-    }
-
     /// Ends the message: bytes left over are an error.
     pub(super) fn finish(self) -> Result<(), DecodeError> {
         if self.rest.is_empty() {

@@ -55,9 +55,4 @@ impl Encoder {
             }
         }
     }
-
-    /// Bytes that run to the end of the payload: no length is written.
-    pub(super) fn rest(&mut self, value: &[u8]) {
-        self.bytes.extend_from_slice(value);
-    }
 }

@@ -32,8 +32,6 @@ pub enum FailureCode {
     Exists,
     /// The bytes to be written are not what the client said of them.
     Damaged,
-    /// The range is not within the object.
-    OutOfRange,
     /// The cache cannot hold the object.
     CacheFull,
     /// The store cannot be reached or is overloaded.
@@ -53,7 +51,7 @@ pub enum Persistence {
 }
 
 impl FailureCode {
-    const ALL: [(Self, u16); 17] = [
+    const ALL: [(Self, u16); 16] = [
         (Self::BadRequest, 1),
         (Self::UnsupportedVersion, 2),
         (Self::UnknownStore, 3),
@@ -63,7 +61,6 @@ impl FailureCode {
         (Self::PermissionDenied, 7),
         (Self::Unauthenticated, 8),
         (Self::Changed, 9),
-        (Self::OutOfRange, 10),
         (Self::CacheFull, 11),
         (Self::Unavailable, 12),
         (Self::TimedOut, 13),

@@ -6,8 +6,8 @@ use super::{decode::DecodeError, decode::Decoder};
 pub const FRAME_VERSION: u16 = 1;
 /// Length of a frame header in bytes.
 pub const HEADER_BYTES: usize = 16;
-/// Longest payload of a frame in bytes.
-pub const MAX_PAYLOAD_BYTES: usize = 8 * 1024 * 1024 + 64 * 1024;
+/// Longest payload of a frame in bytes: that of a page of a listing, with room.
+pub const MAX_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
 
 /// Pairs a response with its request; chosen by the client, unique among its requests in flight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

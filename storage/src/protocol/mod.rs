@@ -8,9 +8,11 @@ mod decode;
 mod encode;
 mod failure;
 mod frame;
+mod limits;
 mod object;
 mod request;
 mod response;
+mod status;
 mod store;
 
 #[cfg(test)]
@@ -19,11 +21,13 @@ mod tests;
 pub use decode::DecodeError;
 pub use failure::{Failure, FailureCode, Persistence};
 pub use frame::{FRAME_VERSION, Frame, FrameHeader, HEADER_BYTES, MAX_PAYLOAD_BYTES, RequestId};
+pub use limits::{answer_limit, request_limit};
 pub use object::{
     ByteRange, Listed, MAX_PATH_BYTES, NameError, ObjectMeta, ObjectPath, ObjectRef, ObjectVersion,
 };
-pub use request::{MAX_LIST_PAGE, MAX_RANGE_BYTES, Request, UploadId};
+pub use request::{MAX_DELETIONS, MAX_LIST_PAGE, MAX_RANGES, PutCondition, Request};
 pub use response::Response;
+pub use status::{ServiceStatus, StoreStatus};
 pub use store::{MAX_STORE_OPTIONS, StoreId, StoreProtocol, StoreSpec};
 
 /// Oldest and newest protocol this code speaks, offered in `Hello`.

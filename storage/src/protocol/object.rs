@@ -11,7 +11,7 @@ use super::{
 /// Longest object path in bytes, as object stores limit it.
 pub const MAX_PATH_BYTES: usize = 1024;
 /// Longest entity tag in bytes.
-const MAX_ETAG_BYTES: usize = 256;
+pub(super) const MAX_ETAG_BYTES: usize = 256;
 
 /// A name that is not allowed, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,29 +4,34 @@ use super::{
     decode::{DecodeError, Decoder},
     encode::Encoder,
     frame::{Frame, HEADER_BYTES, RequestId},
-    object::{ByteRange, ObjectPath, ObjectRef},
+    object::{ByteRange, MAX_ETAG_BYTES, ObjectPath, ObjectRef},
     store::{StoreId, StoreSpec},
 };
 
-/// Longest range of one `GetRange` and longest piece of one `PutData`, in bytes.
-pub const MAX_RANGE_BYTES: u64 = 8 * 1024 * 1024;
+/// Most ranges of one `Want`.
+pub const MAX_RANGES: usize = 16_384;
 /// Most objects of one page of `List`.
 pub const MAX_LIST_PAGE: u32 = 1000;
+/// Most objects of one `Delete`.
+pub const MAX_DELETIONS: usize = 1000;
 /// Longest token of a listing, in bytes; stores make them.
 pub(super) const MAX_LIST_TOKEN_BYTES: usize = 8192;
 
-/// An upload in the making; chosen by the client, unique within its connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UploadId(pub u32);
+/// What has to hold for an object to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutCondition {
+    Any,
+    /// There is no such object. Asked by the same request that writes; where a store cannot do that, just before.
+    Absent,
+    /// The object has this entity tag. For objects of one request to the store, except in S3.
+    Matches(String),
+}
 
 /// A request. Frame kinds are the numbers in [`Request::kind`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Request {
     /// First on every connection: the protocol versions that the client speaks.
-    Hello {
-        oldest: u16,
-        newest: u16,
-    },
+    Hello { oldest: u16, newest: u16 },
     /// Makes a store known. Needed once in the daemon's life; registering the same store again
     /// replaces its credentials.
     OpenStore(StoreSpec),
@@ -34,34 +39,29 @@ pub enum Request {
     CloseStore(StoreId),
     /// Size and entity tag, always asked of the store.
     Head(ObjectRef),
-    /// Bytes of an object. A size that the caller knows (Iceberg manifests tell it) is compared
-    /// with the object's.
-    GetRange {
+    /// Ranges of an object in a file of the cache, whose descriptor the answer carries: laid out as
+    /// [`crate::cache_file`] says, and open for reading. A size that the caller knows (Iceberg metadata tell it) is
+    /// compared with the object's. Ranges are cut at the object's end.
+    Want {
         object: ObjectRef,
-        expected_size: Option<u64>,
-        range: ByteRange,
+        size: Option<u64>,
+        ranges: Vec<ByteRange>,
     },
-    /// The whole object in the disk cache; the answer carries a descriptor open for reading.
-    Fetch {
+    /// Writes an object from the file whose descriptor comes with the request: its first `length` bytes, which have this
+    /// XXH3 (64 bits). It appears whole or not at all.
+    Put {
         object: ObjectRef,
-        expected_size: Option<u64>,
+        length: u64,
+        checksum: u64,
+        condition: PutCondition,
     },
-    /// Begins an upload. The object appears at `PutFinish`, whole or not at all; a connection that
-    /// ends before drops the upload. Not answered: failures are told by `PutFinish`.
-    PutBegin {
-        upload: UploadId,
-        object: ObjectRef,
+    /// Says that a cached object is still used. Not answered.
+    Touch(ObjectRef),
+    /// Deletes objects of a store; that there is none is no error.
+    Delete {
+        store: StoreId,
+        paths: Vec<ObjectPath>,
     },
-    /// The next piece. Not answered either.
-    PutData {
-        upload: UploadId,
-        data: Vec<u8>,
-    },
-    PutFinish {
-        upload: UploadId,
-    },
-    /// Deletes an object; that there is none is no error.
-    Delete(ObjectRef),
     /// Objects below a directory (all, without one), in byte order: the first ones, or those after the page that gave
     /// `token`.
     List {
@@ -70,6 +70,8 @@ pub enum Request {
         token: Option<String>,
         limit: u32,
     },
+    /// How the service is.
+    Status,
 }
 
 impl Request {
@@ -80,13 +82,12 @@ impl Request {
             Self::OpenStore(_) => 2,
             Self::CloseStore(_) => 3,
             Self::Head(_) => 4,
-            Self::GetRange { .. } => 5,
-            Self::Fetch { .. } => 6,
-            Self::PutBegin { .. } => 7,
-            Self::PutData { .. } => 8,
-            Self::PutFinish { .. } => 9,
-            Self::Delete(_) => 10,
+            Self::Want { .. } => 5,
+            Self::Put { .. } => 6,
+            Self::Touch(_) => 7,
+            Self::Delete { .. } => 10,
             Self::List { .. } => 11,
+            Self::Status => 12,
         }
     }
 
@@ -99,33 +100,45 @@ impl Request {
             }
             Self::OpenStore(spec) => spec.encode(&mut to),
             Self::CloseStore(store) => store.encode(&mut to),
-            Self::Head(object) | Self::Delete(object) => object.encode(&mut to),
-            Self::GetRange {
+            Self::Head(object) | Self::Touch(object) => object.encode(&mut to),
+            Self::Want {
                 object,
-                expected_size,
-                range,
+                size,
+                ranges,
             } => {
                 object.encode(&mut to);
-                to.option(expected_size.as_ref(), |to, size| to.u64(*size));
-                to.u64(range.offset);
-                to.u64(range.length);
+                to.option(size.as_ref(), |to, size| to.u64(*size));
+                to.count(ranges.len());
+                for range in ranges {
+                    to.u64(range.offset);
+                    to.u64(range.length);
+                }
             }
-            Self::Fetch {
+            Self::Put {
                 object,
-                expected_size,
+                length,
+                checksum,
+                condition,
             } => {
                 object.encode(&mut to);
-                to.option(expected_size.as_ref(), |to, size| to.u64(*size));
+                to.u64(*length);
+                to.u64(*checksum);
+                match condition {
+                    PutCondition::Any => to.u8(0),
+                    PutCondition::Absent => to.u8(1),
+                    PutCondition::Matches(etag) => {
+                        to.u8(2);
+                        to.str(etag);
+                    }
+                }
             }
-            Self::PutBegin { upload, object } => {
-                to.u32(upload.0);
-                object.encode(&mut to);
+            Self::Delete { store, paths } => {
+                store.encode(&mut to);
+                to.count(paths.len());
+                for path in paths {
+                    path.encode(&mut to);
+                }
             }
-            Self::PutData { upload, data } => {
-                to.u32(upload.0);
-                to.rest(data);
-            }
-            Self::PutFinish { upload } => to.u32(upload.0),
             Self::List {
                 store,
                 prefix,
@@ -137,6 +150,7 @@ impl Request {
                 to.option(token.as_ref(), |to, token| to.str(token));
                 to.u32(*limit);
             }
+            Self::Status => {}
         }
         Frame::seal(self.kind(), request_id, to.into_bytes())
     }
@@ -161,49 +175,46 @@ impl Request {
             4 => Self::Head(ObjectRef::decode(from)?),
             5 => {
                 let object = ObjectRef::decode(from)?;
-                let expected_size = from.option("expected size", |from| from.u64("size"))?;
-                let offset = from.u64("range offset")?;
-                let length = from.u64("range length")?;
-                if length > MAX_RANGE_BYTES {
-                    return Err(DecodeError::TooLong {
-                        field: "range",
-                        length,
-                        limit: MAX_RANGE_BYTES,
-                    });
-                }
-                Self::GetRange {
+                let size = from.option("size", |from| from.u64("size"))?;
+                let count = from.count("ranges", MAX_RANGES)?;
+                let mut range = || -> Result<ByteRange, DecodeError> {
+                    Ok(ByteRange {
+                        offset: from.u64("range offset")?,
+                        length: from.u64("range length")?,
+                    })
+                };
+                Self::Want {
                     object,
-                    expected_size,
-                    range: ByteRange { offset, length },
+                    size,
+                    ranges: (0..count).map(|_| range()).collect::<Result<_, _>>()?,
                 }
             }
-            6 => Self::Fetch {
+            6 => Self::Put {
                 object: ObjectRef::decode(from)?,
-                expected_size: from.option("expected size", |from| from.u64("size"))?,
+                length: from.u64("length")?,
+                checksum: from.u64("checksum")?,
+                condition: match from.u8("condition")? {
+                    0 => PutCondition::Any,
+                    1 => PutCondition::Absent,
+                    2 => PutCondition::Matches(from.str("entity tag", MAX_ETAG_BYTES)?.to_owned()),
+                    value => {
+                        return Err(DecodeError::UnknownValue {
+                            field: "condition",
+                            value: u64::from(value),
+                        });
+                    }
+                },
             },
-            7 => Self::PutBegin {
-                upload: UploadId(from.u32("upload id")?),
-                object: ObjectRef::decode(from)?,
-            },
-            8 => {
-                let upload = UploadId(from.u32("upload id")?);
-                let data = from.rest();
-                if data.len() as u64 > MAX_RANGE_BYTES {
-                    return Err(DecodeError::TooLong {
-                        field: "put data",
-                        length: data.len() as u64,
-                        limit: MAX_RANGE_BYTES,
-                    });
-                }
-                Self::PutData {
-                    upload,
-                    data: data.to_vec(),
+            7 => Self::Touch(ObjectRef::decode(from)?),
+            10 => {
+                let store = StoreId::decode(from)?;
+                let count = from.count("objects", MAX_DELETIONS)?;
+                let paths = (0..count).map(|_| ObjectPath::decode(from));
+                Self::Delete {
+                    store,
+                    paths: paths.collect::<Result<_, _>>()?,
                 }
             }
-            9 => Self::PutFinish {
-                upload: UploadId(from.u32("upload id")?),
-            },
-            10 => Self::Delete(ObjectRef::decode(from)?),
             11 => Self::List {
                 store: StoreId::decode(from)?,
                 prefix: from.option("prefix", ObjectPath::decode)?,
@@ -213,6 +224,7 @@ impl Request {
                 })?,
                 limit: from.u32("page limit")?,
             },
+            12 => Self::Status,
             kind => {
                 return Err(DecodeError::UnknownValue {
                     field: "request kind",

@@ -7,9 +7,8 @@ use super::{
     frame::{Frame, HEADER_BYTES, RequestId},
     object::{Listed, ObjectMeta},
     request::{MAX_LIST_PAGE, MAX_LIST_TOKEN_BYTES},
+    status::ServiceStatus,
 };
-
-const DATA_KIND: u16 = 132;
 
 /// A response. Frame kinds are the numbers in [`Response::kind`], apart from those of requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,17 +17,17 @@ pub enum Response {
     Welcome { version: u16 },
     /// To `OpenStore`, `CloseStore`, `Delete`.
     Done,
-    /// To `Head` and `PutFinish`.
+    /// To `Head` and `Put`.
     Object(ObjectMeta),
-    /// To `GetRange`: exactly the bytes asked for.
-    Data(Vec<u8>),
-    /// To `Fetch`: the descriptor comes with the frame as SCM_RIGHTS.
-    Fetched(ObjectMeta),
+    /// To `Want`: the descriptor comes with the frame as SCM_RIGHTS.
+    Have(ObjectMeta),
     /// To `List`. Without a token for the page after it, the listing is complete.
     Page {
         objects: Vec<Listed>,
         next: Option<String>,
     },
+    /// To `Status`.
+    Status(ServiceStatus),
     /// To anything.
     Failed(Failure),
 }
@@ -40,9 +39,9 @@ impl Response {
             Self::Welcome { .. } => 129,
             Self::Done => 130,
             Self::Object(_) => 131,
-            Self::Data(_) => DATA_KIND,
-            Self::Fetched(_) => 133,
+            Self::Have(_) => 133,
             Self::Page { .. } => 134,
+            Self::Status(_) => 135,
             Self::Failed(_) => 255,
         }
     }
@@ -52,8 +51,7 @@ impl Response {
         match self {
             Self::Welcome { version } => to.u16(*version),
             Self::Done => {}
-            Self::Object(meta) | Self::Fetched(meta) => meta.encode(&mut to),
-            Self::Data(data) => to.rest(data),
+            Self::Object(meta) | Self::Have(meta) => meta.encode(&mut to),
             Self::Page { objects, next } => {
                 to.option(next.as_ref(), |to, token| to.str(token));
                 to.count(objects.len());
@@ -61,6 +59,7 @@ impl Response {
                     object.encode(&mut to);
                 }
             }
+            Self::Status(status) => status.encode(&mut to),
             Self::Failed(failure) => failure.encode(&mut to),
         }
         Frame::seal(self.kind(), request_id, to.into_bytes())
@@ -75,17 +74,6 @@ impl Response {
         Ok(response)
     }
 
-    /// Like [`Response::decode`], without copying the bytes of `Data`.
-    ///
-    /// # Errors
-    /// As [`Response::decode`].
-    pub fn decode_owned(kind: u16, payload: Vec<u8>) -> Result<Self, DecodeError> {
-        if kind == DATA_KIND {
-            return Ok(Self::Data(payload));
-        }
-        Self::decode(kind, &payload)
-    }
-
     fn decode_fields(kind: u16, from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         Ok(match kind {
             129 => Self::Welcome {
@@ -93,8 +81,7 @@ impl Response {
             },
             130 => Self::Done,
             131 => Self::Object(ObjectMeta::decode(from)?),
-            DATA_KIND => Self::Data(from.rest().to_vec()),
-            133 => Self::Fetched(ObjectMeta::decode(from)?),
+            133 => Self::Have(ObjectMeta::decode(from)?),
             134 => {
                 let next = from.option("list token", |from| {
                     from.str("list token", MAX_LIST_TOKEN_BYTES)
@@ -107,6 +94,7 @@ impl Response {
                 }
                 Self::Page { objects, next }
             }
+            135 => Self::Status(ServiceStatus::decode(from)?),
             255 => Self::Failed(Failure::decode(from)?),
             kind => {
                 return Err(DecodeError::UnknownValue {

@@ -1,110 +1,100 @@
-//! One download at a time for each thing: who comes second waits and finds it cached.
+//! Downloads under way: who wants what another is fetching already waits for that, and has its outcome.
 
 use std::{
     collections::HashMap,
+    ops::Range,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use bytes::Bytes;
+use tokio::sync::watch;
 
-use crate::cache::EntryKey;
+use crate::{cache::ObjectKey, protocol::Failure};
 
-type Turns = HashMap<EntryKey, Arc<AsyncMutex<()>>>;
+/// What came of a download: nothing more to say where the cache has it; bytes, and the first granule of them, that
+/// the cache could not take.
+pub(super) type Outcome = Result<Option<(u64, Bytes)>, Failure>;
 
-/// Turns by key.
+/// A download that somebody else makes.
+pub(super) type Waiting = watch::Receiver<Option<Outcome>>;
+
+/// A version of an object: its key and its size.
+type Target = (ObjectKey, u64);
+
+/// What is being fetched, by object.
+type UnderWay = HashMap<Target, Vec<(Range<u64>, Waiting)>>;
+
+/// All downloads under way, by object.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    turns: Mutex<Turns>,
+    granules: Mutex<UnderWay>,
 }
 
-/// The right to download what a key stands for, until dropped.
-pub(super) struct Flight<'a> {
-    flights: &'a Flights,
-    key: EntryKey,
-    turn: Option<OwnedMutexGuard<()>>,
+/// A download that the caller has to make: it tells all who wait for it.
+pub(super) struct Flight {
+    flights: Arc<Flights>,
+    target: Target,
+    pub(super) granules: Range<u64>,
+    outcome: watch::Sender<Option<Outcome>>,
 }
 
 impl Flights {
-    /// Waits for one's turn.
-    pub(super) async fn join(&self, key: &EntryKey) -> Flight<'_> {
-        // Made before the wait: a wait given up cleans up like a flight that ended.
-        let mut flight = Flight {
-            flights: self,
-            key: key.clone(),
-            turn: None,
-        };
-        let turn = Arc::clone(self.lock().entry(key.clone()).or_default());
-        flight.turn = Some(turn.lock_owned().await);
-        flight
+    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+        self.granules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Turns> {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Divides runs of granules into those that the caller is to fetch and those that others are fetching.
+    pub(super) fn join(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        size: u64,
+        runs: Vec<Range<u64>>,
+    ) -> (Vec<Flight>, Vec<Waiting>) {
+        let target = (key.clone(), size);
+        let mut all = self.lock();
+        let (mut own, mut others) = (Vec::new(), Vec::new());
+        for granules in runs {
+            let under_way = all.entry(target.clone()).or_default();
+            let before = others.len();
+            others.extend(
+                (under_way.iter())
+                    .filter(|(range, _)| range.start < granules.end && granules.start < range.end)
+                    .map(|(_, waiting)| waiting.clone()),
+            );
+            if others.len() > before {
+                // What it leaves of the run is looked for afterwards.
+                continue;
+            }
+            let (outcome, waiting) = watch::channel(None);
+            under_way.push((granules.clone(), waiting.clone()));
+            others.push(waiting);
+            own.push(Flight {
+                flights: Arc::clone(self),
+                target: target.clone(),
+                granules,
+                outcome,
+            });
+        }
+        (own, others)
     }
 }
 
-impl Drop for Flight<'_> {
+impl Flight {
+    /// Tells what came of it.
+    pub(super) fn end(self, outcome: Outcome) {
+        self.outcome.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Flight {
+    /// Those who wait see that nobody will tell.
     fn drop(&mut self) {
-        let mut turns = self.flights.lock();
-        self.turn = None;
-        // Those who wait hold the turn too.
-        if turns
-            .get(&self.key)
-            .is_some_and(|turn| Arc::strong_count(turn) == 1)
-        {
-            turns.remove(&self.key);
+        let mut all = self.flights.lock();
+        if let Some(under_way) = all.get_mut(&self.target) {
+            under_way.retain(|(range, _)| *range != self.granules);
+            if under_way.is_empty() {
+                all.remove(&self.target);
+            }
         }
-    }
-}
-
-#[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use super::*;
-    use crate::{
-        cache::{CacheConfig, DiskCache, Part},
-        protocol::{ObjectPath, ObjectVersion, StoreId},
-    };
-
-    fn key() -> EntryKey {
-        let directory = tempfile::tempdir().unwrap();
-        let cache = DiskCache::open(CacheConfig::new(directory.path(), 1)).unwrap();
-        EntryKey {
-            binding: cache
-                .bind_store(&StoreId::new("s").unwrap(), "memory://")
-                .unwrap(),
-            path: ObjectPath::new("a").unwrap(),
-            version: ObjectVersion {
-                etag: None,
-                size: 1,
-            },
-            part: Part::Whole,
-        }
-    }
-
-    #[tokio::test]
-    async fn turns_are_taken_one_by_one_and_nothing_is_left_of_them() {
-        let flights = Flights::default();
-        let key = key();
-        let first = flights.join(&key).await;
-        let second = flights.join(&key);
-        tokio::pin!(second);
-        let early = tokio::time::timeout(std::time::Duration::from_millis(20), &mut second).await;
-        assert!(early.is_err(), "two at a time");
-        drop(first);
-        drop(second.await);
-        assert!(flights.lock().is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_wait_given_up_leaves_nothing() {
-        let flights = Flights::default();
-        let key = key();
-        let first = flights.join(&key).await;
-        let waited =
-            tokio::time::timeout(std::time::Duration::from_millis(5), flights.join(&key)).await;
-        assert!(waited.is_err());
-        drop(first);
-        assert!(flights.lock().is_empty());
     }
 }

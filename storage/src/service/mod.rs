@@ -1,9 +1,9 @@
 //! The operations: what a request means, over stores and cache. Knows no sockets.
 
-mod fetch;
+mod counters;
 mod flights;
-mod read;
 mod storage_service;
 mod stores;
+mod want;
 
 pub use storage_service::StorageService;

@@ -1,30 +1,38 @@
 //! The service: stores, cache, and the operations that need little of them.
 
-use std::{sync::Arc, time::Duration};
+use std::{fs::File, os::unix::fs::FileExt, sync::Arc};
 
-use tokio::time::Instant;
+use tokio::{
+    sync::{Semaphore, SemaphorePermit},
+    time::Instant,
+};
 
 use super::{
     flights::Flights,
     stores::{OpenStore, Stores},
 };
 use crate::{
-    backend::{BackendOpener, PutCondition, PutSource},
-    cache::{CacheError, DiskCache},
+    backend::{BackendOpener, PutBody, PutSource},
+    cache::{CacheError, DiskCache, StoreBinding},
+    cache_file::GRANULE_BYTES,
     protocol::{
         Failure, FailureCode, MAX_LIST_PAGE, ObjectMeta, ObjectPath, ObjectRef, ObjectVersion,
-        Response, StoreId, StoreSpec,
+        PutCondition, Response, ServiceStatus, StoreId, StoreSpec, request_limit,
     },
 };
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// Longest time for a request: clients wait for a minute.
-const REQUEST_LIMIT: Duration = Duration::from_secs(50);
+/// Bytes of downloads that are in memory at once.
+const MEMORY: u64 = 256 << 20;
+/// Bytes that one permit of the memory stands for.
+const PERMIT_BYTES: u64 = 16 << 10;
+/// Bytes that are written into the cache at once, of an object that was uploaded.
+const KEPT_AT_ONCE: usize = 4 << 20;
 
-/// When a request that begins now has to end.
-pub(super) fn deadline() -> Instant {
-    Instant::now() + REQUEST_LIMIT
+/// When a request that moves no object and begins now has to end.
+fn deadline() -> Instant {
+    Instant::now() + request_limit(0)
 }
 
 /// Answers requests. Shared by all connections.
@@ -33,7 +41,9 @@ pub struct StorageService {
     opener: Arc<dyn BackendOpener>,
     pub(super) cache: DiskCache,
     stores: Stores,
-    pub(super) flights: Flights,
+    pub(super) flights: Arc<Flights>,
+    memory: Semaphore,
+    started: Instant,
     /// Stores are opened and closed one at a time.
     registration: tokio::sync::Mutex<()>,
 }
@@ -44,7 +54,9 @@ impl StorageService {
             opener,
             cache,
             stores: Stores::default(),
-            flights: Flights::default(),
+            flights: Arc::default(),
+            memory: Semaphore::new((MEMORY / PERMIT_BYTES) as usize),
+            started: Instant::now(),
             registration: tokio::sync::Mutex::default(),
         }
     }
@@ -80,10 +92,15 @@ impl StorageService {
         let binding = self
             .blocking(&spec.id, move |cache| cache.bind_store(&id, &identity))
             .await?;
+        let before = self.stores.find(&spec.id);
         self.stores.insert(OpenStore {
             spec,
             binding,
             backend,
+            // Of the same store, or of none.
+            counters: before
+                .map(|store| Arc::clone(&store.counters))
+                .unwrap_or_default(),
         });
         Ok(())
     }
@@ -96,97 +113,86 @@ impl StorageService {
         let _registration = self.registration.lock().await;
         self.stores.remove(id);
         let store = id.clone();
-        self.blocking(id, move |cache| cache.unbind_store(&store))
-            .await
+        self.blocking(id, move |cache| {
+            cache.unbind_store(&store);
+            Ok(())
+        })
+        .await
     }
 
-    /// Asks the store for an object, and remembers the answer.
+    /// Asks the store for an object.
     ///
     /// # Errors
     /// [`FailureCode::NotFound`] and whatever the store says.
     pub async fn head(&self, object: &ObjectRef) -> Result<ObjectMeta> {
         let store = self.store(&object.store)?;
-        self.head_in(&store, &object.path).await
+        let meta = store.backend.head(&object.path, deadline()).await;
+        meta.map_err(|error| store.failed(error))
     }
 
-    pub(super) async fn head_in(&self, store: &OpenStore, path: &ObjectPath) -> Result<ObjectMeta> {
-        let meta = store
-            .backend
-            .head(path, deadline())
-            .await
-            .map_err(|error| error.into_failure(&store.spec.id))?;
-        self.cache.remember(&store.binding, path, &meta.version);
+    /// Writes an object, and keeps it in the cache.
+    ///
+    /// # Errors
+    /// Whatever the store says.
+    pub async fn put(
+        &self,
+        object: &ObjectRef,
+        file: File,
+        length: u64,
+        checksum: u64,
+        condition: &PutCondition,
+    ) -> Result<ObjectMeta> {
+        let store = self.store(&object.store)?;
+        let file = Arc::new(file);
+        let source = PutSource {
+            body: PutBody::File(Arc::clone(&file)),
+            length,
+            checksum,
+        };
+        let deadline = Instant::now() + request_limit(length);
+        // It is another object from here on, whatever comes of it.
+        self.cache.forget_path(&store.binding, &object.path);
+        let put = (store.backend).put(&object.path, &source, condition, deadline);
+        let meta = match put.await {
+            Ok(meta) => meta,
+            Err(error) => return Err(store.failed(error)),
+        };
+        store.counters.wrote(length);
+        let (binding, path, version) = (
+            store.binding.clone(),
+            object.path.clone(),
+            meta.version.clone(),
+        );
+        let kept = self.blocking(object, move |cache| {
+            keep_written(cache, &binding, &path, &version, &file)
+        });
+        if let Err(failure) = kept.await {
+            tracing::warn!(%failure, "an object that was written is not cached");
+        }
         Ok(meta)
     }
 
-    /// The version of an object to read. A reader that knows the size takes an object of that size
-    /// to be the same as before; any other asks the store.
-    pub(super) async fn version(
-        &self,
-        store: &OpenStore,
-        path: &ObjectPath,
-        expected_size: Option<u64>,
-    ) -> Result<ObjectVersion> {
-        if let Some(known) = self.cache.version(&store.binding, path)
-            && expected_size == Some(known.size)
+    /// Takes note that a cached object is still used.
+    pub fn touch(&self, object: &ObjectRef) {
+        if let Some(store) = self.stores.find(&object.store)
+            && let Some(cached) = self.cache.find(&store.binding, &object.path)
         {
-            return Ok(known);
-        }
-        let found = self.head_in(store, path).await?.version;
-        match expected_size {
-            Some(expected) if expected != found.size => Err(Failure::permanent(
-                FailureCode::Changed,
-                format!("{}:{path}", store.spec.id),
-                format!(
-                    "the object has {} bytes where {expected} are expected",
-                    found.size
-                ),
-            )),
-            _ => Ok(found),
+            self.cache.touch(&cached);
         }
     }
 
-    /// Writes an object.
+    /// Deletes objects; that there is none is no error.
     ///
     /// # Errors
     /// Whatever the store says.
-    pub async fn put(&self, object: &ObjectRef, source: &PutSource) -> Result<ObjectMeta> {
-        let store = self.store(&object.store)?;
-        let put = store
-            .backend
-            .put(&object.path, source, &PutCondition::Any, deadline());
-        let written = put.await;
-        // Also when it failed: the object may have been replaced.
-        self.wrote(object).await?;
-        written.map_err(|error| error.into_failure(&store.spec.id))
-    }
-
-    /// Forgets what is cached of an object that was written or deleted.
-    ///
-    /// # Errors
-    /// [`FailureCode::Internal`] when the cache cannot be written.
-    async fn wrote(&self, object: &ObjectRef) -> Result<()> {
-        let Some(store) = self.stores.find(&object.store) else {
-            return Ok(());
-        };
-        let path = object.path.clone();
-        self.blocking(object, move |cache| cache.forget(&store.binding, &path))
-            .await
-    }
-
-    /// Deletes an object; that there is none is no error.
-    ///
-    /// # Errors
-    /// Whatever the store says.
-    pub async fn delete(&self, object: &ObjectRef) -> Result<()> {
-        let store = self.store(&object.store)?;
-        let deleted = store
-            .backend
-            .delete(std::slice::from_ref(&object.path), deadline())
-            .await;
+    pub async fn delete(&self, store: &StoreId, paths: Vec<ObjectPath>) -> Result<()> {
+        let store = self.store(store)?;
+        let deleted = store.backend.delete(&paths, deadline()).await;
         // Also when it failed: it may have been carried out.
-        self.wrote(object).await?;
-        deleted.map_err(|error| error.into_failure(&store.spec.id))
+        for path in &paths {
+            self.cache.forget_path(&store.binding, path);
+        }
+        deleted.map_err(|error| store.failed(error))
     }
 
     /// A page of objects.
@@ -203,18 +209,36 @@ impl StorageService {
         let store = self.store(id)?;
         let limit = limit.clamp(1, MAX_LIST_PAGE) as usize;
         let page = store.backend.list(prefix, token, limit, deadline()).await;
-        let page = page.map_err(|error| error.into_failure(id))?;
+        let page = page.map_err(|error| store.failed(error))?;
         Ok(Response::Page {
             objects: page.objects,
             next: page.next,
         })
     }
 
-    /// Writes down what makes the next start better.
-    pub async fn stop(&self) {
-        if let Err(failure) = self.blocking("cache", |cache| cache.flush()).await {
-            tracing::warn!(%failure, "last uses were not written");
+    /// How the service is.
+    pub fn status(&self) -> ServiceStatus {
+        let usage = self.cache.usage();
+        let of_store = |store: Arc<OpenStore>| {
+            let cached = self.cache.usage_of(&store.binding);
+            store.counters.status(store.spec.id.clone(), cached)
+        };
+        ServiceStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime: self.started.elapsed().as_secs(),
+            capacity: self.cache.capacity(),
+            bytes: usage.bytes,
+            objects: usage.objects,
+            evictions: usage.evictions,
+            stores: self.stores.all().into_iter().map(of_store).collect(),
         }
+    }
+
+    /// Waits until so many bytes of a download may be in memory.
+    pub(super) async fn room_for(&self, bytes: u64) -> Result<SemaphorePermit<'_>> {
+        let permits = bytes.div_ceil(PERMIT_BYTES).min(MEMORY / PERMIT_BYTES);
+        let acquired = self.memory.acquire_many(permits as u32).await;
+        acquired.map_err(|_| internal("memory", "the service is ending"))
     }
 
     pub(super) fn store(&self, id: &StoreId) -> Result<Arc<OpenStore>> {
@@ -232,22 +256,51 @@ impl StorageService {
         match tokio::task::spawn_blocking(move || work(&cache)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(cache_failure(object, &error)),
-            Err(error) => Err(Failure::permanent(
-                FailureCode::Internal,
-                object,
-                format!("the cache failed: {error}"),
-            )),
+            Err(error) => Err(internal(object, format!("the cache failed: {error}"))),
         }
     }
 }
 
-pub(super) fn cache_failure(object: impl ToString, error: &CacheError) -> Failure {
-    let message = crate::backend::one_line(error);
-    if matches!(error, CacheError::Full { reserved: 0, .. }) {
-        Failure::permanent(FailureCode::CacheFull, object, message)
-    } else if error.is_full() {
-        Failure::transient(FailureCode::CacheFull, object, message)
-    } else {
-        Failure::transient(FailureCode::Internal, object, message)
+/// What an object that was written has, in the cache.
+fn keep_written(
+    cache: &DiskCache,
+    binding: &StoreBinding,
+    path: &ObjectPath,
+    version: &ObjectVersion,
+    file: &File,
+) -> std::result::Result<(), CacheError> {
+    let cached = cache.entry(binding, path, version.size)?;
+    if !cached.note_etag(version.etag.as_deref()) {
+        cache.forget(&cached);
+        return Ok(());
     }
+    let mut buffer = vec![0; KEPT_AT_ONCE.min(version.size as usize)];
+    let mut offset = 0;
+    while offset < version.size {
+        let length = (buffer.len() as u64).min(version.size - offset);
+        let data = &mut buffer[..length as usize];
+        file.read_exact_at(data, offset)
+            .map_err(|source| CacheError::File {
+                operation: "read again what was written to",
+                path: path.as_str().into(),
+                source,
+            })?;
+        cache.write(&cached, offset / GRANULE_BYTES, data)?;
+        offset += length;
+    }
+    Ok(())
+}
+
+/// Something that should not be.
+pub(super) fn internal(object: impl ToString, message: impl Into<String>) -> Failure {
+    Failure::transient(FailureCode::Internal, object, message)
+}
+
+fn cache_failure(object: impl ToString, error: &CacheError) -> Failure {
+    let message = crate::backend::one_line(error);
+    let code = match error.is_full() {
+        true => FailureCode::CacheFull,
+        false => FailureCode::Internal,
+    };
+    Failure::transient(code, object, message)
 }

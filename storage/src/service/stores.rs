@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use super::counters::StoreCounters;
 use crate::{
-    backend::Backend,
+    backend::{Backend, BackendError},
     cache::StoreBinding,
     protocol::{Failure, FailureCode, StoreId, StoreSpec},
 };
@@ -17,6 +18,15 @@ pub(super) struct OpenStore {
     pub(super) spec: StoreSpec,
     pub(super) binding: StoreBinding,
     pub(super) backend: Arc<dyn Backend>,
+    pub(super) counters: Arc<StoreCounters>,
+}
+
+impl OpenStore {
+    /// What clients are told of an error of the store's, which is counted.
+    pub(super) fn failed(&self, error: BackendError) -> Failure {
+        self.counters.failed();
+        error.into_failure(&self.spec.id)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +45,11 @@ impl Stores {
     pub(super) fn find(&self, id: &StoreId) -> Option<Arc<OpenStore>> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.get(id).cloned()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<OpenStore>> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.values().cloned().collect()
     }
 
     pub(super) fn insert(&self, store: OpenStore) {

@@ -16,17 +16,20 @@ use object_store::memory::InMemory;
 use pg_lakebase_storage::{
     backend::{
         Backend, BackendError, BackendOpener, Bounded, ErrorKind, Limits, ListOrder, Listing,
-        ObjectStoreBackend, Piece, PutCondition, PutSource, Result,
+        ObjectStoreBackend, Piece, PutSource, Result,
     },
-    protocol::{ObjectMeta, ObjectPath, ObjectVersion, StoreSpec},
+    protocol::{ObjectMeta, ObjectPath, ObjectVersion, PutCondition, StoreSpec},
 };
-use tokio::time::Instant;
+use tokio::{runtime::Builder, sync::Notify, time::Instant};
 
 /// What the next operation does instead of its work.
 #[derive(Debug, Clone, Copy)]
 pub enum Fault {
     Error(ErrorKind),
     Hang,
+    /// It waits for [`FailingStore::release`], and then does its work, or fails.
+    Wait,
+    WaitThenFail(ErrorKind),
 }
 
 #[derive(Debug)]
@@ -35,8 +38,11 @@ pub struct FailingStore {
     faults: Mutex<VecDeque<Fault>>,
     /// Operations begun, the failing ones included.
     pub calls: AtomicUsize,
-    /// Operations that hang at present.
+    /// Operations that hang or wait at present.
     pub hanging: AtomicUsize,
+    /// Bytes of objects that were read.
+    bytes: AtomicUsize,
+    released: Notify,
 }
 
 impl FailingStore {
@@ -47,6 +53,8 @@ impl FailingStore {
             faults: Mutex::default(),
             calls: AtomicUsize::new(0),
             hanging: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            released: Notify::new(),
         })
     }
 
@@ -57,6 +65,27 @@ impl FailingStore {
 
     pub fn calls(&self) -> usize {
         self.calls.load(SeqCst)
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(SeqCst)
+    }
+
+    /// Lets one that waits go on.
+    pub fn release(&self) {
+        self.released.notify_one();
+    }
+
+    /// Writes an object behind the daemon's back; no operation is counted.
+    pub fn write(&self, name: &str, data: &[u8]) {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let path = ObjectPath::new(name).unwrap();
+            let source = PutSource::bytes(data.to_vec());
+            let deadline = Instant::now() + Duration::from_secs(10);
+            let put = self.inner.put(&path, &source, &PutCondition::Any, deadline);
+            put.await.unwrap();
+        });
     }
 
     async fn meet(&self, operation: &'static str, path: &ObjectPath) -> Result<()> {
@@ -71,7 +100,22 @@ impl FailingStore {
                 let _hanging = Hanging::begin(&self.hanging);
                 pending().await
             }
+            Some(Fault::Wait) => {
+                self.wait().await;
+                Ok(())
+            }
+            Some(Fault::WaitThenFail(kind)) => {
+                self.wait().await;
+                Err(BackendError::new(kind, operation, path, "injected fault"))
+            }
         }
+    }
+}
+
+impl FailingStore {
+    async fn wait(&self) {
+        let _hanging = Hanging::begin(&self.hanging);
+        self.released.notified().await;
     }
 }
 
@@ -125,7 +169,9 @@ impl Backend for Faulty {
         deadline: Instant,
     ) -> Result<Piece> {
         self.0.meet("read", path).await?;
-        self.0.inner.get(path, version, range, deadline).await
+        let piece = self.0.inner.get(path, version, range, deadline).await?;
+        self.0.bytes.fetch_add(piece.data.len(), SeqCst);
+        Ok(piece)
     }
 
     async fn get_suffix(&self, path: &ObjectPath, length: u64, deadline: Instant) -> Result<Piece> {

@@ -11,6 +11,7 @@ pub mod http_store;
 pub mod store_suite;
 
 use std::{
+    io::Write,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -21,9 +22,12 @@ use std::{
 use pg_lakebase_storage::{
     backend::BackendOpener,
     cache::{CacheConfig, DiskCache},
-    client::{Client, ClientConfig, Uninterrupted},
+    client::{Client, ClientConfig, ClientError, Put, Uninterrupted},
     connection::{ConnectionLimits, serve},
-    protocol::{ObjectPath, ObjectRef, StoreId, StoreProtocol, StoreSpec},
+    protocol::{
+        ByteRange, ObjectMeta, ObjectPath, ObjectRef, PutCondition, StoreId, StoreProtocol,
+        StoreSpec,
+    },
     service::StorageService,
     transport::{PeerPolicy, SocketListener},
 };
@@ -75,10 +79,43 @@ pub fn content(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
+/// Writes an object, whatever was there.
 pub fn put(client: &mut TestClient, name: &str, data: &[u8]) {
-    let mut upload = client.put(&object(name)).unwrap();
-    upload.write(data).unwrap();
-    assert_eq!(upload.finish().unwrap().version.size, data.len() as u64);
+    let meta = try_put(client, name, data, PutCondition::Any).unwrap();
+    assert_eq!(meta.version.size, data.len() as u64);
+}
+
+pub fn try_put(
+    client: &mut TestClient,
+    name: &str,
+    data: &[u8],
+    condition: PutCondition,
+) -> Result<ObjectMeta, ClientError> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(data).unwrap();
+    let object = object(name);
+    let put = Put::new(&object, &file, data.len() as u64).unwrap();
+    let metas = client.put(&[put.when(condition)])?;
+    Ok(metas.into_iter().next().unwrap())
+}
+
+/// Bytes of an object, cut at its end.
+pub fn read(
+    client: &mut TestClient,
+    name: &str,
+    size: Option<u64>,
+    offset: usize,
+    length: usize,
+) -> Result<Vec<u8>, ClientError> {
+    let range = ByteRange {
+        offset: offset as u64,
+        length: length as u64,
+    };
+    let cached = client.want(&object(name), size, &[range])?;
+    let length = length.min((cached.size() as usize).saturating_sub(offset));
+    let mut data = vec![0; length];
+    cached.read_exact_at(&mut data, range.offset).unwrap();
+    Ok(data)
 }
 
 /// Waits for what must come soon.
@@ -181,10 +218,7 @@ pub struct InProcess {
 impl InProcess {
     pub fn start(directory: &Path, capacity: u64, opener: Arc<dyn BackendOpener>) -> Self {
         let runtime = Runtime::new().unwrap();
-        let config = CacheConfig {
-            block_bytes: 1024,
-            ..CacheConfig::new(directory.join("cache"), capacity)
-        };
+        let config = CacheConfig::new(directory.join("cache"), capacity);
         let cache = DiskCache::open(config).unwrap();
         let service = Arc::new(StorageService::new(opener, cache));
         let socket = directory.join("socket");

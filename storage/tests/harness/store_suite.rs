@@ -10,11 +10,11 @@ use std::{
 
 use pg_lakebase_storage::{
     backend::{
-        Backend, BackendError, BackendOpener, ErrorKind, PutBody, PutCondition, PutSource,
-        StoreOpener, TestStores, Uploads,
+        Backend, BackendError, BackendOpener, ErrorKind, PutBody, PutSource, StoreOpener,
+        TestStores, Uploads,
     },
     credentials::CredentialsFile,
-    protocol::{StoreProtocol, StoreSpec},
+    protocol::{PutCondition, StoreProtocol, StoreSpec},
 };
 use tempfile::TempDir;
 use tokio::time::Instant;
