@@ -9,6 +9,7 @@ use pg_lakebase_storage::{
     cache::{CacheConfig, DiskCache},
     connection::{ConnectionLimits, serve},
     credentials::CredentialsFile,
+    metrics::{MetricsAddress, MetricsListener, serve_metrics},
     service::StorageService,
     transport::{PeerPolicy, SocketListener},
 };
@@ -51,6 +52,11 @@ struct Arguments {
     /// made again, until the client's time is up.
     #[arg(long, default_value_t = 10)]
     store_timeout: u64,
+
+    /// Serve metrics for Prometheus over HTTP, at a Unix domain socket (a path with a slash) for those who may connect to
+    /// the service, or at a port of a loopback address (127.0.0.1:PORT) for everybody on this machine.
+    #[arg(long, value_name = "PATH or ADDRESS:PORT")]
+    metrics: Option<MetricsAddress>,
 
     /// Also open stores in directories and in memory. For tests: whoever may connect then reads
     /// and writes with the daemon's permissions.
@@ -128,10 +134,26 @@ async fn run(arguments: Arguments) -> Result<()> {
     let policy = PeerPolicy {
         allowed_uids: arguments.allowed_uids,
     };
+    let metrics = match &arguments.metrics {
+        Some(address) => {
+            let mode = arguments.socket_mode;
+            let listener = MetricsListener::bind(address, mode, policy.clone()).await?;
+            tracing::info!(%address, "serving metrics");
+            Some(listener)
+        }
+        None => None,
+    };
     let listener = SocketListener::bind(&arguments.socket, arguments.socket_mode, policy)?;
     tracing::info!(socket = %arguments.socket.display(), "listening");
 
     let (stop, stopping) = watch::channel(false);
+    let metrics = metrics.map(|listener| {
+        tokio::spawn(serve_metrics(
+            listener,
+            Arc::clone(&service),
+            stopping.clone(),
+        ))
+    });
     let serving = serve(listener, service, ConnectionLimits::default(), stopping);
     let signals = async {
         tokio::select! {
@@ -142,6 +164,10 @@ async fn run(arguments: Arguments) -> Result<()> {
         stop.send_replace(true);
     };
     tokio::join!(serving, signals);
+    if let Some(metrics) = metrics {
+        // Ended by the same signal; it removes its socket.
+        let _ = metrics.await;
+    }
     uploads.ended().await;
     Ok(())
 }

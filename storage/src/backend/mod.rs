@@ -8,6 +8,7 @@ mod bounded;
 #[cfg(feature = "cloud")]
 mod cloud;
 mod contract;
+mod counted;
 mod error;
 mod failure_kind;
 mod object_store_backend;
@@ -20,6 +21,7 @@ mod uploads;
 
 pub use bounded::{Bounded, Limits};
 pub use contract::{Backend, Listing, Piece, PutBody, PutSource};
+pub use counted::{Counted, OperationCounters};
 pub(crate) use error::one_line;
 pub use error::{BackendError, ErrorKind, Result};
 pub use object_store_backend::{ListOrder, ObjectStoreBackend};

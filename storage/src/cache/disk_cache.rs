@@ -252,15 +252,20 @@ impl DiskCache {
         }
     }
 
-    /// Objects and bytes of a store.
-    pub fn usage_of(&self, binding: &StoreBinding) -> Usage {
+    /// Objects and bytes by store.
+    pub fn usage_by_store(&self) -> HashMap<StoreId, Usage> {
         let state = self.shared.lock();
-        let of_store = state.objects.keys().filter(|key| key.binding == *binding);
-        of_store.fold(Usage::default(), |sum, key| Usage {
-            objects: sum.objects + 1,
-            bytes: sum.bytes + state.recency.get(key).map_or(0, |use_| use_.bytes),
-            evictions: 0,
-        })
+        let mut by_store = HashMap::<u64, Usage>::new();
+        for (key, use_) in state.recency.iter() {
+            let usage = by_store.entry(key.binding.number).or_default();
+            usage.objects += 1;
+            usage.bytes += use_.bytes;
+        }
+        let stores = state.stores.iter();
+        let usage = |(id, (binding, _)): (&StoreId, &(StoreBinding, String))| {
+            Some((id.clone(), by_store.remove(&binding.number)?))
+        };
+        stores.filter_map(usage).collect()
     }
 
     /// The store's entries, kept from before if it had the same identity then, else none.

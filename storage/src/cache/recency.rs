@@ -44,6 +44,10 @@ impl Recency {
         self.uses.len()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ObjectKey, &Use)> {
+        self.uses.iter()
+    }
+
     pub(super) fn get(&self, key: &ObjectKey) -> Option<Use> {
         self.uses.get(key).copied()
     }

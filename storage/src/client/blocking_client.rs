@@ -12,7 +12,7 @@ use super::{
 };
 use crate::protocol::{
     ByteRange, FailureCode, Listed, MAX_DELETIONS, MAX_LIST_PAGE, MAX_RANGES, ObjectMeta,
-    ObjectPath, ObjectRef, Request, Response, ServiceStatus, StoreId, StoreSpec,
+    ObjectPath, ObjectRef, Request, Response, Status, StoreId, StoreSpec,
 };
 
 /// A client of the storage service.
@@ -166,23 +166,6 @@ impl<I: Interrupts> Client<I> {
         metas.collect()
     }
 
-    /// How the service is, and what it has done since it started.
-    ///
-    /// # Errors
-    /// Any [`ClientError`].
-    pub fn status(&mut self) -> Result<ServiceStatus> {
-        let task = task(
-            "ask for the status of",
-            "the service",
-            (self.config.limit)(0),
-        );
-        let reply = self.exchange_one(&task, None, Request::Status)?;
-        match reply.response {
-            Response::Status(status) => Ok(status),
-            other => Err(task.unexpected(describe(&other))),
-        }
-    }
-
     /// Tells the daemon that a cached object is still used.
     ///
     /// # Errors
@@ -262,6 +245,19 @@ impl<I: Interrupts> Client<I> {
         let reply = self.exchange_one(&task, Some(store), request)?;
         match reply.response {
             Response::Page { objects, next } => Ok((objects, next)),
+            other => Err(task.unexpected(describe(&other))),
+        }
+    }
+
+    /// What the service has done since its start, and what its cache has.
+    ///
+    /// # Errors
+    /// Any [`ClientError`] of reaching the daemon.
+    pub fn status(&mut self) -> Result<Status> {
+        let task = task("ask for the status of", "service", (self.config.limit)(0));
+        let reply = self.exchange_one(&task, None, Request::Status)?;
+        match reply.response {
+            Response::Status(status) => Ok(status),
             other => Err(task.unexpected(describe(&other))),
         }
     }

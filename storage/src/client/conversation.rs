@@ -100,7 +100,7 @@ impl Conversation {
     ) -> Result<RequestId> {
         let id = RequestId(self.next_request);
         self.next_request += 1;
-        let frame = request.request.encode(id);
+        let frame = request.request.encode(id).within(task.limit);
         self.socket
             .send(frame.as_bytes(), request.descriptor, task, interrupts)?;
         Ok(id)

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::watch,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::session::{ConnectionLimits, Session};
@@ -18,6 +18,9 @@ use crate::{
 /// Pause after a connection could not be accepted: without descriptors, the next cannot either.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Peers who may not connect are told of so often.
+const REFUSALS: Duration = Duration::from_secs(10);
+
 /// Serves connections until `stop` says so, then lets requests under way end, within the limit.
 pub async fn serve(
     listener: SocketListener,
@@ -26,6 +29,7 @@ pub async fn serve(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut sessions = JoinSet::new();
+    let mut refused: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -40,12 +44,15 @@ pub async fn serve(
                     }
                 });
             }
-            // Others do not wait for it.
+            // Whoever may not connect delays nobody who may, and fills no log.
             Err(error @ TransportError::PeerRefused { .. }) => {
-                tracing::warn!(error = one_line(&error), "connection refused");
+                if refused.is_none_or(|told| told.elapsed() >= REFUSALS) {
+                    tracing::warn!(error = one_line(&error), "connection refused");
+                    refused = Some(Instant::now());
+                }
             }
             Err(error) => {
-                tracing::warn!(error = one_line(&error), "connection refused");
+                tracing::warn!(error = one_line(&error), "connection not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -6,12 +6,13 @@ use tokio::{
     net::UnixStream,
     sync::{mpsc, watch},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use crate::{
     protocol::{
         Failure, FailureCode, FrameHeader, PROTOCOL_VERSIONS, Request, RequestId, Response,
+        answer_limit, service_limit,
     },
     service::StorageService,
     transport::{FrameReader, FrameWriter, OutgoingFrame, TransportError},
@@ -235,8 +236,11 @@ impl Session {
                     _ => None,
                 };
                 let (service, answers) = (Arc::clone(&self.service), answers.clone());
+                let limit = service_limit(header.limit.unwrap_or_else(|| answer_limit(0)));
+                let deadline = Instant::now() + limit;
                 requests.spawn(async move {
-                    let (response, descriptor) = answer(&service, request, descriptor).await;
+                    let answered = answer(&service, request, descriptor, deadline);
+                    let (response, descriptor) = answered.await;
                     answers.send(id, &response, descriptor).await;
                 });
             }
@@ -250,19 +254,19 @@ enum Ending {
     Broken(TransportError),
 }
 
-/// Carries out a request; `descriptor` came with it, if it is one that has any.
+/// Carries out a request before its deadline; `descriptor` came with it, if it is one that has any.
 async fn answer(
     service: &Arc<StorageService>,
     request: Request,
     descriptor: Option<File>,
+    deadline: Instant,
 ) -> (Response, Option<File>) {
     let response = match (request, descriptor) {
         (Request::OpenStore(spec), _) => service.open_store(spec).await.map(|()| Response::Done),
         (Request::CloseStore(store), _) => {
             service.close_store(&store).await.map(|()| Response::Done)
         }
-        (Request::Status, _) => Ok(Response::Status(service.status())),
-        (Request::Head(object), _) => service.head(&object).await.map(Response::Object),
+        (Request::Head(object), _) => service.head(&object, deadline).await.map(Response::Object),
         (
             Request::Want {
                 object,
@@ -270,7 +274,7 @@ async fn answer(
                 ranges,
             },
             _,
-        ) => match service.want(&object, size, &ranges).await {
+        ) => match service.want(&object, size, &ranges, deadline).await {
             Ok((file, meta)) => return (Response::Have(meta), Some(file)),
             Err(failure) => Err(failure),
         },
@@ -283,12 +287,13 @@ async fn answer(
             },
             Some(file),
         ) => service
-            .put(&object, file, length, checksum, &condition)
+            .put(&object, file, length, checksum, &condition, deadline)
             .await
             .map(Response::Object),
-        (Request::Delete { store, paths }, _) => {
-            service.delete(&store, paths).await.map(|()| Response::Done)
-        }
+        (Request::Delete { store, paths }, _) => service
+            .delete(&store, paths, deadline)
+            .await
+            .map(|()| Response::Done),
         (
             Request::List {
                 store,
@@ -299,9 +304,10 @@ async fn answer(
             _,
         ) => {
             service
-                .list(&store, prefix.as_ref(), token.as_deref(), limit)
+                .list(&store, prefix.as_ref(), token.as_deref(), limit, deadline)
                 .await
         }
+        (Request::Status, _) => Ok(Response::Status(service.status())),
         (Request::Hello { .. } | Request::Touch(_) | Request::Put { .. }, _) => {
             Err(Failure::permanent(
                 FailureCode::BadRequest,

@@ -1,11 +1,15 @@
-//! Frames: a fixed header of 16 bytes, then a payload of bounded length.
+//! Frames: a fixed header of 20 bytes, then a payload of bounded length.
+
+use std::time::Duration;
 
 use super::{decode::DecodeError, decode::Decoder};
 
 /// Version of the frame layout, the first field of every frame.
 pub const FRAME_VERSION: u16 = 1;
 /// Length of a frame header in bytes.
-pub const HEADER_BYTES: usize = 16;
+pub const HEADER_BYTES: usize = 20;
+/// Where in the header the limit lies.
+const LIMIT_AT: usize = 12;
 /// Longest payload of a frame in bytes: that of a page of a listing, with room.
 pub const MAX_PAYLOAD_BYTES: usize = 2 * 1024 * 1024;
 
@@ -19,6 +23,8 @@ pub struct FrameHeader {
     /// Which request or response the payload is.
     pub kind: u16,
     pub request_id: RequestId,
+    /// How long the client waits for the answer to this request; none if it does not say.
+    pub limit: Option<Duration>,
     /// Bytes of payload that follow; at most [`MAX_PAYLOAD_BYTES`].
     pub payload_bytes: usize,
 }
@@ -37,6 +43,10 @@ impl FrameHeader {
         Ok(Self {
             kind: decoder.u16("frame kind")?,
             request_id: RequestId(decoder.u64("request id")?),
+            limit: match decoder.u32("limit")? {
+                0 => None,
+                milliseconds => Some(Duration::from_millis(u64::from(milliseconds))),
+            },
             payload_bytes: decoder.count("payload length", MAX_PAYLOAD_BYTES)?,
         })
     }
@@ -59,6 +69,7 @@ impl Frame {
             .into_iter()
             .chain(kind.to_le_bytes())
             .chain(request_id.0.to_le_bytes())
+            .chain(0u32.to_le_bytes())
             .chain(length.to_le_bytes());
         for (place, byte) in bytes.iter_mut().zip(fields) {
             *place = byte;
@@ -67,10 +78,23 @@ impl Frame {
             header: FrameHeader {
                 kind,
                 request_id,
+                limit: None,
                 payload_bytes,
             },
             bytes,
         }
+    }
+
+    /// The same, saying how long the client waits for the answer, in whole milliseconds.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        let milliseconds = u32::try_from(limit.as_millis()).unwrap_or(u32::MAX).max(1);
+        self.header.limit = Some(Duration::from_millis(u64::from(milliseconds)));
+        let place = self.bytes.iter_mut().skip(LIMIT_AT);
+        for (place, byte) in place.zip(milliseconds.to_le_bytes()) {
+            *place = byte;
+        }
+        self
     }
 
     pub fn header(&self) -> FrameHeader {

@@ -21,13 +21,15 @@ mod tests;
 pub use decode::DecodeError;
 pub use failure::{Failure, FailureCode, Persistence};
 pub use frame::{FRAME_VERSION, Frame, FrameHeader, HEADER_BYTES, MAX_PAYLOAD_BYTES, RequestId};
-pub use limits::{answer_limit, request_limit};
+pub use limits::{answer_limit, service_limit};
 pub use object::{
     ByteRange, Listed, MAX_PATH_BYTES, NameError, ObjectMeta, ObjectPath, ObjectRef, ObjectVersion,
 };
 pub use request::{MAX_DELETIONS, MAX_LIST_PAGE, MAX_RANGES, PutCondition, Request};
 pub use response::Response;
-pub use status::{ServiceStatus, StoreStatus};
+pub use status::{
+    CacheStatus, MAX_STATUS_STORES, OperationCounts, Status, StoreOperation, StoreStatus,
+};
 pub use store::{MAX_STORE_OPTIONS, StoreId, StoreProtocol, StoreSpec};
 
 /// Oldest and newest protocol this code speaks, offered in `Hello`.

@@ -70,7 +70,7 @@ pub enum Request {
         token: Option<String>,
         limit: u32,
     },
-    /// How the service is.
+    /// What the service has done since its start, and what its cache has.
     Status,
 }
 

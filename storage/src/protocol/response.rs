@@ -7,7 +7,7 @@ use super::{
     frame::{Frame, HEADER_BYTES, RequestId},
     object::{Listed, ObjectMeta},
     request::{MAX_LIST_PAGE, MAX_LIST_TOKEN_BYTES},
-    status::ServiceStatus,
+    status::Status,
 };
 
 /// A response. Frame kinds are the numbers in [`Response::kind`], apart from those of requests.
@@ -27,7 +27,7 @@ pub enum Response {
         next: Option<String>,
     },
     /// To `Status`.
-    Status(ServiceStatus),
+    Status(Status),
     /// To anything.
     Failed(Failure),
 }
@@ -94,7 +94,7 @@ impl Response {
                 }
                 Self::Page { objects, next }
             }
-            135 => Self::Status(ServiceStatus::decode(from)?),
+            135 => Self::Status(Status::decode(from)?),
             255 => Self::Failed(Failure::decode(from)?),
             kind => {
                 return Err(DecodeError::UnknownValue {

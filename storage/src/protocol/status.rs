@@ -1,4 +1,4 @@
-//! How the service is, and what it has done since it started.
+//! What a service tells of itself: counts since its start, and what its cache has now.
 
 use super::{
     decode::{DecodeError, Decoder},
@@ -6,118 +6,161 @@ use super::{
     store::StoreId,
 };
 
-/// Most stores of a status.
-const MAX_STORES: usize = 10_000;
-const MAX_VERSION_BYTES: usize = 100;
+/// Most stores of one `Status`; those after them, by name, are left out.
+pub const MAX_STATUS_STORES: usize = 512;
+/// Longest version of a service, in bytes.
+const MAX_VERSION_BYTES: usize = 64;
+/// Longest identity of a store, in bytes: place, account, bucket and prefix.
+const MAX_IDENTITY_BYTES: usize = 3072;
 
-/// The service and its cache.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ServiceStatus {
-    /// The daemon's version.
-    pub version: String,
-    /// Seconds since it started.
-    pub uptime: u64,
-    /// Most bytes that the cache may take.
-    pub capacity: u64,
-    /// Bytes that it takes.
+/// What a store is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreOperation {
+    Head,
+    Get,
+    Put,
+    Delete,
+    List,
+}
+
+impl StoreOperation {
+    /// All, in the order in which counts of them stand.
+    pub const ALL: [Self; 5] = [Self::Head, Self::Get, Self::Put, Self::Delete, Self::List];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Head => "head",
+            Self::Get => "get",
+            Self::Put => "put",
+            Self::Delete => "delete",
+            Self::List => "list",
+        }
+    }
+}
+
+/// What came of one kind of operation.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct OperationCounts {
+    /// Operations that ended. Its attempts, and the parts of a large object, are one operation.
+    pub requests: u64,
+    /// Those of them that failed.
+    pub errors: u64,
+    /// Bytes of objects that came or went.
     pub bytes: u64,
-    /// Objects in it, each as far as it was fetched.
-    pub objects: u64,
-    /// Objects removed to make room.
+    /// Microseconds that all of them took together.
+    pub microseconds: u64,
+}
+
+/// A store that clients have made known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreStatus {
+    pub store: StoreId,
+    /// The place that it stands for.
+    pub identity: String,
+    /// Requests for ranges that were answered from the cache alone.
+    pub hits: u64,
+    /// Requests for ranges that needed the store.
+    pub misses: u64,
+    /// Objects of it in the cache.
+    pub cached_files: u64,
+    /// Bytes of them on disk.
+    pub cached_bytes: u64,
+    /// By operation, in the order of [`StoreOperation::ALL`].
+    pub operations: [OperationCounts; StoreOperation::ALL.len()],
+}
+
+/// The cache as a whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheStatus {
+    /// Bytes that it may have.
+    pub capacity: u64,
+    pub files: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Files removed to make room.
     pub evictions: u64,
+}
+
+/// A service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    pub version: String,
+    pub uptime_milliseconds: u64,
+    pub cache: CacheStatus,
+    /// By name.
     pub stores: Vec<StoreStatus>,
 }
 
-/// A store that clients have made known, and what was asked of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoreStatus {
-    pub id: StoreId,
-    /// Of the cache.
-    pub objects: u64,
-    /// Of the cache.
-    pub bytes: u64,
-    /// Requests for ranges that were answered from the cache alone, and those that were not.
-    pub hits: u64,
-    pub misses: u64,
-    /// Pieces of objects that came from the store, and their bytes.
-    pub reads: u64,
-    pub bytes_read: u64,
-    /// Objects written, and their bytes.
-    pub writes: u64,
-    pub bytes_written: u64,
-    /// Operations that failed for good.
-    pub errors: u64,
-}
-
-impl ServiceStatus {
+impl Status {
     pub(super) fn encode(&self, to: &mut Encoder) {
         to.str(&self.version);
-        for number in [
-            self.uptime,
-            self.capacity,
-            self.bytes,
-            self.objects,
-            self.evictions,
-        ] {
-            to.u64(number);
-        }
-        to.count(self.stores.len());
-        for store in &self.stores {
+        to.u64(self.uptime_milliseconds);
+        to.u64(self.cache.capacity);
+        to.u64(self.cache.files);
+        to.u64(self.cache.bytes);
+        to.u64(self.cache.evictions);
+        let stores = self.stores.iter().take(MAX_STATUS_STORES);
+        to.count(stores.len());
+        for store in stores {
             store.encode(to);
         }
     }
 
     pub(super) fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
         let version = from.str("version", MAX_VERSION_BYTES)?.to_owned();
-        let mut number = || from.u64("status");
-        let mut status = Self {
-            version,
-            uptime: number()?,
-            capacity: number()?,
-            bytes: number()?,
-            objects: number()?,
-            evictions: number()?,
-            stores: Vec::new(),
+        let uptime_milliseconds = from.u64("uptime")?;
+        let cache = CacheStatus {
+            capacity: from.u64("capacity")?,
+            files: from.u64("files")?,
+            bytes: from.u64("bytes")?,
+            evictions: from.u64("evictions")?,
         };
-        for _ in 0..from.count("stores", MAX_STORES)? {
-            status.stores.push(StoreStatus::decode(from)?);
-        }
-        Ok(status)
+        let count = from.count("stores", MAX_STATUS_STORES)?;
+        let stores = (0..count).map(|_| StoreStatus::decode(from));
+        Ok(Self {
+            version,
+            uptime_milliseconds,
+            cache,
+            stores: stores.collect::<Result<_, _>>()?,
+        })
     }
 }
 
 impl StoreStatus {
     fn encode(&self, to: &mut Encoder) {
-        self.id.encode(to);
-        for number in [
-            self.objects,
-            self.bytes,
-            self.hits,
-            self.misses,
-            self.reads,
-            self.bytes_read,
-            self.writes,
-            self.bytes_written,
-            self.errors,
-        ] {
-            to.u64(number);
+        self.store.encode(to);
+        let end = self.identity.floor_char_boundary(MAX_IDENTITY_BYTES);
+        to.str(&self.identity[..end]);
+        to.u64(self.hits);
+        to.u64(self.misses);
+        to.u64(self.cached_files);
+        to.u64(self.cached_bytes);
+        for counts in &self.operations {
+            to.u64(counts.requests);
+            to.u64(counts.errors);
+            to.u64(counts.bytes);
+            to.u64(counts.microseconds);
         }
     }
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        let id = StoreId::decode(from)?;
-        let mut number = || from.u64("status of a store");
-        Ok(Self {
-            id,
-            objects: number()?,
-            bytes: number()?,
-            hits: number()?,
-            misses: number()?,
-            reads: number()?,
-            bytes_read: number()?,
-            writes: number()?,
-            bytes_written: number()?,
-            errors: number()?,
-        })
+        let mut status = Self {
+            store: StoreId::decode(from)?,
+            identity: from.str("identity", MAX_IDENTITY_BYTES)?.to_owned(),
+            hits: from.u64("hits")?,
+            misses: from.u64("misses")?,
+            cached_files: from.u64("cached files")?,
+            cached_bytes: from.u64("cached bytes")?,
+            operations: Default::default(),
+        };
+        for counts in &mut status.operations {
+            *counts = OperationCounts {
+                requests: from.u64("requests")?,
+                errors: from.u64("errors")?,
+                bytes: from.u64("bytes")?,
+                microseconds: from.u64("microseconds")?,
+            };
+        }
+        Ok(status)
     }
 }

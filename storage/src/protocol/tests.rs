@@ -1,6 +1,8 @@
 //! Round trips, limits, and the entry of the fuzz target on arbitrary bytes.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use std::time::Duration;
+
 use proptest::{collection::vec, option, prelude::*};
 
 use super::*;
@@ -78,7 +80,6 @@ fn request() -> impl Strategy<Value = Request> {
             }
         ),
         object().prop_map(Request::Touch),
-        Just(Request::Status),
         (store(), vec(path(), 0..4)).prop_map(|(store, paths)| Request::Delete { store, paths }),
         (
             store(),
@@ -92,6 +93,7 @@ fn request() -> impl Strategy<Value = Request> {
                 token,
                 limit,
             }),
+        Just(Request::Status),
     ]
 }
 
@@ -119,6 +121,61 @@ fn listed() -> impl Strategy<Value = Listed> {
     })
 }
 
+fn store_status() -> impl Strategy<Value = StoreStatus> {
+    let counts =
+        any::<(u64, u64, u64, u64)>().prop_map(|(requests, errors, bytes, microseconds)| {
+            OperationCounts {
+                requests,
+                errors,
+                bytes,
+                microseconds,
+            }
+        });
+    let operations = proptest::array::uniform5(counts);
+    (
+        store(),
+        ".{0,40}",
+        any::<(u64, u64, u64, u64)>(),
+        operations,
+    )
+        .prop_map(
+            |(store, identity, (hits, misses, cached_files, cached_bytes), operations)| {
+                StoreStatus {
+                    store,
+                    identity,
+                    hits,
+                    misses,
+                    cached_files,
+                    cached_bytes,
+                    operations,
+                }
+            },
+        )
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    let cache = any::<(u64, u64, u64, u64)>();
+    (
+        "[0-9.]{0,9}",
+        any::<u64>(),
+        cache,
+        vec(store_status(), 0..4),
+    )
+        .prop_map(
+            |(version, uptime_milliseconds, (capacity, files, bytes, evictions), stores)| Status {
+                version,
+                uptime_milliseconds,
+                cache: CacheStatus {
+                    capacity,
+                    files,
+                    bytes,
+                    evictions,
+                },
+                stores,
+            },
+        )
+}
+
 fn response() -> impl Strategy<Value = Response> {
     prop_oneof![
         any::<u16>().prop_map(|version| Response::Welcome { version }),
@@ -130,32 +187,6 @@ fn response() -> impl Strategy<Value = Response> {
         status().prop_map(Response::Status),
         failure().prop_map(Response::Failed),
     ]
-}
-
-fn status() -> impl Strategy<Value = ServiceStatus> {
-    let store = (store(), any::<[u64; 9]>()).prop_map(|(id, numbers)| StoreStatus {
-        id,
-        objects: numbers[0],
-        bytes: numbers[1],
-        hits: numbers[2],
-        misses: numbers[3],
-        reads: numbers[4],
-        bytes_read: numbers[5],
-        writes: numbers[6],
-        bytes_written: numbers[7],
-        errors: numbers[8],
-    });
-    (".{0,20}", any::<[u64; 5]>(), vec(store, 0..3)).prop_map(|(version, numbers, stores)| {
-        ServiceStatus {
-            version,
-            uptime: numbers[0],
-            capacity: numbers[1],
-            bytes: numbers[2],
-            objects: numbers[3],
-            evictions: numbers[4],
-            stores,
-        }
-    })
 }
 
 proptest! {
@@ -203,6 +234,7 @@ proptest! {
         bytes.extend(FRAME_VERSION.to_le_bytes());
         bytes.extend(kind.to_le_bytes());
         bytes.extend(7u64.to_le_bytes());
+        bytes.extend(0u32.to_le_bytes());
         bytes.extend((payload.len() as u32).to_le_bytes());
         bytes.extend(payload);
         fuzz_decode(&bytes);
@@ -245,6 +277,7 @@ fn the_layout_is_what_the_readme_draws() {
     let expected = [
         [1, 0, 5, 0].as_slice(),
         &[0x2a, 0, 0, 0, 0, 0, 0, 0],
+        &[0xb8, 0x0b, 0, 0],
         &[41, 0, 0, 0],
         &[1, 0, 0, 0, b's', 3, 0, 0, 0, b'a', b'/', b'b'],
         &[1, 9, 0, 0, 0, 0, 0, 0, 0],
@@ -253,13 +286,16 @@ fn the_layout_is_what_the_readme_draws() {
         &[3, 0, 0, 0, 0, 0, 0, 0],
     ]
     .concat();
-    assert_eq!(request.encode(RequestId(0x2a)).as_bytes(), expected);
+    let frame = request.encode(RequestId(0x2a));
+    let frame = frame.within(Duration::from_secs(3));
+    assert_eq!(frame.as_bytes(), expected);
 }
 
 #[test]
 fn lengths_are_refused_before_memory_is_taken() {
-    let mut header = [1u8, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    header[12..].copy_from_slice(&u32::MAX.to_le_bytes());
+    let mut header = [0; HEADER_BYTES];
+    header[..4].copy_from_slice(&[1, 0, 4, 0]);
+    header[16..].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(
         FrameHeader::decode(&header),
         Err(DecodeError::TooLong { .. })
@@ -277,7 +313,32 @@ fn lengths_are_refused_before_memory_is_taken() {
 #[test]
 fn the_service_gives_up_before_its_client() {
     for bytes in [0, 1, 1 << 30, 5 << 40] {
-        assert!(request_limit(bytes) < answer_limit(bytes));
+        let client = answer_limit(bytes);
+        assert_eq!(service_limit(client), client - Duration::from_secs(1));
+    }
+    for milliseconds in [1, 5, 400, 3000] {
+        let client = Duration::from_millis(milliseconds);
+        assert!(service_limit(client) < client && !service_limit(client).is_zero());
+    }
+}
+
+#[test]
+fn a_frame_says_how_long_its_client_waits_or_nothing() {
+    for (limit, told) in [
+        (None, None),
+        (Some(Duration::ZERO), Some(1)),
+        (Some(Duration::from_micros(1500)), Some(1)),
+        (Some(Duration::from_secs(60)), Some(60_000)),
+        (Some(Duration::MAX), Some(u64::from(u32::MAX))),
+    ] {
+        let frame = Request::Status.encode(RequestId(9));
+        let frame = match limit {
+            Some(limit) => frame.within(limit),
+            None => frame,
+        };
+        let header = FrameHeader::decode(frame.as_bytes()).unwrap();
+        assert_eq!(header.limit, told.map(Duration::from_millis));
+        assert_eq!(header, frame.header());
     }
 }
 
@@ -292,6 +353,32 @@ fn paths_cannot_leave_their_store() {
     for good in ["a", "a.b/c..d/%2F", "ns/t=1/é.parquet"] {
         assert!(ObjectPath::new(good).is_ok(), "{good:?}");
     }
+}
+
+#[test]
+fn a_status_of_more_than_a_frame_has_room_for_is_shortened_to_one_that_decodes() {
+    let store = |number: usize| StoreStatus {
+        store: StoreId::new(format!("{number:063}")).unwrap(),
+        identity: "é".repeat(2000),
+        hits: 0,
+        misses: 0,
+        cached_files: 0,
+        cached_bytes: 0,
+        operations: Default::default(),
+    };
+    let status = Status {
+        version: "1".into(),
+        uptime_milliseconds: 0,
+        cache: CacheStatus::default(),
+        stores: (0..MAX_STATUS_STORES + 3).map(store).collect(),
+    };
+    let frame = Response::Status(status).encode(RequestId(1));
+    let header = FrameHeader::decode(frame.as_bytes()).unwrap();
+    let stores = match Response::decode(header.kind, frame.payload()).unwrap() {
+        Response::Status(status) => status.stores.len(),
+        _ => 0,
+    };
+    assert_eq!(stores, MAX_STATUS_STORES);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod counters;
 mod flights;
+mod status;
 mod storage_service;
 mod stores;
 mod want;

@@ -4,20 +4,21 @@ use std::{fs::File, os::unix::fs::FileExt, sync::Arc};
 
 use tokio::{
     sync::{Semaphore, SemaphorePermit},
-    time::Instant,
+    time::{Instant, timeout_at},
 };
 
 use super::{
+    counters::StoreCounters,
     flights::Flights,
     stores::{OpenStore, Stores},
 };
 use crate::{
-    backend::{BackendOpener, PutBody, PutSource},
+    backend::{BackendOpener, Counted, PutBody, PutSource},
     cache::{CacheError, DiskCache, StoreBinding},
     cache_file::GRANULE_BYTES,
     protocol::{
         Failure, FailureCode, MAX_LIST_PAGE, ObjectMeta, ObjectPath, ObjectRef, ObjectVersion,
-        PutCondition, Response, ServiceStatus, StoreId, StoreSpec, request_limit,
+        PutCondition, Response, StoreId, StoreSpec,
     },
 };
 
@@ -30,20 +31,15 @@ const PERMIT_BYTES: u64 = 16 << 10;
 /// Bytes that are written into the cache at once, of an object that was uploaded.
 const KEPT_AT_ONCE: usize = 4 << 20;
 
-/// When a request that moves no object and begins now has to end.
-fn deadline() -> Instant {
-    Instant::now() + request_limit(0)
-}
-
 /// Answers requests. Shared by all connections.
 #[derive(Debug)]
 pub struct StorageService {
     opener: Arc<dyn BackendOpener>,
     pub(super) cache: DiskCache,
-    stores: Stores,
+    pub(super) stores: Stores,
     pub(super) flights: Arc<Flights>,
     memory: Semaphore,
-    started: Instant,
+    pub(super) started: Instant,
     /// Stores are opened and closed one at a time.
     registration: tokio::sync::Mutex<()>,
 }
@@ -92,15 +88,17 @@ impl StorageService {
         let binding = self
             .blocking(&spec.id, move |cache| cache.bind_store(&id, &identity))
             .await?;
+        // Of the same store, or of none.
         let before = self.stores.find(&spec.id);
+        let counters: Arc<StoreCounters> = before
+            .map(|store| Arc::clone(&store.counters))
+            .unwrap_or_default();
+        let backend = Counted::new(backend, Arc::clone(&counters.operations));
         self.stores.insert(OpenStore {
             spec,
             binding,
-            backend,
-            // Of the same store, or of none.
-            counters: before
-                .map(|store| Arc::clone(&store.counters))
-                .unwrap_or_default(),
+            backend: Arc::new(backend),
+            counters,
         });
         Ok(())
     }
@@ -124,9 +122,9 @@ impl StorageService {
     ///
     /// # Errors
     /// [`FailureCode::NotFound`] and whatever the store says.
-    pub async fn head(&self, object: &ObjectRef) -> Result<ObjectMeta> {
+    pub async fn head(&self, object: &ObjectRef, deadline: Instant) -> Result<ObjectMeta> {
         let store = self.store(&object.store)?;
-        let meta = store.backend.head(&object.path, deadline()).await;
+        let meta = store.backend.head(&object.path, deadline).await;
         meta.map_err(|error| store.failed(error))
     }
 
@@ -141,6 +139,7 @@ impl StorageService {
         length: u64,
         checksum: u64,
         condition: &PutCondition,
+        deadline: Instant,
     ) -> Result<ObjectMeta> {
         let store = self.store(&object.store)?;
         let file = Arc::new(file);
@@ -149,7 +148,6 @@ impl StorageService {
             length,
             checksum,
         };
-        let deadline = Instant::now() + request_limit(length);
         // It is another object from here on, whatever comes of it.
         self.cache.forget_path(&store.binding, &object.path);
         let put = (store.backend).put(&object.path, &source, condition, deadline);
@@ -157,7 +155,6 @@ impl StorageService {
             Ok(meta) => meta,
             Err(error) => return Err(store.failed(error)),
         };
-        store.counters.wrote(length);
         let (binding, path, version) = (
             store.binding.clone(),
             object.path.clone(),
@@ -166,8 +163,13 @@ impl StorageService {
         let kept = self.blocking(object, move |cache| {
             keep_written(cache, &binding, &path, &version, &file)
         });
-        if let Err(failure) = kept.await {
-            tracing::warn!(%failure, "an object that was written is not cached");
+        match timeout_at(deadline, kept).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failure)) => {
+                tracing::warn!(%failure, "an object that was written is not cached");
+            }
+            // It goes on; the client has to know that the object is there.
+            Err(_) => tracing::debug!(%object, "an object that was written is not cached yet"),
         }
         Ok(meta)
     }
@@ -185,9 +187,14 @@ impl StorageService {
     ///
     /// # Errors
     /// Whatever the store says.
-    pub async fn delete(&self, store: &StoreId, paths: Vec<ObjectPath>) -> Result<()> {
+    pub async fn delete(
+        &self,
+        store: &StoreId,
+        paths: Vec<ObjectPath>,
+        deadline: Instant,
+    ) -> Result<()> {
         let store = self.store(store)?;
-        let deleted = store.backend.delete(&paths, deadline()).await;
+        let deleted = store.backend.delete(&paths, deadline).await;
         // Also when it failed: it may have been carried out.
         for path in &paths {
             self.cache.forget_path(&store.binding, path);
@@ -205,10 +212,11 @@ impl StorageService {
         prefix: Option<&ObjectPath>,
         token: Option<&str>,
         limit: u32,
+        deadline: Instant,
     ) -> Result<Response> {
         let store = self.store(id)?;
         let limit = limit.clamp(1, MAX_LIST_PAGE) as usize;
-        let page = store.backend.list(prefix, token, limit, deadline()).await;
+        let page = store.backend.list(prefix, token, limit, deadline).await;
         let page = page.map_err(|error| store.failed(error))?;
         Ok(Response::Page {
             objects: page.objects,
@@ -216,29 +224,23 @@ impl StorageService {
         })
     }
 
-    /// How the service is.
-    pub fn status(&self) -> ServiceStatus {
-        let usage = self.cache.usage();
-        let of_store = |store: Arc<OpenStore>| {
-            let cached = self.cache.usage_of(&store.binding);
-            store.counters.status(store.spec.id.clone(), cached)
-        };
-        ServiceStatus {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime: self.started.elapsed().as_secs(),
-            capacity: self.cache.capacity(),
-            bytes: usage.bytes,
-            objects: usage.objects,
-            evictions: usage.evictions,
-            stores: self.stores.all().into_iter().map(of_store).collect(),
-        }
-    }
-
     /// Waits until so many bytes of a download may be in memory.
-    pub(super) async fn room_for(&self, bytes: u64) -> Result<SemaphorePermit<'_>> {
+    pub(super) async fn room_for(
+        &self,
+        object: impl ToString,
+        bytes: u64,
+        deadline: Instant,
+    ) -> Result<SemaphorePermit<'_>> {
         let permits = bytes.div_ceil(PERMIT_BYTES).min(MEMORY / PERMIT_BYTES);
-        let acquired = self.memory.acquire_many(permits as u32).await;
-        acquired.map_err(|_| internal("memory", "the service is ending"))
+        let acquire = self.memory.acquire_many(permits as u32);
+        match timeout_at(deadline, acquire).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) => Err(internal(object, "the service is ending")),
+            Err(_) => {
+                let message = "other downloads have all the memory that there is for them";
+                Err(Failure::transient(FailureCode::TimedOut, object, message))
+            }
+        }
     }
 
     pub(super) fn store(&self, id: &StoreId) -> Result<Arc<OpenStore>> {

@@ -22,9 +22,8 @@ pub(super) struct OpenStore {
 }
 
 impl OpenStore {
-    /// What clients are told of an error of the store's, which is counted.
+    /// What clients are told of an error of the store's.
     pub(super) fn failed(&self, error: BackendError) -> Failure {
-        self.counters.failed();
         error.into_failure(&self.spec.id)
     }
 }
@@ -47,6 +46,7 @@ impl Stores {
         open.get(id).cloned()
     }
 
+    /// All stores, by name.
     pub(super) fn all(&self) -> Vec<Arc<OpenStore>> {
         let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
         open.values().cloned().collect()

@@ -9,11 +9,12 @@ use std::{
         unix::fs::FileExt,
     },
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use rustix::fs::{MemfdFlags, memfd_create};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     flights::{Flight, Waiting},
@@ -23,13 +24,15 @@ use super::{
 use crate::{
     cache::{CacheError, CachedObject},
     cache_file::{GRANULE_BYTES, Layout, checksum, runs},
-    protocol::{ByteRange, Failure, FailureCode, ObjectMeta, ObjectPath, ObjectRef, request_limit},
+    protocol::{ByteRange, Failure, FailureCode, ObjectMeta, ObjectPath, ObjectRef},
 };
 
 /// Granules between two that are wanted which are fetched with them: a request costs more.
 const GAP: u64 = 4;
 /// Most granules of one request to a store: 16 MiB.
 const PIECE: u64 = 1024;
+/// With less time left, an error is told that another request met.
+const TIME_TO_ASK_AGAIN: Duration = Duration::from_secs(5);
 /// How often what is gone again is fetched.
 const ATTEMPTS: usize = 4;
 
@@ -44,10 +47,9 @@ impl StorageService {
         object: &ObjectRef,
         size: Option<u64>,
         ranges: &[ByteRange],
+        deadline: Instant,
     ) -> Result<(File, ObjectMeta), Failure> {
         let store = self.store(&object.store)?;
-        let bytes = (ranges.iter()).fold(0u64, |sum, range| sum.saturating_add(range.length));
-        let deadline = Instant::now() + request_limit(bytes);
         let cached = match size {
             Some(size) => self.entry(&store, &object.path, size).await,
             None => match self.cache.find(&store.binding, &object.path) {
@@ -78,7 +80,12 @@ impl StorageService {
                 self.begin(&store, &cached, flight, deadline);
             }
             for waiting in waiting {
-                uncached.extend(outcome(object, waiting).await?);
+                match outcome(object, waiting, deadline).await {
+                    Ok(piece) => uncached.extend(piece),
+                    // Whoever fetched it had less time than there is here.
+                    Err(failure) if failure.is_transient() && is_early(deadline) => {}
+                    Err(failure) => return Err(failure),
+                }
             }
             missing = self.missing(&cached, &granules, &uncached).await?;
         }
@@ -123,10 +130,9 @@ impl StorageService {
     ) -> Result<Arc<CachedObject>, Failure> {
         let granules = first.div_ceil(GRANULE_BYTES).clamp(1, PIECE);
         let range = 0..granules * GRANULE_BYTES;
-        let _permit = self.room_for(range.end).await?;
+        let _permit = self.room_for(path, range.end, deadline).await?;
         let got = store.backend.get(path, None, range, deadline).await;
         let piece = got.map_err(|error| store.failed(error))?;
-        store.counters.read(piece.data.len());
         let size = piece.meta.version.size;
         let cached = self.entry(store, path, size).await;
         if !cached.note_etag(piece.meta.version.etag.as_deref()) {
@@ -214,7 +220,9 @@ impl StorageService {
     ) -> Result<Bytes, Failure> {
         let path = &cached.key().path;
         let range = cached.layout().bytes_of(&granules);
-        let _permit = self.room_for(range.end - range.start).await?;
+        let _permit = self
+            .room_for(path, range.end - range.start, deadline)
+            .await?;
         let version = cached.version();
         let got = store
             .backend
@@ -236,10 +244,7 @@ impl StorageService {
                 },
             );
         match piece {
-            Ok(piece) => {
-                store.counters.read(piece.data.len());
-                Ok(piece.data)
-            }
+            Ok(piece) => Ok(piece.data),
             Err(failure) => {
                 if matches!(failure.code, FailureCode::Changed | FailureCode::NotFound) {
                     self.cache.forget(cached);
@@ -325,14 +330,24 @@ fn without(
     })
 }
 
+/// Is there time left to ask the store again?
+fn is_early(deadline: Instant) -> bool {
+    Instant::now() + TIME_TO_ASK_AGAIN < deadline
+}
+
 /// What came of a download that this request waits for.
 async fn outcome(
     object: &ObjectRef,
     mut waiting: Waiting,
+    deadline: Instant,
 ) -> Result<Option<(u64, Bytes)>, Failure> {
-    match waiting.wait_for(Option::is_some).await {
-        Ok(outcome) => outcome.clone().transpose().map(Option::flatten),
-        Err(_) => Err(internal(object, "a download has failed")),
+    match timeout_at(deadline, waiting.wait_for(Option::is_some)).await {
+        Ok(Ok(outcome)) => outcome.clone().transpose().map(Option::flatten),
+        Ok(Err(_)) => Err(internal(object, "a download has failed")),
+        Err(_) => {
+            let message = "another request is still fetching what was wanted";
+            Err(Failure::transient(FailureCode::TimedOut, object, message))
+        }
     }
 }
 

@@ -63,6 +63,11 @@ impl FailingStore {
         self.faults.lock().unwrap().extend(faults);
     }
 
+    /// No operation meets what is left of what was injected.
+    pub fn forget_faults(&self) {
+        self.faults.lock().unwrap().clear();
+    }
+
     pub fn calls(&self) -> usize {
         self.calls.load(SeqCst)
     }
