@@ -1,6 +1,13 @@
 //! The daemon: arguments and signals.
 
-use std::{io::IsTerminal, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+    process,
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use clap::Parser;
@@ -63,10 +70,18 @@ struct Arguments {
     #[arg(long)]
     allow_test_stores: bool,
 
+    /// Run as the child of a server: stop when standard input ends, and log lines that begin with their level, without
+    /// the time.
+    #[arg(long)]
+    supervised: bool,
+
     /// What to log: off, error, warn, info, debug or trace.
     #[arg(long, default_value = "info")]
     log: LevelFilter,
 }
+
+/// How long requests under way get when the server is gone whose child this is.
+const ORPHANED: Duration = Duration::from_millis(500);
 
 fn socket_mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
@@ -92,11 +107,15 @@ fn byte_size(text: &str) -> Result<u64, String> {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt()
+    let log = tracing_subscriber::fmt()
         .with_max_level(arguments.log)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
+    if arguments.supervised {
+        log.without_time().with_target(false).init();
+    } else {
+        log.init();
+    }
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -154,11 +173,16 @@ async fn run(arguments: Arguments) -> Result<()> {
             stopping.clone(),
         ))
     });
+    if arguments.supervised {
+        stop_with_standard_input(stop.clone()).context("could not watch standard input")?;
+    }
+    let mut orphaned = stopping.clone();
     let serving = serve(listener, service, ConnectionLimits::default(), stopping);
     let signals = async {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            _ = orphaned.wait_for(|stop| *stop) => {}
         }
         tracing::info!("stopping");
         stop.send_replace(true);
@@ -188,4 +212,18 @@ async fn reload(mut hangup: Signal, credentials: Option<Arc<CredentialsFile>>) {
             Err(error) => tracing::warn!(%error, "credentials stay as they are"),
         }
     }
+}
+
+/// Stops the daemon when standard input ends: whoever has the other end is gone, however that came about. A thread of its
+/// own sees to it, whatever the others do.
+fn stop_with_standard_input(stop: watch::Sender<bool>) -> io::Result<()> {
+    let watch = move || {
+        // What comes is of no interest; an error is an end as well.
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        stop.send_replace(true);
+        thread::sleep(ORPHANED);
+        process::exit(0);
+    };
+    let name = thread::Builder::new().name("standard input".to_owned());
+    name.spawn(watch).map(drop)
 }
