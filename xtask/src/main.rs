@@ -17,6 +17,7 @@ mod guardian;
 mod installation;
 mod interop;
 mod isolation;
+mod nightly;
 mod operations;
 mod process;
 mod progress;
@@ -69,6 +70,8 @@ enum Command {
     Soak(soak::Args),
     /// Keep object stores on this machine: MinIO and Azurite
     Stores(stores::Args),
+    /// What is too long for test-all: a soak of an hour, and random campaigns
+    Nightly(nightly::Args),
     /// Measure Iceberg tables against heap tables
     Bench(bench::Args),
     /// End what works in clusters when standard input ends: see `guardian.rs`
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         Command::Operations(args) => operations::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Stores(args) => stores::run(&args),
+        Command::Nightly(args) => nightly::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::GuardServers(args) => guardian::run(&args),
     };

@@ -48,6 +48,17 @@ pub struct Args {
 }
 
 impl Args {
+    /// A run with all that there is, on the optimised build.
+    pub fn whole(minutes: u64) -> Self {
+        Self {
+            minutes,
+            assertions: false,
+            no_standby: false,
+            no_engines: false,
+            growth_only: false,
+        }
+    }
+
     /// A run of some minutes on the build with assertions, whatever else the machine does.
     pub fn short(minutes: u64) -> Self {
         Self {

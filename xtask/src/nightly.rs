@@ -1,0 +1,84 @@
+//! What is too long for `test-all`: a soak, and random campaigns against crashes and against heap tables.
+//!
+//! A campaign that finds something prints its seed; what it found becomes a test with a fixed one.
+
+use crate::progress::note;
+use crate::tally::Tally;
+use crate::{crash, soak, twin};
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// Only these parts
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+    /// Of the whole lengths, in hundredths, how much is done
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=100))]
+    percent: u64,
+    /// What the campaigns draw depends on it alone; without it, on the clock
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// 60 minutes of writing, on the optimised build, with all bounds
+    Soak,
+    /// 200 crashes and stops
+    Crash,
+    /// 100,000 statements on both sides
+    Twin,
+}
+
+const PARTS: [Part; 3] = [Part::Twin, Part::Crash, Part::Soak];
+
+const SOAK_MINUTES: u64 = 60;
+const CRASHES: u64 = 200;
+const STATEMENTS: u64 = 100_000;
+
+pub fn run(args: &Args) -> Result<()> {
+    let seed = args.seed.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        now.map_or(1, |elapsed| elapsed.as_secs())
+    });
+    let parts = match args.parts.is_empty() {
+        true => &PARTS[..],
+        false => &args.parts,
+    };
+    let share = |whole: u64| (whole * args.percent / 100).max(1);
+    let mut tally = Tally::default();
+    let mut lines = Vec::new();
+    for part in parts {
+        note(format!("nightly: {part:?}, seed {seed}"));
+        let began = Instant::now();
+        let result = match part {
+            Part::Soak => soak::run(&soak::Args::whole(share(SOAK_MINUTES))),
+            Part::Crash => crash::run(&crash::Args::short(share(CRASHES), seed)),
+            Part::Twin => twin::run(&twin::Args::short(share(STATEMENTS), seed)),
+        };
+        let minutes = began.elapsed().max(Duration::from_secs(1)).as_secs_f64() / 60.0;
+        match result {
+            Ok(()) => {
+                tally += Tally::PASSED;
+                lines.push(format!("{part:?}: passed in {minutes:.1} minutes"));
+            }
+            // The others are run all the same.
+            Err(error) => {
+                tally += Tally::FAILED;
+                lines.push(format!(
+                    "{part:?}: failed after {minutes:.1} minutes: {error:#}"
+                ));
+            }
+        }
+    }
+    println!("seed {seed}");
+    for line in lines {
+        println!("{line}");
+    }
+    println!("{tally}");
+    if tally.failed > 0 {
+        bail!("{} parts failed", tally.failed);
+    }
+    Ok(())
+}
