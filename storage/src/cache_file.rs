@@ -78,6 +78,35 @@ impl Layout {
             .collect())
     }
 
+    /// The runs of granules that a file lacks or has damaged; what cannot be read is lacking. Of those that `is_known`
+    /// nothing is read.
+    pub fn missing(
+        self,
+        file: &File,
+        granules: &Range<u64>,
+        is_known: impl Fn(u64) -> bool,
+    ) -> Vec<Range<u64>> {
+        let mut missing = Vec::new();
+        for run in runs(granules, |granule| !is_known(granule)) {
+            let Ok(sums) = self.checksums(file, &run) else {
+                missing.push(run);
+                continue;
+            };
+            let mut buffer = vec![0; GRANULE_BYTES as usize];
+            missing.extend(runs(&run, |granule| {
+                let sum = sums[(granule - run.start) as usize];
+                let bytes = self.bytes_of(&(granule..granule + 1));
+                let mut is_good = || {
+                    let buffer = buffer.get_mut(..(bytes.end - bytes.start) as usize)?;
+                    file.read_exact_at(buffer, bytes.start).ok()?;
+                    (checksum(buffer) == sum).then_some(())
+                };
+                sum == 0 || is_good().is_none()
+            }));
+        }
+        missing
+    }
+
     /// Writes whole granules, the first of which is number `first`, and then their checksums.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ pub mod cache_file;
 pub mod client;
 pub mod protocol;
 
+mod descriptors;
+
 #[cfg(feature = "server")]
 pub mod backend;
 #[cfg(feature = "server")]

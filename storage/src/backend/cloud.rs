@@ -6,10 +6,11 @@
 use std::{collections::BTreeMap, env, str::FromStr, sync::Arc, time::Duration};
 
 use object_store::{
-    BackoffConfig, ClientOptions, RetryConfig, StaticCredentialProvider,
+    BackoffConfig, ClientOptions, ObjectStore, RetryConfig, StaticCredentialProvider,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
     azure::{AzureConfigKey, MicrosoftAzureBuilder},
     gcp::{GcpCredential, GoogleCloudStorageBuilder, GoogleConfigKey},
+    list::PaginatedListStore,
 };
 
 use super::{
@@ -74,38 +75,23 @@ fn open_s3(
         .with_endpoint(service)
         .with_virtual_hosted_style_request(is_virtual_hosted)
         .with_skip_signature(is_anonymous);
-    match credentials {
-        Some(credentials) => {
-            for (key, secret) in credentials {
-                builder = builder.with_config(setting(spec, key)?, secret.expose());
-            }
-        }
-        None => {
-            for (key, value) in environment("AWS_", is_s3_credential) {
-                builder = builder.with_config(key, value);
-            }
-        }
+    for (key, value) in settings(spec, credentials, "AWS_", is_s3_credential)? {
+        builder = builder.with_config(key, value);
     }
-    let build = |retry| {
-        builder
-            .clone()
-            .with_retry(retry)
-            .with_client_options(client(allow_http))
-            .with_http_connector(connector(&authority))
-            .build()
-            .map_err(|error| invalid(spec, error))
-    };
     let traits = StoreTraits {
         order: ListOrder::ByPath,
         has_metadata: true,
         has_suffixes: true,
         condition: Condition::Header,
     };
-    Ok(ObjectStoreBackend::cloud(
-        build(once())?,
-        build(patiently())?,
-        traits,
-    ))
+    finish(spec, &authority, allow_http, traits, |requests| {
+        builder
+            .clone()
+            .with_retry(requests.retry)
+            .with_client_options(requests.options)
+            .with_http_connector(requests.connector)
+            .build()
+    })
 }
 
 fn open_gcs(
@@ -126,11 +112,6 @@ fn open_gcs(
         .with_base_url(service)
         .with_skip_signature(is_anonymous);
     match credentials {
-        Some(credentials) => {
-            for (key, secret) in credentials {
-                builder = builder.with_config(setting(spec, key)?, secret.expose());
-            }
-        }
         // The crate would look for credentials that it then does not need.
         None if is_anonymous => {
             let nobody = GcpCredential {
@@ -138,32 +119,26 @@ fn open_gcs(
             };
             builder = builder.with_credentials(Arc::new(StaticCredentialProvider::new(nobody)));
         }
-        None => {
-            for (key, value) in environment("GOOGLE_", is_gcs_credential) {
+        _ => {
+            for (key, value) in settings(spec, credentials, "GOOGLE_", is_gcs_credential)? {
                 builder = builder.with_config(key, value);
             }
         }
     }
-    let build = |retry| {
-        builder
-            .clone()
-            .with_retry(retry)
-            .with_client_options(client(allow_http))
-            .with_http_connector(connector(&authority))
-            .build()
-            .map_err(|error| invalid(spec, error))
-    };
     let traits = StoreTraits {
         order: ListOrder::ByPath,
         has_metadata: true,
         has_suffixes: true,
         condition: Condition::Generation,
     };
-    Ok(ObjectStoreBackend::cloud(
-        build(once())?,
-        build(patiently())?,
-        traits,
-    ))
+    finish(spec, &authority, allow_http, traits, |requests| {
+        builder
+            .clone()
+            .with_retry(requests.retry)
+            .with_client_options(requests.options)
+            .with_http_connector(requests.connector)
+            .build()
+    })
 }
 
 fn open_azure(
@@ -197,38 +172,27 @@ fn open_azure(
         .with_container_name(&spec.bucket)
         .with_endpoint(service);
     match credentials {
-        Some(credentials) => {
-            for (key, secret) in credentials {
-                builder = builder.with_config(setting(spec, key)?, secret.expose());
-            }
-        }
         None if is_emulator => builder = builder.with_access_key(EMULATOR_KEY),
-        None => {
-            for (key, value) in environment("AZURE_", is_azure_credential) {
+        _ => {
+            for (key, value) in settings(spec, credentials, "AZURE_", is_azure_credential)? {
                 builder = builder.with_config(key, value);
             }
         }
     }
-    let build = |retry| {
-        builder
-            .clone()
-            .with_retry(retry)
-            .with_client_options(client(allow_http))
-            .with_http_connector(connector(&authority))
-            .build()
-            .map_err(|error| invalid(spec, error))
-    };
     let traits = StoreTraits {
         order: ListOrder::ByPath,
         has_metadata: true,
         has_suffixes: false,
         condition: Condition::LookFirst,
     };
-    Ok(ObjectStoreBackend::cloud(
-        build(once())?,
-        build(patiently())?,
-        traits,
-    ))
+    finish(spec, &authority, allow_http, traits, |requests| {
+        builder
+            .clone()
+            .with_retry(requests.retry)
+            .with_client_options(requests.options)
+            .with_http_connector(requests.connector)
+            .build()
+    })
 }
 
 fn is_s3_credential(key: &AmazonS3ConfigKey) -> bool {
@@ -275,6 +239,51 @@ fn is_azure_credential(key: &AzureConfigKey) -> bool {
             | K::FederatedTokenFile
             | K::UseAzureCli
     )
+}
+
+/// How requests are made.
+struct Requests {
+    retry: RetryConfig,
+    options: ClientOptions,
+    connector: ObservedConnector,
+}
+
+/// The store, made twice: for requests that whoever asks tries again, and for those of uploads in parts.
+fn finish<S: ObjectStore + PaginatedListStore>(
+    spec: &StoreSpec,
+    authority: &str,
+    allow_http: bool,
+    traits: StoreTraits,
+    build: impl Fn(Requests) -> object_store::Result<S>,
+) -> Result<ObjectStoreBackend> {
+    let build = |retry| {
+        let requests = Requests {
+            retry,
+            options: client(allow_http),
+            connector: connector(authority),
+        };
+        build(requests).map_err(|error| invalid(spec, error))
+    };
+    Ok(ObjectStoreBackend::cloud(
+        build(once())?,
+        build(patiently())?,
+        traits,
+    ))
+}
+
+/// Settings that say who asks: those of the entry of the credentials file, or without one those in the environment.
+fn settings<K: FromStr<Err = object_store::Error>>(
+    spec: &StoreSpec,
+    credentials: Credentials<'_>,
+    prefix: &str,
+    is_credential: fn(&K) -> bool,
+) -> Result<Vec<(K, String)>> {
+    let Some(credentials) = credentials else {
+        return Ok(environment(prefix, is_credential));
+    };
+    (credentials.iter())
+        .map(|(key, secret)| Ok((setting(spec, key)?, secret.expose().to_owned())))
+        .collect()
 }
 
 /// Settings in the environment that say who asks.

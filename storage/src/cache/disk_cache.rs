@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    error::CacheError,
+    error::{CacheError, is_full},
     index::{Bindings, Changes, Index, Row},
     key::{ObjectKey, StoreBinding},
     recency::Recency,
@@ -116,6 +116,18 @@ impl State {
         self.recency.remove(key);
         self.changed_objects.insert(key.clone());
         Some(object)
+    }
+
+    /// An object of which nothing is cached, with a number of its own.
+    fn new_object(&mut self, key: ObjectKey, size: u64) -> Arc<CachedObject> {
+        let file = self.next_file;
+        self.next_file += 1;
+        Arc::new(CachedObject {
+            key,
+            file,
+            layout: Layout::new(size),
+            etag: OnceLock::new(),
+        })
     }
 
     fn row(&self, key: &ObjectKey) -> Option<Row> {
@@ -311,10 +323,7 @@ impl DiskCache {
 
     /// What is cached of an object, whichever version.
     pub fn find(&self, binding: &StoreBinding, path: &ObjectPath) -> Option<Arc<CachedObject>> {
-        let key = ObjectKey {
-            binding: binding.clone(),
-            path: path.clone(),
-        };
+        let key = ObjectKey::new(binding, path);
         self.shared.lock().objects.get(&key).cloned()
     }
 
@@ -328,10 +337,7 @@ impl DiskCache {
         path: &ObjectPath,
         size: u64,
     ) -> Result<Arc<CachedObject>, CacheError> {
-        let key = ObjectKey {
-            binding: binding.clone(),
-            path: path.clone(),
-        };
+        let key = ObjectKey::new(binding, path);
         let mut state = self.shared.lock();
         if let Some(known) = state.objects.get(&key)
             && known.layout.size() == size
@@ -339,14 +345,7 @@ impl DiskCache {
             return Ok(Arc::clone(known));
         }
         let replaced = state.remove(&key);
-        let file = state.next_file;
-        state.next_file += 1;
-        let object = Arc::new(CachedObject {
-            key: key.clone(),
-            file,
-            layout: Layout::new(size),
-            etag: OnceLock::new(),
-        });
+        let object = state.new_object(key.clone(), size);
         // Before anybody else finds it.
         let path = self.shared.path_of(&object);
         File::create_new(&path)
@@ -367,19 +366,8 @@ impl DiskCache {
         path: &ObjectPath,
         size: u64,
     ) -> Arc<CachedObject> {
-        let mut state = self.shared.lock();
-        let file = state.next_file;
-        state.next_file += 1;
-        drop(state);
-        Arc::new(CachedObject {
-            key: ObjectKey {
-                binding: binding.clone(),
-                path: path.clone(),
-            },
-            file,
-            layout: Layout::new(size),
-            etag: OnceLock::new(),
-        })
+        let key = ObjectKey::new(binding, path);
+        self.shared.lock().new_object(key, size)
     }
 
     /// Opens an object's file. One that is gone, or of another length, is forgotten.
@@ -405,7 +393,7 @@ impl DiskCache {
         })
     }
 
-    /// Writes whole granules of an object, from granule `first` on, after others have made room for them.
+    /// Writes whole granules of an object, from granule `first` on; others make room for them.
     ///
     /// # Errors
     /// [`CacheError::Full`] when there cannot be room, [`CacheError::File`] when the file cannot be written.
@@ -505,14 +493,6 @@ fn micros_since_epoch() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_micros() as u64)
-}
-
-/// Whether an error says that a disk, or a quota, is full.
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-    )
 }
 
 /// Removes files that were there at the start, below number `first_new`, and are not known.

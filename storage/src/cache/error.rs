@@ -28,11 +28,16 @@ impl CacheError {
     pub fn is_full(&self) -> bool {
         match self {
             Self::Full { .. } => true,
-            Self::File { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ),
+            Self::File { source, .. } => is_full(source),
             Self::Index { .. } | Self::Busy { .. } => false,
         }
     }
+}
+
+/// Does an error say that a disk, or a quota, is full?
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }

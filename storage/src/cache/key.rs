@@ -25,3 +25,12 @@ pub struct ObjectKey {
     pub binding: StoreBinding,
     pub path: ObjectPath,
 }
+
+impl ObjectKey {
+    pub fn new(binding: &StoreBinding, path: &ObjectPath) -> Self {
+        Self {
+            binding: binding.clone(),
+            path: path.clone(),
+        }
+    }
+}

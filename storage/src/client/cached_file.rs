@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    cache_file::{GRANULE_BYTES, Layout, checksum, runs},
+    cache_file::{Layout, runs},
     protocol::{ByteRange, ObjectVersion},
 };
 
@@ -69,8 +69,14 @@ impl CachedFile {
             length: buffer.len() as u64,
         };
         let granules = self.layout.granules_of(wanted);
-        let unknown = runs(&granules, |granule| !self.is_known(granule));
-        let missing: Vec<Range<u64>> = (unknown.iter()).flat_map(|run| self.verify(run)).collect();
+        let missing =
+            (self.layout).missing(&self.file, &granules, |granule| self.is_known(granule));
+        for granule in granules.clone() {
+            let is_missing = || missing.iter().any(|run| run.contains(&granule));
+            if !self.is_known(granule) && !is_missing() {
+                self.note_known(granule);
+            }
+        }
         if !missing.is_empty() {
             return Err(self.missing_bytes(&missing));
         }
@@ -93,28 +99,6 @@ impl CachedFile {
             }
         }
         self.missing_bytes(&missing).0
-    }
-
-    /// Looks at granules, and returns those that are not there.
-    fn verify(&self, granules: &Range<u64>) -> Vec<Range<u64>> {
-        let Ok(sums) = self.layout.checksums(&self.file, granules) else {
-            return vec![granules.clone()];
-        };
-        let mut buffer = vec![0; GRANULE_BYTES as usize];
-        runs(granules, |granule| {
-            let sum = sums[(granule - granules.start) as usize];
-            let bytes = self.layout.bytes_of(&(granule..granule + 1));
-            let mut is_good = || {
-                let buffer = buffer.get_mut(..(bytes.end - bytes.start) as usize)?;
-                self.file.read_exact_at(buffer, bytes.start).ok()?;
-                (checksum(buffer) == sum).then_some(())
-            };
-            let is_there = sum != 0 && is_good().is_some();
-            if is_there {
-                self.note_known(granule);
-            }
-            !is_there
-        })
     }
 
     fn missing_bytes(&self, granules: &[Range<u64>]) -> Missing {
@@ -148,6 +132,7 @@ impl AsFd for CachedFile {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::cache_file::GRANULE_BYTES;
 
     fn cached(size: u64) -> (CachedFile, File) {
         let file = tempfile::tempfile().unwrap();

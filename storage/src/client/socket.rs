@@ -2,8 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    io::{self, IoSlice, IoSliceMut},
-    mem::MaybeUninit,
+    io,
     os::{
         fd::{BorrowedFd, OwnedFd},
         unix::net::UnixStream,
@@ -15,18 +14,17 @@ use std::{
 
 use rustix::{
     io::Errno,
-    net::{
-        self, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-        SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
-        SocketType,
-    },
+    net::{self, AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType},
 };
 
 use super::{
     error::{ClientError, Result, Task},
     interrupt::Interrupts,
 };
-use crate::protocol::{FrameHeader, HEADER_BYTES};
+use crate::{
+    descriptors::{receive, send_with},
+    protocol::{FrameHeader, HEADER_BYTES},
+};
 
 /// Wait between attempts while the daemon's queue of connections is full.
 const CONNECT_RETRY: Duration = Duration::from_millis(10);
@@ -95,7 +93,11 @@ impl Socket {
         let mut deadline = Instant::now() + task.limit;
         while !bytes.is_empty() {
             interrupts.check()?;
-            match self.send_some(bytes, descriptor) {
+            let sent = match descriptor {
+                Some(descriptor) => send_with(&self.stream, bytes, descriptor, SendFlags::empty()),
+                None => net::send(&self.stream, bytes, SendFlags::NOSIGNAL),
+            };
+            match sent {
                 Ok(sent) => {
                     descriptor = None;
                     bytes = bytes.get(sent..).unwrap_or_default();
@@ -107,24 +109,6 @@ impl Socket {
             }
         }
         Ok(())
-    }
-
-    fn send_some(
-        &self,
-        bytes: &[u8],
-        descriptor: Option<BorrowedFd<'_>>,
-    ) -> std::result::Result<usize, Errno> {
-        let Some(descriptor) = descriptor else {
-            return net::send(&self.stream, bytes, SendFlags::NOSIGNAL);
-        };
-        let descriptors = [descriptor];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-            return Err(Errno::NOMEM);
-        }
-        let bytes = [IoSlice::new(bytes)];
-        net::sendmsg(&self.stream, &bytes, &mut control, SendFlags::NOSIGNAL)
     }
 
     /// Receives one frame.
@@ -163,7 +147,12 @@ impl Socket {
         let mut deadline = Instant::now() + task.limit;
         while !buffer.is_empty() {
             interrupts.check()?;
-            match self.receive_some(buffer) {
+            match receive(
+                &self.stream,
+                buffer,
+                &mut self.descriptors,
+                RecvFlags::empty(),
+            ) {
                 Ok(0) => {
                     return Err(task.disconnected(io::ErrorKind::UnexpectedEof.into()));
                 }
@@ -177,27 +166,6 @@ impl Socket {
             }
         }
         Ok(())
-    }
-
-    fn receive_some(&mut self, buffer: &mut [u8]) -> std::result::Result<usize, Errno> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = net::recvmsg(
-            &self.stream,
-            &mut [IoSliceMut::new(buffer)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )?;
-        for message in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                self.descriptors.extend(descriptors);
-            }
-        }
-        if received.flags.contains(ReturnFlags::CTRUNC) {
-            // The kernel could not open the descriptor here.
-            return Err(Errno::MFILE);
-        }
-        Ok(received.bytes)
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     cache::{CacheError, CachedObject},
-    cache_file::{GRANULE_BYTES, Layout, checksum, runs},
+    cache_file::{GRANULE_BYTES, runs},
     protocol::{ByteRange, Failure, FailureCode, ObjectMeta, ObjectPath, ObjectRef},
 };
 
@@ -178,7 +178,7 @@ impl StorageService {
             let layout = object.layout();
             Ok((granules.iter())
                 .flat_map(|run| match &file {
-                    Ok(file) => without(layout, file, run, is_covered),
+                    Ok(file) => layout.missing(file, run, is_covered),
                     Err(_) => runs(run, |granule| !is_covered(granule)),
                 })
                 .collect())
@@ -305,29 +305,6 @@ fn read_only(file: &OwnedFd) -> io::Result<File> {
 /// The granules of bytes that the cache could not take.
 fn covers((first, data): &(u64, Bytes)) -> Range<u64> {
     *first..first + (data.len() as u64).div_ceil(GRANULE_BYTES)
-}
-
-/// The runs of granules that are not in a file, or damaged there, and not covered otherwise.
-fn without(
-    layout: Layout,
-    file: &File,
-    run: &Range<u64>,
-    is_covered: impl Fn(u64) -> bool,
-) -> Vec<Range<u64>> {
-    let Ok(sums) = layout.checksums(file, run) else {
-        return runs(run, |granule| !is_covered(granule));
-    };
-    let mut buffer = vec![0; GRANULE_BYTES as usize];
-    runs(run, |granule| {
-        let sum = sums[(granule - run.start) as usize];
-        let bytes = layout.bytes_of(&(granule..granule + 1));
-        let mut is_good = || {
-            let buffer = buffer.get_mut(..(bytes.end - bytes.start) as usize)?;
-            file.read_exact_at(buffer, bytes.start).ok()?;
-            (checksum(buffer) == sum).then_some(())
-        };
-        !is_covered(granule) && (sum == 0 || is_good().is_none())
-    })
 }
 
 /// Is there time left to ask the store again?

@@ -1,18 +1,15 @@
 //! Frames coming in, some with a descriptor.
 
-use std::{
-    collections::VecDeque,
-    io::{self, IoSliceMut},
-    mem::MaybeUninit,
-    os::fd::OwnedFd,
-    time::Duration,
-};
+use std::{collections::VecDeque, io, os::fd::OwnedFd, time::Duration};
 
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
+use rustix::{io::Errno, net::RecvFlags};
 use tokio::{io::Interest, net::unix::OwnedReadHalf, time::timeout};
 
 use super::error::TransportError;
-use crate::protocol::{FrameHeader, HEADER_BYTES};
+use crate::{
+    descriptors::receive,
+    protocol::{FrameHeader, HEADER_BYTES},
+};
 
 /// Most descriptors that a peer may have sent before their requests are taken.
 const MAX_DESCRIPTORS: usize = 64;
@@ -92,28 +89,19 @@ impl FrameReader {
         let (stream, descriptors) = (self.stream.as_ref(), &mut self.descriptors);
         stream
             .async_io(Interest::READABLE, || {
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-                let mut control = RecvAncillaryBuffer::new(&mut space);
-                let received = recvmsg(
-                    stream,
-                    &mut [IoSliceMut::new(buffer)],
-                    &mut control,
-                    RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
-                )?;
-                for message in control.drain() {
-                    if let RecvAncillaryMessage::ScmRights(came) = message {
-                        descriptors.extend(came);
+                let flags = RecvFlags::DONTWAIT;
+                let received = match receive(stream, buffer, descriptors, flags) {
+                    Err(Errno::MFILE) => {
+                        return Err(io::Error::other(
+                            "a descriptor was lost: the process has too many, or more came than fit",
+                        ));
                     }
-                }
-                if received.flags.contains(ReturnFlags::CTRUNC) {
-                    return Err(io::Error::other(
-                        "a descriptor was lost: the process has too many, or more came than fit",
-                    ));
-                }
+                    received => received?,
+                };
                 if descriptors.len() > MAX_DESCRIPTORS {
                     return Err(io::Error::other("too many descriptors came"));
                 }
-                Ok(received.bytes)
+                Ok(received)
             })
             .await
     }

@@ -1,14 +1,8 @@
 //! Frames going out, some with a descriptor.
 
-use std::{
-    fs::File,
-    io::{self, IoSlice},
-    mem::MaybeUninit,
-    os::fd::AsFd,
-    time::Duration,
-};
+use std::{fs::File, io, os::fd::AsFd, time::Duration};
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::SendFlags;
 use tokio::{
     io::{AsyncWriteExt, Interest},
     net::unix::OwnedWriteHalf,
@@ -16,7 +10,7 @@ use tokio::{
 };
 
 use super::error::TransportError;
-use crate::protocol::Frame;
+use crate::{descriptors::send_with, protocol::Frame};
 
 /// A frame and the descriptor that goes with its first byte.
 #[derive(Debug)]
@@ -66,19 +60,8 @@ impl FrameWriter {
         let stream = self.stream.as_ref();
         stream
             .async_io(Interest::WRITABLE, || {
-                let descriptors = [descriptor.as_fd()];
-                let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-                let mut control = SendAncillaryBuffer::new(&mut space);
-                if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-                    return Err(io::ErrorKind::OutOfMemory.into());
-                }
-                let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-                Ok(sendmsg(
-                    stream,
-                    &[IoSlice::new(bytes)],
-                    &mut control,
-                    flags,
-                )?)
+                let flags = SendFlags::DONTWAIT;
+                Ok(send_with(stream, bytes, descriptor.as_fd(), flags)?)
             })
             .await
     }
