@@ -1,4 +1,5 @@
-//! Building the extension and installing it into a PostgreSQL, skipped when nothing changed.
+//! Building the extension and the storage service's program, and installing them into a PostgreSQL, skipped when nothing
+//! changed.
 
 use crate::cache::{self, Cache};
 use crate::checkout;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 pub const NAME: &str = "pg_iceberg_am";
 pub const PACKAGE: &str = "pg-iceberg-am";
+/// The storage service: the package and its program.
+pub const SERVICE: &str = "pg-lakebase-storage";
 
 /// What the extension is built from, relative to the checkout.
 const INPUTS: [&str; 6] = [
@@ -43,6 +46,7 @@ pub fn ensure(cache: &Cache, installation: &Installation) -> Result<String> {
         command.arg("--release");
     }
     let flavour = installation.flavour;
+    install_service(cache, installation)?;
     let log = cache.log(&format!("extension-{flavour}"));
     process::run_logged(
         &format!("Building the extension ({flavour})"),
@@ -56,15 +60,40 @@ pub fn ensure(cache: &Cache, installation: &Installation) -> Result<String> {
     Ok(mark)
 }
 
-/// The mark of the library as it is installed now.
+/// Builds the storage service and puts its program beside the server's own, where servers look for it.
+fn install_service(cache: &Cache, installation: &Installation) -> Result<()> {
+    let flavour = installation.flavour;
+    let mut command = checkout::cargo(cache);
+    command.args(["build", "--package", SERVICE, "--bin", SERVICE]);
+    let profile = match flavour {
+        Flavour::Assert => "debug",
+        Flavour::Release => {
+            command.arg("--release");
+            "release"
+        }
+    };
+    let log = cache.log(&format!("storage-service-{flavour}"));
+    let title = format!("Building the storage service ({flavour})");
+    process::run_logged(&title, &log, &mut command)?;
+    let built = cache.target().join(profile).join(SERVICE);
+    // A program that runs cannot be written to, but another one can take its name.
+    let new = installation.bindir.join(format!("{SERVICE}.new"));
+    let installed = installation.program(SERVICE);
+    fs::copy(&built, &new)
+        .and_then(|_| fs::rename(&new, &installed))
+        .with_context(|| format!("cannot install {}", installed.display()))
+}
+
+/// The mark of the library and the storage service as they are installed now.
 pub fn library_mark(installation: &Installation) -> Option<String> {
-    let meta = fs::metadata(installation.pkglibdir.join(format!("{NAME}.so"))).ok()?;
-    Some(format!(
-        "{}:{}.{:09}",
-        meta.len(),
-        meta.mtime(),
-        meta.mtime_nsec()
-    ))
+    let library = installation.pkglibdir.join(format!("{NAME}.so"));
+    let marks = [library, installation.program(SERVICE)].map(|path| {
+        let meta = fs::metadata(path).ok()?;
+        let (seconds, nanoseconds) = (meta.mtime(), meta.mtime_nsec());
+        Some(format!("{}:{seconds}.{nanoseconds:09}", meta.len()))
+    });
+    let [library, service] = marks;
+    Some(format!("{}+{}", library?, service?))
 }
 
 /// Makes the next [`ensure`] install the extension anew.

@@ -118,7 +118,11 @@ impl Installation {
         if let Some(path) = needed.iter().find(|path| !path.exists()) {
             return Some(format!("{} is missing", path.display()));
         }
-        let targets = [self.pkglibdir.clone(), self.sharedir.join("extension")];
+        let targets = [
+            self.pkglibdir.clone(),
+            self.sharedir.join("extension"),
+            self.bindir.clone(),
+        ];
         targets.iter().find(|dir| !writable(dir)).map(|dir| {
             format!(
                 "extensions cannot be installed: {} is not writable",

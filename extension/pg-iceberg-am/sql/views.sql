@@ -102,6 +102,24 @@ SELECT t.relation,
 COMMENT ON VIEW lakebase.upkeep IS
     'What the background workers look after: files below three quarters of their target size, snapshots, files that are to be removed; and how it went since the server was started';
 
+CREATE VIEW lakebase.storage_service AS
+SELECT s.status,
+       s.socket,
+       s.pid,
+       s.started,
+       s.restarts,
+       s.last_error,
+       s.last_error_at
+  FROM lakebase.storage_service_status() s;
+
+COMMENT ON VIEW lakebase.storage_service IS
+    'The service that reads and writes object stores for this server: whether it runs, and what failed last since the server was started';
+
+-- Paths and errors are for those who monitor the server.
+REVOKE EXECUTE ON FUNCTION lakebase.storage_service_status() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION lakebase.storage_service_status() TO pg_read_all_stats;
+GRANT SELECT ON lakebase.storage_service TO pg_read_all_stats;
+
 GRANT USAGE ON SCHEMA lakebase TO PUBLIC;
 GRANT SELECT ON lakebase.iceberg_tables TO PUBLIC;
 GRANT SELECT ON lakebase.progress, lakebase.upkeep TO PUBLIC;
@@ -128,6 +146,8 @@ COMMENT ON FUNCTION lakebase.upkeep_of(regclass) IS
     'Internal: small files and history of a table, for view lakebase.upkeep';
 COMMENT ON FUNCTION lakebase.next_look() IS
     'Internal: when all tables will be looked at, for view lakebase.upkeep';
+COMMENT ON FUNCTION lakebase.storage_service_status() IS
+    'Internal: how the storage service is, for view lakebase.storage_service';
 COMMENT ON FUNCTION lakebase.has_file(regclass, text) IS
     'Internal: whether the directory of a table has a file, for view lakebase.iceberg_tables';
 COMMENT ON FUNCTION lakebase.keep_changes_out() IS

@@ -24,6 +24,7 @@ mod publisher;
 mod row_id;
 mod scan;
 mod schema;
+mod storage_service;
 mod tablespaces;
 mod transaction;
 mod unsupported;
@@ -60,6 +61,7 @@ pub extern "C-unwind" fn _PG_init() {
     directory::startup::register();
     files::sync_queue::register();
     publisher::register();
+    storage_service::register();
     row_id::counter::register();
     transaction::register();
     scan::register();

@@ -21,12 +21,14 @@ pub fn override_setting(name: &CStr, value: &CStr) {
     }
 }
 
-/// Reads the configuration again if the process was told to (SIGHUP), as every process does.
-pub fn reload_configuration_if_asked() {
-    if BackgroundWorker::sighup_received() {
+/// Reads the configuration again if the process was told to (SIGHUP), as every process does. Returns whether it was.
+pub fn reload_configuration_if_asked() -> bool {
+    let is_asked = BackgroundWorker::sighup_received();
+    if is_asked {
         // SAFETY: called between transactions, in a background worker's main loop; may raise, guarded.
         unsafe { pg_sys::ProcessConfigFile(pg_sys::GucContext::PGC_SIGHUP) };
     }
+    is_asked
 }
 
 /// Whether the process was told to end (SIGTERM), which its main loop does after what it is doing now.

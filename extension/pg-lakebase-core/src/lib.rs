@@ -36,6 +36,7 @@ pub mod smgr;
 pub mod snapshot;
 pub mod table_am;
 pub mod thread;
+pub mod wait_event;
 pub mod wal;
 pub mod xact;
 

@@ -1,4 +1,4 @@
-//! When shared memory is made: at the server's start, and again after a backend's crash.
+//! Shared memory: when it is made, which is at the server's start and again after a backend's crash, and texts in it.
 
 use std::sync::OnceLock;
 
@@ -6,6 +6,34 @@ use pgrx::pg_sys;
 
 use crate::error::PgResult;
 use crate::guard::{call_c, guard};
+
+/// The most bytes of a [`Message`].
+const MESSAGE: usize = 240;
+
+/// An error's message, as far as there is room for it: plain data, for shared memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message {
+    bytes: [u8; MESSAGE],
+    length: u8,
+}
+
+impl Message {
+    /// The beginning of `text`.
+    pub fn new(text: &str) -> Self {
+        let length = text.floor_char_boundary(MESSAGE);
+        let mut bytes = [0; MESSAGE];
+        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+        Self {
+            bytes,
+            length: length as u8,
+        }
+    }
+
+    /// The text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes[..usize::from(self.length)]).into_owned()
+    }
+}
 
 type RawHook = unsafe extern "C-unwind" fn();
 

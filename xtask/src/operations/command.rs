@@ -1,7 +1,7 @@
 //! The command: which operations, and what each is called.
 
 use super::server::Servers;
-use super::{backup, checksums, databases, replication, tablespaces, upgrade};
+use super::{backup, checksums, databases, replication, service, tablespaces, upgrade};
 use crate::cache::Cache;
 use crate::extension;
 use crate::guardian::Guardian;
@@ -32,11 +32,14 @@ enum Operation {
     Databases,
     /// Dumps of tablespaces in object stores
     Tablespaces,
+    /// The storage service, which the server runs
+    Service,
 }
 
-const OPERATIONS: [Operation; 6] = [
+const OPERATIONS: [Operation; 7] = [
     Operation::Databases,
     Operation::Tablespaces,
+    Operation::Service,
     Operation::Checksums,
     Operation::Backup,
     Operation::Replication,
@@ -77,6 +80,7 @@ fn run_some(cache: &Cache, installation: &Installation, operations: &[Operation]
             Operation::Checksums => checksums::run,
             Operation::Databases => databases::run,
             Operation::Tablespaces => tablespaces::run,
+            Operation::Service => service::run,
         };
         let result = servers
             .clear()

@@ -1,6 +1,6 @@
 //! `cargo xtask operations`: what operators do with whole clusters, other than losing them (`crash` does
 //! that), on servers made for it: upgrades, incremental backups, checksums, logical
-//! replication, many databases, dumps of tablespaces.
+//! replication, many databases, dumps of tablespaces, the storage service.
 
 mod backup;
 mod checksums;
@@ -8,6 +8,7 @@ mod command;
 mod databases;
 mod replication;
 mod server;
+mod service;
 mod tablespaces;
 mod upgrade;
 

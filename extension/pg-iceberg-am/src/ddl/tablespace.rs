@@ -1,4 +1,4 @@
-//! CREATE TABLESPACE, ALTER TABLESPACE and RENAME of tablespaces in object stores.
+//! CREATE TABLESPACE, ALTER TABLESPACE, DROP TABLESPACE and RENAME of tablespaces in object stores.
 //!
 //! PostgreSQL validates the options of a tablespace by its own list. Ours are taken out of the statement, and those that
 //! are stored out of `pg_tablespace.spcoptions`, while it does so, and are written back after.
@@ -12,8 +12,10 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::table_options::{elements, take};
 use crate::catalog::options::text_of;
+use crate::storage_service::supervision;
 use crate::tablespaces::catalog::{
-    self, Stored, find, is_object_tablespace, lock_against_users, lock_for_change,
+    self, Stored, find, has_object_tablespaces, is_object_tablespace, lock_against_users,
+    lock_for_change,
 };
 use crate::tablespaces::options::{PROTOCOL, is_postgres_option, is_store_option};
 use crate::tablespaces::{StoreOptions, holds_anything, is_credential};
@@ -23,14 +25,15 @@ const RENAME_HINT: &str = "Create another tablespace with the same options and a
 /// What to do before a tablespace means another store.
 const CHANGE_HINT: &str = "Move or drop what lies there first, or create another tablespace.";
 
-/// Has CREATE TABLESPACE or ALTER TABLESPACE executed without options that PostgreSQL does not know; other statements
-/// are left alone, and the answer is false.
+/// Has CREATE TABLESPACE or ALTER TABLESPACE executed without options that PostgreSQL does not know, and after them and DROP
+/// TABLESPACE the storage service started or stopped; other statements are left alone, and the answer is false.
 pub fn proceed(call: &mut UtilityCall<'_>) -> PgResult<bool> {
     // SAFETY: the statement is PostgreSQL's own.
     unsafe {
         match (*call.statement()).type_ {
             pg_sys::NodeTag::T_CreateTableSpaceStmt => create(call)?,
             pg_sys::NodeTag::T_AlterTableSpaceOptionsStmt => alter(call)?,
+            pg_sys::NodeTag::T_DropTableSpaceStmt => drop_tablespace(call),
             _ => return Ok(false),
         }
     }
@@ -90,8 +93,34 @@ unsafe fn create(call: &mut UtilityCall<'_>) -> PgResult<()> {
         pg_sys::CommandCounterIncrement();
         if let (Some(options), Some(tablespace)) = (options, find(&name)) {
             store(tablespace, Some(&options))?;
+            supervision::ensure_running();
         }
         Ok(())
+    }
+}
+
+/// # Safety
+///
+/// The statement is DROP TABLESPACE.
+unsafe fn drop_tablespace(call: &mut UtilityCall<'_>) {
+    // SAFETY: the caller's promise; a terminated string.
+    let was_object = unsafe {
+        let statement = call.statement().cast::<pg_sys::DropTableSpaceStmt>();
+        find(CStr::from_ptr((*statement).tablespacename)).is_some_and(is_object_tablespace)
+    };
+    call.proceed();
+    if was_object {
+        // SAFETY: in the statement's transaction.
+        unsafe { pg_sys::CommandCounterIncrement() };
+        stop_if_unneeded();
+    }
+}
+
+/// Stops the storage service if there is no object tablespace any more. Should the transaction be undone, whoever needs
+/// it starts it again.
+fn stop_if_unneeded() {
+    if !has_object_tablespaces() {
+        supervision::dismiss();
     }
 }
 
@@ -147,7 +176,14 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
         }
         call.proceed();
         pg_sys::CommandCounterIncrement();
-        store(tablespace, after.as_ref())
+        store(tablespace, after.as_ref())?;
+        match after {
+            Some(_) => {
+                supervision::ensure_running();
+            }
+            None => stop_if_unneeded(),
+        }
+        Ok(())
     }
 }
 

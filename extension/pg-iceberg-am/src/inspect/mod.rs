@@ -4,4 +4,5 @@ mod metadata;
 mod privilege;
 mod progress;
 mod sizes;
+mod storage_service;
 mod upkeep;

@@ -93,6 +93,6 @@ mod lakebase {
     }
 }
 
-fn timestamp(time: pg_sys::TimestampTz) -> Option<TimestampWithTimeZone> {
+pub(super) fn timestamp(time: pg_sys::TimestampTz) -> Option<TimestampWithTimeZone> {
     TimestampWithTimeZone::try_from(time).ok()
 }

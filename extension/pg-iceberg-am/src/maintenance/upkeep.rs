@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{LockMode, OpenRelation, Regclass, Relation};
+use pg_lakebase_core::shmem::Message;
 use pg_lakebase_core::{interrupt, wal as core_wal};
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
@@ -13,7 +14,7 @@ use super::publish::{no_publisher, publish};
 use crate::catalog::{check_iceberg, check_maintain};
 use crate::directory::StorageKey;
 use crate::publisher;
-use crate::publisher::orders::{Asked, Message, Outcome, Summary, Task};
+use crate::publisher::orders::{Asked, Outcome, Summary, Task};
 
 /// How long to wait until a publisher begins: all may be busy in other databases.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,13 +1,12 @@
 //! What sessions ask of their database's publisher and wait for, in shared memory: VACUUM and functions.
 
+use pg_lakebase_core::shmem::Message;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_guard, pg_shmem_init, pg_sys};
 
 use super::slot::Storage;
 
 /// Orders of all databases at a time.
 const ORDERS: usize = 64;
-/// The most bytes of an error message.
-const MESSAGE: usize = 240;
 
 // SAFETY: no other lock has the name.
 static BOARD: PgLwLock<Board> = unsafe { PgLwLock::new(c"pg_iceberg_orders") };
@@ -59,31 +58,6 @@ pub enum Outcome {
     Locked,
     /// With an error.
     Failed(Message),
-}
-
-/// An error's message, as far as there is room for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message {
-    bytes: [u8; MESSAGE],
-    length: u8,
-}
-
-impl Message {
-    /// The beginning of `text`.
-    pub fn new(text: &str) -> Self {
-        let length = text.floor_char_boundary(MESSAGE);
-        let mut bytes = [0; MESSAGE];
-        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
-        Self {
-            bytes,
-            length: length as u8,
-        }
-    }
-
-    /// The text.
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.bytes[..usize::from(self.length)]).into_owned()
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -352,12 +326,5 @@ mod tests {
         assert!(place(&mut board, DATABASE, 2).is_some());
         assert!(board.of(left).is_none());
         assert!(place(&mut board, DATABASE, 3).is_none());
-    }
-
-    #[test]
-    fn a_long_message_is_cut_between_characters() {
-        let text = "ä".repeat(MESSAGE);
-        assert_eq!(Message::new(&text).text(), "ä".repeat(MESSAGE / 2));
-        assert_eq!(Message::new("short").text(), "short");
     }
 }

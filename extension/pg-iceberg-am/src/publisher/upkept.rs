@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
+use pg_lakebase_core::shmem::Message;
 use pg_lakebase_core::xact::clock_timestamp;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_guard, pg_shmem_init, pg_sys};
 
-use super::orders::Message;
 use super::rest::Rest;
 use super::slot::Storage;
 
@@ -240,6 +240,12 @@ mod tests {
         assert!(known.next_try(20).unwrap() > Duration::ZERO);
         board.note_done(DATABASE, TABLE, Work::Merging, 30);
         assert_eq!(board.of(DATABASE, TABLE).unwrap().next_try(30), None);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        assert_eq!(Message::new(&"ä".repeat(240)).text(), "ä".repeat(120));
+        assert_eq!(Message::new("short").text(), "short");
     }
 
     #[test]

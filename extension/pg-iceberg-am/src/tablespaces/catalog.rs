@@ -50,6 +50,36 @@ pub fn is_object_tablespace(tablespace: pg_sys::Oid) -> bool {
     !is_default && Stored::of(tablespace).is_object()
 }
 
+/// Whether any tablespace is one in an object store, as far as committed transactions tell and this one.
+pub fn has_object_tablespaces() -> bool {
+    // SAFETY: a scan of a whole catalog; all is closed again here, or by the resource owner after an error.
+    let all = unsafe {
+        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+        let catalog = pg_sys::table_open(pg_sys::TableSpaceRelationId, lock);
+        let scan = pg_sys::systable_beginscan(
+            catalog,
+            pg_sys::InvalidOid,
+            false,
+            std::ptr::null_mut(),
+            0,
+            std::ptr::null_mut(),
+        );
+        let mut all = Vec::new();
+        loop {
+            let tuple = pg_sys::systable_getnext(scan);
+            if tuple.is_null() {
+                break;
+            }
+            let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_tablespace>();
+            all.push((*form).oid);
+        }
+        pg_sys::systable_endscan(scan);
+        pg_sys::table_close(catalog, lock);
+        all
+    };
+    all.into_iter().any(is_object_tablespace)
+}
+
 /// Keeps a tablespace from becoming one in an object store, or in another one, to the end of the transaction. Who makes
 /// such a change takes [`lock_against_users`], and then looks for files.
 pub fn lock_as_user(tablespace: pg_sys::Oid) {

@@ -11,6 +11,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::publisher::{Launcher, Thorough};
+use crate::storage_service;
 
 /// How often the launcher looks around when nobody wakes it.
 const IDLE: Duration = Duration::from_secs(60);
@@ -43,7 +44,9 @@ pub extern "C-unwind" fn pg_iceberg_launcher_main(_argument: pg_sys::Datum) {
         if !BackgroundWorker::wait_latch(Some(pause.max(Duration::from_millis(1)))) {
             break;
         }
-        background::reload_configuration_if_asked();
+        if background::reload_configuration_if_asked() {
+            storage_service::supervision::look();
+        }
     }
     drop(launcher);
     // SAFETY: ends the process. The postmaster starts another one, unless the server is being shut down, because of

@@ -5,5 +5,6 @@ mod merging;
 mod ordered;
 mod publisher;
 mod storage;
+mod storage_service;
 mod syncer;
 mod upkeep;

@@ -5,13 +5,14 @@ use std::time::{Duration, Instant};
 use iceberg_lite::compaction::Extent;
 use pg_lakebase_core::background::try_in_transaction;
 use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::shmem::Message;
 
 use super::merging::{Advance, Job, Planned};
 use super::storage::{key_of, open_unless_locked};
 use super::upkeep::{expire, pointer_of};
 use crate::catalog::has_relation;
 use crate::publisher::Storage;
-use crate::publisher::orders::{Message, Outcome, SoFar, Taken, Task};
+use crate::publisher::orders::{Outcome, SoFar, Taken, Task};
 use crate::publisher::upkept::{self, Work};
 use crate::transaction::{self, Expiring};
 

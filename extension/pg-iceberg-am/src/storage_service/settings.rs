@@ -1,0 +1,175 @@
+//! The settings `pg_lakebase.*`.
+
+use std::ffi::{CStr, CString, OsStr, c_char, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use pg_lakebase_core::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use pgrx::{pg_guard, pg_sys};
+
+use super::place;
+
+static SERVICE: GucSetting<Service> = GucSetting::<Service>::new(Service::Auto);
+/// Socket of a service that somebody else runs.
+static SOCKET: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// Where the cache lies, in the data directory if the path is relative.
+static CACHE_DIRECTORY: GucSetting<Option<CString>> =
+    GucSetting::<Option<CString>>::new(Some(c"pg_lakebase_cache"));
+/// Megabytes of cached objects.
+static CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10 * 1024);
+/// The service's program.
+static PROGRAM: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// The service's file of credentials.
+static CREDENTIALS_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+/// When the server runs the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
+enum Service {
+    /// Never.
+    #[name = c"off"]
+    Off,
+    /// While there are object tablespaces.
+    #[name = c"auto"]
+    Auto,
+    /// Always.
+    #[name = c"on"]
+    On,
+}
+
+/// Who runs the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// Nobody.
+    Nobody,
+    /// The server, while there are object tablespaces.
+    ServerIfNeeded,
+    /// The server.
+    Server,
+    /// Somebody else, with this socket.
+    Other(PathBuf),
+}
+
+/// Registers the settings; called once, from `_PG_init`.
+pub fn register() {
+    GucRegistry::define_enum_guc(
+        c"pg_lakebase.storage_service",
+        c"Whether the server runs the storage service: while there are tablespaces in object stores, always, or never.",
+        c"",
+        &SERVICE,
+        GucContext::Sighup,
+        GucFlags::default(),
+    );
+    // SAFETY: the hook is guarded.
+    unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"pg_lakebase.storage_socket",
+            c"Socket of a storage service that the server does not run itself.",
+            c"If it is empty, the server runs its own.",
+            &SOCKET,
+            GucContext::Sighup,
+            GucFlags::SUPERUSER_ONLY,
+            Some(check_socket),
+            None,
+            None,
+        );
+    }
+    string(
+        c"pg_lakebase.cache_directory",
+        c"Directory in which the storage service that the server runs keeps its cache.",
+        c"A relative path is one below the data directory.",
+        &CACHE_DIRECTORY,
+    );
+    GucRegistry::define_int_guc(
+        c"pg_lakebase.cache_size",
+        c"Most space on disk that cached objects take.",
+        c"",
+        &CACHE_SIZE,
+        16,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::UNIT_MB,
+    );
+    string(
+        c"pg_lakebase.storage_program",
+        c"Program of the storage service that the server runs.",
+        c"If it is empty, pg-lakebase-storage in the directory of the server's own program.",
+        &PROGRAM,
+    );
+    string(
+        c"pg_lakebase.credentials_file",
+        c"File with the credentials for object stores, of the storage service that the server runs.",
+        c"A relative path is one below the data directory.",
+        &CREDENTIALS_FILE,
+    );
+    pg_lakebase_core::guc::reserve_prefix(c"pg_lakebase");
+}
+
+/// A path that the configuration sets.
+fn string(
+    name: &'static CStr,
+    description: &'static CStr,
+    more: &'static CStr,
+    setting: &'static GucSetting<Option<CString>>,
+) {
+    let flags = GucFlags::SUPERUSER_ONLY;
+    GucRegistry::define_string_guc(name, description, more, setting, GucContext::Sighup, flags);
+}
+
+/// Refuses paths that no socket can have.
+#[pg_guard]
+unsafe extern "C-unwind" fn check_socket(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: PostgreSQL passes a terminated string, or null. The detail is copied to memory of PostgreSQL's.
+    unsafe {
+        if (*value).is_null() {
+            return true;
+        }
+        let path = Path::new(OsStr::from_bytes(CStr::from_ptr(*value).to_bytes()));
+        let Some(reason) = place::unfit_for_socket(path) else {
+            return true;
+        };
+        if let Ok(reason) = CString::new(reason) {
+            pg_sys::GUC_check_errdetail_string = pg_sys::pstrdup(reason.as_ptr());
+        }
+        false
+    }
+}
+
+fn path(setting: &GucSetting<Option<CString>>) -> Option<PathBuf> {
+    let path = setting.get()?;
+    let path = OsStr::from_bytes(path.to_bytes());
+    (!path.is_empty()).then(|| path.into())
+}
+
+/// Who runs the service.
+pub fn provider() -> Provider {
+    match (path(&SOCKET), SERVICE.get()) {
+        (Some(socket), _) => Provider::Other(socket),
+        (None, Service::Off) => Provider::Nobody,
+        (None, Service::Auto) => Provider::ServerIfNeeded,
+        (None, Service::On) => Provider::Server,
+    }
+}
+
+/// Where the cache lies.
+pub fn cache_directory() -> PathBuf {
+    path(&CACHE_DIRECTORY).unwrap_or_else(|| "pg_lakebase_cache".into())
+}
+
+/// Megabytes of cached objects.
+pub fn cache_megabytes() -> u32 {
+    CACHE_SIZE.get().unsigned_abs()
+}
+
+/// The service's program, if it is not the one beside the server's own.
+pub fn program() -> Option<PathBuf> {
+    path(&PROGRAM)
+}
+
+/// The service's file of credentials, if there is one.
+pub fn credentials_file() -> Option<PathBuf> {
+    path(&CREDENTIALS_FILE)
+}

@@ -1,0 +1,212 @@
+//! The workers of the storage service: one that looks whether it is needed, and one that runs it. See
+//! [`crate::storage_service`].
+
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use pg_lakebase_core::background;
+use pg_lakebase_core::wait_event::WaitEvent;
+use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
+use pgrx::pg_sys;
+use pgrx::prelude::*;
+
+use crate::storage_service::daemon::{Daemon, Invocation, describe};
+use crate::storage_service::settings::{self, Provider};
+use crate::storage_service::supervision::{self, Supervisor};
+use crate::storage_service::{Backoff, place};
+use crate::tablespaces::catalog::has_object_tablespaces;
+
+static IDLE: WaitEvent = WaitEvent::new(c"LakebaseStorageServiceMain");
+
+/// How often the supervisor looks around when nothing happens.
+const LOOK: Duration = Duration::from_secs(60);
+/// How often it looks whether the service answers while it starts.
+const START_LOOK: Duration = Duration::from_millis(20);
+
+/// The main function of the worker that looks at the server's start, or when the configuration has changed, whether the
+/// service is needed. Tablespaces are in a catalog, and a catalog can be read in a database only: template0, which is
+/// there in every cluster and is left after a moment.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum) {
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGTERM);
+    let is_needed = match settings::provider() {
+        Provider::Nobody | Provider::Other(_) => false,
+        Provider::Server => true,
+        Provider::ServerIfNeeded => {
+            // SAFETY: called once, in a background worker that asked for a connection.
+            unsafe {
+                pg_sys::BackgroundWorkerInitializeConnectionByOid(
+                    pg_sys::Template0DbOid.into(),
+                    pg_sys::InvalidOid,
+                    pg_sys::BGWORKER_BYPASS_ALLOWCONN,
+                );
+            }
+            background::in_transaction(|| Ok(has_object_tablespaces())).unwrap_or(false)
+        }
+    };
+    if is_needed && !supervision::ensure_running() {
+        pgrx::log!("there is no background worker left for the storage service");
+    }
+}
+
+/// The supervisor's main function.
+#[pg_guard]
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn pg_lakebase_storage_service_main(_argument: pg_sys::Datum) {
+    BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGHUP | SignalWakeFlags::SIGTERM);
+    // For pg_stat_activity and pg_terminate_backend.
+    BackgroundWorker::connect_worker_to_spi(None, None);
+    let Some(supervisor) = Supervisor::take() else {
+        return;
+    };
+    let mut service = Service::new(&supervisor);
+    loop {
+        while supervisor.is_needed() && !background::is_to_end() {
+            let pause = service.go_on();
+            IDLE.wait(service.log(), pause);
+            if background::reload_configuration_if_asked() {
+                service.reload();
+            }
+        }
+        service.stop();
+        if background::is_to_end() {
+            // SAFETY: ends the process. The postmaster starts another one, unless the server is being shut down, because
+            // of the code.
+            unsafe { pg_sys::proc_exit(1) }
+        }
+        if supervisor.leave() {
+            return;
+        }
+    }
+}
+
+/// The service, as the supervisor sees it.
+struct Service<'a> {
+    supervisor: &'a Supervisor,
+    life: Life,
+    backoff: Backoff,
+}
+
+enum Life {
+    /// It is to be started then.
+    NotBefore(Instant),
+    /// It runs.
+    Of {
+        daemon: Daemon,
+        invocation: Invocation,
+        answers: bool,
+    },
+}
+
+impl<'a> Service<'a> {
+    fn new(supervisor: &'a Supervisor) -> Self {
+        Self {
+            supervisor,
+            life: Life::NotBefore(Instant::now()),
+            backoff: Backoff::default(),
+        }
+    }
+
+    /// What can be read when something has happened to it.
+    fn log(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        match &self.life {
+            Life::Of { daemon, .. } => daemon.log(),
+            Life::NotBefore(_) => None,
+        }
+    }
+
+    /// Does what there is to do, and returns when to come again at the latest.
+    fn go_on(&mut self) -> Duration {
+        match &mut self.life {
+            Life::NotBefore(time) => {
+                let left = time.saturating_duration_since(Instant::now());
+                if left.is_zero() { self.start() } else { left }
+            }
+            Life::Of {
+                daemon, answers, ..
+            } => {
+                daemon.read_log(tell);
+                if let Some(status) = daemon.ended() {
+                    daemon.read_log(tell);
+                    let what = format!("the storage service {}", describe(status));
+                    let life = if *answers {
+                        daemon.age()
+                    } else {
+                        Duration::ZERO
+                    };
+                    return self.fail(&what, life);
+                }
+                if !*answers && UnixStream::connect(place::socket()).is_ok() {
+                    *answers = true;
+                    self.supervisor.note_running();
+                }
+                // Nothing can be read any more: it is about to end.
+                match *answers && daemon.log().is_some() {
+                    true => LOOK,
+                    false => START_LOOK,
+                }
+            }
+        }
+    }
+
+    fn start(&mut self) -> Duration {
+        let invocation = Invocation::configured();
+        match Daemon::start(&invocation) {
+            Ok(daemon) => {
+                self.supervisor.note_start(daemon.pid());
+                self.life = Life::Of {
+                    daemon,
+                    invocation,
+                    answers: false,
+                };
+                START_LOOK
+            }
+            Err(error) => self.fail(&error, Duration::ZERO),
+        }
+    }
+
+    /// Notes a failure after a life of this length, and returns how long to wait before the next one.
+    fn fail(&mut self, what: &str, life: Duration) -> Duration {
+        pgrx::log!("{what}");
+        self.supervisor.note_failure(what);
+        let pause = self.backoff.after(life);
+        self.life = Life::NotBefore(Instant::now() + pause);
+        pause
+    }
+
+    /// Goes by the new configuration: what is not among its arguments the service reads itself.
+    fn reload(&mut self) {
+        match &self.life {
+            Life::NotBefore(_) => self.life = Life::NotBefore(Instant::now()),
+            Life::Of {
+                daemon, invocation, ..
+            } => {
+                if *invocation == Invocation::configured() {
+                    daemon.signal(libc::SIGHUP);
+                } else {
+                    self.stop();
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        let life = std::mem::replace(&mut self.life, Life::NotBefore(Instant::now()));
+        if let Life::Of { daemon, .. } = life {
+            daemon.stop(tell);
+            self.supervisor.note_stop();
+        }
+    }
+}
+
+/// Writes a line of its log into the server's.
+fn tell(line: &str) {
+    let line = line.trim();
+    match line.split_once(' ') {
+        Some(("DEBUG" | "TRACE", rest)) => pgrx::debug1!("storage service: {}", rest.trim_start()),
+        Some(("INFO", rest)) => pgrx::log!("storage service: {}", rest.trim_start()),
+        _ if line.is_empty() => {}
+        _ => pgrx::log!("storage service: {line}"),
+    }
+}
