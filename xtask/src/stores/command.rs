@@ -1,12 +1,13 @@
 //! The command: start, stop, env.
 
 use super::server::Server;
-use super::{azurite, minio};
+use super::{azurite, minio, proxy};
 use crate::cache::Cache;
 use crate::process::shell_quote;
 use crate::progress::note;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
+use std::process::Command;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -25,11 +26,24 @@ pub struct Args {
 #[derive(clap::Subcommand)]
 enum Action {
     /// Install what is missing, start what does not run, and make bucket and container
-    Start,
+    Start {
+        /// Start a proxy before each store as well, which fails on command
+        #[arg(long)]
+        faults: bool,
+    },
     /// Stop what runs; what it holds stays
     Stop,
     /// Print shell lines for `eval`: places and keys of the stores that run; fails when one does not
     Env,
+    /// Tell the proxies what to do, and print what they tell: `latency 30ms`, `fault GET 503:SlowDown 3`, `clear`, `counts`;
+    /// see CONTRIBUTING.md
+    Faults {
+        #[arg(required = true)]
+        orders: Vec<String>,
+    },
+    /// The process of a proxy
+    #[command(hide = true)]
+    Proxy(proxy::Args),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -47,7 +61,17 @@ impl Store {
     }
 }
 
+/// A store's server, and the proxy before it.
+struct Place {
+    store: Store,
+    server: Server,
+    proxy: Server,
+}
+
 pub fn run(args: &Args) -> Result<()> {
+    if let Action::Proxy(args) = &args.action {
+        return proxy::run(args);
+    }
     let cache = Cache::open()?;
     let dir = args
         .dir
@@ -58,38 +82,85 @@ pub fn run(args: &Args) -> Result<()> {
         only => only.to_vec(),
     };
     for store in stores {
-        let server = Server::at(&dir.join(store.name()))?;
+        let place = Place {
+            store,
+            server: Server::at(&dir.join(store.name()))?,
+            proxy: Server::at(&dir.join(format!("{}-proxy", store.name())))?,
+        };
         match &args.action {
-            Action::Start => start(&cache, store, &server)?,
-            Action::Stop => {
-                server.stop()?;
-                note(format!("{} is stopped", store.name()));
-            }
-            Action::Env => {
-                let Some(url) = server.url() else {
-                    bail!(
-                        "{} does not run: cargo xtask stores start --only {0}",
-                        store.name()
-                    );
-                };
-                for (name, value) in variables(store, url) {
-                    println!("export {name}={}", shell_quote(&value));
-                }
-            }
+            Action::Start { faults } => place.start(&cache, *faults)?,
+            Action::Stop => place.stop()?,
+            Action::Env => place.print_variables()?,
+            Action::Faults { orders } => place.order(&orders.join("\n"))?,
+            Action::Proxy(_) => {}
         }
     }
     Ok(())
 }
 
-fn start(cache: &Cache, store: Store, server: &Server) -> Result<()> {
-    match store {
-        Store::S3 => minio::start(cache, server)?,
-        Store::Azure => azurite::start(cache, server)?,
+impl Place {
+    fn start(&self, cache: &Cache, with_proxy: bool) -> Result<()> {
+        let (name, server) = (self.store.name(), &self.server);
+        match self.store {
+            Store::S3 => minio::start(cache, server)?,
+            Store::Azure => azurite::start(cache, server)?,
+        }
+        if let Some(url) = server.url() {
+            note(format!("{name} listens at {url}"));
+        }
+        if with_proxy {
+            let program = std::env::current_exe().context("cannot tell what program this is")?;
+            self.proxy.start(|port| {
+                let mut command = Command::new(program);
+                command.args(["stores", "proxy", &port.to_string()]);
+                command.arg(server.port_file());
+                command
+            })?;
+            if let Some(url) = self.proxy.url() {
+                note(format!("the proxy before {name} listens at {url}"));
+            }
+        }
+        Ok(())
     }
-    if let Some(url) = server.url() {
-        note(format!("{} listens at {url}", store.name()));
+
+    fn stop(&self) -> Result<()> {
+        self.proxy.stop()?;
+        self.server.stop()?;
+        note(format!("{} is stopped", self.store.name()));
+        Ok(())
     }
-    Ok(())
+
+    fn print_variables(&self) -> Result<()> {
+        let Some(url) = self.server.url() else {
+            bail!(
+                "{} does not run: cargo xtask stores start --only {0}",
+                self.store.name()
+            );
+        };
+        let mut all = variables(self.store, url);
+        if let Some(url) = self.proxy.url() {
+            let name = match self.store {
+                Store::S3 => "LAKEBASE_S3_PROXY",
+                Store::Azure => "LAKEBASE_AZURE_PROXY",
+            };
+            all.push((name, url));
+        }
+        for (name, value) in all {
+            println!("export {name}={}", shell_quote(&value));
+        }
+        Ok(())
+    }
+
+    fn order(&self, orders: &str) -> Result<()> {
+        let Some(address) = self.proxy.address() else {
+            bail!(
+                "there is no proxy before {}: cargo xtask stores start --faults --only {0}",
+                self.store.name()
+            );
+        };
+        print!("{}", proxy::tell(&address.to_string(), orders)?);
+        Ok(())
+    }
 }
 
 /// What tests and users need to know of a store, under the names that `storage/tests/stores.rs` reads.

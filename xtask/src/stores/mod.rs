@@ -4,11 +4,12 @@
 //! Storage that knows writes by its XML API, which is the one that is used here: fake-gcs-server answers them with 400.
 //!
 //! A store is a directory: `data/`, `port`, `log`. Its server works in it, which is how it is found again. It listens on the
-//! loopback interface only.
+//! loopback interface only. A proxy may be before each store, which fails on command: [`proxy`].
 
 mod azurite;
 mod command;
 mod minio;
+mod proxy;
 mod server;
 
 pub use command::{Args, run};

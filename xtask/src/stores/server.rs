@@ -41,9 +41,19 @@ impl Server {
 
     /// Where it listens, if it does.
     pub fn url(&self) -> Option<String> {
-        let port = self.port().filter(|_| self.runs())?;
-        TcpStream::connect(address(port)).ok()?;
-        Some(format!("http://{}", address(port)))
+        self.address().map(|address| format!("http://{address}"))
+    }
+
+    /// As [`Server::url`], without the scheme.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let address = address(self.port().filter(|_| self.runs())?);
+        TcpStream::connect(address).ok()?;
+        Some(address)
+    }
+
+    /// Holds the number of its port.
+    pub fn port_file(&self) -> PathBuf {
+        self.dir.join("port")
     }
 
     /// Starts `command` in the store's directory, unless a server works there, and waits until it listens.
@@ -56,7 +66,7 @@ impl Server {
             self.stop()?;
         }
         let port = self.free_port()?;
-        let path = self.dir.join("port");
+        let path = self.port_file();
         fs::write(&path, port.to_string())
             .with_context(|| format!("cannot write {}", path.display()))?;
         let log = self.dir.join("log");
@@ -106,7 +116,7 @@ impl Server {
     }
 
     fn port(&self) -> Option<u16> {
-        let text = fs::read_to_string(self.dir.join("port")).ok()?;
+        let text = fs::read_to_string(self.port_file()).ok()?;
         text.trim().parse().ok()
     }
 
