@@ -1,7 +1,7 @@
 //! What every store has to do, asked of a server in this process, and of real ones. Places of these come from the
 //! environment, and without them the tests fail; so they are run on purpose only:
 //! `cargo xtask stores start`, `eval "$(cargo xtask stores env)"`, and
-//! `cargo test -p pg-lakebase-storage --test stores -- --ignored s3 azure`.
+//! `cargo test -p pg-lakebase-storage --test stores -- --ignored`.
 //!
 //! | test | variables |
 //! | --- | --- |
