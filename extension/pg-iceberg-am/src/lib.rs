@@ -25,6 +25,7 @@ mod row_id;
 mod scan;
 mod schema;
 mod storage_service;
+mod stores;
 mod tablespaces;
 mod transaction;
 mod unsupported;

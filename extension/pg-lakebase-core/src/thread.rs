@@ -54,3 +54,9 @@ pub fn spawn_with_signals_blocked<T: Send + 'static>(
     drop(blocked);
     handle
 }
+
+/// Whether this is the backend's own thread, which alone may call PostgreSQL.
+pub fn is_backend() -> bool {
+    // SAFETY: neither fails; a process's first thread has the process's number.
+    unsafe { libc::gettid() == libc::getpid() }
+}

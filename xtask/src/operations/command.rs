@@ -1,7 +1,7 @@
 //! The command: which operations, and what each is called.
 
 use super::server::Servers;
-use super::{backup, checksums, databases, replication, service, tablespaces, upgrade};
+use super::{backup, checksums, databases, probe, replication, service, tablespaces, upgrade};
 use crate::cache::Cache;
 use crate::extension;
 use crate::guardian::Guardian;
@@ -34,12 +34,15 @@ enum Operation {
     Tablespaces,
     /// The storage service, which the server runs
     Service,
+    /// What CREATE TABLESPACE and ALTER TABLESPACE try of an object store
+    Probe,
 }
 
-const OPERATIONS: [Operation; 7] = [
+const OPERATIONS: [Operation; 8] = [
     Operation::Databases,
     Operation::Tablespaces,
     Operation::Service,
+    Operation::Probe,
     Operation::Checksums,
     Operation::Backup,
     Operation::Replication,
@@ -81,6 +84,7 @@ fn run_some(cache: &Cache, installation: &Installation, operations: &[Operation]
             Operation::Databases => databases::run,
             Operation::Tablespaces => tablespaces::run,
             Operation::Service => service::run,
+            Operation::Probe => probe::run,
         };
         let result = servers
             .clear()

@@ -6,6 +6,7 @@ mod backup;
 mod checksums;
 mod command;
 mod databases;
+mod probe;
 mod replication;
 mod server;
 mod service;

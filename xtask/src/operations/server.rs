@@ -30,14 +30,16 @@ END $$";
 
 /// Where servers are made, and of what.
 pub struct Servers<'a> {
+    pub cache: &'a Cache,
     directories: [PathBuf; 2],
     installation: &'a Installation,
     library: &'a str,
 }
 
 impl<'a> Servers<'a> {
-    pub fn new(cache: &Cache, installation: &'a Installation, library: &'a str) -> Self {
+    pub fn new(cache: &'a Cache, installation: &'a Installation, library: &'a str) -> Self {
         Self {
+            cache,
             directories: NAMES.map(|name| cache.cluster(name)),
             installation,
             library,
@@ -93,6 +95,11 @@ impl<'a> Server<'a> {
                 ..Settings::default()
             },
         })
+    }
+
+    /// Gives it more settings.
+    pub fn set(&mut self, settings: &[(String, String)]) {
+        self.settings.extra.extend_from_slice(settings);
     }
 
     /// The same without the extension.

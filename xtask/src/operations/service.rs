@@ -24,6 +24,7 @@ const SETTINGS: [(&str, &str); 1] = [("allow_in_place_tablespaces", "on")];
 const TABLESPACE: &str = "CREATE TABLESPACE lake LOCATION '' WITH (protocol = 's3', bucket = 'b', endpoint = 'https://localhost:1', probe = off)";
 
 pub fn run(servers: &Servers<'_>) -> Result<()> {
+    without_room(servers)?;
     let mut server = servers.first(&SETTINGS)?;
     let connection = server.start()?;
     is_there_while_it_is_needed(&connection)?;
@@ -54,8 +55,54 @@ fn is_there_while_it_is_needed(connection: &Connection) -> Result<()> {
         "ALTER TABLESPACE lake SET (protocol = 'gcs', bucket = 'b', probe = off)",
     )?;
     wait_until(connection, IS_RUNNING)?;
+    psql::execute(
+        connection,
+        "BEGIN; ALTER TABLESPACE lake RESET (protocol, bucket, probe); ROLLBACK",
+    )?;
+    wait_until(connection, IS_RUNNING)?;
     psql::execute(connection, "DROP TABLESPACE lake")?;
-    wait_until(connection, IS_STOPPED)
+    wait_until(connection, IS_STOPPED)?;
+    what_is_undone_leaves_none(connection)
+}
+
+/// A service that was started for a transaction that failed stayed.
+fn what_is_undone_leaves_none(connection: &Connection) -> Result<()> {
+    psql::execute(connection, "CREATE TABLESPACE plain LOCATION ''")?;
+    psql::script(connection, |script| {
+        writeln!(
+            script,
+            "BEGIN; ALTER TABLESPACE plain SET (protocol = 'gcs', bucket = 'b', probe = off);"
+        )?;
+        writeln!(
+            script,
+            "DO $$ BEGIN WHILE (SELECT status <> 'running' FROM lakebase.storage_service) LOOP PERFORM pg_sleep(0.05); END LOOP; END $$;"
+        )?;
+        writeln!(script, "ROLLBACK;")
+    })?;
+    wait_until(connection, IS_STOPPED)?;
+    psql::execute(connection, "DROP TABLESPACE plain")
+}
+
+fn is_stopped(connection: &Connection) -> Result<bool> {
+    Ok(psql::query(connection, IS_STOPPED)? == "t")
+}
+
+/// Whoever needs the service where `max_worker_processes` leave no room for it is told so.
+fn without_room(servers: &Servers<'_>) -> Result<()> {
+    // Those of PostgreSQL's logical replication, the launcher and the two syncers are there from the start.
+    let mut server = servers.second(&[SETTINGS[0], ("max_worker_processes", "4")])?;
+    let connection = server.start()?;
+    let with_probe = TABLESPACE.replace(", probe = off", "");
+    let said = psql::execute(&connection, &with_probe).err();
+    let said = said.map(|error| format!("{error:#}"));
+    ensure!(
+        (said.as_ref()).is_some_and(|said| said.contains("No background worker is left")),
+        "{said:?}"
+    );
+    psql::execute(&connection, TABLESPACE)?;
+    ensure!(is_stopped(&connection)?, "the service runs");
+    server.cluster.stop()?;
+    server.cluster.renew()
 }
 
 /// Of the server's descriptors the service has none, and no signal is ignored or blocked, but SIGPIPE, which Rust ignores.

@@ -102,13 +102,20 @@ impl Server {
 
     /// Stops what works in the store's directory, and waits until nothing does.
     pub fn stop(&self) -> Result<()> {
-        for pid in processes::working_in(&self.dir) {
-            processes::send(pid, Signal::TERM)?;
-        }
+        self.signal(Signal::TERM)?;
+        // One that is stopped ends when it goes on.
+        self.signal(Signal::CONT)?;
         match processes::wait_gone(&self.dir, STOP_LIMIT) {
             Ok(()) => Ok(()),
             Err(_) => processes::kill_all(&self.dir, STOP_LIMIT),
         }
+    }
+
+    /// Sends a signal to what works in the store's directory.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        processes::working_in(&self.dir)
+            .into_iter()
+            .try_for_each(|pid| processes::send(pid, signal))
     }
 
     fn runs(&self) -> bool {

@@ -12,12 +12,13 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::table_options::{elements, take};
 use crate::catalog::options::text_of;
-use crate::storage_service::supervision;
+use crate::directory;
+use crate::storage_service::{changes, supervision};
+use crate::stores;
 use crate::tablespaces::catalog::{
-    self, Stored, find, has_object_tablespaces, is_object_tablespace, lock_against_users,
-    lock_for_change,
+    self, Stored, find, is_object_tablespace, lock_against_users, lock_for_change,
 };
-use crate::tablespaces::options::{PROTOCOL, is_postgres_option, is_store_option};
+use crate::tablespaces::options::{PROBE, PROTOCOL, is_postgres_option, is_store_option};
 use crate::tablespaces::{StoreOptions, holds_anything, is_credential};
 
 /// What to do instead of a new name.
@@ -33,7 +34,7 @@ pub fn proceed(call: &mut UtilityCall<'_>) -> PgResult<bool> {
         match (*call.statement()).type_ {
             pg_sys::NodeTag::T_CreateTableSpaceStmt => create(call)?,
             pg_sys::NodeTag::T_AlterTableSpaceOptionsStmt => alter(call)?,
-            pg_sys::NodeTag::T_DropTableSpaceStmt => drop_tablespace(call),
+            pg_sys::NodeTag::T_DropTableSpaceStmt => drop_tablespace(call)?,
             _ => return Ok(false),
         }
     }
@@ -89,11 +90,18 @@ unsafe fn create(call: &mut UtilityCall<'_>) -> PgResult<()> {
         let taken = take(&raw mut (*statement).options, takes);
         keep_secret(&taken);
         let options = StoreOptions::new(taken.into_iter().map(|element| text_of(element)))?;
+        if options.is_some() {
+            changes::note();
+        }
+        // Before directories are made, which an error would leave.
+        if let (Some(options), None) = (&options, find(&name)) {
+            check_postgres_options((*statement).options, false);
+            be_ready(options, &name_text(&name))?;
+        }
         call.proceed();
         pg_sys::CommandCounterIncrement();
         if let (Some(options), Some(tablespace)) = (options, find(&name)) {
             store(tablespace, Some(&options))?;
-            supervision::ensure_running();
         }
         Ok(())
     }
@@ -102,26 +110,26 @@ unsafe fn create(call: &mut UtilityCall<'_>) -> PgResult<()> {
 /// # Safety
 ///
 /// The statement is DROP TABLESPACE.
-unsafe fn drop_tablespace(call: &mut UtilityCall<'_>) {
+unsafe fn drop_tablespace(call: &mut UtilityCall<'_>) -> PgResult<()> {
     // SAFETY: the caller's promise; a terminated string.
-    let was_object = unsafe {
+    let tablespace = unsafe {
         let statement = call.statement().cast::<pg_sys::DropTableSpaceStmt>();
-        find(CStr::from_ptr((*statement).tablespacename)).is_some_and(is_object_tablespace)
+        find(CStr::from_ptr((*statement).tablespacename))
     };
+    let object = tablespace.filter(|&tablespace| is_object_tablespace(tablespace));
+    let Some(tablespace) = object else {
+        call.proceed();
+        return Ok(());
+    };
+    let name = catalog::name(tablespace);
+    // Options that some other version has written keep nobody from dropping it.
+    let options = Stored::of(tablespace).store().ok().flatten();
+    changes::note();
     call.proceed();
-    if was_object {
-        // SAFETY: in the statement's transaction.
-        unsafe { pg_sys::CommandCounterIncrement() };
-        stop_if_unneeded();
+    if let Some(options) = options {
+        stores::forget(&options, &name);
     }
-}
-
-/// Stops the storage service if there is no object tablespace any more. Should the transaction be undone, whoever needs
-/// it starts it again.
-fn stop_if_unneeded() {
-    if !has_object_tablespaces() {
-        supervision::dismiss();
-    }
+    Ok(())
 }
 
 /// # Safety
@@ -167,9 +175,18 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
             is_ours(element, is_object)
         });
         keep_secret(&taken);
+        let names_probe = taken.iter().any(|&element| is_named(element, PROBE));
         let after = changed(&stored, &taken, resets)?;
-        if !is_same_place(before.as_ref(), after.as_ref()) {
+        let is_same_place = is_same_place(before.as_ref(), after.as_ref());
+        if !is_same_place {
             check_empty(tablespace, before.is_some())?;
+        }
+        changes::note();
+        if let Some(options) = &after
+            && (names_probe || before != after)
+        {
+            check_postgres_options((*statement).options, resets);
+            be_ready(options, &catalog::name(tablespace))?;
         }
         if before.is_some() {
             catalog::store(tablespace, stored.postgres)?;
@@ -177,13 +194,46 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
         call.proceed();
         pg_sys::CommandCounterIncrement();
         store(tablespace, after.as_ref())?;
-        match after {
-            Some(_) => {
-                supervision::ensure_running();
-            }
-            None => stop_if_unneeded(),
+        if let (Some(before), false) = (&before, is_same_place) {
+            stores::forget(before, &catalog::name(tablespace));
         }
         Ok(())
+    }
+}
+
+/// Has PostgreSQL say what is wrong with its own options, before anything is tried.
+///
+/// # Safety
+///
+/// The elements of the list are PostgreSQL's own.
+unsafe fn check_postgres_options(options: *mut pg_sys::List, resets: bool) {
+    // SAFETY: the caller's promise; raises, guarded.
+    unsafe {
+        let options = pg_sys::transformRelOptions(
+            pg_sys::Datum::from(0),
+            options,
+            std::ptr::null(),
+            std::ptr::null_mut(),
+            false,
+            resets,
+        );
+        pg_sys::tablespace_reloptions(options, true);
+    }
+}
+
+/// Has the storage service run, and tries the store out unless the options say otherwise. pg_upgrade restores what was tried
+/// before.
+fn be_ready(options: &StoreOptions, tablespace: &str) -> PgResult<()> {
+    if directory::upgrade::is_running() {
+        return Ok(());
+    }
+    catalog::lock_for_making();
+    match options.probes() {
+        true => stores::probe(options, tablespace),
+        false => {
+            supervision::ensure_running();
+            Ok(())
+        }
     }
 }
 

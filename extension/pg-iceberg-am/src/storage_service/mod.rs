@@ -7,6 +7,7 @@
 //! does. Whoever wants objects speaks to the service by a [`Session`].
 
 mod backoff;
+pub mod changes;
 pub mod daemon;
 pub mod place;
 pub mod settings;
@@ -19,4 +20,5 @@ pub use backoff::Backoff;
 pub fn register() {
     settings::register();
     supervision::register();
+    changes::register();
 }

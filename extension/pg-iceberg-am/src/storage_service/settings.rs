@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, OsStr, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
 
 use pg_lakebase_core::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pgrx::{pg_guard, pg_sys};
@@ -12,6 +13,8 @@ use super::place;
 static SERVICE: GucSetting<Service> = GucSetting::<Service>::new(Service::Auto);
 /// Socket of a service that somebody else runs.
 static SOCKET: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// The same, for threads that must not ask PostgreSQL.
+static OTHERS_SOCKET: RwLock<Option<PathBuf>> = RwLock::new(None);
 /// Where the cache lies, in the data directory if the path is relative.
 static CACHE_DIRECTORY: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"pg_lakebase_cache"));
@@ -59,7 +62,7 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::default(),
     );
-    // SAFETY: the hook is guarded.
+    // SAFETY: the hooks are guarded.
     unsafe {
         GucRegistry::define_string_guc_with_hooks(
             c"pg_lakebase.storage_socket",
@@ -69,7 +72,7 @@ pub fn register() {
             GucContext::Sighup,
             GucFlags::SUPERUSER_ONLY,
             Some(check_socket),
-            None,
+            Some(assign_socket),
             None,
         );
     }
@@ -138,6 +141,23 @@ unsafe extern "C-unwind" fn check_socket(
     }
 }
 
+/// Notes the path for other threads.
+#[pg_guard]
+unsafe extern "C-unwind" fn assign_socket(value: *const c_char, _extra: *mut c_void) {
+    // SAFETY: PostgreSQL passes a terminated string, or null.
+    let value = (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) });
+    let path = value.filter(|value| !value.is_empty());
+    let mut known = OTHERS_SOCKET
+        .write()
+        .unwrap_or_else(PoisonError::into_inner);
+    *known = path.map(|path| OsStr::from_bytes(path.to_bytes()).into());
+}
+
+fn others_socket() -> Option<PathBuf> {
+    let known = OTHERS_SOCKET.read().unwrap_or_else(PoisonError::into_inner);
+    known.clone()
+}
+
 fn path(setting: &GucSetting<Option<CString>>) -> Option<PathBuf> {
     let path = setting.get()?;
     let path = OsStr::from_bytes(path.to_bytes());
@@ -146,12 +166,17 @@ fn path(setting: &GucSetting<Option<CString>>) -> Option<PathBuf> {
 
 /// Who runs the service.
 pub fn provider() -> Provider {
-    match (path(&SOCKET), SERVICE.get()) {
+    match (others_socket(), SERVICE.get()) {
         (Some(socket), _) => Provider::Other(socket),
         (None, Service::Off) => Provider::Nobody,
         (None, Service::Auto) => Provider::ServerIfNeeded,
         (None, Service::On) => Provider::Server,
     }
+}
+
+/// Where the service listens, whoever runs it. Any thread may ask.
+pub fn socket() -> PathBuf {
+    others_socket().unwrap_or_else(|| place::socket().into())
 }
 
 /// Where the cache lies.

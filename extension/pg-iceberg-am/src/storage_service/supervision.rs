@@ -141,10 +141,10 @@ fn worker(function: &str) -> BackgroundWorkerBuilder {
         .set_start_time(BgWorkerStartTime::ConsistentState)
 }
 
-/// Has a worker look whether the service is needed, and start it.
+/// Has a worker look whether the service is needed, and start it or stop it.
 pub fn look() {
-    if is_servers() && read().stage == Stage::Stopped {
-        // Where there is no room for it, whoever needs the service will start it.
+    if is_servers() {
+        // Where there is no room for it, the service stays as it is until somebody needs it or tablespaces change again.
         let _ = looker().load_dynamic();
     }
 }
@@ -169,7 +169,48 @@ pub fn ensure_running() -> bool {
     starts
 }
 
-/// Tells the supervisor that there are no object tablespaces any more.
+/// Why there is no service that could be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The configuration says so.
+    IsOff,
+    /// `max_worker_processes` are in use.
+    NoRoom,
+}
+
+/// Has the service started if the server runs it, and tells whether it answers by now.
+pub fn is_there() -> Result<bool, Absence> {
+    match settings::provider() {
+        Provider::Other(_) => return Ok(true),
+        Provider::Nobody => return Err(Absence::IsOff),
+        Provider::Server | Provider::ServerIfNeeded => {}
+    }
+    if directory::upgrade::is_running() {
+        return Err(Absence::IsOff);
+    }
+    match read().stage {
+        Stage::Running => Ok(true),
+        Stage::Starting | Stage::Failed => Ok(false),
+        Stage::Stopped | Stage::Asked(_) if ensure_running() => Ok(false),
+        Stage::Stopped | Stage::Asked(_) => Err(Absence::NoRoom),
+    }
+}
+
+/// Whether it answers by now; nothing is done for that. Of somebody else's service that is supposed.
+pub fn answers() -> bool {
+    match settings::provider() {
+        Provider::Other(_) => true,
+        Provider::Nobody => false,
+        Provider::Server | Provider::ServerIfNeeded => read().stage == Stage::Running,
+    }
+}
+
+/// What has failed last.
+pub fn last_failure() -> Option<String> {
+    read().last_failure.map(|failure| failure.message.text())
+}
+
+/// Tells the supervisor that there are no object tablespaces any more. Whoever makes one cannot do it at the same time.
 pub fn dismiss() {
     if settings::provider() != Provider::ServerIfNeeded {
         return;
@@ -209,13 +250,20 @@ impl Supervisor {
         Some(Self(()))
     }
 
-    /// Whether it is to go on: it is the server that runs the service, and somebody may need it.
+    /// Whether it is to go on: it is the server that runs the service, and somebody may need it. If not, the service does
+    /// not count as running from here on.
     pub fn is_needed(&self) -> bool {
-        match settings::provider() {
+        let provider = settings::provider();
+        let mut board = BOARD.exclusive();
+        let is_needed = match provider {
             Provider::Server => true,
-            Provider::ServerIfNeeded => !BOARD.share().is_dismissed,
+            Provider::ServerIfNeeded => !board.is_dismissed,
             Provider::Nobody | Provider::Other(_) => false,
+        };
+        if !is_needed {
+            board.stage = Stage::Starting;
         }
+        is_needed
     }
 
     /// Gives the place back, unless the service is needed again.
@@ -252,11 +300,14 @@ impl Supervisor {
         BOARD.exclusive().note_failure(clock_timestamp(), message);
     }
 
-    /// Notes that it was stopped, to be started again at once.
+    /// Notes that it is about to be stopped, to be started again at once.
     pub fn note_stop(&self) {
-        let mut board = BOARD.exclusive();
-        board.stage = Stage::Starting;
-        board.pid = 0;
+        BOARD.exclusive().stage = Stage::Starting;
+    }
+
+    /// Notes that it has stopped.
+    pub fn note_end(&self) {
+        BOARD.exclusive().pid = 0;
     }
 }
 

@@ -43,11 +43,15 @@ impl Stored {
 
 /// Whether a tablespace is one in an object store. 0 stands for the database's own, which never is.
 pub fn is_object_tablespace(tablespace: pg_sys::Oid) -> bool {
-    let is_default = matches!(
+    !is_default(tablespace) && Stored::of(tablespace).is_object()
+}
+
+/// Whether a tablespace is one that every cluster has, or stands for the database's own.
+pub fn is_default(tablespace: pg_sys::Oid) -> bool {
+    matches!(
         tablespace,
         pg_sys::InvalidOid | pg_sys::DEFAULTTABLESPACE_OID | pg_sys::GLOBALTABLESPACE_OID
-    );
-    !is_default && Stored::of(tablespace).is_object()
+    )
 }
 
 /// Whether any tablespace is one in an object store, as far as committed transactions tell and this one.
@@ -84,6 +88,30 @@ pub fn has_object_tablespaces() -> bool {
 /// such a change takes [`lock_against_users`], and then looks for files.
 pub fn lock_as_user(tablespace: pg_sys::Oid) {
     lock(tablespace, pg_sys::AccessShareLock);
+}
+
+/// Tells, to the end of the transaction, that an object tablespace is being made: see [`lock_against_changes`].
+pub fn lock_for_making() {
+    // SAFETY: a lock on a catalog, which PostgreSQL takes for the statement in any case. May raise, guarded.
+    unsafe {
+        pg_sys::LockRelationOid(
+            pg_sys::TableSpaceRelationId,
+            pg_sys::RowExclusiveLock as pg_sys::LOCKMODE,
+        );
+    }
+}
+
+/// Waits for transactions that make, alter or drop tablespaces, and keeps others from it. In recovery there are none.
+pub fn lock_against_changes() {
+    // SAFETY: state of recovery; a lock on a catalog. May raise, guarded.
+    unsafe {
+        if !pg_sys::RecoveryInProgress() {
+            pg_sys::LockRelationOid(
+                pg_sys::TableSpaceRelationId,
+                pg_sys::ShareLock as pg_sys::LOCKMODE,
+            );
+        }
+    }
 }
 
 /// Keeps others from changing the options meanwhile.

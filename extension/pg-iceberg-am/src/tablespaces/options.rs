@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_storage::protocol::{ObjectPath, StoreProtocol};
+use pg_lakebase_storage::protocol::{ObjectPath, StoreId, StoreProtocol, StoreSpec};
 use pgrx::PgSqlErrorCode;
 
 use super::vocabulary::{self, Kind, Known, PROTOCOLS, Role};
@@ -14,7 +14,7 @@ use super::vocabulary::{self, Kind, Known, PROTOCOLS, Role};
 /// Which protocol a store speaks. An object tablespace is one that has this option.
 pub const PROTOCOL: &str = "protocol";
 /// Whether statements that name a store try it; kept only if they do not, so that dumps are restored as they were made.
-const PROBE: &str = "probe";
+pub const PROBE: &str = "probe";
 
 /// PostgreSQL's own options of tablespaces (`tablespace_reloptions`).
 const POSTGRES: [&str; 4] = [
@@ -111,6 +111,11 @@ impl StoreOptions {
         Ok(Some(options))
     }
 
+    /// Whether statements that name the store try it.
+    pub fn probes(&self) -> bool {
+        self.probe
+    }
+
     /// Names, and values as they are stored.
     pub fn literals(&self) -> Vec<(String, String)> {
         let mut all = vec![(PROTOCOL.to_owned(), to_literal(self.protocol.as_str()))];
@@ -123,6 +128,19 @@ impl StoreOptions {
             all.push((PROBE.to_owned(), to_literal("off")));
         }
         all
+    }
+
+    /// The store as the storage service is told of it, under the tablespace's name.
+    pub fn spec(&self, id: StoreId) -> StoreSpec {
+        let (bucket, options) = (self.values.iter())
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .partition::<BTreeMap<_, _>, _>(|(name, _)| is_bucket(name));
+        StoreSpec {
+            id,
+            protocol: self.protocol,
+            bucket: bucket.into_values().next().unwrap_or_default(),
+            options,
+        }
     }
 
     /// Whether both mean the same objects.
@@ -154,6 +172,11 @@ impl StoreOptions {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether an option names the bucket, as the protocol calls it.
+fn is_bucket(name: &str) -> bool {
+    matches!(name, "bucket" | "container")
 }
 
 fn invalid(message: String) -> PgError {

@@ -14,7 +14,7 @@ use crate::storage_service::daemon::{Daemon, Invocation, describe};
 use crate::storage_service::settings::{self, Provider};
 use crate::storage_service::supervision::{self, Supervisor};
 use crate::storage_service::{Backoff, place};
-use crate::tablespaces::catalog::has_object_tablespaces;
+use crate::tablespaces::catalog::{has_object_tablespaces, lock_against_changes};
 
 static IDLE: WaitEvent = WaitEvent::new(c"LakebaseStorageServiceMain");
 
@@ -23,17 +23,19 @@ const LOOK: Duration = Duration::from_secs(60);
 /// How often it looks whether the service answers while it starts.
 const START_LOOK: Duration = Duration::from_millis(20);
 
-/// The main function of the worker that looks at the server's start, or when the configuration has changed, whether the
-/// service is needed. Tablespaces are in a catalog, and a catalog can be read in a database only: template0, which is
+/// The main function of the worker that looks at the server's start, when the configuration has changed, and after
+/// statements that make or drop object tablespaces, whether the service is needed. Tablespaces are in a catalog, and a catalog can be read in a database only: template0, which is
 /// there in every cluster and is left after a moment.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGTERM);
-    let is_needed = match settings::provider() {
-        Provider::Nobody | Provider::Other(_) => false,
-        Provider::Server => true,
+    match settings::provider() {
+        Provider::Nobody | Provider::Other(_) => {}
+        Provider::Server => start(),
         Provider::ServerIfNeeded => {
+            // For those who copy template0: who makes a tablespace may keep this waiting.
+            background::give_way();
             // SAFETY: called once, in a background worker that asked for a connection.
             unsafe {
                 pg_sys::BackgroundWorkerInitializeConnectionByOid(
@@ -42,10 +44,21 @@ pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum)
                     pg_sys::BGWORKER_BYPASS_ALLOWCONN,
                 );
             }
-            background::in_transaction(|| Ok(has_object_tablespaces())).unwrap_or(false)
+            // The log says what has failed.
+            let _ = background::in_transaction(|| {
+                lock_against_changes();
+                match has_object_tablespaces() {
+                    true => start(),
+                    false => supervision::dismiss(),
+                }
+                Ok(())
+            });
         }
-    };
-    if is_needed && !supervision::ensure_running() {
+    }
+}
+
+fn start() {
+    if !supervision::ensure_running() {
         pgrx::log!("there is no background worker left for the storage service");
     }
 }
@@ -194,8 +207,9 @@ impl<'a> Service<'a> {
     fn stop(&mut self) {
         let life = std::mem::replace(&mut self.life, Life::NotBefore(Instant::now()));
         if let Life::Of { daemon, .. } = life {
-            daemon.stop(tell);
             self.supervisor.note_stop();
+            daemon.stop(tell);
+            self.supervisor.note_end();
         }
     }
 }

@@ -183,6 +183,30 @@ CREATE TABLE on_plain (id int) USING heap TABLESPACE regress_plain;
 ALTER TABLESPACE regress_plain RESET (protocol, bucket, probe);
 CREATE TABLE on_plain (id int) USING heap TABLESPACE regress_plain;
 SELECT spcoptions FROM pg_tablespace WHERE spcname = 'regress_plain';
+DROP TABLE on_plain;
+
+-- A store is tried where a statement names it, and what is wrong with it is told.
+CREATE FUNCTION tried(options text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    detail text;
+    hint text;
+BEGIN
+    EXECUTE format('ALTER TABLESPACE regress_plain SET (%s)', options);
+    RETURN 'usable';
+EXCEPTION WHEN others THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RETURN format(E'%s: %s\n%s\n%s', SQLSTATE, SQLERRM,
+        substring(detail FROM 'Connection refused|no entry .*'), hint);
+END $$;
+SELECT tried($$protocol = 's3', bucket = 'b', endpoint = 'http://127.0.0.1:1', allow_http = true, skip_signature = true$$);
+SELECT tried($$protocol = 's3', bucket = 'b', credentials = 'nobody'$$);
+-- Not all that long if one does not want to wait.
+SET statement_timeout = '300ms';
+SELECT clock_timestamp() AS before \gset
+ALTER TABLESPACE regress_plain SET (protocol = 's3', bucket = 'b', endpoint = 'http://127.0.0.1:1', allow_http = true, skip_signature = true);
+RESET statement_timeout;
+SELECT clock_timestamp() - :'before' < '1.3 s' AS soon;
+SELECT spcoptions FROM pg_tablespace WHERE spcname = 'regress_plain';
 
 SET client_min_messages = warning;
 DROP SCHEMA test_object_tablespaces CASCADE;

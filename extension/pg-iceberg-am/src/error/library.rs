@@ -1,10 +1,12 @@
-//! The one place where errors become SQLSTATE, message, detail and hint.
+//! Errors of libraries.
 
 use arrow::error::ArrowError;
 use iceberg_lite::error::Error;
 use pg_arrow_conv::{ConvError, ValueError};
 use pg_lakebase_core::error::PgError;
 use pgrx::PgSqlErrorCode;
+
+use super::store::StoreError;
 
 /// Turns an error of a library into PostgreSQL's.
 pub fn to_pg_error(error: impl IntoPgError) -> PgError {
@@ -19,6 +21,12 @@ pub trait IntoPgError {
 
 impl IntoPgError for Error {
     fn into_pg_error(self) -> PgError {
+        if let Error::Io { source, .. } = &self
+            && let Some(cause) = source.get_ref()
+            && let Some(of_store) = cause.downcast_ref::<StoreError>()
+        {
+            return of_store.to_pg_error();
+        }
         let sqlstate = match &self {
             Error::Io { source, .. } => match source.raw_os_error() {
                 Some(libc::ENOSPC | libc::EDQUOT) => PgSqlErrorCode::ERRCODE_DISK_FULL,

@@ -1,0 +1,88 @@
+//! Why a store gave nothing.
+
+use pg_lakebase_core::error::PgError;
+use pg_lakebase_storage::client::ClientError;
+use pg_lakebase_storage::protocol::FailureCode;
+use pgrx::PgSqlErrorCode;
+
+/// The storage service said no, or was not waited for any longer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// What PostgreSQL raised meanwhile, the query being cancelled, or why there is no service to ask.
+    #[error(transparent)]
+    Raised(PgError),
+    /// What the client of the service says.
+    #[error(transparent)]
+    Client(ClientError),
+}
+
+impl StoreError {
+    /// The error that users see.
+    pub fn into_pg_error(self) -> PgError {
+        match self {
+            Self::Raised(error) => error,
+            Self::Client(error) => of_client(&error),
+        }
+    }
+
+    /// The SQLSTATE of what the service answers.
+    pub fn sqlstate(code: FailureCode) -> PgSqlErrorCode {
+        match code {
+            FailureCode::NotFound => PgSqlErrorCode::ERRCODE_UNDEFINED_FILE,
+            FailureCode::Exists => PgSqlErrorCode::ERRCODE_DUPLICATE_FILE,
+            FailureCode::CacheFull => PgSqlErrorCode::ERRCODE_DISK_FULL,
+            FailureCode::Changed => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
+            FailureCode::InvalidStore => PgSqlErrorCode::ERRCODE_INVALID_PARAMETER_VALUE,
+            FailureCode::PermissionDenied | FailureCode::Unauthenticated => {
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE
+            }
+            _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
+        }
+    }
+
+    /// As [`Self::into_pg_error`], of an error that somebody else holds.
+    pub fn to_pg_error(&self) -> PgError {
+        match self {
+            Self::Raised(error) => error.clone(),
+            Self::Client(error) => of_client(error),
+        }
+    }
+}
+
+impl From<StoreError> for std::io::Error {
+    fn from(error: StoreError) -> Self {
+        Self::other(error)
+    }
+}
+
+fn of_client(error: &ClientError) -> PgError {
+    use ClientError as E;
+    let sqlstate = match error {
+        E::Unreachable { .. } | E::Disconnected { .. } => {
+            PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE
+        }
+        E::Interrupted(_) => PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+        E::Failed { source, .. } => StoreError::sqlstate(source.code),
+        _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
+    };
+    let mut detail = String::new();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if !detail.is_empty() {
+            detail.push_str(": ");
+        }
+        detail.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    let pg_error = PgError::new(sqlstate, error.to_string());
+    let pg_error = match detail.is_empty() {
+        true => pg_error,
+        false => pg_error.with_detail(format!("{detail}.")),
+    };
+    match error {
+        E::Unreachable { .. } => pg_error.with_hint(
+            "See lakebase.storage_service for whether the storage service runs, and the server's log for why not.",
+        ),
+        _ => pg_error,
+    }
+}

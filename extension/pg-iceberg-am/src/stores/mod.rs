@@ -1,0 +1,9 @@
+//! Object stores as a backend uses them, by way of the storage service.
+
+mod client;
+mod forget;
+mod presence;
+mod probe;
+
+pub use forget::forget;
+pub use probe::probe;

@@ -1,0 +1,239 @@
+//! Trying a store out, before a tablespace means it: what is wrong with it is told to who names it, and not to who first
+//! writes a table there.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::FromRawFd;
+use std::time::Duration;
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::wait_event::WaitEvent;
+use pg_lakebase_storage::client::{Client, ClientConfig, ClientError, Put};
+use pg_lakebase_storage::protocol::{ByteRange, FailureCode, ObjectPath, ObjectRef, StoreId};
+use pgrx::{PgSqlErrorCode, pg_sys};
+
+use super::client::{QueryInterrupts, outcome};
+use super::presence::Patience;
+use crate::error::StoreError;
+use crate::storage_service::settings;
+use crate::tablespaces::StoreOptions;
+
+static WAITS: WaitEvent = WaitEvent::new(c"LakebaseStoreProbe");
+
+/// How long each request may take.
+const LIMIT: Duration = Duration::from_secs(10);
+/// What is written, and what is not to take its place.
+const CONTENTS: [&str; 2] = ["a probe", "another"];
+/// How to do without.
+const HINT: &str = "With probe = off the store is not tried.";
+
+/// Writes, reads, lists and deletes a small object in the store that these options mean, as tables would have it done.
+///
+/// # Errors
+/// What the store does not let be done, and why; and what interrupts raise.
+pub fn probe(options: &StoreOptions, tablespace: &str) -> PgResult<()> {
+    let _waiting = WAITS.begin();
+    Patience::new().await_service()?;
+    let mut probe = Probe::new(options)?;
+    let result = probe.run();
+    if !matches!(result, Err(Failure::Of(_, StoreError::Raised(_)))) {
+        // Of no use to anybody any more; where this fails, the next probe does it.
+        let _ = probe.close();
+    }
+    result.map_err(|failure| failure.into_pg_error(tablespace))
+}
+
+struct Probe<'a> {
+    client: Client<QueryInterrupts>,
+    options: &'a StoreOptions,
+    directory: ObjectPath,
+    object: ObjectRef,
+}
+
+/// Why a store is of no use.
+enum Failure {
+    /// This could not be done.
+    Of(&'static str, StoreError),
+    /// It answers, but not as it should.
+    Wrong(&'static str),
+}
+
+impl<'a> Probe<'a> {
+    fn new(options: &'a StoreOptions) -> PgResult<Self> {
+        let mut config = ClientConfig::new(settings::socket());
+        config.limit = |_| LIMIT;
+        let directory = format!("pg_lakebase_probe/{}", uuid::Uuid::new_v4().simple());
+        Ok(Self {
+            client: Client::new(config, QueryInterrupts),
+            options,
+            object: ObjectRef {
+                store: own_id()?,
+                path: path(&format!("{directory}/object"))?,
+            },
+            directory: path(&directory)?,
+        })
+    }
+
+    fn run(&mut self) -> Result<(), Failure> {
+        let [content, other] = CONTENTS;
+        // A cancelled probe of the same backend may have left another store under the name.
+        (self.close().and_then(|()| self.open())).map_err(of("open"))?;
+        self.write(content).map_err(of("write to"))?;
+        let result = self.use_what_is_written(content, other);
+        if matches!(result, Err(Failure::Of(_, StoreError::Raised(_)))) {
+            return result;
+        }
+        let deleted = self.delete().map_err(of("delete objects from"));
+        result.and(deleted)
+    }
+
+    fn use_what_is_written(&mut self, content: &str, other: &str) -> Result<(), Failure> {
+        match self.write(other) {
+            Err(StoreError::Client(error)) if is_that_it_exists(&error) => {}
+            Ok(()) => {
+                return Err(Failure::Wrong(
+                    "It overwrites an object that is to be written only where there is none (If-None-Match).",
+                ));
+            }
+            Err(error) => return Err(Failure::Of("write to", error)),
+        }
+        if self.read().map_err(of("read from"))? != content.as_bytes() {
+            return Err(Failure::Wrong("It does not give what was written."));
+        }
+        if !self.is_listed().map_err(of("list the objects of"))? {
+            return Err(Failure::Wrong("It does not list what was written."));
+        }
+        Ok(())
+    }
+
+    fn open(&mut self) -> Result<(), StoreError> {
+        let spec = self.options.spec(self.object.store.clone());
+        outcome(self.client.open_store(spec))
+    }
+
+    fn close(&mut self) -> Result<(), StoreError> {
+        outcome(self.client.close_store(&self.object.store))
+    }
+
+    /// Writes the object unless there is one.
+    fn write(&mut self, content: &str) -> Result<(), StoreError> {
+        let failed = |error: io::Error| {
+            StoreError::Raised(PgError::file_access("write", "memory for a probe", &error))
+        };
+        let file = in_memory(content.as_bytes()).map_err(failed)?;
+        let put = Put::new(&self.object, &file, content.len() as u64).map_err(failed)?;
+        outcome(self.client.put(&[put])).map(drop)
+    }
+
+    /// Reads it from the store: what was written is in the service's cache, until the store is closed.
+    fn read(&mut self) -> Result<Vec<u8>, StoreError> {
+        self.close()?;
+        self.open()?;
+        let whole = ByteRange {
+            offset: 0,
+            length: CONTENTS[0].len() as u64,
+        };
+        let file = outcome(self.client.want(&self.object, None, &[whole]))?;
+        let mut bytes = vec![0; file.size().min(whole.length) as usize];
+        match file.read_exact_at(&mut bytes, 0) {
+            Ok(()) => Ok(bytes),
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    fn is_listed(&mut self) -> Result<bool, StoreError> {
+        let page = (self.client).list_page(&self.object.store, Some(&self.directory), None, 10);
+        let (objects, _) = outcome(page)?;
+        Ok(objects
+            .iter()
+            .any(|listed| listed.meta.path == self.object.path))
+    }
+
+    fn delete(&mut self) -> Result<(), StoreError> {
+        outcome(self.client.delete(std::slice::from_ref(&self.object)))
+    }
+}
+
+impl Failure {
+    fn into_pg_error(self, tablespace: &str) -> PgError {
+        match self {
+            Self::Wrong(detail) => PgError::new(
+                PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("the store of tablespace \"{tablespace}\" cannot be used"),
+            )
+            .with_detail(detail),
+            Self::Of(step, StoreError::Client(ClientError::Failed { source, .. })) => {
+                let hint = hint_for(source.code);
+                let detail = as_sentence(&source.message);
+                let sqlstate = StoreError::sqlstate(source.code);
+                let message = format!("could not {step} the store of tablespace \"{tablespace}\"");
+                PgError::new(sqlstate, message)
+                    .with_detail(detail)
+                    .with_hint(hint)
+            }
+            Self::Of(_, error) => error.into_pg_error(),
+        }
+    }
+}
+
+/// As details are written.
+fn as_sentence(message: &str) -> String {
+    let mut rest = message.chars();
+    let mut sentence = String::with_capacity(message.len() + 1);
+    sentence.extend(rest.next().into_iter().flat_map(char::to_uppercase));
+    sentence.push_str(rest.as_str());
+    if !sentence.ends_with('.') {
+        sentence.push('.');
+    }
+    sentence
+}
+
+fn of(step: &'static str) -> impl Fn(StoreError) -> Failure {
+    move |error| Failure::Of(step, error)
+}
+
+fn is_that_it_exists(error: &ClientError) -> bool {
+    (error.failure()).is_some_and(|failure| failure.code == FailureCode::Exists)
+}
+
+fn hint_for(code: FailureCode) -> String {
+    let what = match code {
+        FailureCode::Unauthenticated | FailureCode::PermissionDenied => {
+            "The credentials are those of the entry of pg_lakebase.credentials_file that option \"credentials\" names, or those of the service's surroundings."
+        }
+        FailureCode::Unavailable | FailureCode::TimedOut => {
+            "Is there a service at the endpoint, and can this machine reach it?"
+        }
+        _ => return HINT.to_owned(),
+    };
+    format!("{what} {HINT}")
+}
+
+/// A name for the store that no tablespace and no other probe has, also where a service serves several servers.
+fn own_id() -> PgResult<StoreId> {
+    // SAFETY: reads shared memory, and a number of the backend's own.
+    let (system, backend) = unsafe { (pg_sys::GetSystemIdentifier(), pg_sys::MyProcNumber) };
+    StoreId::new(format!("probe {system:016x} {backend}")).map_err(invalid)
+}
+
+/// A file of memory alone.
+fn in_memory(content: &[u8]) -> io::Result<File> {
+    // SAFETY: a terminated string; the descriptor is open and nobody else's.
+    let mut file = unsafe {
+        let descriptor = libc::memfd_create(c"probe".as_ptr(), libc::MFD_CLOEXEC);
+        if descriptor < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        File::from_raw_fd(descriptor)
+    };
+    file.write_all(content)?;
+    Ok(file)
+}
+
+fn path(name: &str) -> PgResult<ObjectPath> {
+    ObjectPath::new(name).map_err(invalid)
+}
+
+fn invalid(error: impl std::fmt::Display) -> PgError {
+    PgError::internal(error.to_string())
+}

@@ -1,0 +1,183 @@
+//! Statements that name an object store try it: over a real one, over one that refuses, and over one that hangs.
+
+use super::server::{Servers, wait_until};
+use crate::cluster::Connection;
+use crate::progress::note;
+use crate::psql;
+use crate::stores::Lake;
+use anyhow::{Context, Result, ensure};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+const NAME: &str = "operations-probe";
+const CANCELLED: Duration = Duration::from_secs(1);
+const PROBING: &str =
+    "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'LakebaseStoreProbe'";
+
+pub fn run(servers: &Servers<'_>) -> Result<()> {
+    let lake = Lake::start(servers.cache, NAME)?;
+    let result = probe(servers, &lake);
+    lake.set_hung(false).and_then(|()| lake.stop()).and(result)
+}
+
+fn probe(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
+    let mut server = servers.first(&[("allow_in_place_tablespaces", "on")])?;
+    let credentials = lake.settings(server.cluster.account(), server.cluster.dir())?;
+    let path = server.cluster.dir().join("credentials");
+    let mut file = File::options().append(true).open(&path)?;
+    file.write_all(b"[stranger]\naccess_key_id = nobody\nsecret_access_key = nothing\n")?;
+    server.set(&credentials);
+    let connection = server.start()?;
+    let good = lake.options();
+
+    // The service is started for it.
+    create(&connection, &good)?;
+    psql::execute(
+        &connection,
+        "ALTER TABLESPACE lake SET (prefix = 'a/b', random_page_cost = 2)",
+    )?;
+    psql::execute(&connection, "ALTER TABLESPACE lake SET (probe = on)")?;
+    is_empty(&lake.bucket())?;
+
+    refused(
+        "ALTER TABLESPACE lake SET (bucket = 'nowhere')",
+        &[
+            "could not write to the store of tablespace",
+            "NoSuchBucket",
+            "probe = off",
+        ],
+        &connection,
+    )?;
+    refused(
+        "ALTER TABLESPACE lake SET (credentials = 'unknown')",
+        &["could not open the store of tablespace", "unknown"],
+        &connection,
+    )?;
+    refused(
+        "ALTER TABLESPACE lake RESET (credentials)",
+        &[
+            "could not write to the store of tablespace",
+            "pg_lakebase.credentials_file",
+        ],
+        &connection,
+    )?;
+    refused(
+        &format!(
+            "CREATE TABLESPACE other LOCATION '' WITH ({})",
+            good.replace("'minio'", "'stranger'")
+        ),
+        &[
+            "could not write to the store of tablespace",
+            "pg_lakebase.credentials_file",
+        ],
+        &connection,
+    )?;
+    // What was refused has left nothing, and what is not probed is not tried.
+    psql::execute(
+        &connection,
+        "ALTER TABLESPACE lake SET (bucket = 'nowhere', probe = off)",
+    )?;
+    psql::execute(&connection, "DROP TABLESPACE lake")?;
+    create(&connection, &good)?;
+    let lakes = psql::query(
+        &connection,
+        "SELECT count(*) FROM pg_tablespace WHERE spcname IN ('lake', 'other')",
+    )?;
+    ensure!(lakes == "1", "{lakes} tablespaces");
+
+    a_hung_store_can_be_left(&connection, lake)?;
+    psql::execute(&connection, "ALTER TABLESPACE lake SET (prefix = 'c')")?;
+    server.cluster.stop().map(drop)
+}
+
+/// Both by a timeout and by another session.
+fn a_hung_store_can_be_left(connection: &Connection, lake: &Lake) -> Result<()> {
+    const ALTER: &str = "ALTER TABLESPACE lake SET (prefix = 'c')";
+    lake.set_hung(true)?;
+    let began = Instant::now();
+    let sql = format!("SET statement_timeout = '500ms'; {ALTER}");
+    refused(
+        &sql,
+        &["canceling statement due to statement timeout"],
+        connection,
+    )?;
+    let limit = CANCELLED + Duration::from_millis(500);
+    ensure!(
+        began.elapsed() < limit,
+        "cancelled after {:?}",
+        began.elapsed()
+    );
+
+    thread::scope(|scope| {
+        let altering = scope.spawn(|| {
+            refused(
+                ALTER,
+                &["canceling statement due to user request"],
+                connection,
+            )
+        });
+        wait_until(connection, PROBING)?;
+        let began = Instant::now();
+        psql::execute(
+            connection,
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'LakebaseStoreProbe'",
+        )?;
+        match altering.join() {
+            Ok(refused) => refused?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        ensure!(
+            began.elapsed() < CANCELLED,
+            "cancelled after {:?}",
+            began.elapsed()
+        );
+        note(format!(
+            "a probe of a hung store was cancelled within {:?}",
+            began.elapsed()
+        ));
+        Ok(())
+    })?;
+    // Nobody waits for ever.
+    let began = Instant::now();
+    refused(ALTER, &["could not", "the store of tablespace"], connection)?;
+    let limit = Duration::from_secs(15);
+    ensure!(
+        began.elapsed() < limit,
+        "given up after {:?}",
+        began.elapsed()
+    );
+    lake.set_hung(false)
+}
+
+fn create(connection: &Connection, options: &str) -> Result<()> {
+    let sql = format!("CREATE TABLESPACE lake LOCATION '' WITH ({options})");
+    psql::execute(connection, &sql)
+}
+
+/// Fails unless the statement fails and says all of this.
+fn refused(sql: &str, reasons: &[&str], connection: &Connection) -> Result<()> {
+    let result = psql::execute(connection, sql);
+    let said = result.err().map(|error| format!("{error:#}"));
+    let said = said.with_context(|| format!("succeeds: {sql}"))?;
+    for reason in reasons {
+        ensure!(
+            said.contains(reason),
+            "{sql}\ndoes not say \"{reason}\":\n{said}"
+        );
+    }
+    Ok(())
+}
+
+/// A MinIO keeps an object as a directory of its name.
+fn is_empty(bucket: &Path) -> Result<()> {
+    let left: Vec<_> = fs::read_dir(bucket)
+        .with_context(|| format!("cannot read {}", bucket.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    ensure!(left.is_empty(), "the probe has left {left:?}");
+    Ok(())
+}

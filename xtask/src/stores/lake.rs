@@ -1,0 +1,86 @@
+//! A store for tests: a MinIO of its own, with nothing in it.
+
+use super::minio;
+use super::server::Server;
+use crate::account::Account;
+use crate::cache::{Cache, remove_tree};
+use anyhow::{Context, Result};
+use rustix::process::Signal;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The entry of the credentials file.
+const ENTRY: &str = "minio";
+
+/// A store that runs until it is stopped.
+#[derive(Debug)]
+pub struct Lake {
+    server: Server,
+    url: String,
+}
+
+impl Lake {
+    /// Where a store of this name is.
+    pub fn directory(cache: &Cache, name: &str) -> PathBuf {
+        cache.root().join("stores").join(name)
+    }
+
+    /// Starts a store of this name anew.
+    pub fn start(cache: &Cache, name: &str) -> Result<Self> {
+        let server = Server::at(&Self::directory(cache, name))?;
+        server.stop()?;
+        remove_tree(&server.data())?;
+        minio::start(cache, &server)?;
+        let url = server.url().context("MinIO does not listen")?;
+        Ok(Self { server, url })
+    }
+
+    /// Stops it. What it holds stays.
+    pub fn stop(&self) -> Result<()> {
+        self.server.stop()
+    }
+
+    /// Where its objects are, each a directory.
+    pub fn bucket(&self) -> PathBuf {
+        self.server.data().join(minio::BUCKET)
+    }
+
+    /// Settings of a cluster in `directory` that uses it, whose credentials are written there.
+    pub fn settings(&self, account: &Account, directory: &Path) -> Result<Vec<(String, String)>> {
+        let path = directory.join("credentials");
+        let text = format!(
+            "[{ENTRY}]\naccess_key_id = {}\nsecret_access_key = {}\n",
+            minio::ACCESS_KEY_ID,
+            minio::SECRET_ACCESS_KEY
+        );
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+            .with_context(|| format!("cannot set permissions of {}", path.display()))?;
+        account.give(&path)?;
+        Ok([
+            ("allow_in_place_tablespaces", "on".to_owned()),
+            ("pg_lakebase.object_tables", "on".to_owned()),
+            ("pg_lakebase.credentials_file", path.display().to_string()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .into())
+    }
+
+    /// Options of a tablespace over it.
+    pub fn options(&self) -> String {
+        let (bucket, url) = (minio::BUCKET, &self.url);
+        format!(
+            "protocol = 's3', bucket = '{bucket}', endpoint = '{url}', region = 'us-east-1', credentials = '{ENTRY}', allow_http = true"
+        )
+    }
+
+    /// Whether it has stopped to answer, without being gone.
+    pub fn set_hung(&self, hangs: bool) -> Result<()> {
+        let signal = match hangs {
+            true => Signal::STOP,
+            false => Signal::CONT,
+        };
+        self.server.signal(signal)
+    }
+}
