@@ -131,6 +131,7 @@ async fn broken_answers_are_asked_for_again() {
         HttpFault::LoseAnswer,
         HttpFault::Truncate,
         HttpFault::Shorten,
+        HttpFault::Alter,
         HttpFault::Hang,
     ] {
         setup.server.inject("GET", &fault, 1);

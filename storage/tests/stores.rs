@@ -1,29 +1,26 @@
 //! What every store has to do, asked of a server in this process, and of real ones. Places of these come from the
 //! environment, and without them the tests fail; so they are run on purpose only:
 //! `cargo xtask stores start`, `eval "$(cargo xtask stores env)"`, and
-//! `cargo test -p pg-lakebase-storage --test stores -- --ignored s3 azure`.
+//! `cargo test -p pg-lakebase-storage --test stores -- --ignored`.
 //!
 //! | test | variables |
 //! | --- | --- |
 //! | `s3` | `LAKEBASE_S3_ENDPOINT`, `LAKEBASE_S3_BUCKET`, `LAKEBASE_S3_ACCESS_KEY_ID`, `LAKEBASE_S3_SECRET_ACCESS_KEY` |
 //! | `gcs` | `LAKEBASE_GCS_BASE_URL`, `LAKEBASE_GCS_BUCKET`; requests are anonymous, by the XML API |
 //! | `azure` | `LAKEBASE_AZURE_ENDPOINT`, `LAKEBASE_AZURE_ACCOUNT`, `LAKEBASE_AZURE_CONTAINER`; an emulator, with its well-known key |
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 mod harness;
 
 use harness::{
     http_store::HttpStore,
     store_suite::{SuiteStore, conforms, one_of_two_claims_wins, put},
+    variable,
 };
 use pg_lakebase_storage::{
     backend::ErrorKind,
     protocol::{PutCondition, StoreProtocol},
 };
-
-fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: there is no store to ask"))
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_of_s3s_protocol_conforms() {

@@ -68,7 +68,7 @@ enum Command {
     Operations(operations::Args),
     /// Write to Iceberg tables for a long time, and see whether anything grows that should not
     Soak(soak::Args),
-    /// Keep object stores on this machine, MinIO and Azurite, and let them fail
+    /// Keep object stores on this machine, of S3's, GCS' and Azure's protocols, and let them fail
     Stores(stores::Args),
     /// What is too long for test-all: a soak of an hour, and random campaigns
     Nightly(nightly::Args),

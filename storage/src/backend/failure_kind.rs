@@ -72,6 +72,10 @@ fn kind_of_answer(status: u16, code: Option<&str>) -> ErrorKind {
             | "OperationAborted"
             | "ConditionalRequestConflict",
         ) => return ErrorKind::Unavailable,
+        // What came to the store is not what was sent: its length and checksums were right here.
+        Some("XAmzContentSHA256Mismatch" | "BadDigest" | "IncompleteBody" | "Md5Mismatch") => {
+            return ErrorKind::Unavailable;
+        }
         _ => {}
     }
     match status {
@@ -135,6 +139,11 @@ mod tests {
                 ErrorKind::Unavailable,
             ),
             (409, Some("BlobAlreadyExists"), ErrorKind::Exists),
+            (
+                400,
+                Some("XAmzContentSHA256Mismatch"),
+                ErrorKind::Unavailable,
+            ),
             (400, Some("ExpiredToken"), ErrorKind::Unauthenticated),
             (
                 403,

@@ -12,17 +12,19 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::{
-    Error as StoreError, GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt,
+    Attribute, Attributes, Error as StoreError, GetOptions, GetRange, GetResult, ObjectStore,
+    ObjectStoreExt,
     list::{PaginatedListOptions, PaginatedListStore},
     path::Path,
 };
 use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::{
     Backend, Listing, Piece, PutSource, Result, Uploads,
     answers::Answers,
     error::{BackendError, ErrorKind},
-    put::Put,
+    put::{CHECKSUM, Put},
 };
 use crate::protocol::{Listed, ObjectMeta, ObjectPath, ObjectVersion, PutCondition};
 
@@ -179,7 +181,16 @@ impl ObjectStoreBackend {
         };
         let location = self.location("read", path)?;
         let result = self.store.get_opts(&location, options).await;
-        piece(path, result.map_err(failed)?).await.map_err(failed)
+        let result = result.map_err(failed)?;
+        let checksum = checksum_of(&result.attributes);
+        let piece = piece(path, result).await.map_err(failed)?;
+        let is_whole = piece.data.len() as u64 == piece.meta.version.size;
+        if is_whole && checksum.is_some_and(|checksum| checksum != xxh3_64(&piece.data)) {
+            let cause = "the bytes that came have not the checksum that they were written with";
+            let kind = ErrorKind::Unavailable;
+            return Err(BackendError::new(kind, "read", path, cause));
+        }
+        Ok(piece)
     }
 
     fn listed(&self, meta: object_store::ObjectMeta) -> Option<Listed> {
@@ -237,6 +248,12 @@ pub(super) fn version(size: u64, etag: Option<String>) -> ObjectVersion {
         size,
         etag: etag.filter(|etag| etag.len() <= MAX_ETAG_BYTES),
     }
+}
+
+/// What an object's metadata say of its bytes, if it was written by [`super::put`].
+pub(super) fn checksum_of(attributes: &Attributes) -> Option<u64> {
+    let text = attributes.get(&Attribute::Metadata(CHECKSUM.into()))?;
+    u64::from_str_radix(text.as_ref(), 16).ok()
 }
 
 /// Was the last answer one of success, although it could not be used?

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::{
     BackendError, ErrorKind, ObjectStoreBackend, PutBody, PutSource, Result,
-    object_store_backend::{Condition, version},
+    object_store_backend::{Condition, checksum_of, version},
     one_line,
     uploads::OpenUpload,
 };
@@ -26,7 +26,7 @@ const MOST_PARTS: u64 = 10_000;
 /// Parts of one upload that are under way at once.
 const PARTS_AT_ONCE: usize = 4;
 /// The name under which an object's metadata has its checksum, in hexadecimal digits.
-const CHECKSUM: &str = "xxh3";
+pub(super) const CHECKSUM: &str = "xxh3";
 
 /// An object on its way into a store.
 pub(super) struct Put<'a> {
@@ -290,9 +290,7 @@ impl Put<'_> {
         }
         let e_tag = found.meta.e_tag.clone();
         let checksum = if self.backend.traits.has_metadata {
-            let name = Attribute::Metadata(CHECKSUM.into());
-            let text = found.attributes.get(&name)?;
-            u64::from_str_radix(text.as_ref(), 16).ok()?
+            checksum_of(&found.attributes)?
         } else {
             let mut checksum = Xxh3::new();
             let mut data = found.into_stream();

@@ -27,6 +27,8 @@ pub enum HttpFault {
     Truncate,
     /// A body of half the length, which the headers tell so.
     Shorten,
+    /// A body with another bit.
+    Alter,
     /// An answer whose body is no XML.
     Garble,
 }
@@ -482,6 +484,10 @@ fn send(
         Some(HttpFault::Truncate) => sent = Some(answer.body.len() / 2),
         Some(HttpFault::Shorten) => {
             answer.body.truncate(answer.body.len() / 2);
+        }
+        Some(HttpFault::Alter) => {
+            let middle = answer.body.len() / 2;
+            answer.body[middle] ^= 1;
         }
         Some(HttpFault::Garble) => answer.body = b"<not XML".to_vec(),
         _ => {}

@@ -1,12 +1,14 @@
 //! What the integration tests share: a daemon as a child process, one within the process over a
 //! store that fails on command, and names.
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 pub mod failing_store;
 #[cfg(feature = "cloud")]
 pub mod http_setup;
 pub mod http_store;
+#[cfg(feature = "cloud")]
+pub mod proxied;
 #[cfg(feature = "cloud")]
 pub mod store_suite;
 
@@ -34,6 +36,11 @@ use pg_lakebase_storage::{
 use tokio::{runtime::Runtime, sync::watch, task::JoinHandle};
 
 pub type TestClient = Client<Uninterrupted>;
+
+/// What the environment says of a real store.
+pub fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: there is no store to ask"))
+}
 
 pub fn store_id() -> StoreId {
     StoreId::new("lake").unwrap()

@@ -1,7 +1,7 @@
 //! The command: start, stop, env.
 
 use super::server::Server;
-use super::{azurite, minio, proxy};
+use super::{azurite, gcs, minio, proxy};
 use crate::cache::Cache;
 use crate::process::shell_quote;
 use crate::progress::note;
@@ -49,13 +49,17 @@ enum Action {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Store {
     S3,
+    Gcs,
     Azure,
 }
+
+const STORES: [Store; 3] = [Store::S3, Store::Gcs, Store::Azure];
 
 impl Store {
     fn name(self) -> &'static str {
         match self {
             Self::S3 => "s3",
+            Self::Gcs => "gcs",
             Self::Azure => "azure",
         }
     }
@@ -78,7 +82,7 @@ pub fn run(args: &Args) -> Result<()> {
         .clone()
         .unwrap_or_else(|| cache.root().join("stores").join("default"));
     let stores = match args.only.as_slice() {
-        [] => vec![Store::S3, Store::Azure],
+        [] => STORES.to_vec(),
         only => only.to_vec(),
     };
     for store in stores {
@@ -103,6 +107,7 @@ impl Place {
         let (name, server) = (self.store.name(), &self.server);
         match self.store {
             Store::S3 => minio::start(cache, server)?,
+            Store::Gcs => gcs::start(cache, server)?,
             Store::Azure => azurite::start(cache, server)?,
         }
         if let Some(url) = server.url() {
@@ -141,6 +146,7 @@ impl Place {
         if let Some(url) = self.proxy.url() {
             let name = match self.store {
                 Store::S3 => "LAKEBASE_S3_PROXY",
+                Store::Gcs => "LAKEBASE_GCS_PROXY",
                 Store::Azure => "LAKEBASE_AZURE_PROXY",
             };
             all.push((name, url));
@@ -179,6 +185,10 @@ fn variables(store: Store, url: String) -> Vec<(&'static str, String)> {
             );
             all
         }
+        Store::Gcs => vec![
+            ("LAKEBASE_GCS_BASE_URL", url),
+            own(("LAKEBASE_GCS_BUCKET", gcs::BUCKET)),
+        ],
         Store::Azure => {
             let mut all = vec![("LAKEBASE_AZURE_ENDPOINT", url)];
             all.extend(
