@@ -106,6 +106,7 @@ CREATE VIEW lakebase.storage_service AS
 SELECT s.status,
        s.socket,
        s.pid,
+       s.version,
        s.started,
        s.restarts,
        s.last_error,
@@ -115,6 +116,46 @@ SELECT s.status,
 COMMENT ON VIEW lakebase.storage_service IS
     'The service that reads and writes object stores for this server: whether it runs, and what failed last since the server was started';
 
+CREATE VIEW lakebase.store_operations AS
+SELECT s.tablespace,
+       s.operation,
+       s.requests,
+       s.errors,
+       s.bytes,
+       s.total_time
+  FROM lakebase.store_statistics() s;
+
+COMMENT ON VIEW lakebase.store_operations IS
+    'What the storage service has asked of the stores of object tablespaces since it was started, by operation';
+
+CREATE VIEW lakebase.stores AS
+SELECT s.tablespace,
+       s.store,
+       sum(s.requests)::bigint AS requests,
+       sum(s.errors)::bigint AS errors,
+       (sum(s.bytes) FILTER (WHERE s.operation = 'get'))::bigint AS bytes_read,
+       (sum(s.bytes) FILTER (WHERE s.operation = 'put'))::bigint AS bytes_written,
+       sum(s.total_time) AS total_time,
+       s.cache_hits,
+       s.cache_misses,
+       s.cached_files,
+       s.cached_bytes
+  FROM lakebase.store_statistics() s
+ GROUP BY s.tablespace, s.store, s.cache_hits, s.cache_misses, s.cached_files, s.cached_bytes;
+
+COMMENT ON VIEW lakebase.stores IS
+    'Object tablespaces, what the storage service has asked of their stores since it was started, and what its cache has of them';
+
+CREATE VIEW lakebase.cache AS
+SELECT c.capacity,
+       c.bytes,
+       c.files,
+       c.evictions
+  FROM lakebase.cache_statistics() c;
+
+COMMENT ON VIEW lakebase.cache IS
+    'The cache of the storage service as a whole: how much it may have and has, and how many files it has removed to make room; no row if the service does not answer';
+
 -- Paths and errors are for those who monitor the server.
 REVOKE EXECUTE ON FUNCTION lakebase.storage_service_status() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION lakebase.storage_service_status() TO pg_read_all_stats;
@@ -123,6 +164,8 @@ GRANT SELECT ON lakebase.storage_service TO pg_read_all_stats;
 GRANT USAGE ON SCHEMA lakebase TO PUBLIC;
 GRANT SELECT ON lakebase.iceberg_tables TO PUBLIC;
 GRANT SELECT ON lakebase.progress, lakebase.upkeep TO PUBLIC;
+-- As PostgreSQL's pg_stat_io.
+GRANT SELECT ON lakebase.store_operations, lakebase.stores, lakebase.cache TO PUBLIC;
 
 COMMENT ON FUNCTION lakebase.publish(regclass) IS
     'Waits until everything committed to a table is in its metadata, and returns the metadata file; NULL if the table has none yet';
@@ -148,6 +191,10 @@ COMMENT ON FUNCTION lakebase.next_look() IS
     'Internal: when all tables will be looked at, for view lakebase.upkeep';
 COMMENT ON FUNCTION lakebase.storage_service_status() IS
     'Internal: how the storage service is, for view lakebase.storage_service';
+COMMENT ON FUNCTION lakebase.store_statistics() IS
+    'Internal: what was asked of stores, for views lakebase.stores and lakebase.store_operations';
+COMMENT ON FUNCTION lakebase.cache_statistics() IS
+    'Internal: what the cache of the storage service has, for view lakebase.cache';
 COMMENT ON FUNCTION lakebase.has_file(regclass, text) IS
     'Internal: whether the directory of a table has a file, for view lakebase.iceberg_tables';
 COMMENT ON FUNCTION lakebase.keep_changes_out() IS

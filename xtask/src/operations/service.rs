@@ -8,12 +8,16 @@ use crate::psql;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// How long the service may outlive the server.
 const END: Duration = Duration::from_secs(1);
+/// How long it may take to begin.
+const START: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(10);
 const WORKERS: &str =
     "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_lakebase storage service'";
@@ -33,6 +37,7 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
     inherits_nothing(&server, &connection)?;
     is_started_again(&connection)?;
     goes_by_the_configuration(&connection)?;
+    serves_metrics(&server, &connection)?;
     standbys_have_one(servers, &server, &connection)?;
     ends_with_the_server(&mut server)?;
     another_one_is_used(&mut server)
@@ -182,6 +187,39 @@ fn goes_by_the_configuration(connection: &Connection) -> Result<()> {
     wait_until(connection, IS_RUNNING)
 }
 
+/// To Prometheus, where the configuration says.
+fn serves_metrics(server: &Server<'_>, connection: &Connection) -> Result<()> {
+    let socket = server.cluster.dir().join("metrics.socket");
+    set(
+        connection,
+        "pg_lakebase.metrics",
+        &socket.display().to_string(),
+    )?;
+    let began = Instant::now();
+    let page = loop {
+        match scrape(&socket) {
+            Ok(page) => break page,
+            Err(error) if began.elapsed() > START => return Err(error).context("no metrics"),
+            Err(_) => std::thread::sleep(POLL),
+        }
+    };
+    ensure!(
+        page.contains("\npg_lakebase_storage_"),
+        "the metrics are {page}"
+    );
+    reset(connection, "pg_lakebase.metrics")?;
+    wait_until(connection, IS_RUNNING)
+}
+
+fn scrape(socket: &Path) -> Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(START))?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n")?;
+    let mut page = String::new();
+    stream.read_to_string(&mut page)?;
+    Ok(page)
+}
+
 /// Base backups leave its cache and socket out, and a standby runs one of its own.
 fn standbys_have_one(
     servers: &Servers<'_>,
@@ -288,11 +326,21 @@ fn uses(connection: &Connection, own: i32, socket: &Path) -> Result<()> {
     wait_until(
         connection,
         &format!(
-            "SELECT status = 'external' AND pid IS NULL AND socket = '{}' FROM lakebase.storage_service",
+            "SELECT status = 'external' AND pid IS NULL AND socket = '{}' AND version IS NOT NULL AND started < clock_timestamp() FROM lakebase.storage_service",
             socket.display()
         ),
     )?;
     wait_gone(own)?;
+    // One that is not there is told as well.
+    set(
+        connection,
+        "pg_lakebase.storage_socket",
+        "/nonexistent/socket",
+    )?;
+    wait_until(
+        connection,
+        "SELECT status = 'unreachable' AND version IS NULL AND last_error ~ '/nonexistent/socket' FROM lakebase.storage_service",
+    )?;
     wait_until(connection, &format!("SELECT ({WORKERS}) = 0"))
 }
 

@@ -46,6 +46,9 @@ impl Invocation {
         if let Some(file) = settings::credentials_file() {
             arguments.extend(["--credentials".into(), file.into()]);
         }
+        if let Some(place) = settings::metrics() {
+            arguments.extend(["--metrics".into(), place.into()]);
+        }
         Self {
             program: place::program(),
             arguments,

@@ -5,6 +5,7 @@
 //! (`sendDir` in `basebackup.c`), so the socket and the cache are called so.
 
 use std::ffi::{CStr, OsStr};
+use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -59,9 +60,39 @@ pub fn unfit_for_socket(path: &Path) -> Option<String> {
     (length > 0 && path.is_relative()).then(|| "The path is not absolute.".to_owned())
 }
 
+/// Why metrics cannot be served there, a whole sentence; `None` if they can, and for the empty text. What has a slash is the
+/// path of a socket, as for the service.
+pub fn unfit_for_metrics(place: &Path) -> Option<String> {
+    let text = place.to_string_lossy();
+    if text.is_empty() || text.contains('/') {
+        return unfit_for_socket(place);
+    }
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => None,
+        Ok(_) => Some("The address is not one of this machine alone.".to_owned()),
+        Err(_) => Some("It is neither an absolute path nor ADDRESS:PORT.".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn metrics_are_for_this_machine() {
+        for place in ["", "/run/metrics", "127.0.0.1:9187", "[::1]:9187"] {
+            assert_eq!(unfit_for_metrics(Path::new(place)), None, "{place}");
+        }
+        for place in [
+            "metrics",
+            "run/metrics",
+            "9187",
+            "0.0.0.0:9187",
+            "10.0.0.1:9187",
+        ] {
+            assert!(unfit_for_metrics(Path::new(place)).is_some(), "{place}");
+        }
+    }
 
     #[test]
     fn paths_that_do_not_fit_a_socket_are_known() {

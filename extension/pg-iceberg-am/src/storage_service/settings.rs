@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
 use pg_lakebase_core::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
+use pg_lakebase_storage::client::ClientConfig;
 use pgrx::{pg_guard, pg_sys};
 
 use super::place;
@@ -15,6 +16,8 @@ static SERVICE: GucSetting<Service> = GucSetting::<Service>::new(Service::Auto);
 static SOCKET: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// The same, for threads that must not ask PostgreSQL.
 static OTHERS_SOCKET: RwLock<Option<PathBuf>> = RwLock::new(None);
+/// User that such a service may run as; -1 for none but the server's own and root.
+static SERVICE_UID: GucSetting<i32> = GucSetting::<i32>::new(-1);
 /// Where the cache lies, in the data directory if the path is relative.
 static CACHE_DIRECTORY: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"pg_lakebase_cache"));
@@ -24,6 +27,9 @@ static CACHE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(10 * 1024);
 static PROGRAM: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// The service's file of credentials.
 static CREDENTIALS_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+/// Where the service serves metrics.
+static METRICS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 
 /// When the server runs the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
@@ -62,8 +68,29 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::default(),
     );
+    GucRegistry::define_int_guc(
+        c"pg_lakebase.storage_service_uid",
+        c"User id that a storage service may have which the server does not run itself, besides the server's own and root's.",
+        c"-1 stands for none.",
+        &SERVICE_UID,
+        -1,
+        i32::MAX,
+        GucContext::Sighup,
+        GucFlags::SUPERUSER_ONLY,
+    );
     // SAFETY: the hooks are guarded.
     unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"pg_lakebase.metrics",
+            c"Where the storage service that the server runs serves metrics to Prometheus.",
+            c"The path of a Unix domain socket, or a loopback address with a port, such as 127.0.0.1:9187. If it is empty, nowhere.",
+            &METRICS,
+            GucContext::Sighup,
+            GucFlags::SUPERUSER_ONLY,
+            Some(check_metrics),
+            None,
+            None,
+        );
         GucRegistry::define_string_guc_with_hooks(
             c"pg_lakebase.storage_socket",
             c"Socket of a storage service that the server does not run itself.",
@@ -125,13 +152,34 @@ unsafe extern "C-unwind" fn check_socket(
     _extra: *mut *mut c_void,
     _source: pg_sys::GucSource::Type,
 ) -> bool {
-    // SAFETY: PostgreSQL passes a terminated string, or null. The detail is copied to memory of PostgreSQL's.
+    // SAFETY: PostgreSQL's own.
+    unsafe { refuse_if(*value, place::unfit_for_socket) }
+}
+
+/// Refuses what is neither a path that a socket can have nor a port of this machine alone.
+#[pg_guard]
+unsafe extern "C-unwind" fn check_metrics(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: PostgreSQL's own.
+    unsafe { refuse_if(*value, place::unfit_for_metrics) }
+}
+
+/// Whether a check hook takes a value; if not, the reason is the error's detail.
+///
+/// # Safety
+///
+/// A terminated string, or null.
+unsafe fn refuse_if(value: *const c_char, reason: impl FnOnce(&Path) -> Option<String>) -> bool {
+    if value.is_null() {
+        return true;
+    }
+    // SAFETY: the caller's promise. The detail is copied to memory of PostgreSQL's.
     unsafe {
-        if (*value).is_null() {
-            return true;
-        }
-        let path = Path::new(OsStr::from_bytes(CStr::from_ptr(*value).to_bytes()));
-        let Some(reason) = place::unfit_for_socket(path) else {
+        let path = Path::new(OsStr::from_bytes(CStr::from_ptr(value).to_bytes()));
+        let Some(reason) = reason(path) else {
             return true;
         };
         if let Ok(reason) = CString::new(reason) {
@@ -177,6 +225,18 @@ pub fn provider() -> Provider {
 /// Where the service listens, whoever runs it. Any thread may ask.
 pub fn socket() -> PathBuf {
     others_socket().unwrap_or_else(|| place::socket().into())
+}
+
+/// What its clients have to know. Any thread may ask.
+pub fn client() -> ClientConfig {
+    let mut config = ClientConfig::new(socket());
+    config.trusted_uids = u32::try_from(SERVICE_UID.get()).into_iter().collect();
+    config
+}
+
+/// Where the service serves metrics, if it does.
+pub fn metrics() -> Option<PathBuf> {
+    path(&METRICS)
 }
 
 /// Where the cache lies.

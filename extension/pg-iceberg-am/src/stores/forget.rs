@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pg_lakebase_storage::client::{Client, ClientConfig, Uninterrupted};
+use pg_lakebase_storage::client::{Client, Uninterrupted};
 use pg_lakebase_storage::protocol::StoreId;
 
 use crate::storage_service::{settings, supervision};
@@ -20,7 +20,7 @@ pub fn forget(options: &StoreOptions, tablespace: &str) {
     let Ok(id) = StoreId::new(tablespace) else {
         return;
     };
-    let mut config = ClientConfig::new(settings::socket());
+    let mut config = settings::client();
     config.limit = |_| LIMIT;
     let mut client = Client::new(config, Uninterrupted);
     // Another server's of the same name, in a service of both, is not forgotten.

@@ -4,6 +4,8 @@ mod client;
 mod forget;
 mod presence;
 mod probe;
+mod status;
 
 pub use forget::forget;
 pub use probe::probe;
+pub use status::{Told, status};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::wait_event::WaitEvent;
-use pg_lakebase_storage::client::{Client, ClientConfig, ClientError, Put};
+use pg_lakebase_storage::client::{Client, ClientError, Put};
 use pg_lakebase_storage::protocol::{ByteRange, FailureCode, ObjectPath, ObjectRef, StoreId};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
@@ -60,7 +60,7 @@ enum Failure {
 
 impl<'a> Probe<'a> {
     fn new(options: &'a StoreOptions) -> PgResult<Self> {
-        let mut config = ClientConfig::new(settings::socket());
+        let mut config = settings::client();
         config.limit = |_| LIMIT;
         let directory = format!("pg_lakebase_probe/{}", uuid::Uuid::new_v4().simple());
         Ok(Self {

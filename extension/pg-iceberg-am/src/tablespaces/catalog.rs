@@ -56,8 +56,20 @@ pub fn is_default(tablespace: pg_sys::Oid) -> bool {
 
 /// Whether any tablespace is one in an object store, as far as committed transactions tell and this one.
 pub fn has_object_tablespaces() -> bool {
+    all().into_iter().any(is_object_tablespace)
+}
+
+/// The tablespaces in object stores, likewise.
+pub fn object_tablespaces() -> Vec<pg_sys::Oid> {
+    all()
+        .into_iter()
+        .filter(|&tablespace| is_object_tablespace(tablespace))
+        .collect()
+}
+
+fn all() -> Vec<pg_sys::Oid> {
     // SAFETY: a scan of a whole catalog; all is closed again here, or by the resource owner after an error.
-    let all = unsafe {
+    unsafe {
         let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         let catalog = pg_sys::table_open(pg_sys::TableSpaceRelationId, lock);
         let scan = pg_sys::systable_beginscan(
@@ -80,8 +92,7 @@ pub fn has_object_tablespaces() -> bool {
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(catalog, lock);
         all
-    };
-    all.into_iter().any(is_object_tablespace)
+    }
 }
 
 /// Keeps a tablespace from becoming one in an object store, or in another one, to the end of the transaction. Who makes

@@ -208,6 +208,24 @@ RESET statement_timeout;
 SELECT clock_timestamp() - :'before' < '1.3 s' AS soon;
 SELECT spcoptions FROM pg_tablespace WHERE spcname = 'regress_plain';
 
+-- Everybody may see what is done there: nothing as yet.
+SET ROLE regress_lake_user;
+SELECT tablespace, requests, cache_hits FROM lakebase.stores WHERE tablespace ~ '^regress' ORDER BY tablespace COLLATE "C";
+SELECT operation, requests, errors, bytes, total_time FROM lakebase.store_operations WHERE tablespace = 'regress_lake';
+SELECT capacity, bytes >= 0 AS has_bytes, files >= 0 AS has_files, evictions FROM lakebase.cache;
+SELECT * FROM lakebase.storage_service;
+RESET ROLE;
+GRANT pg_monitor TO regress_lake_user;
+SET ROLE regress_lake_user;
+SELECT status, version ~ '^\d+\.\d+\.\d+$' AS has_version, pid IS NOT NULL AS has_process, started < clock_timestamp() AS was_started FROM lakebase.storage_service;
+RESET ROLE;
+
+-- Sockets and ports are checked.
+ALTER SYSTEM SET pg_lakebase.metrics = '0.0.0.0:9187';
+ALTER SYSTEM SET pg_lakebase.metrics = 'metrics';
+ALTER SYSTEM SET pg_lakebase.metrics = 'run/metrics';
+ALTER SYSTEM SET pg_lakebase.storage_socket = 'run/socket';
+
 SET client_min_messages = warning;
 DROP SCHEMA test_object_tablespaces CASCADE;
 DROP TABLESPACE regress_lake;
