@@ -3,7 +3,7 @@
 use std::{
     io::{self, IsTerminal},
     path::PathBuf,
-    process,
+    process::{self, ExitCode},
     sync::Arc,
     thread,
     time::Duration,
@@ -105,7 +105,7 @@ fn byte_size(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "not a number of bytes".to_owned())
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let log = tracing_subscriber::fmt()
         .with_max_level(arguments.log)
@@ -116,11 +116,19 @@ fn main() -> Result<()> {
     } else {
         log.init();
     }
-    tokio::runtime::Builder::new_multi_thread()
+    let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .context("could not start the runtime")?
-        .block_on(run(arguments))
+        .context("could not start the runtime")
+        .and_then(|runtime| runtime.block_on(run(arguments)));
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The last line, whatever is logged: a server whose child this is tells it to its users.
+            eprintln!("ERROR {error:#}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 async fn run(arguments: Arguments) -> Result<()> {

@@ -147,7 +147,7 @@ fn is_started_again(connection: &Connection) -> Result<()> {
         );
         wait_until(connection, &again)?;
     }
-    // Its worker as well.
+    // Its worker as well, and all of the server when a backend crashes.
     let before = service(connection)?;
     psql::execute(
         connection,
@@ -157,7 +157,23 @@ fn is_started_again(connection: &Connection) -> Result<()> {
         connection,
         &format!("SELECT status = 'running' AND pid <> {before} FROM lakebase.storage_service"),
     )?;
-    wait_gone(before)
+    wait_gone(before)?;
+    let before = service(connection)?;
+    let launcher = psql::query(
+        connection,
+        "SELECT pid FROM pg_stat_activity WHERE backend_type = 'pg_iceberg launcher'",
+    )?;
+    processes::send(launcher.parse()?, Signal::KILL)?;
+    wait_gone(before)?;
+    let began = Instant::now();
+    while !psql::query(connection, IS_RUNNING).is_ok_and(|is_running| is_running == "t") {
+        ensure!(
+            began.elapsed() < START,
+            "the service does not run after a crash"
+        );
+        std::thread::sleep(POLL);
+    }
+    Ok(())
 }
 
 fn goes_by_the_configuration(connection: &Connection) -> Result<()> {
@@ -173,6 +189,18 @@ fn goes_by_the_configuration(connection: &Connection) -> Result<()> {
     )?;
     wait_gone(before)?;
     reset(connection, "pg_lakebase.storage_program")?;
+    wait_until(connection, IS_RUNNING)?;
+    // It tells why it does not start.
+    set(
+        connection,
+        "pg_lakebase.credentials_file",
+        "/nonexistent/file",
+    )?;
+    wait_until(
+        connection,
+        "SELECT status = 'failed' AND last_error ~ 'status 1: .*/nonexistent/file' FROM lakebase.storage_service",
+    )?;
+    reset(connection, "pg_lakebase.credentials_file")?;
     wait_until(connection, IS_RUNNING)?;
     // What does not concern it leaves it alone.
     let before = service(connection)?;

@@ -109,6 +109,8 @@ enum Life {
         daemon: Daemon,
         invocation: Invocation,
         answers: bool,
+        /// Of its log.
+        last_error: Option<String>,
     },
 }
 
@@ -137,12 +139,18 @@ impl<'a> Service<'a> {
                 if left.is_zero() { self.start() } else { left }
             }
             Life::Of {
-                daemon, answers, ..
+                daemon,
+                answers,
+                last_error,
+                ..
             } => {
-                daemon.read_log(tell);
+                daemon.read_log(|line| note(last_error, line));
                 if let Some(status) = daemon.ended() {
-                    daemon.read_log(tell);
-                    let what = format!("the storage service {}", describe(status));
+                    daemon.read_log(|line| note(last_error, line));
+                    let mut what = format!("the storage service {}", describe(status));
+                    if let Some(error) = last_error.take() {
+                        what = format!("{what}: {error}");
+                    }
                     let life = if *answers {
                         daemon.age()
                     } else {
@@ -172,6 +180,7 @@ impl<'a> Service<'a> {
                     daemon,
                     invocation,
                     answers: false,
+                    last_error: None,
                 };
                 START_LOOK
             }
@@ -211,6 +220,14 @@ impl<'a> Service<'a> {
             daemon.stop(tell);
             self.supervisor.note_end();
         }
+    }
+}
+
+/// Writes a line of its log into the server's, and remembers it if it tells of an error.
+fn note(last_error: &mut Option<String>, line: &str) {
+    tell(line);
+    if let Some(error) = line.trim().strip_prefix("ERROR ") {
+        *last_error = Some(error.trim_start().to_owned());
     }
 }
 
