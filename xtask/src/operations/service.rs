@@ -254,6 +254,41 @@ fn standbys_have_one(
     server: &Server<'_>,
     connection: &Connection,
 ) -> Result<()> {
+    let mut standby = make_standby(servers, server, connection)?;
+    let standby_connection = standby.start()?;
+    wait_until(
+        &standby_connection,
+        "SELECT pg_is_in_recovery() AND status = 'running' FROM lakebase.storage_service",
+    )?;
+    let [own, other] = [service(connection)?, service(&standby_connection)?];
+    ensure!(own != other, "the standby uses the primary's service");
+    psql::execute(&standby_connection, "SELECT pg_promote()")?;
+    ensure!(
+        service(&standby_connection)? == other,
+        "the service was started anew at promotion"
+    );
+    standby.cluster.stop()?;
+    standby.cluster.renew()?;
+
+    // One that it does not need any more it keeps as long as it is a standby.
+    let mut standby = make_standby(servers, server, connection)?;
+    let standby_connection = standby.start()?;
+    wait_until(&standby_connection, IS_RUNNING)?;
+    psql::execute(connection, "DROP TABLESPACE lake")?;
+    let gone = "SELECT NOT EXISTS (SELECT FROM pg_tablespace WHERE spcname = 'lake')";
+    wait_until(&standby_connection, gone)?;
+    psql::execute(&standby_connection, "SELECT pg_promote()")?;
+    wait_until(&standby_connection, IS_STOPPED)?;
+    standby.cluster.stop()?;
+    psql::execute(connection, TABLESPACE)?;
+    wait_until(connection, IS_RUNNING)
+}
+
+fn make_standby<'a>(
+    servers: &'a Servers<'_>,
+    server: &Server<'_>,
+    connection: &Connection,
+) -> Result<Server<'a>> {
     // It has the primary's extension, and cannot be given one.
     let preloads = ("shared_preload_libraries", extension::NAME);
     let mut standby = servers.second(&[SETTINGS[0], preloads])?.plain();
@@ -278,19 +313,7 @@ fn standbys_have_one(
             bail!("the backup has {}", entry?.path().display());
         }
     }
-    let standby_connection = standby.start()?;
-    wait_until(
-        &standby_connection,
-        "SELECT pg_is_in_recovery() AND status = 'running' FROM lakebase.storage_service",
-    )?;
-    let [own, other] = [service(connection)?, service(&standby_connection)?];
-    ensure!(own != other, "the standby uses the primary's service");
-    psql::execute(&standby_connection, "SELECT pg_promote()")?;
-    ensure!(
-        service(&standby_connection)? == other,
-        "the service was started anew at promotion"
-    );
-    standby.cluster.stop().map(drop)
+    Ok(standby)
 }
 
 /// Whatever ends the server ends the service.

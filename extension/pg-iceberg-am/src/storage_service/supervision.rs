@@ -144,7 +144,7 @@ fn worker(function: &str) -> BackgroundWorkerBuilder {
 /// Has a worker look whether the service is needed, and start it or stop it.
 pub fn look() {
     if is_servers() {
-        // Where there is no room for it, the service stays as it is until somebody needs it or tablespaces change again.
+        // Where there is no room for it, the service stays as it is until somebody needs it, or looks again.
         let _ = looker().load_dynamic();
     }
 }

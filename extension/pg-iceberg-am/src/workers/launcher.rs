@@ -11,7 +11,7 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use crate::publisher::{Launcher, Thorough};
-use crate::storage_service;
+use crate::storage_service::supervision;
 
 /// How often the launcher looks around when nobody wakes it.
 const IDLE: Duration = Duration::from_secs(60);
@@ -38,6 +38,8 @@ pub extern "C-unwind" fn pg_iceberg_launcher_main(_argument: pg_sys::Datum) {
                 _ => Thorough::History,
             };
             launcher.look_at_all(thorough, THOROUGH);
+            // A standby, and a worker that there was no room for, may have left it as it should not be.
+            supervision::look();
             times += 1;
         }
         let pause = launcher.start_workers().unwrap_or(IDLE).min(IDLE);
@@ -45,7 +47,7 @@ pub extern "C-unwind" fn pg_iceberg_launcher_main(_argument: pg_sys::Datum) {
             break;
         }
         if background::reload_configuration_if_asked() {
-            storage_service::supervision::look();
+            supervision::look();
         }
     }
     drop(launcher);
