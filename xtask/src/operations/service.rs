@@ -291,7 +291,7 @@ fn make_standby<'a>(
 ) -> Result<Server<'a>> {
     // It has the primary's extension, and cannot be given one.
     let preloads = ("shared_preload_libraries", extension::NAME);
-    let mut standby = servers.second(&[SETTINGS[0], preloads])?.plain();
+    let standby = servers.second(&[SETTINGS[0], preloads])?.plain();
     let data = standby.cluster.data();
     let mut backup = server.program("pg_basebackup");
     connection.set_env(&mut backup);
