@@ -1,6 +1,6 @@
-//! A real store that fails, and what the daemon has to do. As in `stores.rs`, run on purpose only:
-//! `cargo xtask stores start --faults --only s3`, `eval "$(cargo xtask stores env --only s3)"`, and
-//! `cargo test -p pg-lakebase-storage --test stores_failing -- --ignored`.
+//! A real store that fails, and what the daemon has to do. As in `stores.rs`, run on purpose only: by the step `stores` of
+//! `cargo xtask test-all`, or by `cargo xtask stores start --faults --only s3`,
+//! `eval "$(cargo xtask stores env --only s3)"`, and `cargo test -p pg-lakebase-storage --test stores_failing -- --ignored`.
 //!
 //! A fault that a test orders has to be met: the proxy counts that.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]

@@ -15,6 +15,7 @@ use crate::progress::{format_elapsed, note};
 use crate::regress::{self, Selection, Suite};
 use crate::setup;
 use crate::soak;
+use crate::stores::Running;
 use crate::tally::Tally;
 use crate::twin;
 use anyhow::{Context, Result, bail};
@@ -61,6 +62,7 @@ enum Step {
     PgTest,
     Regression,
     Isolation,
+    Stores,
     Twin,
     Interop,
     Operations,
@@ -69,12 +71,13 @@ enum Step {
 }
 
 /// In this order: what fails soonest first.
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step::Fmt,
     Step::Clippy,
     Step::Unit,
     Step::Regression,
     Step::Isolation,
+    Step::Stores,
     Step::Twin,
     Step::PgTest,
     Step::Interop,
@@ -84,12 +87,10 @@ const STEPS: [Step; 11] = [
 ];
 
 /// Crates whose tests need no server.
-const UNIT: [&str; 4] = [
-    "iceberg-lite",
-    "pg-lakebase-macros",
-    "pg-lakebase-storage",
-    "xtask",
-];
+const UNIT: [&str; 4] = ["iceberg-lite", "pg-lakebase-macros", STORAGE, "xtask"];
+const STORAGE: &str = "pg-lakebase-storage";
+/// Of its tests, those that need object stores: what each has to do, and what the service does where one fails.
+const STORES_TESTS: [&str; 2] = ["stores", "stores_failing"];
 /// Crates whose tests run inside one.
 const PG_TEST: [&str; 2] = ["pg-backend-tests", extension::PACKAGE];
 
@@ -177,6 +178,7 @@ fn describe(step: Step) -> &'static str {
         Step::PgTest => "tests inside the server",
         Step::Regression => Suite::Regression.name(),
         Step::Isolation => Suite::Isolation.name(),
+        Step::Stores => "object stores",
         Step::Twin => "histories beside heap tables",
         Step::Interop => "other engines",
         Step::Operations => "operations",
@@ -192,19 +194,19 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
         command
     };
     match step {
-        Step::Fmt => program(cache, step, cargo(&["fmt", "--all", "--check"])),
+        Step::Fmt => program(cache, step, &mut cargo(&["fmt", "--all", "--check"])),
         Step::Clippy => {
             let lints = ["--workspace", "--all-targets", "--", "-D", "warnings"];
             let mut command = cargo(&["clippy"]);
             command.args(lints);
-            program(cache, step, command)
+            program(cache, step, &mut command)
         }
         Step::Unit => {
             let mut command = cargo(&["test", "--no-fail-fast"]);
             for package in UNIT {
                 command.args(["--package", package]);
             }
-            program(cache, step, command)
+            program(cache, step, &mut command)
         }
         Step::PgTest => pg_tests(args.version, cache, installation),
         Step::Regression => regress::run(
@@ -225,6 +227,15 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
                 accept: false,
             },
         ),
+        Step::Stores => {
+            let stores = Running::start(cache)?;
+            let mut command = cargo(&["test", "--no-fail-fast", "--package", STORAGE]);
+            for test in STORES_TESTS {
+                command.args(["--test", test]);
+            }
+            command.args(["--", "--ignored"]);
+            program(cache, step, command.envs(stores.variables()?))
+        }
         Step::Twin => {
             twin::run(&twin::Args::short(TWIN_STATEMENTS, TWIN_SEED))?;
             Ok(Tally::PASSED)
@@ -271,7 +282,7 @@ fn pg_tests(version: PgVersion, cache: &Cache, installation: &Installation) -> R
         if let Some(user) = account.run_as() {
             command.args(["--runas", user]);
         }
-        sum += program(cache, Step::PgTest, command)?;
+        sum += program(cache, Step::PgTest, &mut command)?;
     }
     // The library that was installed for these tests holds the tests: it is not the one to keep.
     extension::forget(cache, installation)?;
@@ -279,11 +290,10 @@ fn pg_tests(version: PgVersion, cache: &Cache, installation: &Installation) -> R
 }
 
 /// Runs a program and counts the tests it reports. One that fails shows the end of its output.
-fn program(cache: &Cache, step: Step, mut command: Command) -> Result<Tally> {
+fn program(cache: &Cache, step: Step, command: &mut Command) -> Result<Tally> {
     let log = cache.log(&format!("test-{}", describe(step).replace(' ', "-")));
     let start = process::log_length(&log);
-    let status =
-        process::status_logged(&format!("Running {}", describe(step)), &log, &mut command)?;
+    let status = process::status_logged(&format!("Running {}", describe(step)), &log, command)?;
     let all = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
     let from = usize::try_from(start).unwrap_or(0);
     let output = String::from_utf8_lossy(all.get(from..).unwrap_or_default());

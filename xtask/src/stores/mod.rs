@@ -3,16 +3,19 @@
 //! MinIO speaks S3's protocol, Azurite that of Azure Blob Storage. fake-gcs-server speaks Google Cloud Storage's JSON API;
 //! the XML API, by which `object_store` writes, is before it in `xtask/stores/gcs`.
 //!
-//! A store is a directory: `data/`, `port`, `log`. Its server works in it, which is how it is found again. It listens on the
-//! loopback interface only. A proxy may be before each store, which fails on command: [`proxy`].
+//! A store is a directory: `data/`, `port`, `log`. Its server works in `data/`, which is how it is found again. It listens on
+//! the loopback interface only. A proxy may be before each store, which fails on command: [`proxy`].
 
 mod azurite;
 mod command;
 mod gcs;
 mod lake;
 mod minio;
+mod place;
 mod proxy;
+mod running;
 mod server;
 
 pub use command::{Args, run};
 pub use lake::Lake;
+pub use running::Running;

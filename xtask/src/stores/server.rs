@@ -1,4 +1,4 @@
-//! A store's server: a process that works in the store's directory and listens on one port of the loopback interface.
+//! A store's server: a process that works in the data directory of the store and listens on one port of the loopback interface.
 
 use crate::cluster::processes;
 use crate::process;
@@ -56,7 +56,7 @@ impl Server {
         self.dir.join("port")
     }
 
-    /// Starts `command` in the store's directory, unless a server works there, and waits until it listens.
+    /// Starts `command` in the data directory, unless a server works there, and waits until it listens.
     pub fn start(&self, command: impl FnOnce(u16) -> Command) -> Result<()> {
         if self.url().is_some() {
             return Ok(());
@@ -77,7 +77,7 @@ impl Server {
             .context("cannot duplicate the log's descriptor")?;
         let mut command = command(port);
         let mut child = command
-            .current_dir(&self.dir)
+            .current_dir(self.data())
             .stdin(Stdio::null())
             .stdout(file)
             .stderr(errors)
@@ -100,26 +100,26 @@ impl Server {
         Ok(())
     }
 
-    /// Stops what works in the store's directory, and waits until nothing does.
+    /// Stops what works in the data directory, and waits until nothing does.
     pub fn stop(&self) -> Result<()> {
         self.signal(Signal::TERM)?;
         // One that is stopped ends when it goes on.
         self.signal(Signal::CONT)?;
-        match processes::wait_gone(&self.dir, STOP_LIMIT) {
+        match processes::wait_gone(&self.data(), STOP_LIMIT) {
             Ok(()) => Ok(()),
-            Err(_) => processes::kill_all(&self.dir, STOP_LIMIT),
+            Err(_) => processes::kill_all(&self.data(), STOP_LIMIT),
         }
     }
 
-    /// Sends a signal to what works in the store's directory.
+    /// Sends a signal to what works in the data directory.
     pub fn signal(&self, signal: Signal) -> Result<()> {
-        processes::working_in(&self.dir)
+        processes::working_in(&self.data())
             .into_iter()
             .try_for_each(|pid| processes::send(pid, signal))
     }
 
     fn runs(&self) -> bool {
-        !processes::working_in(&self.dir).is_empty()
+        !processes::working_in(&self.data()).is_empty()
     }
 
     fn port(&self) -> Option<u16> {
@@ -164,9 +164,9 @@ mod tests {
         let url = Server::at(dir.path()).unwrap().url();
         assert!(url.is_some());
         // Started once more, it is the same one.
-        let before = processes::working_in(&server.dir);
+        let before = processes::working_in(&server.data());
         server.start(listening).unwrap();
-        assert_eq!(processes::working_in(&server.dir), before);
+        assert_eq!(processes::working_in(&server.data()), before);
         server.stop().unwrap();
         assert_eq!(server.url(), None);
         server.start(listening).unwrap();
