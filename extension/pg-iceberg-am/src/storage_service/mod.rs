@@ -13,7 +13,7 @@ pub mod place;
 pub mod settings;
 pub mod supervision;
 
-pub use backoff::Backoff;
+pub use backoff::{Backoff, Life};
 
 /// Registers the settings, asks for shared memory, and has the server look at its start whether the service is needed;
 /// called once, from `_PG_init`.

@@ -13,7 +13,7 @@ use pgrx::prelude::*;
 use crate::storage_service::daemon::{Daemon, Invocation, describe};
 use crate::storage_service::settings::{self, Provider};
 use crate::storage_service::supervision::{self, Supervisor};
-use crate::storage_service::{Backoff, place};
+use crate::storage_service::{Backoff, Life, place};
 use crate::tablespaces::catalog::{has_object_tablespaces, lock_against_changes};
 
 static IDLE: WaitEvent = WaitEvent::new(c"LakebaseStorageServiceMain");
@@ -97,15 +97,15 @@ pub extern "C-unwind" fn pg_lakebase_storage_service_main(_argument: pg_sys::Dat
 /// The service, as the supervisor sees it.
 struct Service<'a> {
     supervisor: &'a Supervisor,
-    life: Life,
+    state: State,
     backoff: Backoff,
 }
 
-enum Life {
+enum State {
     /// It is to be started then.
     NotBefore(Instant),
     /// It runs.
-    Of {
+    Runs {
         daemon: Daemon,
         invocation: Invocation,
         answers: bool,
@@ -118,27 +118,27 @@ impl<'a> Service<'a> {
     fn new(supervisor: &'a Supervisor) -> Self {
         Self {
             supervisor,
-            life: Life::NotBefore(Instant::now()),
+            state: State::NotBefore(Instant::now()),
             backoff: Backoff::default(),
         }
     }
 
     /// What can be read when something has happened to it.
     fn log(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
-        match &self.life {
-            Life::Of { daemon, .. } => daemon.log(),
-            Life::NotBefore(_) => None,
+        match &self.state {
+            State::Runs { daemon, .. } => daemon.log(),
+            State::NotBefore(_) => None,
         }
     }
 
     /// Does what there is to do, and returns when to come again at the latest.
     fn go_on(&mut self) -> Duration {
-        match &mut self.life {
-            Life::NotBefore(time) => {
+        match &mut self.state {
+            State::NotBefore(time) => {
                 let left = time.saturating_duration_since(Instant::now());
                 if left.is_zero() { self.start() } else { left }
             }
-            Life::Of {
+            State::Runs {
                 daemon,
                 answers,
                 last_error,
@@ -151,10 +151,9 @@ impl<'a> Service<'a> {
                     if let Some(error) = last_error.take() {
                         what = format!("{what}: {error}");
                     }
-                    let life = if *answers {
-                        daemon.age()
-                    } else {
-                        Duration::ZERO
+                    let life = match *answers {
+                        true => Life::Of(daemon.age()),
+                        false => Life::Futile,
                     };
                     return self.fail(&what, life);
                 }
@@ -176,7 +175,7 @@ impl<'a> Service<'a> {
         match Daemon::start(&invocation) {
             Ok(daemon) => {
                 self.supervisor.note_start(daemon.pid());
-                self.life = Life::Of {
+                self.state = State::Runs {
                     daemon,
                     invocation,
                     answers: false,
@@ -184,24 +183,24 @@ impl<'a> Service<'a> {
                 };
                 START_LOOK
             }
-            Err(error) => self.fail(&error, Duration::ZERO),
+            Err(error) => self.fail(&error, Life::Futile),
         }
     }
 
-    /// Notes a failure after a life of this length, and returns how long to wait before the next one.
-    fn fail(&mut self, what: &str, life: Duration) -> Duration {
+    /// Notes a failure after such a life, and returns how long to wait before the next one.
+    fn fail(&mut self, what: &str, life: Life) -> Duration {
         pgrx::log!("{what}");
         self.supervisor.note_failure(what);
         let pause = self.backoff.after(life);
-        self.life = Life::NotBefore(Instant::now() + pause);
+        self.state = State::NotBefore(Instant::now() + pause);
         pause
     }
 
     /// Goes by the new configuration: what is not among its arguments the service reads itself.
     fn reload(&mut self) {
-        match &self.life {
-            Life::NotBefore(_) => self.life = Life::NotBefore(Instant::now()),
-            Life::Of {
+        match &self.state {
+            State::NotBefore(_) => self.state = State::NotBefore(Instant::now()),
+            State::Runs {
                 daemon, invocation, ..
             } => {
                 if *invocation == Invocation::configured() {
@@ -214,8 +213,8 @@ impl<'a> Service<'a> {
     }
 
     fn stop(&mut self) {
-        let life = std::mem::replace(&mut self.life, Life::NotBefore(Instant::now()));
-        if let Life::Of { daemon, .. } = life {
+        let before = std::mem::replace(&mut self.state, State::NotBefore(Instant::now()));
+        if let State::Runs { daemon, .. } = before {
             self.supervisor.note_stop();
             daemon.stop(tell);
             self.supervisor.note_end();
