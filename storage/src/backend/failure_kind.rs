@@ -61,6 +61,8 @@ fn kind_of_answer(status: u16, code: Option<&str>) -> ErrorKind {
         ) => return ErrorKind::Unauthenticated,
         Some("AccessDenied") => return ErrorKind::PermissionDenied,
         Some("BlobAlreadyExists") => return ErrorKind::Exists,
+        // As S3's NoSuchUpload, which is a 404: the parts are not there any more, having been joined before perhaps.
+        Some("InvalidBlockList") => return ErrorKind::NotFound,
         Some(
             "SlowDown"
             | "InternalError"
@@ -154,6 +156,7 @@ mod tests {
             (403, None, ErrorKind::PermissionDenied),
             (404, None, ErrorKind::NotFound),
             (404, Some("NoSuchKey"), ErrorKind::NotFound),
+            (400, Some("InvalidBlockList"), ErrorKind::NotFound),
             (404, Some("NoSuchBucket"), ErrorKind::InvalidStore),
             (301, Some("PermanentRedirect"), ErrorKind::InvalidStore),
             (400, Some("InvalidArgument"), ErrorKind::Refused),

@@ -1,7 +1,8 @@
-//! The daemon before a real store of S3's protocol, with the proxy between them that `cargo xtask stores start --faults`
+//! The daemon before a real store, with the proxy between them that `cargo xtask stores start --faults`
 //! starts: it fails on command, and counts.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{Read, Write},
     net::TcpStream,
@@ -26,7 +27,7 @@ pub const ATTEMPT: Duration = Duration::from_secs(1);
 /// How long clients wait here.
 pub const LIMIT: Duration = Duration::from_secs(6);
 
-/// There is one proxy for all tests.
+/// There is one proxy before each store for all tests.
 static IN_USE: Mutex<()> = Mutex::new(());
 static SETUPS: AtomicUsize = AtomicUsize::new(0);
 
@@ -50,17 +51,17 @@ pub struct Proxied {
 }
 
 impl Proxied {
+    /// Before the store of S3's protocol.
     pub fn start() -> Self {
+        Self::before(StoreProtocol::S3)
+    }
+
+    pub fn before(protocol: StoreProtocol) -> Self {
         let in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
-        let url = variable("LAKEBASE_S3_PROXY");
+        let place = place_of(protocol);
         let directory = TempDir::new().unwrap();
         let credentials = directory.path().join("credentials");
-        let entry = format!(
-            "[writer]\naccess_key_id = {}\nsecret_access_key = {}\n",
-            variable("LAKEBASE_S3_ACCESS_KEY_ID"),
-            variable("LAKEBASE_S3_SECRET_ACCESS_KEY")
-        );
-        fs::write(&credentials, entry).unwrap();
+        fs::write(&credentials, &place.credentials).unwrap();
         fs::set_permissions(&credentials, fs::Permissions::from_mode(0o600)).unwrap();
         let start = |name| {
             let directory = directory.path().join(name);
@@ -75,25 +76,22 @@ impl Proxied {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let number = SETUPS.fetch_add(1, SeqCst);
         let prefix = format!("faults/{}-{number}", since.as_millis());
-        let options = [
-            ("endpoint", url.as_str()),
-            ("allow_http", "true"),
-            ("credentials", "writer"),
-            ("prefix", &prefix),
-        ];
-        let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut options: BTreeMap<_, _> = place.options.iter().map(own).collect();
+        options.insert(place.url_option.to_owned(), place.url.clone());
+        options.insert("prefix".to_owned(), prefix);
         let spec = StoreSpec {
             id: store_id(),
-            protocol: StoreProtocol::S3,
-            bucket: variable("LAKEBASE_S3_BUCKET"),
-            options: options.into_iter().map(own).collect(),
+            protocol,
+            bucket: place.bucket,
+            options,
         };
         let proxied = Self {
             daemon,
             reader,
             directory,
             spec,
-            address: url.trim_start_matches("http://").to_owned(),
+            address: place.url.trim_start_matches("http://").to_owned(),
             _in_use: in_use,
         };
         proxied.tell("clear\nforget");
@@ -171,6 +169,46 @@ impl Proxied {
 
     pub fn forget(&self) {
         self.tell("forget");
+    }
+}
+
+/// How a store is reached.
+struct Place {
+    url: String,
+    url_option: &'static str,
+    bucket: String,
+    options: &'static [(&'static str, &'static str)],
+    credentials: String,
+}
+
+fn place_of(protocol: StoreProtocol) -> Place {
+    match protocol {
+        StoreProtocol::Gcs => Place {
+            url: variable("LAKEBASE_GCS_PROXY"),
+            url_option: "base_url",
+            bucket: variable("LAKEBASE_GCS_BUCKET"),
+            options: &[("skip_signature", "true")],
+            credentials: String::new(),
+        },
+        // The emulators' account, which all of them have.
+        StoreProtocol::Azure => Place {
+            url: variable("LAKEBASE_AZURE_PROXY"),
+            url_option: "endpoint",
+            bucket: variable("LAKEBASE_AZURE_CONTAINER"),
+            options: &[("account", "devstoreaccount1"), ("use_emulator", "true")],
+            credentials: String::new(),
+        },
+        _ => Place {
+            url: variable("LAKEBASE_S3_PROXY"),
+            url_option: "endpoint",
+            bucket: variable("LAKEBASE_S3_BUCKET"),
+            options: &[("allow_http", "true"), ("credentials", "writer")],
+            credentials: format!(
+                "[writer]\naccess_key_id = {}\nsecret_access_key = {}\n",
+                variable("LAKEBASE_S3_ACCESS_KEY_ID"),
+                variable("LAKEBASE_S3_SECRET_ACCESS_KEY")
+            ),
+        },
     }
 }
 
