@@ -2,6 +2,7 @@
 
 use super::server::{Servers, wait_until};
 use crate::cluster::Connection;
+use crate::guardian::Guardian;
 use crate::progress::note;
 use crate::psql;
 use crate::stores::Lake;
@@ -18,6 +19,7 @@ const PROBING: &str =
     "SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'LakebaseStoreProbe'";
 
 pub fn run(servers: &Servers<'_>) -> Result<()> {
+    let _guardian = Guardian::over([Lake::directory(servers.cache, NAME)])?;
     let lake = Lake::start(servers.cache, NAME)?;
     let result = probe(servers, &lake);
     lake.set_hung(false).and_then(|()| lake.stop()).and(result)
