@@ -75,7 +75,7 @@ fn main() -> Outcome<()> {
         );
     }
 
-    let file = LocalFileIo.open(&path)?;
+    let file = LocalFileIo.open(&path, None)?;
     let time = median(|| FileMetadata::read(&file).map(drop).map_err(Into::into))?;
     report("read footer", 1, time, "");
     let metadata = FileMetadata::read(&file)?;

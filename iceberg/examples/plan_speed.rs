@@ -39,8 +39,8 @@ impl CachedIo {
 }
 
 impl FileIo for CachedIo {
-    fn open(&self, path: &str) -> iceberg_lite::Result<Arc<dyn InputFile>> {
-        LocalFileIo.open(path)
+    fn open(&self, path: &str, length: Option<u64>) -> iceberg_lite::Result<Arc<dyn InputFile>> {
+        LocalFileIo.open(path, length)
     }
 
     fn create(&self, path: &str) -> iceberg_lite::Result<Box<dyn OutputFile>> {

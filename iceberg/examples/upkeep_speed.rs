@@ -105,7 +105,7 @@ impl MemoryIo {
 }
 
 impl FileIo for MemoryIo {
-    fn open(&self, path: &str) -> iceberg_lite::Result<Arc<dyn InputFile>> {
+    fn open(&self, path: &str, _length: Option<u64>) -> iceberg_lite::Result<Arc<dyn InputFile>> {
         self.opened.set(self.opened.get() + 1);
         match self.files.borrow().get(path) {
             Some(content) => Ok(Arc::new(Input(path.to_owned(), Arc::clone(content)))),

@@ -2,7 +2,7 @@
 
 use crate::cache::Cache;
 use crate::installation::Flavour;
-use crate::regress::{self, Selection, Suite};
+use crate::regress::{self, Selection, Suite, Where};
 use crate::setup;
 use crate::test_all::PgVersion;
 use anyhow::{Result, bail};
@@ -17,6 +17,9 @@ pub struct Args {
     /// Take what comes out as expected from now on
     #[arg(long)]
     accept: bool,
+    /// With Iceberg tables in an object store
+    #[arg(long, conflicts_with = "accept")]
+    object_store: bool,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -27,6 +30,10 @@ pub fn run(args: &Args) -> Result<()> {
         &installation,
         Selection {
             suite: Suite::Isolation,
+            tables: match args.object_store {
+                true => Where::ObjectStore,
+                false => Where::Local,
+            },
             only: &args.specs,
             accept: args.accept,
         },

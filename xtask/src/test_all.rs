@@ -12,7 +12,7 @@ use crate::interop;
 use crate::operations;
 use crate::process;
 use crate::progress::{format_elapsed, note};
-use crate::regress::{self, Selection, Suite};
+use crate::regress::{self, Selection, Suite, Where};
 use crate::setup;
 use crate::soak;
 use crate::stores::Running;
@@ -63,6 +63,7 @@ enum Step {
     Regression,
     Isolation,
     Stores,
+    Objects,
     Twin,
     Interop,
     Operations,
@@ -71,13 +72,14 @@ enum Step {
 }
 
 /// In this order: what fails soonest first.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step::Fmt,
     Step::Clippy,
     Step::Unit,
     Step::Regression,
     Step::Isolation,
     Step::Stores,
+    Step::Objects,
     Step::Twin,
     Step::PgTest,
     Step::Interop,
@@ -179,6 +181,7 @@ fn describe(step: Step) -> &'static str {
         Step::Regression => Suite::Regression.name(),
         Step::Isolation => Suite::Isolation.name(),
         Step::Stores => "object stores",
+        Step::Objects => "tables in an object store",
         Step::Twin => "histories beside heap tables",
         Step::Interop => "other engines",
         Step::Operations => "operations",
@@ -214,6 +217,7 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             installation,
             Selection {
                 suite: Suite::Regression,
+                tables: Where::Local,
                 only: &args.sql,
                 accept: args.accept,
             },
@@ -223,6 +227,7 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             installation,
             Selection {
                 suite: Suite::Isolation,
+                tables: Where::Local,
                 only: &[],
                 accept: false,
             },
@@ -235,6 +240,22 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             }
             command.args(["--", "--ignored"]);
             program(cache, step, command.envs(stores.variables()?))
+        }
+        Step::Objects => {
+            let mut tally = Tally::default();
+            for suite in [Suite::Regression, Suite::Isolation] {
+                let selection = Selection {
+                    suite,
+                    tables: Where::ObjectStore,
+                    only: match suite {
+                        Suite::Regression => &args.sql,
+                        Suite::Isolation => &[],
+                    },
+                    accept: false,
+                };
+                tally += regress::run(cache, installation, selection)?;
+            }
+            Ok(tally)
         }
         Step::Twin => {
             twin::run(&twin::Args::short(TWIN_STATEMENTS, TWIN_SEED))?;

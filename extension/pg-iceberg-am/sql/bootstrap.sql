@@ -62,8 +62,11 @@ CREATE TABLE lakebase.garbage (
     -- The transaction that did so. Files are needed as long as anybody may see what was before it.
     xid               xid8 NOT NULL,
     not_before        timestamptz NOT NULL,
-    -- Relative to the table's directory; null: the directory with all that is in it. Never toasted, as above.
-    files             text[] STORAGE PLAIN
+    -- Their names, relative to the table's directory or to the store; null: the directory with all that is in it. Never
+    -- toasted, as above.
+    files             text[] STORAGE PLAIN,
+    -- Of a dropped table in an object store: the directory of its objects.
+    objects           text STORAGE PLAIN
 ) USING heap;
 
 CREATE INDEX garbage_storage ON lakebase.garbage (relfilenumber, tablespace, backend);

@@ -28,7 +28,7 @@ SELECT s.relid::regclass AS relation,
        s.nspname::text AS table_namespace,
        s.relname::text AS table_name,
        lakebase.iceberg_location(s.relid::regclass) AS location,
-       lakebase.iceberg_location(s.relid::regclass) || '/' || p.metadata_location AS metadata_location,
+       lakebase.file_path(s.relid::regclass, p.metadata_location) AS metadata_location,
        p.snapshot_id,
        (coalesce(p.row_count, 0) + unpublished.rows)::bigint AS row_count,
        (coalesce(p.file_count, 0) + unpublished.files)::bigint AS file_count,
@@ -195,6 +195,10 @@ COMMENT ON FUNCTION lakebase.store_statistics() IS
     'Internal: what was asked of stores, for views lakebase.stores and lakebase.store_operations';
 COMMENT ON FUNCTION lakebase.cache_statistics() IS
     'Internal: what the cache of the storage service has, for view lakebase.cache';
+COMMENT ON FUNCTION lakebase.take_over(text) IS
+    'Takes over objects that the cluster made before it was promoted, restored or copied: no other server uses them';
+COMMENT ON FUNCTION lakebase.file_path(regclass, text) IS
+    'Path of a table''s file, as its metadata have it';
 COMMENT ON FUNCTION lakebase.has_file(regclass, text) IS
     'Internal: whether the directory of a table has a file, for view lakebase.iceberg_tables';
 COMMENT ON FUNCTION lakebase.keep_changes_out() IS

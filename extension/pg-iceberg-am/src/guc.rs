@@ -25,6 +25,14 @@ static UNCONSTRAINED_NUMERIC: GucSetting<NumericForm> =
 /// Milliseconds from one metadata file of a table to the next.
 static PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(100);
 
+/// Milliseconds from one metadata file of a table in an object store to the next.
+static OBJECT_PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5000);
+/// Minutes for which objects are kept that no table needs any more.
+static OBJECT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60);
+
+/// Whether Iceberg tables may lie in object tablespaces: not all is there yet that they need.
+static OBJECT_TABLES: GucSetting<bool> = GucSetting::<bool>::new(false);
+
 /// Workers that serve all databases.
 static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
 
@@ -107,6 +115,32 @@ pub fn register() {
         0,
         60_000,
         GucFlags::UNIT_MS,
+    );
+    GucRegistry::define_bool_guc(
+        c"pg_lakebase.object_tables",
+        c"Lets Iceberg tables lie in object tablespaces.",
+        c"They are in development: nothing is promised of what is stored there.",
+        &OBJECT_TABLES,
+        GucContext::Suset,
+        GucFlags::NO_SHOW_ALL,
+    );
+    int(
+        GucContext::Suset,
+        c"pg_lakebase.object_publish_interval",
+        c"How long inserts into a table in an object store wait, after it was given a metadata file, to share the next one.",
+        &OBJECT_PUBLISH_INTERVAL,
+        0,
+        3_600_000,
+        GucFlags::UNIT_MS,
+    );
+    int(
+        GucContext::Sighup,
+        c"pg_lakebase.object_retention",
+        c"How long objects are kept that no table needs any more, for standbys and servers that are set back in time.",
+        &OBJECT_RETENTION,
+        0,
+        i32::MAX,
+        GucFlags::UNIT_MIN,
     );
     GucRegistry::define_int_guc(
         c"pg_iceberg_am.max_workers",
@@ -203,6 +237,21 @@ pub fn target_file_size() -> u64 {
 /// How long it takes from one metadata file of a table to the next; zero if every transaction makes one.
 pub fn publish_interval() -> Duration {
     Duration::from_millis(PUBLISH_INTERVAL.get().unsigned_abs().into())
+}
+
+/// Whether Iceberg tables may lie in object tablespaces.
+pub fn object_tables() -> bool {
+    OBJECT_TABLES.get()
+}
+
+/// The same of a table in an object store, if it is longer.
+pub fn object_publish_interval() -> Duration {
+    Duration::from_millis(OBJECT_PUBLISH_INTERVAL.get().unsigned_abs().into())
+}
+
+/// How long objects are kept that no table needs any more.
+pub fn object_retention() -> Duration {
+    Duration::from_secs(60 * u64::from(OBJECT_RETENTION.get().unsigned_abs()))
 }
 
 /// How many background workers serve all databases.

@@ -41,8 +41,8 @@ impl<'a> CreatedFiles<'a> {
 
 #[deny(clippy::missing_trait_methods)]
 impl FileIo for CreatedFiles<'_> {
-    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
-        self.io.open(path)
+    fn open(&self, path: &str, length: Option<u64>) -> Result<Arc<dyn InputFile>> {
+        self.io.open(path, length)
     }
 
     fn create(&self, path: &str) -> Result<Box<dyn OutputFile>> {

@@ -1,5 +1,6 @@
 //! The traits through which every byte is read and written.
 
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,8 +13,9 @@ use crate::scan::FooterCache;
 ///
 /// Not `Send`: an implementation may belong to one thread. What it opens is shareable.
 pub trait FileIo {
-    /// Opens an existing file for positional reads.
-    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>>;
+    /// Opens an existing file for positional reads. `length` is what metadata say of it, in bytes, where they do: it
+    /// saves asking for it, where that costs something.
+    fn open(&self, path: &str, length: Option<u64>) -> Result<Arc<dyn InputFile>>;
 
     /// Creates a file that must not exist yet, and whatever directories it needs.
     fn create(&self, path: &str) -> Result<Box<dyn OutputFile>>;
@@ -58,6 +60,13 @@ pub trait InputFile: Send + Sync {
 
     /// Fills `buf` from `offset`; fewer bytes than asked for is an error of kind `UnexpectedEof`.
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()>;
+
+    /// Tells which bytes will be read soon, so that what is far away is fetched in few requests, and returns without
+    /// waiting for more than that takes. Ranges lie within the file; what was not told is read all the same.
+    fn prepare(&self, ranges: &[Range<u64>]) -> Result<()> {
+        let _ = ranges;
+        Ok(())
+    }
 
     /// The whole file, which must be no longer than `limit` bytes.
     fn read_all(&self, limit: u64) -> Result<Vec<u8>> {

@@ -25,7 +25,7 @@ impl LocalFileIo {
 }
 
 impl FileIo for LocalFileIo {
-    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
+    fn open(&self, path: &str, _length: Option<u64>) -> Result<Arc<dyn InputFile>> {
         let io_error = |e| Error::io("open", path, e);
         let file = File::open(Self::resolve(path)).map_err(io_error)?;
         let metadata = file.metadata().map_err(io_error)?;
@@ -139,7 +139,7 @@ mod tests {
             format!("file://{path}"),
             format!("file:{path}"),
         ] {
-            let file = LocalFileIo.open(&name).unwrap();
+            let file = LocalFileIo.open(&name, None).unwrap();
             assert_eq!(file.read_all(100).unwrap(), b"hello world");
             let mut part = [0; 5];
             file.read_at(6, &mut part).unwrap();
@@ -148,7 +148,7 @@ mod tests {
             assert!(file.read_all(10).is_err());
         }
         LocalFileIo.delete(&path).unwrap();
-        assert!(LocalFileIo.open(&path).is_err());
+        assert!(LocalFileIo.open(&path, None).is_err());
     }
 
     #[test]

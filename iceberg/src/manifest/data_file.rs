@@ -116,3 +116,10 @@ pub struct DataFile {
     /// The partition spec of `partition`; carried by the manifest, not by the entry itself.
     pub partition_spec_id: i32,
 }
+
+impl DataFile {
+    /// Length in bytes, as [`FileIo::open`](crate::io::FileIo::open) is told it; `None` if the entry says nonsense.
+    pub(crate) fn length(&self) -> Option<u64> {
+        u64::try_from(self.file_size_in_bytes).ok()
+    }
+}

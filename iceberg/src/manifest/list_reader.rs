@@ -25,7 +25,7 @@ pub fn read_snapshot_manifests(io: &dyn FileIo, snapshot: &Snapshot) -> Result<V
 
 /// Reads a manifest list file of any version.
 pub fn read_manifest_list(io: &dyn FileIo, path: &str) -> Result<Vec<ManifestFile>> {
-    let bytes = io.open(path)?.read_all(MAX_AVRO_BYTES)?;
+    let bytes = io.open(path, None)?.read_all(MAX_AVRO_BYTES)?;
     parse_manifest_list(path, &bytes)
 }
 

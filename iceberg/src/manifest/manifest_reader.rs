@@ -18,7 +18,10 @@ use crate::spec::{PartitionField, PartitionSpec, PrimitiveType, Schema};
 
 /// Reads all entries of a manifest, deleted ones included; what they inherit is filled in.
 pub fn read_manifest(io: &dyn FileIo, manifest: &ManifestFile) -> Result<Vec<ManifestEntry>> {
-    let bytes = io.open(&manifest.manifest_path)?.read_all(MAX_AVRO_BYTES)?;
+    let length = u64::try_from(manifest.manifest_length).ok();
+    let bytes = io
+        .open(&manifest.manifest_path, length)?
+        .read_all(MAX_AVRO_BYTES)?;
     parse_manifest(manifest, &bytes)
 }
 
@@ -40,7 +43,7 @@ pub(super) fn describe_manifest(
     path: &str,
     snapshot_id: i64,
 ) -> Result<ManifestFile> {
-    let bytes = io.open(path)?.read_all(MAX_AVRO_BYTES)?;
+    let bytes = io.open(path, None)?.read_all(MAX_AVRO_BYTES)?;
     let file = AvroFile::open(path, &bytes)?;
     let spec_id = match file.header("partition-spec-id") {
         None => 0,

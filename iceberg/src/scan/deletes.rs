@@ -44,7 +44,7 @@ impl ScanFile {
     /// Opens the data file's bytes.
     pub fn open_file(&self, io: &dyn FileIo) -> Result<Arc<dyn InputFile>> {
         require_parquet(&self.data_file)?;
-        io.open(&self.data_file.file_path)
+        io.open(&self.data_file.file_path, self.data_file.length())
     }
 
     /// The same as [`open`](Self::open) for a file that is open and whose footer is known.
@@ -253,7 +253,7 @@ fn deletion_vector(io: &dyn FileIo, delete: &DataFile) -> Result<RowRanges> {
     let offset = u64::try_from(offset).map_err(|e| invalid(e.to_string()))?;
     let length = usize::try_from(length).map_err(|e| invalid(e.to_string()))?;
     let mut blob = vec![0; length];
-    io.open(path)?.read_at(offset, &mut blob)?;
+    io.open(path, delete.length())?.read_at(offset, &mut blob)?;
     let rows = parse_deletion_vector(&blob).map_err(invalid)?;
     check_record_count(delete, rows.count())?;
     Ok(rows)
@@ -267,7 +267,7 @@ fn open_deletes(
     options: ReadOptions,
 ) -> Result<DataFileReader> {
     require_parquet(delete)?;
-    let file = io.open(&delete.file_path)?;
+    let file = io.open(&delete.file_path, delete.length())?;
     let footer = FileMetadata::of(io, &file)?;
     check_record_count(delete, footer.num_rows())?;
     for field in schema.columns() {

@@ -15,6 +15,9 @@ use crate::error::{Error, Result};
 use crate::io::InputFile;
 use crate::spec::ENCRYPTED_MAGIC;
 
+/// What is fetched of the end of a file to find its footer in.
+const FOOTER_BYTES: u64 = 64 << 10;
+
 /// The footer and page index of a Parquet file; cheap to clone and shareable between threads.
 #[derive(Debug, Clone)]
 pub struct FileMetadata {
@@ -28,6 +31,10 @@ impl FileMetadata {
     }
 
     fn read_footer(file: &Arc<dyn InputFile>) -> Result<Self> {
+        // Most footers, page index included, are shorter.
+        let length = file.len();
+        let footer = length.saturating_sub(FOOTER_BYTES)..length;
+        file.prepare(std::slice::from_ref(&footer))?;
         let input = ParquetInput::new(Arc::clone(file), None);
         // Types are taken from the Parquet schema alone: what other writers' embedded Arrow schema
         // adds (dictionaries, large strings) would only have to be undone.

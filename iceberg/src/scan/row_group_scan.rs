@@ -5,7 +5,7 @@
 //! only the rows that passed. The second is better when few rows pass and worse otherwise, so it
 //! is chosen by what passed before in the same file, beginning with a sample.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -14,8 +14,9 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::{FilterBuilder, concat};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+    ArrowReaderMetadata, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
 };
+use parquet::file::metadata::ParquetMetaData;
 
 use super::column_plan::{ColumnPlan, roots};
 use super::filter::matching_rows;
@@ -112,6 +113,44 @@ impl Selectivity {
     }
 }
 
+/// Where in the file the columns `leaves` of a row group are, or, where there is an offset index, the pages of them
+/// that hold selected rows.
+fn byte_ranges(
+    metadata: &ParquetMetaData,
+    row_group: usize,
+    leaves: &BTreeSet<usize>,
+    selection: Option<&RowSelection>,
+) -> Vec<Range<u64>> {
+    let columns = metadata.row_group(row_group).columns();
+    let pages = metadata
+        .offset_index()
+        .and_then(|index| index.get(row_group));
+    let mut ranges = Vec::new();
+    for leaf in leaves.iter().copied() {
+        let Some(column) = columns.get(leaf) else {
+            continue;
+        };
+        let (start, length) = column.byte_range();
+        let pages = pages.and_then(|columns| columns.get(leaf));
+        match selection.zip(pages) {
+            Some((selection, pages)) => {
+                let first = pages.page_locations().first().map(|page| page.offset);
+                // The dictionary comes before the pages.
+                let first = first.and_then(|offset| u64::try_from(offset).ok());
+                ranges.extend(
+                    first
+                        .filter(|first| *first > start)
+                        .map(|first| start..first),
+                );
+                ranges.extend(selection.scan_ranges(pages.page_locations()));
+            }
+            None => ranges.push(start..start.saturating_add(length)),
+        }
+    }
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges
+}
+
 /// A decoder of some columns for some rows of a row group.
 struct Decoder {
     input: ParquetInput,
@@ -136,15 +175,27 @@ impl Decoder {
             let row_group = metadata.metadata().row_group(row_group);
             Ok(ParquetInput::new(Arc::clone(&file.file), Some(row_group)))
         })?;
-        let leaves = plans.iter().flat_map(|plan| plan.leaves.iter().copied());
+        let leaves: BTreeSet<usize> = (plans.iter())
+            .flat_map(|plan| plan.leaves.iter().copied())
+            .collect();
+        let selection = (rows.count() < span.end - span.start).then(|| rows.to_selection(span));
+        let wanted = catch_panic(&file.path, || {
+            Ok(byte_ranges(
+                metadata.metadata(),
+                row_group,
+                &leaves,
+                selection.as_ref(),
+            ))
+        })?;
+        file.file.prepare(&wanted)?;
         let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaves);
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(input.clone(), metadata.clone())
                 .with_row_groups(vec![row_group])
                 .with_projection(mask)
                 .with_batch_size(batch_size);
-        if rows.count() < span.end - span.start {
-            builder = builder.with_row_selection(rows.to_selection(span));
+        if let Some(selection) = selection {
+            builder = builder.with_row_selection(selection);
         }
         let reader = catch_panic(&file.path, || builder.build().map_err(|e| input.error(e)))?;
         Ok(Self {

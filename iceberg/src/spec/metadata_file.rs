@@ -40,7 +40,7 @@ impl TableMetadata {
     /// As [`Self::read_from`], and faster when `known` are earlier metadata of the same table, with which
     /// snapshots are shared.
     pub fn read_from_after(io: &dyn FileIo, path: &str, known: Option<&Self>) -> Result<Self> {
-        let bytes = io.open(path)?.read_all(MAX_METADATA_BYTES)?;
+        let bytes = io.open(path, None)?.read_all(MAX_METADATA_BYTES)?;
         Self::from_file_bytes_after(path, &bytes, known)
     }
 

@@ -104,7 +104,7 @@ fn read(io: &MemoryFileIo, path: &str, schema: &Schema) -> RecordBatch {
         projection: schema.columns().iter().map(|field| field.id).collect(),
         ..ReadOptions::default()
     };
-    let reader = DataFileReader::open(io.open(path).unwrap(), schema, options).unwrap();
+    let reader = DataFileReader::open(io.open(path, None).unwrap(), schema, options).unwrap();
     let arrow = Arc::clone(reader.schema());
     let batches: Vec<_> = reader.map(|batch| batch.unwrap().batch).collect();
     concat_batches(&arrow, &batches).unwrap()
@@ -550,7 +550,7 @@ fn a_table_is_compacted() {
     table.commit(&compaction.delta());
     assert_eq!(table.live().len(), 1, "{:?}", table.live());
     assert_eq!(table_rows(&table), before);
-    let names = FileMetadata::read(&table.io.open(&fixture.created[0]).unwrap()).unwrap();
+    let names = FileMetadata::read(&table.io.open(&fixture.created[0], None).unwrap()).unwrap();
     assert_eq!(names.num_rows(), 35);
     let snapshot = table.metadata.current_snapshot().unwrap();
     let files = plan_files(&table.metadata, snapshot, &table.io).unwrap();

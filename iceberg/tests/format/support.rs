@@ -49,8 +49,8 @@ impl FixtureIo {
 }
 
 impl FileIo for FixtureIo {
-    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
-        LocalFileIo.open(&Self::resolve(path))
+    fn open(&self, path: &str, length: Option<u64>) -> Result<Arc<dyn InputFile>> {
+        LocalFileIo.open(&Self::resolve(path), length)
     }
 
     fn create(&self, path: &str) -> Result<Box<dyn OutputFile>> {
@@ -152,7 +152,7 @@ impl OutputFile for MemoryOutput {
 }
 
 impl FileIo for MemoryFileIo {
-    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
+    fn open(&self, path: &str, _: Option<u64>) -> Result<Arc<dyn InputFile>> {
         match self.files.borrow().get(path) {
             Some(bytes) => Ok(Arc::new(MemoryInput {
                 path: path.into(),
@@ -237,9 +237,9 @@ impl OutputFile for FaultyOutput {
 }
 
 impl FileIo for FaultyFileIo {
-    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
+    fn open(&self, path: &str, length: Option<u64>) -> Result<Arc<dyn InputFile>> {
         Self::step(&self.operations, self.fail_at, path)?;
-        self.io.open(path)
+        self.io.open(path, length)
     }
 
     fn create(&self, path: &str) -> Result<Box<dyn OutputFile>> {

@@ -1,7 +1,9 @@
 //! The command: which operations, and what each is called.
 
 use super::server::Servers;
-use super::{backup, checksums, databases, probe, replication, service, tablespaces, upgrade};
+use super::{
+    backup, checksums, copies, databases, probe, replication, service, tablespaces, upgrade,
+};
 use crate::cache::Cache;
 use crate::extension;
 use crate::guardian::Guardian;
@@ -36,13 +38,16 @@ enum Operation {
     Service,
     /// What CREATE TABLESPACE and ALTER TABLESPACE try of an object store
     Probe,
+    /// Copies of a server with tables in an object store
+    Copies,
 }
 
-const OPERATIONS: [Operation; 8] = [
+const OPERATIONS: [Operation; 9] = [
     Operation::Databases,
     Operation::Tablespaces,
     Operation::Service,
     Operation::Probe,
+    Operation::Copies,
     Operation::Checksums,
     Operation::Backup,
     Operation::Replication,
@@ -85,6 +90,7 @@ fn run_some(cache: &Cache, installation: &Installation, operations: &[Operation]
             Operation::Tablespaces => tablespaces::run,
             Operation::Service => service::run,
             Operation::Probe => probe::run,
+            Operation::Copies => copies::run,
         };
         let result = servers
             .clear()

@@ -5,6 +5,7 @@
 mod backup;
 mod checksums;
 mod command;
+mod copies;
 mod databases;
 mod probe;
 mod replication;

@@ -1,12 +1,14 @@
 //! Statements that name an object store try it: over a real one, over one that refuses, and over one that hangs.
 
 use super::server::{Servers, wait_until};
-use crate::cluster::Connection;
+use super::service::make_standby;
+use crate::cluster::{Connection, processes};
 use crate::guardian::Guardian;
 use crate::progress::note;
 use crate::psql;
 use crate::stores::Lake;
 use anyhow::{Context, Result, ensure};
+use rustix::process::Signal;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
@@ -34,6 +36,9 @@ fn probe(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
     server.set(&credentials);
     let connection = server.start()?;
     let good = lake.options();
+    let mut standby = make_standby(servers, &server, &connection)?;
+    standby.set(&credentials);
+    let standby = standby.start()?;
 
     // The service is started for it.
     create(&connection, &good)?;
@@ -90,9 +95,64 @@ fn probe(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
     )?;
     ensure!(lakes == "1", "{lakes} tablespaces");
 
+    tables_are_counted(&connection)?;
+    a_standby_has_the_service_when_it_needs_it(&standby)?;
+    statements_survive_the_service(&connection)?;
+    psql::execute(&connection, "DROP TABLE t")?;
     a_hung_store_can_be_left(&connection, lake)?;
     psql::execute(&connection, "ALTER TABLESPACE lake SET (prefix = 'c')")?;
     server.cluster.stop().map(drop)
+}
+
+/// The views show what is done for tables.
+fn tables_are_counted(connection: &Connection) -> Result<()> {
+    psql::execute(
+        connection,
+        "CREATE TABLE t (id int) USING iceberg TABLESPACE lake; INSERT INTO t SELECT generate_series(1, 1000)",
+    )?;
+    let sum = psql::query(connection, "SELECT sum(id) FROM t")?;
+    ensure!(sum == "500500", "the sum is {sum}");
+    for counted in [
+        "SELECT requests > 0 AND errors = 0 AND bytes_written > 0 AND total_time > 0 AND cached_files > 0 AND store ~ 'lakebase'
+           FROM lakebase.stores WHERE tablespace = 'lake'",
+        "SELECT requests > 0 AND bytes > 0 FROM lakebase.store_operations WHERE tablespace = 'lake' AND operation = 'put'",
+        "SELECT bytes > 0 AND files > 0 AND capacity > bytes FROM lakebase.cache",
+    ] {
+        let is_so = psql::query(connection, counted)?;
+        ensure!(is_so == "t", "{counted}: {is_so}");
+    }
+    Ok(())
+}
+
+/// The server starts it again, and they ask again.
+fn statements_survive_the_service(connection: &Connection) -> Result<()> {
+    for rows in 1001..=1008 {
+        let service = psql::query(connection, "SELECT pid FROM lakebase.storage_service")?;
+        processes::send(service.parse()?, Signal::KILL)?;
+        psql::execute(connection, &format!("INSERT INTO t VALUES ({rows})"))?;
+        let count = psql::query(connection, "SELECT count(*) FROM t")?;
+        ensure!(
+            count == rows.to_string(),
+            "{count} rows, and {rows} are expected"
+        );
+        wait_until(
+            connection,
+            "SELECT status = 'running' FROM lakebase.storage_service",
+        )?;
+    }
+    Ok(())
+}
+
+/// It ran when there were no object tablespaces.
+fn a_standby_has_the_service_when_it_needs_it(standby: &Connection) -> Result<()> {
+    const STATUS: &str = "SELECT status FROM lakebase.storage_service";
+    wait_until(standby, "SELECT to_regclass('t') IS NOT NULL")?;
+    let before = psql::query(standby, STATUS)?;
+    ensure!(before == "stopped", "the service is {before}");
+    wait_until(standby, "SELECT sum(id) = 500500 FROM t")?;
+    let after = psql::query(standby, STATUS)?;
+    ensure!(after == "running", "the service is {after}");
+    Ok(())
 }
 
 /// Both by a timeout and by another session.

@@ -255,6 +255,14 @@ fn standbys_have_one(
     connection: &Connection,
 ) -> Result<()> {
     let mut standby = make_standby(servers, server, connection)?;
+    let data = standby.cluster.data();
+    for name in ["pg_lakebase_service", "pg_lakebase_cache"] {
+        let directory = data.join(name);
+        let mut entries = fs::read_dir(&directory).context(name)?;
+        if let Some(entry) = entries.next() {
+            bail!("the backup has {}", entry?.path().display());
+        }
+    }
     let standby_connection = standby.start()?;
     wait_until(
         &standby_connection,
@@ -284,7 +292,8 @@ fn standbys_have_one(
     wait_until(connection, IS_RUNNING)
 }
 
-fn make_standby<'a>(
+/// A standby that is not started yet.
+pub fn make_standby<'a>(
     servers: &'a Servers<'_>,
     server: &Server<'_>,
     connection: &Connection,
@@ -306,13 +315,6 @@ fn make_standby<'a>(
         output.status.success() && said.is_empty(),
         "pg_basebackup: {said}"
     );
-    for name in ["pg_lakebase_service", "pg_lakebase_cache"] {
-        let directory = data.join(name);
-        let mut entries = fs::read_dir(&directory).context(name)?;
-        if let Some(entry) = entries.next() {
-            bail!("the backup has {}", entry?.path().display());
-        }
-    }
     Ok(standby)
 }
 

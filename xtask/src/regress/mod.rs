@@ -2,6 +2,7 @@
 //! extension's test files, against a fresh cluster on the build with assertions.
 
 mod heap_twin;
+mod object_tables;
 mod run;
 
-pub use run::{Selection, Suite, run};
+pub use run::{Selection, Suite, Where, run};

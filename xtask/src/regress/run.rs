@@ -1,6 +1,7 @@
 //! A run of a suite: the cluster, the copy of the tests, the driver, the count.
 
 use super::heap_twin::{self, HeapTwin};
+use super::object_tables;
 use crate::account::Account;
 use crate::cache::Cache;
 use crate::checkout;
@@ -10,6 +11,7 @@ use crate::guardian::Guardian;
 use crate::installation::Installation;
 use crate::process;
 use crate::progress::note;
+use crate::stores::Lake;
 use crate::tally::Tally;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
@@ -58,10 +60,20 @@ impl Suite {
     }
 }
 
+/// Where the tests' Iceberg tables are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Where {
+    /// On local disk, as the tests say.
+    Local,
+    /// In an object store.
+    ObjectStore,
+}
+
 /// What to run.
 #[derive(Clone, Copy)]
 pub struct Selection<'a> {
     pub suite: Suite,
+    pub tables: Where,
     /// Only these tests; all when empty.
     pub only: &'a [String],
     /// Take what comes out as expected from now on.
@@ -79,9 +91,9 @@ pub fn run(cache: &Cache, installation: &Installation, selection: Selection) -> 
         .join(folder);
     let all = test_names(&source.join(inputs), suite)?;
     let tests = if selection.only.is_empty() {
-        &all
+        all.clone()
     } else {
-        selection.only
+        selection.only.to_vec()
     };
     if tests.is_empty() {
         bail!(
@@ -95,29 +107,60 @@ pub fn run(cache: &Cache, installation: &Installation, selection: Selection) -> 
     }
 
     let library = extension::ensure(cache, installation)?;
-    let dir = cache.cluster(&format!("test-{folder}"));
-    let _guardian = Guardian::over([dir.clone()])?;
+    let name = match selection.tables {
+        Where::Local => format!("test-{folder}"),
+        Where::ObjectStore => format!("test-{folder}-objects"),
+    };
+    let dir = cache.cluster(&name);
+    let _guardian = Guardian::over([dir.clone(), Lake::directory(cache, &name)])?;
     let mut cluster = Cluster::at(&dir)?;
     cluster.renew()?;
-    let settings = Settings {
+    let mut settings = Settings {
         extra: test_settings(),
         ..Settings::default()
+    };
+    let lake = match selection.tables {
+        Where::Local => None,
+        Where::ObjectStore => {
+            cluster.account().make_private_dir(&dir)?;
+            let lake = Lake::start(cache, &name)?;
+            settings
+                .extra
+                .extend(lake.settings(cluster.account(), cluster.dir())?);
+            Some(lake)
+        }
     };
     let connection = cluster.start(installation, &library, &settings)?;
 
     // The account that runs the driver may be unable to read the checkout.
     let work = cluster.dir().join("tests");
     cluster.account().copy_tree(&source, &work)?;
-    expect_nothing_where_nothing_is_said(cluster.account(), &work, tests)?;
-    let twins = match suite {
-        Suite::Isolation => heap_twin::add(cluster.account(), &work, tests)?,
-        Suite::Regression => Vec::new(),
-    };
+    expect_nothing_where_nothing_is_said(cluster.account(), &work, &tests)?;
+    let mut twins = Vec::new();
+    let mut tests = tests;
+    match (&lake, suite) {
+        (Some(lake), _) => {
+            lake.create_tablespace(&connection)?;
+            tests = object_tables::select(&work.join(inputs), suite.extension(), &tests)?;
+            for test in &tests {
+                let input = work
+                    .join(inputs)
+                    .join(format!("{test}.{}", suite.extension()));
+                let expected = work.join("expected").join(format!("{test}.out"));
+                object_tables::rewrite(cluster.account(), &input)?;
+                object_tables::rewrite(cluster.account(), &expected)?;
+            }
+        }
+        (None, Suite::Isolation) => twins = heap_twin::add(cluster.account(), &work, &tests)?,
+        (None, Suite::Regression) => {}
+    }
+    let tests = &tests[..];
     let mut command = driver(&cluster, &connection, installation, selection, &work, tests)?;
     command.args(twins.iter().map(|twin| &twin.name));
     let result = drive(&cluster, suite, &work, tests.len() + twins.len(), command);
     // The first failure is worth more than what stopping may add to it.
     let stopped = cluster.stop();
+    let stopped = stopped.and(lake.map_or(Ok(()), |lake| lake.stop()));
     let tally = result?;
     stopped?;
     if selection.accept {
@@ -157,7 +200,7 @@ fn driver(
         command.arg(option);
     }
     let schedule = work.join("schedule");
-    if schedule.exists() && selection.only.is_empty() {
+    if schedule.exists() && selection.only.is_empty() && selection.tables == Where::Local {
         command.arg("--schedule").arg(schedule);
     } else {
         command.args(tests);

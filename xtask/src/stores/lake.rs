@@ -4,12 +4,16 @@ use super::minio;
 use super::server::Server;
 use crate::account::Account;
 use crate::cache::{Cache, remove_tree};
+use crate::cluster::Connection;
+use crate::psql;
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+/// The name of its tablespace.
+pub const TABLESPACE: &str = "lake";
 /// The entry of the credentials file.
 const ENTRY: &str = "minio";
 
@@ -61,6 +65,9 @@ impl Lake {
         Ok([
             ("allow_in_place_tablespaces", "on".to_owned()),
             ("pg_lakebase.object_tables", "on".to_owned()),
+            // As soon as those of tables on local disk, files are written and removed.
+            ("pg_lakebase.object_publish_interval", "0".to_owned()),
+            ("pg_lakebase.object_retention", "0".to_owned()),
             ("pg_lakebase.credentials_file", path.display().to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
@@ -73,6 +80,18 @@ impl Lake {
         format!(
             "protocol = 's3', bucket = '{bucket}', endpoint = '{url}', region = 'us-east-1', credentials = '{ENTRY}', allow_http = true"
         )
+    }
+
+    /// Creates its tablespace, for everybody.
+    pub fn create_tablespace(&self, connection: &Connection) -> Result<()> {
+        let options = self.options();
+        for statement in [
+            format!("CREATE TABLESPACE {TABLESPACE} LOCATION '' WITH ({options})"),
+            format!("GRANT CREATE ON TABLESPACE {TABLESPACE} TO PUBLIC"),
+        ] {
+            psql::execute(connection, &statement)?;
+        }
+        Ok(())
     }
 
     /// Whether it has stopped to answer, without being gone.

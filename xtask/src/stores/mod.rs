@@ -17,5 +17,5 @@ mod running;
 mod server;
 
 pub use command::{Args, run};
-pub use lake::Lake;
+pub use lake::{Lake, TABLESPACE};
 pub use running::Running;

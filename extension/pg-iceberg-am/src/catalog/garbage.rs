@@ -15,12 +15,13 @@ use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::keyed_table::{KeyedTable, RowVersion, key_columns};
 use crate::directory::StorageKey;
+use crate::stores::identity_of;
 
 const TABLE: &CStr = c"garbage";
 const INDEX: &CStr = c"garbage_storage";
 
 /// Columns of `lakebase.garbage`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 6;
+const NATTS: usize = 7;
 
 /// The most bytes of names in a row.
 const MAX_NAME_BYTES: usize = 6 << 10;
@@ -32,15 +33,16 @@ pub struct Garbage {
     pub key: StorageKey,
     /// The transaction that made it superfluous, with its epoch.
     pub xid: u64,
-    /// Files of the storage, relative to its directory; `None` for the storage itself.
-    pub files: Option<Vec<String>>,
+    /// What of it.
+    pub what: What,
 }
 
 /// What a row says, but for the names of files, which take by far the most time to read.
 struct Head {
     xid: u64,
     not_before: pg_sys::TimestampTz,
-    is_of_files: bool,
+    /// Whether it has to wait until nobody needs it: files and objects do.
+    waits: bool,
 }
 
 fn head(version: &RowVersion) -> Option<Head> {
@@ -49,14 +51,40 @@ fn head(version: &RowVersion) -> Option<Head> {
         xid: values[3].value() as u64,
         // SAFETY: the column is of type timestamptz.
         not_before: unsafe { i64::from_datum(values[4], nulls[4]) }?,
-        is_of_files: !nulls[5],
+        waits: !(nulls[5] && nulls[6]),
     })
 }
 
-fn files(version: &RowVersion) -> Option<Vec<String>> {
+/// What of a storage is to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Its directory on local disk.
+    Storage,
+    /// The files of these names.
+    Files(Vec<String>),
+    /// All objects below this directory of its store.
+    Objects(String),
+}
+
+fn what(version: &RowVersion) -> What {
     let (values, nulls) = version.columns::<NATTS>();
-    // SAFETY: the column is of type text[].
-    unsafe { Vec::from_datum(values[5], nulls[5]) }
+    // SAFETY: the columns are of types text[] and text.
+    unsafe {
+        let objects = String::from_datum(values[6], nulls[6]).map(What::Objects);
+        let files = || Vec::from_datum(values[5], nulls[5]).map(What::Files);
+        objects.or_else(files).unwrap_or(What::Storage)
+    }
+}
+
+impl What {
+    /// Whether it names objects of a store.
+    fn is_of_objects(&self) -> bool {
+        match self {
+            Self::Storage => false,
+            Self::Objects(_) => true,
+            Self::Files(names) => names.iter().all(|name| identity_of(name).is_some()),
+        }
+    }
 }
 
 /// A row that this transaction has locked.
@@ -92,14 +120,24 @@ impl GarbageCatalog {
 
     /// Adds the storage `key`, which the transaction `xid`, this one, drops.
     pub fn insert(&self, key: &StorageKey, xid: u64) {
-        self.add(key, xid, clock_timestamp(), None);
+        self.add(key, xid, clock_timestamp(), What::Storage);
+    }
+
+    /// Adds the objects of the storage `key`, which the transaction `xid`, this one, drops, below this directory; not to be
+    /// removed before a while, since a server that is set back to an earlier time needs them.
+    pub fn insert_objects(&self, key: &StorageKey, xid: u64, keep_for: Duration, directory: &str) {
+        self.add(
+            key,
+            xid,
+            after(keep_for),
+            What::Objects(directory.to_owned()),
+        );
     }
 
     /// Adds files of the storage `key`, which nobody needs who sees what the transaction `xid`, this one, does; not to
     /// be removed before a while, since other engines may be reading them.
     pub fn insert_files(&self, key: &StorageKey, xid: u64, keep_for: Duration, files: &[String]) {
-        let keep_for = i64::try_from(keep_for.as_micros()).unwrap_or(i64::MAX);
-        let not_before = clock_timestamp().saturating_add(keep_for);
+        let not_before = after(keep_for);
         let mut rest = files;
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -112,7 +150,7 @@ impl GarbageCatalog {
                 })
                 .count();
             let (now, later) = rest.split_at(fit.max(1));
-            self.add(key, xid, not_before, Some(now.to_vec()));
+            self.add(key, xid, not_before, What::Files(now.to_vec()));
             rest = later;
         }
     }
@@ -122,19 +160,33 @@ impl GarbageCatalog {
         let mut names = Vec::new();
         self.0
             .each(Some(key), self.0.latest().snapshot(), |version| {
-                names.extend(files(&version).into_iter().flatten());
+                if let What::Files(files) = what(&version) {
+                    names.extend(files);
+                }
                 Ok(ControlFlow::Continue(()))
             })?;
         Ok(names)
     }
 
-    fn add(
-        &self,
-        key: &StorageKey,
-        xid: u64,
-        not_before: pg_sys::TimestampTz,
-        files: Option<Vec<String>>,
-    ) {
+    /// The directories of a store with objects of storages `key` that are garbage.
+    pub fn objects_of(&self, key: &StorageKey) -> PgResult<Vec<String>> {
+        let mut directories = Vec::new();
+        self.0
+            .each(Some(key), self.0.latest().snapshot(), |version| {
+                if let What::Objects(directory) = what(&version) {
+                    directories.push(directory);
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        Ok(directories)
+    }
+
+    fn add(&self, key: &StorageKey, xid: u64, not_before: pg_sys::TimestampTz, what: What) {
+        let (files, objects) = match what {
+            What::Storage => (None, None),
+            What::Files(files) => (Some(files), None),
+            What::Objects(directory) => (None, Some(directory)),
+        };
         let [number, tablespace, backend] = key_columns(key);
         let columns: [Option<pg_sys::Datum>; NATTS] = [
             number,
@@ -143,17 +195,20 @@ impl GarbageCatalog {
             Some(pg_sys::Datum::from(xid)),
             not_before.into_datum(),
             files.into_datum(),
+            objects.into_datum(),
         ];
         self.0.insert(&columns);
     }
 
-    /// Removes the rows of `key`, whose relation file number has been given to another table; waits for whoever
-    /// is about to remove the storage.
+    /// Removes the rows of `key`, whose relation file number has been given to another table, but for those of objects,
+    /// whose names are never given again; waits for whoever is about to remove the storage.
     pub fn forget(&self, key: &StorageKey) -> PgResult<()> {
         let mut tids = Vec::new();
         self.0
             .each(Some(key), self.0.latest().snapshot(), |version| {
-                tids.extend(version.lock(true).map(|row| row.tid()));
+                if !what(&version).is_of_objects() {
+                    tids.extend(version.lock(true).map(|row| row.tid()));
+                }
                 Ok(ControlFlow::Continue(()))
             })?;
         tids.into_iter().for_each(|tid| self.0.delete(tid));
@@ -164,11 +219,11 @@ impl GarbageCatalog {
     /// Whoever gives a relation file number of theirs to another table waits for the lock.
     pub fn lock_storages(&self, xid: Option<u64>, limit: usize) -> PgResult<Vec<LockedGarbage>> {
         self.lock(None, limit, |row| {
-            !row.is_of_files && xid.is_none_or(|xid| xid == row.xid) && !is_ending(row.xid)
+            !row.waits && xid.is_none_or(|xid| xid == row.xid) && !is_ending(row.xid)
         })
     }
 
-    /// The storages that have files which are due.
+    /// The storages that have files or objects which are due.
     pub fn storages_with_files_due(&self) -> PgResult<BTreeSet<StorageKey>> {
         let is_due = self.files_are_due();
         let mut keys = BTreeSet::new();
@@ -181,7 +236,7 @@ impl GarbageCatalog {
         Ok(keys)
     }
 
-    /// Locks at most `limit` rows of a storage's files that are due and that nobody else has locked.
+    /// Locks at most `limit` rows of a storage's files and objects that are due and that nobody else has locked.
     pub fn lock_files(&self, key: &StorageKey, limit: usize) -> PgResult<Vec<LockedGarbage>> {
         self.lock(Some(key), limit, self.files_are_due())
     }
@@ -191,14 +246,14 @@ impl GarbageCatalog {
     fn files_are_due(&self) -> impl Fn(&Head) -> bool + use<> {
         let now = clock_timestamp();
         let removable_before = self.0.removable_before();
-        move |row| row.is_of_files && row.not_before <= now && row.xid < removable_before
+        move |row| row.waits && row.not_before <= now && row.xid < removable_before
     }
 
-    /// When the first files are due, as far as time tells; `None` if there are none.
+    /// When the first files or objects are due, as far as time tells; `None` if there are none.
     pub fn files_due(&self) -> PgResult<Option<pg_sys::TimestampTz>> {
         let mut due: Option<pg_sys::TimestampTz> = None;
         self.0.each(None, self.0.latest().snapshot(), |version| {
-            if let Some(row) = head(&version).filter(|row| row.is_of_files) {
+            if let Some(row) = head(&version).filter(|row| row.waits) {
                 let time = row.not_before;
                 due = Some(due.map_or(time, |due| due.min(time)));
             }
@@ -222,7 +277,7 @@ impl GarbageCatalog {
                 let garbage = Garbage {
                     key,
                     xid: due.xid,
-                    files: files(&version),
+                    what: what(&version),
                 };
                 let tid = row.tid();
                 locked.push(LockedGarbage { garbage, tid });
@@ -245,13 +300,19 @@ impl GarbageCatalog {
     pub fn of_transaction(&self, xid: u64) -> PgResult<Vec<StorageKey>> {
         let mut keys = Vec::new();
         self.0.each_version(None, |version| {
-            if head(&version).is_some_and(|row| row.xid == xid && !row.is_of_files) {
+            if head(&version).is_some_and(|row| row.xid == xid && !row.waits) {
                 keys.extend(version.key());
             }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(keys)
     }
+}
+
+/// The time after a while.
+fn after(wait: Duration) -> pg_sys::TimestampTz {
+    let micros = i64::try_from(wait.as_micros()).unwrap_or(i64::MAX);
+    clock_timestamp().saturating_add(micros)
 }
 
 /// Whether the transaction is not quite done yet, though it has committed: locks go after commit callbacks, in which

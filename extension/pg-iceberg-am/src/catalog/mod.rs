@@ -10,7 +10,7 @@ pub mod options;
 mod pointer;
 mod relation;
 
-pub use garbage::{GarbageCatalog, LockedGarbage};
+pub use garbage::{GarbageCatalog, LockedGarbage, What};
 pub use inline_commit::{InlineCommit, InlineCommitCatalog, InlineContent, NewInlineCommit};
 pub use pointer::{Incarnation, LockedPointer, Origin, Pointer, PointerCatalog};
 pub use relation::{

@@ -11,11 +11,14 @@ use pgrx::pg_sys;
 
 use super::utility::{commands, option, relation};
 use crate::catalog::{access_method, is_iceberg_relid};
+use crate::guc;
 use crate::tablespaces::catalog::{find, is_object_tablespace, lock_as_user, name};
 
 /// What to do instead.
 const HINT: &str =
     "Use another tablespace: name one with TABLESPACE, or set default_tablespace to one.";
+/// As above, of a table that is there.
+const MOVE_HINT: &str = "Move it to another tablespace by the same statement, with SET TABLESPACE.";
 /// Why.
 const DETAIL: &str =
     "It is in an object store, for Iceberg tables; what else lies there would be on local disk.";
@@ -42,7 +45,7 @@ pub fn check(relid: pg_sys::Oid) -> PgResult<()> {
         relation: &relation,
         kind: class.relkind as u8,
         is_iceberg: class.relam != pg_sys::InvalidOid && class.relam == access_method(),
-        is_temporary: class.relpersistence as u8 == pg_sys::RELPERSISTENCE_TEMP,
+        persistence: class.relpersistence as u8,
     };
     what.check(&name(class.reltablespace))
 }
@@ -52,7 +55,7 @@ struct Placed<'a> {
     relation: &'a str,
     kind: u8,
     is_iceberg: bool,
-    is_temporary: bool,
+    persistence: u8,
 }
 
 impl Placed<'_> {
@@ -62,7 +65,13 @@ impl Placed<'_> {
             pg_sys::RELKIND_PARTITIONED_TABLE => return Ok(()),
             pg_sys::RELKIND_INDEX | pg_sys::RELKIND_PARTITIONED_INDEX => "index",
             // Local, as all that is temporary.
-            _ if self.is_iceberg && self.is_temporary => return Ok(()),
+            _ if self.is_iceberg && self.persistence == pg_sys::RELPERSISTENCE_TEMP => {
+                return Ok(());
+            }
+            _ if self.is_iceberg && self.persistence == pg_sys::RELPERSISTENCE_UNLOGGED => {
+                "unlogged table"
+            }
+            _ if self.is_iceberg && guc::object_tables() => return Ok(()),
             _ if self.is_iceberg => {
                 return Err(PgError::feature_not_supported(format!(
                     "Iceberg table \"{}\" cannot lie in object tablespace \"{tablespace}\"",
@@ -84,7 +93,7 @@ impl Placed<'_> {
 }
 
 /// Before ALTER TABLE is executed, or ALTER INDEX or ALTER MATERIALIZED VIEW: SET TABLESPACE would copy a relation and be
-/// refused then.
+/// refused then, as would what makes a table that stays where it is another kind of table.
 ///
 /// # Safety
 ///
@@ -92,27 +101,40 @@ impl Placed<'_> {
 pub unsafe fn check_alter_table(statement: *mut pg_sys::AlterTableStmt) -> PgResult<()> {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut tablespace = None;
-        let mut method = None;
+        let mut moves_to = None;
+        let mut change = Change::default();
         for command in commands(statement) {
             match (*command).subtype {
-                pg_sys::AlterTableType::AT_SetTableSpace => {
-                    tablespace = object_tablespace((*command).name);
-                }
+                pg_sys::AlterTableType::AT_SetTableSpace => moves_to = Some((*command).name),
                 pg_sys::AlterTableType::AT_SetAccessMethod => {
                     let name = match (*command).name.is_null() {
                         true => pg_sys::default_table_access_method,
                         false => (*command).name,
                     };
-                    method = Some(pg_sys::get_table_am_oid(name, true));
+                    change.method = Some(pg_sys::get_table_am_oid(name, true));
+                }
+                pg_sys::AlterTableType::AT_SetUnLogged => {
+                    change.persistence = Some(pg_sys::RELPERSISTENCE_UNLOGGED);
                 }
                 _ => {}
             }
         }
-        match (tablespace, relation((*statement).relation)) {
-            (Some(tablespace), Some(relid)) => check_move(relid, method, tablespace),
-            _ => Ok(()),
-        }
+        let Some(relid) = relation((*statement).relation) else {
+            return Ok(());
+        };
+        let checked = match moves_to {
+            Some(name) => {
+                object_tablespace(name).map(|tablespace| check_change(relid, &change, tablespace))
+            }
+            None if change.is_none() => None,
+            None => Some(pg_sys::get_rel_tablespace(relid))
+                .filter(|&tablespace| is_object_tablespace(tablespace))
+                .map(|tablespace| {
+                    check_change(relid, &change, tablespace)
+                        .map_err(|error| error.with_hint(MOVE_HINT))
+                }),
+        };
+        checked.unwrap_or(Ok(()))
     }
 }
 
@@ -158,7 +180,7 @@ pub unsafe fn check_move_all(statement: *mut pg_sys::AlterTableMoveAllStmt) -> P
                 )
         })
         .into_iter()
-        .try_for_each(|relid| check_move(relid, None, to))
+        .try_for_each(|relid| check_change(relid, &Change::default(), to))
     }
 }
 
@@ -207,13 +229,24 @@ pub unsafe fn check_database(database: *const c_char, options: *mut pg_sys::List
     }
 }
 
-fn check_move(
-    relid: pg_sys::Oid,
-    new_method: Option<pg_sys::Oid>,
-    tablespace: pg_sys::Oid,
-) -> PgResult<()> {
+/// What a statement makes of a relation.
+#[derive(Default)]
+struct Change {
+    /// Its access method, if that is another one.
+    method: Option<pg_sys::Oid>,
+    persistence: Option<u8>,
+}
+
+impl Change {
+    fn is_none(&self) -> bool {
+        self.method.is_none() && self.persistence.is_none()
+    }
+}
+
+/// Whether a relation may lie in an object tablespace once it is changed.
+fn check_change(relid: pg_sys::Oid, change: &Change, tablespace: pg_sys::Oid) -> PgResult<()> {
     // SAFETY: look-ups in the system cache; the name is palloc'd, or null if the relation is gone.
-    let (relation, kind, is_temporary) = unsafe {
+    let (relation, kind, persistence) = unsafe {
         let name = pg_sys::get_rel_name(relid);
         if name.is_null() {
             return Ok(());
@@ -221,10 +254,10 @@ fn check_move(
         (
             name_text(CStr::from_ptr(name)),
             pg_sys::get_rel_relkind(relid) as u8,
-            pg_sys::get_rel_persistence(relid) as u8 == pg_sys::RELPERSISTENCE_TEMP,
+            pg_sys::get_rel_persistence(relid) as u8,
         )
     };
-    let is_iceberg = match new_method {
+    let is_iceberg = match change.method {
         Some(method) => method != pg_sys::InvalidOid && method == access_method(),
         None => is_iceberg_relid(relid),
     };
@@ -232,7 +265,10 @@ fn check_move(
         relation: &relation,
         kind,
         is_iceberg,
-        is_temporary,
+        persistence: match persistence {
+            pg_sys::RELPERSISTENCE_TEMP => persistence,
+            _ => change.persistence.unwrap_or(persistence),
+        },
     };
     what.check(&name(tablespace))
 }

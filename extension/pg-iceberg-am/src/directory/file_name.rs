@@ -35,7 +35,8 @@ pub fn new_merged_file_name() -> String {
 
 /// Whether a file, named relative to its table's directory, was written outside of transactions.
 pub fn is_merged_file(name: &str) -> bool {
-    name.strip_prefix("data/m").is_some()
+    name.rsplit_once("data/")
+        .is_some_and(|(_, file)| file.starts_with('m'))
 }
 
 fn push_unique(name: &mut String) {

@@ -13,7 +13,7 @@ use iceberg_lite::scan::FooterCache;
 use iceberg_lite::spec::TableMetadata;
 use pg_lakebase_core::error::PgResult;
 
-use super::VfdFileIo;
+use super::TableFiles;
 use crate::error::to_pg_error;
 
 /// Bytes of table metadata kept.
@@ -33,18 +33,23 @@ thread_local! {
     static FOOTERS: Rc<FooterCache> = Rc::new(FooterCache::new(FOOTER_BYTES));
 }
 
-/// The table metadata in the file `relative` to the table's directory.
-pub fn metadata(io: &VfdFileIo, relative: &str) -> PgResult<Arc<TableMetadata>> {
-    let path = format!("{}/{relative}", io.directory().location());
+/// The table metadata in the file of this name.
+pub fn metadata(io: &TableFiles, name: &str) -> PgResult<Arc<TableMetadata>> {
+    let path = io.place().path_of(name);
     if let Some(known) = METADATA.with_borrow_mut(|cache| cache.get(&path)) {
         return Ok(known);
     }
-    let location = io.directory().location();
-    let known = LATEST.with_borrow_mut(|cache| cache.get(&location));
+    let known = LATEST.with_borrow_mut(|cache| cache.get(location_of(&path)));
     let metadata = TableMetadata::read_from_after(io, &path, known.as_deref());
     let metadata = Arc::new(metadata.map_err(to_pg_error)?);
-    put_metadata(location, path, &metadata);
+    put_metadata(path, &metadata);
     Ok(metadata)
+}
+
+/// Where the table lies whose metadata file is at `path`.
+fn location_of(path: &str) -> &str {
+    path.rsplit_once("/metadata/")
+        .map_or(path, |(location, _)| location)
 }
 
 /// Manifest lists and manifests; every table's file IO leads here.
@@ -57,15 +62,14 @@ pub fn footers() -> Rc<FooterCache> {
     FOOTERS.with(Rc::clone)
 }
 
-/// Keeps metadata that this backend has just written.
-pub fn remember(io: &VfdFileIo, relative: &str, metadata: Arc<TableMetadata>) {
-    let location = io.directory().location();
-    let path = format!("{location}/{relative}");
-    put_metadata(location, path, &metadata);
+/// Keeps metadata that this backend has just written into the file of this name.
+pub fn remember(io: &TableFiles, name: &str, metadata: Arc<TableMetadata>) {
+    put_metadata(io.place().path_of(name), &metadata);
 }
 
-fn put_metadata(location: String, path: String, metadata: &Arc<TableMetadata>) {
+fn put_metadata(path: String, metadata: &Arc<TableMetadata>) {
     let weight = metadata.memory_size();
+    let location = location_of(&path).to_owned();
     LATEST.with_borrow_mut(|cache| cache.put(location, Arc::clone(metadata), weight));
     METADATA.with_borrow_mut(|cache| cache.put(path, Arc::clone(metadata), weight));
 }

@@ -10,7 +10,7 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::thread;
 
 use crate::error::to_pg_error;
-use crate::files::VfdFileIo;
+use crate::files::TableFiles;
 use crate::guc;
 use crate::row_id::column;
 
@@ -56,7 +56,7 @@ pub fn write_options(expected_bytes: usize, level: i32) -> WriteOptions {
 /// PostgreSQL; bytes reach the file from the backend's thread alone.
 pub fn open_data_file(
     schema: &Schema,
-    io: &VfdFileIo,
+    io: &TableFiles,
     location: &str,
     expected_bytes: usize,
     level: i32,

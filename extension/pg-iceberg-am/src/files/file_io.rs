@@ -1,4 +1,4 @@
-//! iceberg-lite's files on PostgreSQL's virtual file descriptors.
+//! iceberg-lite's files: on PostgreSQL's virtual file descriptors, or in an object store.
 
 use std::io::ErrorKind;
 use std::rc::Rc;
@@ -12,71 +12,107 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::file::{self, ExternalFd, VfdFile};
 use pg_lakebase_core::relation::Persistence;
 
+use super::object_file::ObjectFile;
 use super::output::VfdOutput;
+use super::place::Place;
+use super::staged::Staged;
 use super::written::Written;
 use super::{cache, held};
-use crate::directory::{StorageKey, TableDirectory, new_file_name, new_merged_file_name};
+use crate::directory::{StorageKey, new_file_name, new_merged_file_name};
 
 /// The files of one table's storage.
 ///
-/// Files are written through PostgreSQL's VFD layer, on the backend's thread only. Files to read are
+/// Local files are written through PostgreSQL's VFD layer, on the backend's thread only. Files to read are
 /// opened and accounted for by the backend and read with `pread`, so that any thread may read them.
 /// Every path created is noted, so that an aborting transaction can remove it.
 #[derive(Clone)]
-pub struct VfdFileIo {
-    written: Rc<Written>,
+pub struct TableFiles {
+    place: Rc<Place>,
+    written: WrittenFiles,
     new_name: fn() -> String,
 }
 
-impl VfdFileIo {
+#[derive(Clone)]
+enum WrittenFiles {
+    Local(Rc<Written>),
+    Object(Rc<Staged>),
+}
+
+impl TableFiles {
     /// File IO to read the files of the storage `key`.
-    pub fn new(key: StorageKey) -> Self {
-        Self {
-            written: Rc::new(Written::new(key, None)),
-            new_name: new_file_name,
-        }
+    pub fn new(key: StorageKey) -> PgResult<Self> {
+        Ok(Self::at(Place::of(&key)?, key, None))
     }
 
-    /// File IO to read and write the files of the storage `key` of a table of this persistence.
-    pub fn to_write(key: StorageKey, persistence: Persistence) -> Self {
-        Self {
-            written: Rc::new(Written::new(key, Some(persistence))),
-            new_name: new_file_name,
-        }
+    /// File IO to read and write the files of the storage `key` of a table of this persistence. It is one that this
+    /// transaction makes, or has a file of this name.
+    pub fn to_write(
+        key: StorageKey,
+        persistence: Persistence,
+        name: Option<&str>,
+    ) -> PgResult<Self> {
+        let place = match name {
+            Some(name) => Place::of_existing(&key, name)?,
+            None => Place::of_new(&key)?,
+        };
+        Ok(Self::at(place, key, Some(persistence)))
     }
 
     /// As [`Self::to_write`], outside of transactions: the names of new files tell of none.
-    pub fn to_merge(key: StorageKey, persistence: Persistence) -> Self {
-        Self {
+    pub fn to_merge(key: StorageKey, persistence: Persistence, name: &str) -> PgResult<Self> {
+        Ok(Self {
             new_name: new_merged_file_name,
-            ..Self::to_write(key, persistence)
+            ..Self::to_write(key, persistence, Some(name))?
+        })
+    }
+
+    fn at(place: Place, key: StorageKey, persistence: Option<Persistence>) -> Self {
+        let written = match &place {
+            Place::Local(_) => WrittenFiles::Local(Rc::new(Written::new(key, persistence))),
+            Place::Object(place) => WrittenFiles::Object(Rc::new(Staged::new(place.clone()))),
+        };
+        Self {
+            place: Rc::new(place),
+            written,
+            new_name: new_file_name,
         }
     }
 
-    /// The directory that all paths lie in.
-    pub fn directory(&self) -> &TableDirectory {
-        self.written.directory()
+    /// Where they lie.
+    pub fn place(&self) -> &Place {
+        &self.place
     }
 
-    /// Makes every finished file durable ([`Written::sync`]).
+    /// Makes every finished file durable: on disk, in the log ([`Written::sync`]), or in the store.
     pub fn sync<'a>(&self, like: impl Fn(&str) -> Option<&'a str>) -> PgResult<()> {
-        self.written.sync(like)
+        match &self.written {
+            WrittenFiles::Local(written) => written.sync(like),
+            WrittenFiles::Object(staged) => staged.hand_over(),
+        }
     }
 
-    /// Removes every file created: what made them is rolled back.
+    /// Puts data files where other processes can open them: does of [`Self::sync`] what takes longest.
+    pub fn hand_over_data(&self) -> PgResult<()> {
+        match &self.written {
+            WrittenFiles::Local(_) => Ok(()),
+            WrittenFiles::Object(staged) => staged.hand_over_data(),
+        }
+    }
+
+    /// Removes every file created, as far as that can be done at once: what made them is rolled back.
     pub fn remove_created(&self) {
-        self.written.remove_created();
+        match &self.written {
+            WrittenFiles::Local(written) => written.remove_created(),
+            WrittenFiles::Object(staged) => staged.forget_all(),
+        }
     }
 
-    /// The name, relative to the table's directory, of a file that metadata name by `path`, and its path below
-    /// the data directory.
-    fn locate(&self, operation: &'static str, path: &str) -> Result<(String, String)> {
-        let directory = self.directory();
-        let name = directory.name_of(path).ok_or_else(|| {
-            let reason = format!("the file does not lie in the table's directory \"{directory}\"");
+    /// The name of a file that metadata know by `path`.
+    fn name_of<'a>(&self, operation: &'static str, path: &'a str) -> Result<&'a str> {
+        self.place.name_of(path).ok_or_else(|| {
+            let reason = format!("the file does not lie where the table does, {}", self.place);
             io_error(operation, path)(std::io::Error::new(ErrorKind::InvalidInput, reason))
-        })?;
-        Ok((name.to_owned(), format!("{directory}/{name}")))
+        })
     }
 }
 
@@ -88,30 +124,51 @@ fn io_error(operation: &'static str, path: &str) -> impl Fn(std::io::Error) -> E
     }
 }
 
-impl FileIo for VfdFileIo {
-    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
-        let (_, local) = self.locate("open", path)?;
-        let failed = io_error("open", &local);
-        let fd = ExternalFd::open(&local).map_err(&failed)?;
-        let len = fd.size().map_err(&failed)?;
-        Ok(Arc::new(PreadFile {
-            path: path.to_owned(),
-            fd,
-            len,
-        }))
+impl FileIo for TableFiles {
+    fn open(&self, path: &str, length: Option<u64>) -> Result<Arc<dyn InputFile>> {
+        let name = self.name_of("open", path)?;
+        match &self.written {
+            WrittenFiles::Object(staged) => match staged.open(path, name) {
+                Some(opened) => opened.map_err(io_error("open", path)),
+                None => Ok(ObjectFile::open(staged.store(), path, name, length)?),
+            },
+            WrittenFiles::Local(written) => {
+                let local = format!("{}/{name}", written.directory());
+                let failed = io_error("open", &local);
+                let fd = ExternalFd::open(&local).map_err(&failed)?;
+                let len = fd.size().map_err(&failed)?;
+                Ok(Arc::new(PreadFile {
+                    path: path.to_owned(),
+                    fd,
+                    len,
+                }))
+            }
+        }
     }
 
     fn create(&self, path: &str) -> Result<Box<dyn OutputFile>> {
-        let (name, local) = self.locate("create", path)?;
-        let file = VfdFile::create(&local).map_err(io_error("create", &local))?;
-        let output = VfdOutput::new(path, name, file, Rc::clone(&self.written))?;
-        Ok(Box::new(output))
+        let name = self.name_of("create", path)?;
+        match &self.written {
+            WrittenFiles::Object(staged) => Ok(staged.create(path, name)),
+            WrittenFiles::Local(written) => {
+                let local = format!("{}/{name}", written.directory());
+                let file = VfdFile::create(&local).map_err(io_error("create", &local))?;
+                let output = VfdOutput::new(path, name.to_owned(), file, Rc::clone(written))?;
+                Ok(Box::new(output))
+            }
+        }
     }
 
     fn delete(&self, path: &str) -> Result<()> {
-        let (name, local) = self.locate("delete", path)?;
-        file::remove_file(&local).map_err(io_error("delete", &local))?;
-        self.written.note_deleted(&name);
+        let name = self.name_of("delete", path)?;
+        match &self.written {
+            WrittenFiles::Object(staged) => staged.forget(name),
+            WrittenFiles::Local(written) => {
+                let local = format!("{}/{name}", written.directory());
+                file::remove_file(&local).map_err(io_error("delete", &local))?;
+                written.note_deleted(name);
+            }
+        }
         Ok(())
     }
 

@@ -1,21 +1,26 @@
 //! A table's files: reading and writing them for iceberg-lite, in PostgreSQL's terms.
 //!
-//! [`VfdFileIo`] gives iceberg-lite its files; nothing else in this crate opens one to read or write it. What a
-//! transaction writes is kept in a [`Written`](written::Written): what to log and to make durable before the
-//! commit, and what to remove should it be rolled back. Directories of tables are made and removed here, for
-//! standbys too.
+//! [`TableFiles`] gives iceberg-lite its files; nothing else in this crate opens one to read or write it. They lie on
+//! local disk or in an object store ([`Place`]). What a transaction writes is kept in a [`Written`](written::Written): what to
+//! log and to make durable before the commit, and what to remove should it be rolled back; or in a
+//! [`Staged`](staged::Staged): what to hand over before the commit. Directories of tables are made and removed here, for
+//! standbys too; a table in an object store has an empty one.
 
 pub mod cache;
 pub mod data_file;
 mod file_io;
 mod held;
 mod model;
+mod object_file;
 mod output;
+mod place;
 mod removal;
+mod staged;
 pub mod sync_queue;
 mod written;
 
-pub use file_io::VfdFileIo;
+pub use file_io::TableFiles;
+pub use place::{FileEntry, ObjectPlace, Place};
 pub use removal::Removal;
 
 use pg_lakebase_core::error::PgResult;

@@ -9,6 +9,7 @@ use pg_lakebase_core::relation::Persistence;
 use pg_lakebase_core::wal as core_wal;
 use pgrx::pg_sys;
 
+use super::place::Place;
 use crate::directory::{StorageKey, TableDirectory};
 use crate::wal::{self, FileContent};
 
@@ -35,7 +36,10 @@ impl Removal<'_> {
         if names.is_empty() {
             return Ok(());
         }
-        let directory = TableDirectory::of(self.key);
+        let directory = match Place::of(self.key)? {
+            Place::Object(place) => return place.delete(names, &[]),
+            Place::Local(directory) => directory,
+        };
         if self.persistence == Persistence::Permanent && core_wal::is_needed() {
             if names.iter().any(|name| name.ends_with(METADATA_FILE)) {
                 self.log_current_metadata(&directory)?;

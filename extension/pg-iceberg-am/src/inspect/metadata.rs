@@ -6,10 +6,13 @@ use pgrx::pg_sys;
 use pgrx::prelude::*;
 
 use super::privilege::{may_look, may_monitor};
-use crate::catalog::{check_select, is_iceberg_relid, latest_pointer, open_to_read, storage_of};
+use crate::catalog::{
+    PointerCatalog, check_select, is_iceberg_relid, latest_pointer, open_to_read, storage_of,
+};
 use crate::directory::{StorageKey, TableDirectory};
-use crate::files::{VfdFileIo, cache};
+use crate::files::{Place, TableFiles, cache};
 use crate::scan::{SegmentSource, TableView, UNSEQUENCED};
+use crate::stores;
 
 fn or_raise<T>(result: PgResult<T>) -> T {
     result.unwrap_or_else(|error| error.raise())
@@ -24,6 +27,13 @@ mod lakebase {
     #[pg_extern(stable, parallel_safe, strict)]
     fn iceberg_location(relation: Regclass) -> Option<String> {
         location(relation.0).unwrap_or_else(|error| error.raise())
+    }
+
+    /// The path by which Iceberg metadata know the table's file of this name. NULL for what is no Iceberg table, and for who
+    /// may neither read the table nor monitor the server.
+    #[pg_extern(stable, parallel_safe, strict)]
+    fn file_path(relation: Regclass, name: &str) -> Option<String> {
+        path_of(relation.0, name).unwrap_or_else(|error| error.raise())
     }
 
     /// Whether a table's directory has a file of this name, relative to it: recovery removes those of
@@ -80,7 +90,33 @@ fn location(relid: pg_sys::Oid) -> PgResult<Option<String>> {
     if !may_monitor() {
         check_select(relid)?;
     }
-    Ok(storage_of(relid).map(|key| TableDirectory::of(&key).location()))
+    match storage_of(relid) {
+        Some(key) => location_of(&key),
+        None => Ok(None),
+    }
+}
+
+fn location_of(key: &StorageKey) -> PgResult<Option<String>> {
+    let place = Place::of(key)?;
+    if !place.is_object() {
+        return place.location().map(Some);
+    }
+    // Where its next files go may be elsewhere, but that is known only to who writes.
+    let pointer = match PointerCatalog::open_unless_locked() {
+        Some(catalog) => catalog.find_latest(key)?,
+        None => None,
+    };
+    let name = pointer.and_then(|pointer| pointer.metadata_location);
+    Ok((name.as_deref().and_then(stores::directory_of)).map(|directory| place.path_of(directory)))
+}
+
+fn path_of(relid: pg_sys::Oid, name: &str) -> PgResult<Option<String>> {
+    if !is_iceberg_relid(relid) || !may_look(relid) {
+        return Ok(None);
+    }
+    storage_of(relid)
+        .map(|key| Ok(Place::of(&key)?.path_of(name)))
+        .transpose()
 }
 
 fn has_file_of(relid: pg_sys::Oid, name: &str) -> Option<bool> {
@@ -105,7 +141,7 @@ type SnapshotRow = (
 fn snapshots(relid: pg_sys::Oid) -> PgResult<Vec<SnapshotRow>> {
     let rel = open_to_read(relid)?;
     let key = StorageKey::of(rel.relation());
-    let io = VfdFileIo::new(key);
+    let io = TableFiles::new(key)?;
     let Some(location) =
         latest_pointer(rel.relation(), &key)?.and_then(|pointer| pointer.metadata_location)
     else {

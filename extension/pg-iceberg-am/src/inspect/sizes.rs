@@ -11,7 +11,8 @@ use pgrx::prelude::*;
 use pgrx::{direct_function_call, pg_sys};
 
 use crate::catalog::{is_iceberg, is_iceberg_relid, latest_extent};
-use crate::directory::{self, StorageKey, TableDirectory};
+use crate::directory::{self, StorageKey};
+use crate::files::Place;
 
 #[pg_schema]
 mod lakebase {
@@ -36,7 +37,7 @@ mod lakebase {
         )
     }
 
-    /// `pg_table_size(regclass)`: every file of the table.
+    /// `pg_table_size(regclass)`: every file of the table; in an object store, the data files of the current snapshot.
     #[pg_extern(volatile, parallel_safe, strict)]
     fn table_size(relation: Regclass) -> Option<i64> {
         check_execute(pg_sys::F_PG_TABLE_SIZE.into());
@@ -136,7 +137,14 @@ fn builtin(function: Builtin, arguments: &[Option<pg_sys::Datum>]) -> Option<i64
 fn files_size(relation: pg_sys::Oid, original: Builtin) -> Option<i64> {
     size_of(
         relation,
-        |rel| Ok(TableDirectory::of(&StorageKey::of(rel)).size()),
+        |rel| {
+            let key = StorageKey::of(rel);
+            match Place::of(&key)? {
+                Place::Local(directory) => Ok(directory.size()),
+                // Nobody is asked for what else there is.
+                Place::Object(_) => Ok(latest_extent(rel, &key)?.bytes),
+            }
+        },
         || builtin(original, &[relation.into_datum()]),
     )
 }

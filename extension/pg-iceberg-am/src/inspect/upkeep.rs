@@ -11,7 +11,7 @@ use super::privilege::may_look;
 use crate::catalog::options::TableOptions;
 use crate::catalog::{is_iceberg, latest_pointer};
 use crate::directory::StorageKey;
-use crate::files::{VfdFileIo, cache};
+use crate::files::{TableFiles, cache};
 use crate::guc;
 use crate::scan::{SegmentSource, TableView};
 
@@ -77,7 +77,7 @@ fn oldest_snapshot(rel: Relation<'_>) -> PgResult<Option<TimestampWithTimeZone>>
     else {
         return Ok(None);
     };
-    let metadata = cache::metadata(&VfdFileIo::new(key), &location)?;
+    let metadata = cache::metadata(&TableFiles::new(key)?, &location)?;
     let times = metadata
         .snapshots
         .iter()

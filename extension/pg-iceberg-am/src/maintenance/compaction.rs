@@ -25,7 +25,7 @@ use crate::catalog::{latest_pointer, unless_emptied};
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::files::data_file::write_options;
-use crate::files::{VfdFileIo, cache};
+use crate::files::{TableFiles, cache};
 use crate::guc;
 use crate::publisher::merges::Progress;
 use crate::publisher::orders::Summary;
@@ -52,7 +52,7 @@ fn rules(target: u64, extent: Extent) -> CompactionRules {
 
 /// A merge of some of a table's files.
 pub struct Merge {
-    io: VfdFileIo,
+    io: TableFiles,
     metadata: Arc<TableMetadata>,
     /// The columns that are written, that of row ids among them.
     schema: Schema,
@@ -76,7 +76,7 @@ impl Merge {
         let Some(location) = pointer.metadata_location else {
             return Ok(None);
         };
-        let io = VfdFileIo::to_merge(key, rel.persistence());
+        let io = TableFiles::to_merge(key, rel.persistence(), &location)?;
         let metadata = cache::metadata(&io, &location)?;
         let (Some(snapshot), Some(schema)) =
             (metadata.current_snapshot(), metadata.current_schema())
@@ -123,6 +123,7 @@ impl Merge {
     /// Goes on for a while. Returns whether all has been written and is durable.
     pub fn step(&mut self, time: Duration) -> PgResult<bool> {
         let until = Instant::now() + time;
+        let location = self.io.place().location()?;
         while !self.is_written {
             interrupt::check();
             let (group, mut rewrite) = match self.current.take() {
@@ -138,7 +139,6 @@ impl Merge {
             };
             let io = &self.io;
             let mut create = || {
-                let location = io.directory().location();
                 let path = format!("{location}/data/{}.parquet", io.unique_name());
                 let output = io.create(&path)?;
                 Ok((path, output))

@@ -21,20 +21,23 @@ use pgrx::prelude::*;
 
 use crate::catalog::{
     GarbageCatalog, InlineCommitCatalog, InlineContent, PointerCatalog, check_iceberg,
-    has_relation, is_iceberg, unless_emptied,
+    has_relation, is_iceberg, latest_pointer, unless_emptied,
 };
 use crate::directory::{self, StorageKey, TableDirectory, is_merged_file, transaction_of};
 use crate::error::to_pg_error;
-use crate::files::{self, Removal, VfdFileIo, cache};
+use crate::files::{self, Place, Removal, TableFiles, cache};
 use crate::publisher::merges;
+use crate::tablespaces::catalog::is_object_tablespace;
 use crate::transaction;
+
+use super::orphan_objects;
 
 /// How long to wait for a table of many.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A file or directory that nothing needs.
 struct Orphan {
-    /// Relative to the data directory.
+    /// Relative to the data directory, or a URI.
     path: String,
     bytes: u64,
 }
@@ -115,6 +118,9 @@ fn remove(
                 }
             }
             of_dropped_tables(before, dry_run, &mut orphans)?;
+            orphan_objects::remove(before, dry_run, |path, bytes| {
+                orphans.push(Orphan { path, bytes });
+            })?;
         }
     }
     Ok(orphans)
@@ -196,9 +202,13 @@ fn of_table(
     orphans: &mut Vec<Orphan>,
 ) -> PgResult<()> {
     let key = StorageKey::of(rel);
-    let directory = TableDirectory::of(&key);
+    let pointer = latest_pointer(rel, &key)?.unwrap_or_default();
+    let place = match &pointer.metadata_location {
+        Some(name) => Place::of_existing(&key, name)?,
+        None => Place::of(&key)?,
+    };
     let Some((catalog, found)) =
-        PointerCatalog::open_for_update().zip(find(rel, &key, &directory, before)?)
+        PointerCatalog::open_for_update().zip(find(rel, &key, &place, before)?)
     else {
         return Ok(());
     };
@@ -217,7 +227,10 @@ fn of_table(
         .remove(&names)?;
     }
     orphans.extend(found.into_iter().map(|(name, bytes)| Orphan {
-        path: format!("{directory}/{name}"),
+        path: match &place {
+            Place::Local(directory) => format!("{directory}/{name}"),
+            Place::Object(_) => place.path_of(&name),
+        },
         bytes,
     }));
     Ok(())
@@ -228,7 +241,7 @@ fn of_table(
 fn find(
     rel: Relation<'_>,
     key: &StorageKey,
-    directory: &TableDirectory,
+    place: &Place,
     before: SystemTime,
 ) -> PgResult<Option<Vec<(String, u64)>>> {
     let (Some(catalog), Some(inline_commits), Some(garbage)) = (
@@ -239,23 +252,29 @@ fn find(
         return Ok(None);
     };
     // Files come first: those of a transaction that is over by then are needed if the catalogs say so afterwards.
-    let mut found: Vec<(String, u64)> = directory
-        .files()
-        .filter(|(name, file)| match transaction_of(name) {
-            Some(xid) => xact::is_over(xid),
-            None => file.modified().is_ok_and(|time| time <= before),
+    let before = match place {
+        Place::Local(_) => before,
+        Place::Object(place) => before.min(place.oldest_needed()),
+    };
+    let mut found: Vec<(String, u64)> = (place.files()?.into_iter())
+        .filter(|file| {
+            let is_old = file.modified.is_some_and(|time| time <= before);
+            match transaction_of(&file.name) {
+                Some(xid) => xact::is_over(xid) && (is_old || !place.is_object()),
+                None => is_old,
+            }
         })
-        .map(|(name, file)| (name, file.len()))
+        .map(|file| (file.name, file.length))
         .collect();
     let merges = merges::in_this_database();
     if (merges.iter()).any(|merging| merging.storage == (key.rel_number, key.tablespace)) {
         found.retain(|(name, _)| !is_merged_file(name));
     }
-    let io = VfdFileIo::new(*key);
+    let io = TableFiles::new(*key)?;
     let mut needed = BTreeSet::new();
     let is_unlogged = rel.persistence() == Persistence::Unlogged;
     for name in catalog.metadata_of_seen_versions(key)? {
-        if is_unlogged && !directory.has_file(&name) {
+        if is_unlogged && !TableDirectory::of(key).has_file(&name) {
             // It led to nothing that recovery has not removed as well.
             continue;
         }
@@ -263,7 +282,7 @@ fn find(
             .and_then(|metadata| reachable_files(&metadata, &io).map_err(to_pg_error));
         match paths {
             Ok(paths) => {
-                let names = paths.iter().filter_map(|path| directory.name_of(path));
+                let names = paths.iter().filter_map(|path| place.name_of(path));
                 needed.extend(names.map(str::to_owned));
                 needed.insert(name);
             }
@@ -275,7 +294,7 @@ fn find(
     // Behind the pointer rows: what is folded meanwhile is there in either.
     for inline in inline_commits.of_seen_versions(key)? {
         if let InlineContent::DataFile(file) = inline.content()? {
-            needed.extend(directory.name_of(&file.file_path).map(str::to_owned));
+            needed.extend(place.name_of(&file.file_path).map(str::to_owned));
         }
     }
     // What has become superfluous is removed when nobody needs it any more.
@@ -292,8 +311,10 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
     let before = before.min(oldest_transaction()?);
     // SAFETY: the database that the session is connected to.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
+    let has_prepared = has_prepared_transactions()?;
     for parent in directory::database_directories(Some(database)) {
         let tablespace = tablespace_of(&parent);
+        let is_in_store = is_object_tablespace(tablespace.into());
         for entry in directory::entries(&parent) {
             let Some(rel_number) = entry
                 .file_name()
@@ -317,6 +338,8 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
                 .filter_map(|(name, _)| transaction_of(&name))
                 .collect();
             let is_nobodys = match *makers {
+                // That of a table in a store is always empty.
+                [] if is_in_store => is_old && !has_prepared,
                 [] => is_old,
                 _ => makers.into_iter().all(xact::is_over),
             };
@@ -332,6 +355,12 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
         }
     }
     Ok(())
+}
+
+fn has_prepared_transactions() -> PgResult<bool> {
+    Spi::get_one("SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts)")
+        .map(|any| any.unwrap_or(true))
+        .map_err(|error| PgError::internal(error.to_string()))
 }
 
 fn tablespace_of(parent: &Path) -> u32 {

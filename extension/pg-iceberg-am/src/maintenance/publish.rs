@@ -8,7 +8,8 @@ use pg_lakebase_core::{interrupt, wal as core_wal};
 use pgrx::prelude::*;
 
 use crate::catalog::{InlineCommitCatalog, latest_pointer, open_to_read};
-use crate::directory::{StorageKey, TableDirectory};
+use crate::directory::StorageKey;
+use crate::files::Place;
 use crate::publisher;
 
 /// How long to wait for the publisher, which has nothing to do but this unless the table is locked.
@@ -68,7 +69,8 @@ pub fn publish(rel: Relation<'_>) -> PgResult<Option<String>> {
     }
     let pointer = latest_pointer(rel, &key)?;
     let location = pointer.and_then(|pointer| pointer.metadata_location);
-    Ok(location.map(|name| format!("{}/{name}", TableDirectory::of(&key).location())))
+    let place = Place::of(&key)?;
+    Ok(location.map(|name| place.path_of(&name)))
 }
 
 /// That `max_worker_processes` are in use.

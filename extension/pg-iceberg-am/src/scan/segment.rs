@@ -12,7 +12,7 @@ use iceberg_lite::spec::TableMetadata;
 use pg_lakebase_core::error::PgResult;
 
 use crate::error::to_pg_error;
-use crate::files::VfdFileIo;
+use crate::files::TableFiles;
 use crate::row_id::{RowId, RowIds, column};
 
 /// Bytes of segments kept, over all snapshots.
@@ -76,16 +76,16 @@ pub enum SegmentSource {
     Batch(RecordBatch),
 }
 
-/// The data files of the current snapshot of `metadata`, which is the file `relative`, as segments.
+/// The data files of the current snapshot of `metadata`, which are in the file `name`, as segments.
 pub fn committed_segments(
-    io: &VfdFileIo,
-    relative: &str,
+    io: &TableFiles,
+    name: &str,
     metadata: &TableMetadata,
 ) -> PgResult<Arc<Vec<Segment>>> {
     let Some(snapshot) = metadata.current_snapshot() else {
         return Ok(Arc::default());
     };
-    let path = format!("{}/{relative}", io.directory().location());
+    let path = io.place().path_of(name);
     if let Some(known) = CACHE.with_borrow_mut(|cache| cache.get(&path)) {
         return Ok(known);
     }

@@ -20,7 +20,7 @@ use super::segment::{
 use crate::catalog::{Committed, InlineCommit, InlineContent, find_committed};
 use crate::directory::StorageKey;
 use crate::error::{arrow_error, to_pg_error};
-use crate::files::{VfdFileIo, cache};
+use crate::files::{TableFiles, cache};
 use crate::row_id::RowIds;
 use crate::schema::{TableColumns, TableSchema, conform};
 use crate::transaction::{self, PendingBatch, shared};
@@ -40,7 +40,7 @@ pub struct TableView {
     /// The metadata of the snapshot; none if nothing is committed.
     pub metadata: Option<Arc<TableMetadata>>,
     /// Files of the storage.
-    pub io: VfdFileIo,
+    pub io: TableFiles,
     /// The rows.
     pub segments: Arc<Vec<Segment>>,
     /// Finds segments by row ids.
@@ -71,7 +71,7 @@ impl TableView {
         } = committed.unwrap_or_default();
         let io = match &own {
             Some(own) => own.io.clone(),
-            None => VfdFileIo::new(key),
+            None => TableFiles::new(key)?,
         };
         let metadata = pointer
             .metadata_location
@@ -125,7 +125,7 @@ impl TableView {
 /// What the transaction itself knows of a storage.
 struct Own {
     schema: TableSchema,
-    io: VfdFileIo,
+    io: TableFiles,
     hides_committed: bool,
     pending: transaction::PendingView,
 }
@@ -154,7 +154,7 @@ impl Own {
         let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
         Ok(Some(Self {
             schema: storage.schema(columns)?,
-            io: VfdFileIo::new(key),
+            io: TableFiles::new(key)?,
             hides_committed: storage.hides_committed,
             pending: storage.pending,
         }))

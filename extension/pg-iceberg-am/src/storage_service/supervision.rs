@@ -149,6 +149,12 @@ pub fn look() {
     }
 }
 
+/// As [`look`], also while the service runs.
+pub fn look_again() {
+    // The supervisor asks for it again, later.
+    let _ = looker().load_dynamic();
+}
+
 /// Has a supervisor run the service, if it is the server that does. Returns whether one does, or will: if not,
 /// `max_worker_processes` are in use.
 pub fn ensure_running() -> bool {

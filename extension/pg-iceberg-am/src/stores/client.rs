@@ -1,19 +1,39 @@
-//! Waiting for the storage service's answers.
+//! Asking the storage service.
 //!
-//! While the backend's thread waits for one, it serves interrupts; other threads give up when the query is cancelled.
+//! A thread has a connection of its own, which is made when it is first used. While the backend's thread waits for an
+//! answer, it serves interrupts; other threads give up when the query is cancelled.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use pg_lakebase_core::error::{PgError, catch};
+use pg_lakebase_core::error::{PgError, PgResult, catch};
+use pg_lakebase_core::wait_event::WaitEvent;
 use pg_lakebase_core::{interrupt, thread};
-use pg_lakebase_storage::client::{ClientError, Interrupted, Interrupts, Result as ClientResult};
+use pg_lakebase_storage::client::{
+    Client, ClientError, Interrupted, Interrupts, Result as ClientResult,
+};
+use pg_lakebase_storage::protocol::{FailureCode, Listed, StoreId, StoreSpec};
 use pgrx::pg_sys;
 
+use super::presence::Patience;
+use super::store::{Store, path};
 use crate::error::StoreError;
+use crate::storage_service::settings;
+
+static WAITS: WaitEvent = WaitEvent::new(c"LakebaseStorageService");
 
 thread_local! {
+    static SERVICE: RefCell<Option<Service>> = const { RefCell::new(None) };
     /// What was raised while an answer was waited for.
     static RAISED: RefCell<Option<PgError>> = const { RefCell::new(None) };
+}
+
+/// A connection, and the stores that it has been told of.
+struct Service {
+    socket: PathBuf,
+    client: Client<QueryInterrupts>,
+    stores: BTreeMap<StoreId, StoreSpec>,
 }
 
 /// Whether the query is to end.
@@ -36,10 +56,97 @@ impl Interrupts for QueryInterrupts {
     }
 }
 
+/// Asks the storage service for something of a store. If the service is lost, which the server then starts again, this asks a
+/// second time.
+pub fn ask<T>(
+    store: &Store,
+    mut work: impl FnMut(&mut Client<QueryInterrupts>) -> ClientResult<T>,
+) -> Result<T, StoreError> {
+    let is_backend = thread::is_backend();
+    let _waiting = is_backend.then(|| WAITS.begin());
+    let patience = Patience::new();
+    loop {
+        if is_backend {
+            patience.await_service().map_err(StoreError::Raised)?;
+        }
+        // Taken out meanwhile: serving interrupts may lead here again.
+        let mut service = Service::current();
+        let result = service.open(store).and_then(|()| work(&mut service.client));
+        SERVICE.set(Some(service));
+        match outcome(result) {
+            Err(StoreError::Client(error)) if is_lost(&error) && !patience.is_over() => {
+                Patience::pause();
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// What a client with [`QueryInterrupts`] says, with what was raised meanwhile.
 pub(super) fn outcome<T>(result: ClientResult<T>) -> Result<T, StoreError> {
     result.map_err(|error| match (error, RAISED.take()) {
         (ClientError::Interrupted(_), Some(raised)) => StoreError::Raised(raised),
         (error, _) => StoreError::Client(error),
     })
+}
+
+/// Whether the service that the server runs was not there.
+fn is_lost(error: &ClientError) -> bool {
+    let is_unanswered = matches!(
+        error,
+        ClientError::Unreachable { .. } | ClientError::Disconnected { .. }
+    );
+    is_unanswered && settings::is_own()
+}
+
+impl Service {
+    /// The connection of this thread, or a new one if there is none to this socket.
+    fn current() -> Self {
+        let config = settings::client();
+        match SERVICE.take() {
+            Some(service) if service.socket == config.socket => service,
+            _ => Self {
+                socket: config.socket.clone(),
+                client: Client::new(config, QueryInterrupts),
+                stores: BTreeMap::new(),
+            },
+        }
+    }
+
+    /// Makes a store known that is not, or not like this.
+    fn open(&mut self, store: &Store) -> ClientResult<()> {
+        let spec = store.spec();
+        if self.stores.get(&spec.id) == Some(spec) {
+            return Ok(());
+        }
+        match self.client.open_store(spec.clone()) {
+            Err(error) if is_conflict(&error) && settings::is_own() => {
+                // It is known there by options that were undone, or that are others by now.
+                self.client.close_store(&spec.id)?;
+                self.client.open_store(spec.clone())?;
+            }
+            result => result?,
+        }
+        self.stores.insert(spec.id.clone(), spec.clone());
+        Ok(())
+    }
+}
+
+fn is_conflict(error: &ClientError) -> bool {
+    (error.failure()).is_some_and(|failure| failure.code == FailureCode::StoreConflict)
+}
+
+/// The objects below a directory.
+pub fn list(store: &Store, directory: &str) -> PgResult<Vec<Listed>> {
+    let prefix = path(directory)?;
+    ask(store, |client| client.list(&store.spec().id, Some(&prefix)))
+        .map_err(StoreError::into_pg_error)
+}
+
+/// Deletes objects; that one is gone already is no error.
+pub fn delete<'a>(store: &Store, names: impl Iterator<Item = &'a str>) -> PgResult<()> {
+    let objects = names
+        .map(|name| store.object(name))
+        .collect::<PgResult<Vec<_>>>()?;
+    ask(store, |client| client.delete(&objects)).map_err(StoreError::into_pg_error)
 }

@@ -1,11 +1,24 @@
-//! Object stores as a backend uses them, by way of the storage service.
+//! Object stores as a backend uses them, by way of the storage service: what a tablespace's store is, how the service is
+//! asked for its objects, and whose they are.
+//!
+//! Which files a table has there is the business of room `files`.
 
 mod client;
+mod contents;
 mod forget;
+mod identity;
+mod object_name;
+mod ownership;
 mod presence;
 mod probe;
 mod status;
+mod store;
 
+pub use client::{ask, delete, list};
+pub use contents::in_memory;
 pub use forget::forget;
+pub use object_name::{StorageDirectory, directory_of, identity_of};
+pub use ownership::{claimed_identity, deletable_identities, look_for_doubles, take_over};
 pub use probe::probe;
 pub use status::{Told, status};
+pub use store::Store;

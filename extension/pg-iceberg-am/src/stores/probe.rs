@@ -1,9 +1,7 @@
 //! Trying a store out, before a tablespace means it: what is wrong with it is told to who names it, and not to who first
 //! writes a table there.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::FromRawFd;
+use std::io;
 use std::time::Duration;
 
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -13,7 +11,9 @@ use pg_lakebase_storage::protocol::{ByteRange, FailureCode, ObjectPath, ObjectRe
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::client::{QueryInterrupts, outcome};
+use super::contents::in_memory;
 use super::presence::Patience;
+use super::store::{invalid, path};
 use crate::error::StoreError;
 use crate::storage_service::settings;
 use crate::tablespaces::StoreOptions;
@@ -214,26 +214,4 @@ fn own_id() -> PgResult<StoreId> {
     // SAFETY: reads shared memory, and a number of the backend's own.
     let (system, backend) = unsafe { (pg_sys::GetSystemIdentifier(), pg_sys::MyProcNumber) };
     StoreId::new(format!("probe {system:016x} {backend}")).map_err(invalid)
-}
-
-/// A file of memory alone.
-fn in_memory(content: &[u8]) -> io::Result<File> {
-    // SAFETY: a terminated string; the descriptor is open and nobody else's.
-    let mut file = unsafe {
-        let descriptor = libc::memfd_create(c"probe".as_ptr(), libc::MFD_CLOEXEC);
-        if descriptor < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        File::from_raw_fd(descriptor)
-    };
-    file.write_all(content)?;
-    Ok(file)
-}
-
-fn path(name: &str) -> PgResult<ObjectPath> {
-    ObjectPath::new(name).map_err(invalid)
-}
-
-fn invalid(error: impl std::fmt::Display) -> PgError {
-    PgError::internal(error.to_string())
 }

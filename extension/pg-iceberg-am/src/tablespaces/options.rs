@@ -143,6 +143,25 @@ impl StoreOptions {
         }
     }
 
+    /// The URI of the store as other engines know it, without a slash at its end.
+    pub fn root(&self) -> String {
+        let value = |name: &str| self.values.get(name).map_or("", String::as_str);
+        let mut root = match self.protocol {
+            StoreProtocol::Azure => format!(
+                "abfss://{}@{}.dfs.core.windows.net",
+                value("container"),
+                value("account")
+            ),
+            StoreProtocol::Gcs => format!("gs://{}", value("bucket")),
+            _ => format!("{}://{}", self.protocol.as_str(), value("bucket")),
+        };
+        if let Some(prefix) = self.values.get("prefix") {
+            root.push('/');
+            root.push_str(prefix);
+        }
+        root
+    }
+
     /// Whether both mean the same objects.
     pub fn is_same_place(&self, other: &Self) -> bool {
         let place = |options: &Self| -> Vec<_> {

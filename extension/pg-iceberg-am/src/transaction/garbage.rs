@@ -14,9 +14,11 @@ use pg_lakebase_core::injection;
 use pgrx::pg_sys;
 
 use super::state::{TransactionState, with_transaction};
-use crate::catalog::{GarbageCatalog, LockedGarbage, PointerCatalog, has_relation, persistence_of};
+use crate::catalog::{
+    GarbageCatalog, LockedGarbage, PointerCatalog, What, has_relation, persistence_of,
+};
 use crate::directory::{StorageKey, TableDirectory};
-use crate::files::{self, Removal};
+use crate::files::{self, ObjectPlace, Place, Removal};
 
 /// Rows of storages cleared away in one transaction.
 const BATCH: usize = 1000;
@@ -58,8 +60,8 @@ pub fn sweep(xid: Option<u64>) -> PgResult<usize> {
     Ok(cleared)
 }
 
-/// Removes some of a storage's files that nobody needs any more, and clears their rows away. Returns how many rows: fewer
-/// than [`FILES_BATCH`] if no more can be removed now.
+/// Removes some of a storage's files and objects that nobody needs any more, and clears their rows away. Returns how many
+/// rows: fewer than [`FILES_BATCH`] if no more can be removed now.
 pub fn sweep_files(key: &StorageKey) -> PgResult<usize> {
     let Some((catalog, pointers)) =
         GarbageCatalog::open_for_update().zip(PointerCatalog::open_for_update())
@@ -67,21 +69,39 @@ pub fn sweep_files(key: &StorageKey) -> PgResult<usize> {
         return Ok(0);
     };
     let rows = catalog.lock_files(key, FILES_BATCH)?;
-    if rows.is_empty() || !remove_files(&pointers, key, &rows)? {
+    if rows.is_empty() {
+        return Ok(0);
+    }
+    let removed = match Place::of(key)? {
+        Place::Local(directory) => remove_files(&pointers, key, &directory, &rows)?,
+        Place::Object(place) => remove_objects(&place, &rows)?,
+    };
+    if !removed {
         return Ok(0);
     }
     rows.iter().for_each(|row| catalog.delete(row));
     Ok(rows.len())
 }
 
+/// The names of files in rows.
+fn names(rows: &[LockedGarbage]) -> impl Iterator<Item = &str> {
+    rows.iter()
+        .flat_map(|row| match &row.garbage.what {
+            What::Files(names) => &**names,
+            _ => &[],
+        })
+        .map(String::as_str)
+}
+
 /// Removes the files that rows name. Returns whether it has: not if somebody is replacing the table's metadata.
 fn remove_files(
     pointers: &PointerCatalog,
     key: &StorageKey,
+    directory: &TableDirectory,
     rows: &[LockedGarbage],
 ) -> PgResult<bool> {
     // The files of a storage that is dropped go with it.
-    let Some(persistence) = persistence_of(key).filter(|_| TableDirectory::of(key).exists()) else {
+    let Some(persistence) = persistence_of(key).filter(|_| directory.exists()) else {
         return Ok(true);
     };
     if pointers.find_latest(key)?.is_none() {
@@ -90,17 +110,29 @@ fn remove_files(
     let Some(locked) = pointers.try_lock(key)? else {
         return Ok(false);
     };
-    let files = rows.iter().filter_map(|row| row.garbage.files.as_ref());
-    let names: Vec<&str> = files.flatten().map(String::as_str).collect();
+    let names: Vec<&str> = names(rows).collect();
     let metadata = locked.pointer.metadata_location.as_deref();
     let newest = rows.iter().map(|row| row.garbage.xid).max();
     Removal {
         key,
         persistence,
-        current_metadata: metadata.filter(|name| TableDirectory::of(key).has_file(name)),
+        current_metadata: metadata.filter(|name| directory.has_file(name)),
         horizon: newest.map(|xid| pg_sys::TransactionId::from(xid as u32)),
     }
     .remove(&names)?;
+    injection::point(c"iceberg-garbage-removed");
+    Ok(true)
+}
+
+/// Deletes the objects that rows name. What others may have as well is left alone: it is an orphan when the server has taken it
+/// over.
+fn remove_objects(place: &ObjectPlace, rows: &[LockedGarbage]) -> PgResult<bool> {
+    let names: Vec<&str> = names(rows).collect();
+    let directories = rows.iter().filter_map(|row| match &row.garbage.what {
+        What::Objects(directory) => Some(&**directory),
+        _ => None,
+    });
+    place.delete(&names, &directories.collect::<Vec<_>>())?;
     injection::point(c"iceberg-garbage-removed");
     Ok(true)
 }

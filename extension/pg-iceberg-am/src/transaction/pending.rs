@@ -18,7 +18,7 @@ use pgrx::pg_sys;
 use super::command_rows::CommandRows;
 use crate::catalog::options::TableOptions;
 use crate::error::{arrow_error, to_pg_error};
-use crate::files::VfdFileIo;
+use crate::files::TableFiles;
 use crate::files::data_file::open_data_file;
 use crate::guc;
 use crate::row_id::{RowId, RowIds, column};
@@ -41,7 +41,7 @@ const TAIL_BATCHES: usize = 64;
 /// open subtransaction and its parent, so a rollback removes whole files. Row ids ascend with the rows.
 pub struct PendingRows {
     schema: Arc<Schema>,
-    io: VfdFileIo,
+    io: TableFiles,
     location: String,
     builder: RowAppender,
     /// The ids of the builder's rows, as values of the column of row ids.
@@ -111,7 +111,7 @@ impl PendingRows {
     /// No rows yet, for a table with these columns and fields.
     ///
     /// A column that no longer has the type it had when the Iceberg schema was made is an error.
-    pub fn new(schema: &TableSchema, io: VfdFileIo) -> PgResult<Self> {
+    pub fn new(schema: &TableSchema, io: TableFiles) -> PgResult<Self> {
         let sources: Vec<_> = schema
             .columns
             .columns
@@ -124,7 +124,7 @@ impl PendingRows {
             builder: RowAppender::with_schema(&sources, arrow).map_err(to_pg_error)?,
             builder_ids: Vec::new(),
             schema,
-            location: io.directory().location(),
+            location: io.place().location()?,
             io,
             tail: Vec::new(),
             open: None,

@@ -97,6 +97,8 @@ impl SharedChanges {
                 .filter(|(key, _)| !key.is_temporary())
                 .map(|(key, storage)| {
                     let view = storage.rows.view(Some(curcid), &levels.marks(key))?;
+                    // Others cannot open what this process alone has.
+                    storage.io.hand_over_data()?;
                     let mut put = |start, first_row_id, content: Vec<u8>| {
                         blobs.extend_from_slice(&content);
                         Part {

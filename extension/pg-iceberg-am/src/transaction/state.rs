@@ -19,11 +19,12 @@ use super::pending::PendingRows;
 use crate::catalog::options::TableOptions;
 use crate::catalog::{self, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog};
 use crate::directory::StorageKey;
-use crate::files::{self, VfdFileIo, cache};
+use crate::files::{self, Place, TableFiles, cache};
 use crate::guc;
 use crate::row_id::RowId;
 use crate::row_id::counter::Counter;
 use crate::schema::{TableColumns, TableSchema};
+use crate::stores;
 
 /// What to do about row ids that become scarce.
 const NEW_IDS_HINT: &str = "VACUUM FULL numbers the rows anew.";
@@ -58,7 +59,7 @@ pub struct StorageState {
     /// The columns and fields that rows are written with. Columns may have other names since, or be dropped.
     pub schema: TableSchema,
     /// Files of the storage.
-    pub io: VfdFileIo,
+    pub io: TableFiles,
     /// Rows inserted and not rolled back.
     pub rows: PendingRows,
     /// Whether the table is logged.
@@ -91,15 +92,16 @@ impl StorageState {
     fn new(
         rel: Relation<'_>,
         key: &StorageKey,
-        metadata: Option<&TableMetadata>,
+        metadata: Option<(&str, &TableMetadata)>,
     ) -> PgResult<Self> {
         let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
         let schema = match metadata {
-            Some(metadata) => TableSchema::of_metadata(columns, metadata)?,
+            Some((_, metadata)) => TableSchema::of_metadata(columns, metadata)?,
             None => TableSchema::of_new_table(columns)?,
         };
         schema.check_writable()?;
-        let io = VfdFileIo::to_write(*key, rel.persistence());
+        let name = metadata.map(|(name, _)| name);
+        let io = TableFiles::to_write(*key, rel.persistence(), name)?;
         let mut rows = PendingRows::new(&schema, io.clone())?;
         rows.set_options(&TableOptions::of(rel.oid()));
         Ok(Self {
@@ -371,8 +373,8 @@ pub(super) fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<
     let pointer = catalog::latest_pointer(rel, key)?.ok_or_else(|| missing(rel))?;
     match pointer.metadata_location {
         Some(location) => {
-            let metadata = cache::metadata(&VfdFileIo::new(*key), &location)?;
-            StorageState::new(rel, key, Some(&metadata))
+            let metadata = cache::metadata(&TableFiles::new(*key)?, &location)?;
+            StorageState::new(rel, key, Some((&location, &metadata)))
         }
         None => {
             let mut storage = StorageState::new(rel, key, None)?;
@@ -434,7 +436,9 @@ pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
 /// row of garbage count.
 pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     let key = StorageKey::of(rel);
+    let mut metadata = None;
     if let Some(catalog) = PointerCatalog::open_for_update() {
+        metadata = (catalog.find_latest(&key)?).and_then(|pointer| pointer.metadata_location);
         catalog.delete(&key)?;
     }
     if let Some(catalog) = InlineCommitCatalog::open_for_update() {
@@ -444,7 +448,14 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     if !key.is_temporary()
         && let Some(garbage) = GarbageCatalog::open_for_update()
     {
-        garbage.insert(&key, xact::full_transaction_id());
+        let xid = xact::full_transaction_id();
+        garbage.insert(&key, xid);
+        let place = Place::of(&key)?;
+        if place.is_object()
+            && let Some(directory) = metadata.as_deref().and_then(stores::directory_of)
+        {
+            garbage.insert_objects(&key, xid, place.keep_time(), directory);
+        }
     }
     with_transaction(|state| {
         if state.dropped.insert(key) {

@@ -13,6 +13,7 @@ use pgrx::prelude::*;
 use super::storage::{key_of, open_unless_locked};
 use super::upkeep::{Upkeep, fail};
 use crate::catalog::{GarbageCatalog, InlineCommitCatalog, PointerCatalog};
+use crate::files::Place;
 use crate::publisher::upkept::{self, Work};
 use crate::publisher::{Carried, Held, Requests, Rest, Storage, WorkerName, free_slot};
 use crate::transaction::garbage;
@@ -125,11 +126,11 @@ impl Publisher {
                 if waiting.is_empty() {
                     self.progress = Instant::now();
                 }
-                for (storage, published_at) in waiting {
+                for (storage, waiting) in waiting {
                     if background::is_to_end() {
                         return None;
                     }
-                    let next = self.visit(storage, published_at, urgent);
+                    let next = self.visit(storage, waiting, urgent);
                     pause = Some(pause.map_or(next, |pause: Duration| pause.min(next)));
                     self.busy = Instant::now();
                 }
@@ -197,12 +198,14 @@ impl Publisher {
     fn visit(
         &mut self,
         storage: Storage,
-        published_at: pg_sys::TimestampTz,
+        Waiting {
+            published_at,
+            interval,
+        }: Waiting,
         urgent: bool,
     ) -> Duration {
         let began = Instant::now();
         let now = clock_timestamp();
-        let interval = guc::publish_interval();
         let age = u64::try_from(now - published_at).map_or(interval, Duration::from_micros);
         // Even those who are in a hurry heed it.
         let rest = upkept::rest_of(storage, Work::Publishing);
@@ -263,8 +266,16 @@ impl Publisher {
     }
 }
 
-/// The storages that have inline commits, each with the time of its metadata.
-fn waiting_storages() -> PgResult<HashMap<Storage, pg_sys::TimestampTz>> {
+/// A storage that has inline commits.
+struct Waiting {
+    /// When it was given its metadata.
+    published_at: pg_sys::TimestampTz,
+    /// How long it takes from then to the next.
+    interval: Duration,
+}
+
+/// The storages that have inline commits.
+fn waiting_storages() -> PgResult<HashMap<Storage, Waiting>> {
     let (Some(inline_commits), Some(pointers)) =
         (InlineCommitCatalog::open(), PointerCatalog::open())
     else {
@@ -273,8 +284,13 @@ fn waiting_storages() -> PgResult<HashMap<Storage, pg_sys::TimestampTz>> {
     let latest = inline_commits.latest();
     let mut waiting = HashMap::new();
     for storage in inline_commits.storages(latest.snapshot())? {
-        let pointer = pointers.find(&key_of(storage), latest.snapshot())?;
-        waiting.insert(storage, pointer.map_or(0, |pointer| pointer.published_at));
+        let key = key_of(storage);
+        let pointer = pointers.find(&key, latest.snapshot())?;
+        let wait = Waiting {
+            published_at: pointer.map_or(0, |pointer| pointer.published_at),
+            interval: Place::of(&key)?.publish_interval(),
+        };
+        waiting.insert(storage, wait);
     }
     Ok(waiting)
 }

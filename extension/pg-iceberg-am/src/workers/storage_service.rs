@@ -5,21 +5,28 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use pg_lakebase_core::background;
+use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::wait_event::WaitEvent;
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use crate::guc;
 use crate::storage_service::daemon::{Daemon, Invocation, describe};
 use crate::storage_service::settings::{self, Provider};
 use crate::storage_service::supervision::{self, Supervisor};
 use crate::storage_service::{Backoff, Life, place};
-use crate::tablespaces::catalog::{has_object_tablespaces, lock_against_changes};
+use crate::stores::{self, Store};
+use crate::tablespaces::catalog::{
+    has_object_tablespaces, lock_against_changes, object_tablespaces,
+};
 
 static IDLE: WaitEvent = WaitEvent::new(c"LakebaseStorageServiceMain");
 
 /// How often the supervisor looks around when nothing happens.
 const LOOK: Duration = Duration::from_secs(60);
+/// How often another server of the same identity is looked for while objects are kept that nobody needs any more.
+const DOUBLES_LOOKS: u32 = 8;
 /// How often it looks whether the service answers while it starts.
 const START_LOOK: Duration = Duration::from_millis(20);
 
@@ -30,31 +37,47 @@ const START_LOOK: Duration = Duration::from_millis(20);
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum) {
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGTERM);
-    match settings::provider() {
-        Provider::Nobody | Provider::Other(_) => {}
+    let provider = settings::provider();
+    match provider {
+        Provider::Nobody | Provider::Other(_) => return,
         Provider::Server => start(),
-        Provider::ServerIfNeeded => {
-            // For those who copy template0: who makes a tablespace may keep this waiting.
-            background::give_way();
-            // SAFETY: called once, in a background worker that asked for a connection.
-            unsafe {
-                pg_sys::BackgroundWorkerInitializeConnectionByOid(
-                    pg_sys::Template0DbOid.into(),
-                    pg_sys::InvalidOid,
-                    pg_sys::BGWORKER_BYPASS_ALLOWCONN,
-                );
+        Provider::ServerIfNeeded => {}
+    }
+    // For those who copy template0: who makes a tablespace may keep this waiting.
+    background::give_way();
+    // SAFETY: called once, in a background worker that asked for a connection.
+    unsafe {
+        pg_sys::BackgroundWorkerInitializeConnectionByOid(
+            pg_sys::Template0DbOid.into(),
+            pg_sys::InvalidOid,
+            pg_sys::BGWORKER_BYPASS_ALLOWCONN,
+        );
+    }
+    // The log says what has failed.
+    if provider == Provider::ServerIfNeeded {
+        let _ = background::in_transaction(|| {
+            lock_against_changes();
+            match has_object_tablespaces() {
+                true => start(),
+                false => supervision::dismiss(),
             }
-            // The log says what has failed.
-            let _ = background::in_transaction(|| {
-                lock_against_changes();
-                match has_object_tablespaces() {
-                    true => start(),
-                    false => supervision::dismiss(),
-                }
-                Ok(())
-            });
+            Ok(())
+        });
+    }
+    let _ = background::in_transaction(look_for_doubles);
+}
+
+/// Looks whether another server has the identity of this one, which may have been idle since it was copied.
+fn look_for_doubles() -> PgResult<()> {
+    if pg_lakebase_core::wal::in_recovery() {
+        return Ok(());
+    }
+    for tablespace in object_tablespaces() {
+        if let Some(store) = Store::of(tablespace.to_u32())? {
+            stores::look_for_doubles(&store)?;
         }
     }
+    Ok(())
 }
 
 fn start() {
@@ -74,9 +97,14 @@ pub extern "C-unwind" fn pg_lakebase_storage_service_main(_argument: pg_sys::Dat
         return;
     };
     let mut service = Service::new(&supervisor);
+    let mut looked = Instant::now();
     loop {
         while supervisor.is_needed() && !background::is_to_end() {
             let pause = service.go_on();
+            if looked.elapsed() >= (guc::object_retention() / DOUBLES_LOOKS).max(LOOK) {
+                looked = Instant::now();
+                supervision::look_again();
+            }
             IDLE.wait(service.log(), pause);
             if background::reload_configuration_if_asked() {
                 service.reload();

@@ -18,6 +18,34 @@ static BACKEND_THREAD: OnceLock<ThreadId> = OnceLock::new();
 /// Descriptors that other threads closed and that fd.c still counts.
 static CLOSED_ELSEWHERE: AtomicUsize = AtomicUsize::new(0);
 
+/// Accounts for a descriptor that others open: those of files that come over a socket. Made on the backend thread;
+/// it may be dropped on any.
+#[derive(Debug)]
+pub struct ExternalFdPermit(());
+
+impl ExternalFdPermit {
+    /// Makes room for a descriptor; on the backend thread only.
+    pub fn acquire() -> io::Result<Self> {
+        BACKEND_THREAD.get_or_init(|| std::thread::current().id());
+        settle();
+        // SAFETY: on the backend thread, as the caller says and pgrx checks.
+        match unsafe { pg_sys::AcquireExternalFD() } {
+            true => Ok(Self(())),
+            false => Err(io::Error::last_os_error()),
+        }
+    }
+}
+
+impl Drop for ExternalFdPermit {
+    fn drop(&mut self) {
+        // The descriptor is closed with it, at about this time.
+        CLOSED_ELSEWHERE.fetch_add(1, Ordering::Relaxed);
+        if BACKEND_THREAD.get() == Some(&std::thread::current().id()) {
+            settle();
+        }
+    }
+}
+
 /// A read-only descriptor that PostgreSQL accounts for and does not manage: worker threads read from
 /// it with `pread`. The file is open as long as the handle lives.
 ///
@@ -27,29 +55,25 @@ static CLOSED_ELSEWHERE: AtomicUsize = AtomicUsize::new(0);
 pub struct ExternalFd {
     file: File,
     path: String,
+    _permit: ExternalFdPermit,
 }
 
 impl ExternalFd {
     /// Opens the file for reading. On the backend thread only.
     pub fn open(path: &str) -> io::Result<Self> {
         let name = c_path(path)?;
-        BACKEND_THREAD.get_or_init(|| std::thread::current().id());
-        settle();
+        let permit = ExternalFdPermit::acquire()?;
         // SAFETY: on the backend thread, as the caller says and pgrx checks; the name is
         // terminated; the descriptor is owned at once.
         unsafe {
-            if !pg_sys::AcquireExternalFD() {
-                return Err(io::Error::last_os_error());
-            }
             let fd = pg_sys::BasicOpenFile(name.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
             if fd < 0 {
-                let error = io::Error::last_os_error();
-                pg_sys::ReleaseExternalFD();
-                return Err(error);
+                return Err(io::Error::last_os_error());
             }
             Ok(Self {
                 file: File::from_raw_fd(fd),
                 path: path.to_owned(),
+                _permit: permit,
             })
         }
     }
@@ -72,16 +96,6 @@ impl ExternalFd {
     /// The file's size in bytes. On any thread.
     pub fn size(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
-    }
-}
-
-impl Drop for ExternalFd {
-    fn drop(&mut self) {
-        // The descriptor closes with `file`, right after this.
-        CLOSED_ELSEWHERE.fetch_add(1, Ordering::Relaxed);
-        if BACKEND_THREAD.get() == Some(&std::thread::current().id()) {
-            settle();
-        }
     }
 }
 

@@ -12,6 +12,6 @@ mod path;
 mod vfd;
 
 pub use directory::{fsync_directory, fsync_file, make_directory, remove_file, remove_tree};
-pub use external_fd::ExternalFd;
+pub use external_fd::{ExternalFd, ExternalFdPermit};
 pub use path::{relation_directory, relation_path};
 pub use vfd::VfdFile;

@@ -1,8 +1,9 @@
 //! Files as virtual descriptors.
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::io;
 use std::marker::PhantomData;
+use std::os::fd::BorrowedFd;
 
 use pgrx::pg_sys;
 
@@ -26,6 +27,22 @@ impl VfdFile {
     /// Opens the file for reading.
     pub fn open(path: &str) -> io::Result<Self> {
         Self::open_with(path, libc::O_RDONLY)
+    }
+
+    /// Creates a temporary file (`OpenTemporaryFile`), which goes with the handle, and whose size counts towards
+    /// `temp_file_limit`: writing beyond it raises.
+    pub fn temporary() -> Self {
+        // SAFETY: the file outlives transactions, since the handle closes it. Raises if it cannot be made; guarded.
+        // The path is fd.c's, terminated, and copied.
+        let (file, path) = unsafe {
+            let file = pg_sys::OpenTemporaryFile(true);
+            (file, CStr::from_ptr(pg_sys::FilePathName(file)))
+        };
+        Self {
+            file,
+            path: path.to_string_lossy().into_owned(),
+            _backend_thread: PhantomData,
+        }
     }
 
     fn open_with(path: &str, flags: c_int) -> io::Result<Self> {
@@ -116,6 +133,18 @@ impl VfdFile {
         let len = pg_sys::off_t::try_from(len).unwrap_or(pg_sys::off_t::MAX);
         // SAFETY: the descriptor is open.
         unsafe { pg_sys::FileWriteback(self.file, 0, len, pg_sys::PG_WAIT_EXTENSION) }
+    }
+
+    /// The kernel's descriptor, which is open until any other file is used through the VFD layer.
+    pub fn raw_descriptor(&self) -> io::Result<BorrowedFd<'_>> {
+        // SAFETY: the file is open; the descriptor is fd.c's, which closes it only to open another.
+        unsafe {
+            let descriptor = pg_sys::FileGetRawDesc(self.file);
+            if descriptor < 0 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(BorrowedFd::borrow_raw(descriptor))
+        }
     }
 
     /// The file's size in bytes.

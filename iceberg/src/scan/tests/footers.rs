@@ -30,7 +30,7 @@ fn files(cache_bytes: usize) -> (MemoryIo, [Arc<MemoryFile>; 2]) {
 }
 
 fn rows_of(io: &MemoryIo, name: &str) -> u64 {
-    FileMetadata::of(io, &io.open(name).unwrap())
+    FileMetadata::of(io, &io.open(name, None).unwrap())
         .unwrap()
         .num_rows()
 }

@@ -93,7 +93,7 @@ pub(super) struct MemoryIo(
 );
 
 impl FileIo for MemoryIo {
-    fn open(&self, path: &str) -> Result<Arc<dyn InputFile>> {
+    fn open(&self, path: &str, _: Option<u64>) -> Result<Arc<dyn InputFile>> {
         match self.0.borrow().get(path) {
             Some(file) => Ok(Arc::new(Opened {
                 path: path.to_owned(),

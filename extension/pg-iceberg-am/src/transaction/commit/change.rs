@@ -21,15 +21,14 @@ use super::way::{Kind, Way};
 use crate::catalog::{Incarnation, Origin, unless_emptied};
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
-use crate::files::VfdFileIo;
-use crate::guc;
+use crate::files::TableFiles;
 use crate::row_id::column;
 use crate::schema::{TableColumns, TableSchema};
 
 /// What a transaction has done to a storage.
 pub(super) struct Change {
     pub(super) key: StorageKey,
-    pub(super) io: VfdFileIo,
+    pub(super) io: TableFiles,
     pub(super) schema: TableSchema,
     /// The columns that the metadata get, if they are others.
     pub(super) new_columns: Option<Arc<TableColumns>>,
@@ -84,6 +83,7 @@ impl Change {
             kind: Kind {
                 only_adds_rows,
                 is_prepared: for_prepare,
+                is_far: storage.io.place().is_object(),
             },
             way: Way::Metadata,
             incarnation: Incarnation::default(),
@@ -102,7 +102,7 @@ impl Change {
     }
 
     fn choose_way(&mut self, catalogs: &Catalogs) -> PgResult<Way> {
-        let interval = guc::publish_interval();
+        let interval = self.io.place().publish_interval();
         if self.kind.needs_metadata(interval) {
             return Ok(Way::Metadata);
         }
@@ -201,7 +201,7 @@ impl Change {
             delta,
             &self.schema.schema,
             &PartitionSpec::unpartitioned(),
-            &self.io.directory().location(),
+            &self.io.place().location()?,
             &self.io,
         );
         self.staged = Some(staged.map_err(to_pg_error)?);

@@ -19,8 +19,9 @@ use super::Catalogs;
 use super::change::Change;
 use super::metadata::now_ms;
 use crate::catalog::GarbageCatalog;
-use crate::directory::{StorageKey, transaction_of};
+use crate::directory::{StorageKey, TableDirectory, transaction_of};
 use crate::error::to_pg_error;
+use crate::files::Place;
 use crate::guc;
 
 /// By so many snapshots a history grows before it is thinned, other than by those who are to do it now.
@@ -125,29 +126,35 @@ impl Change {
         metadata: &TableMetadata,
         previous: Option<&str>,
         expired: &Expired,
+        forgotten: &[String],
     ) -> PgResult<()> {
-        let directory = self.io.directory();
-        let unreachable = expired.unreachable_files.iter();
+        let place = self.io.place();
+        let unreachable = expired.unreachable_files.iter().chain(forgotten);
         let mut names: BTreeSet<String> = unreachable
-            .filter_map(|path| directory.name_of(path))
+            .filter_map(|path| place.name_of(path))
             .map(str::to_owned)
             .collect();
-        names.extend(self.unneeded_metadata_files(metadata, previous)?);
-        if self.key.is_temporary() {
-            // Nobody else sees the table, and no snapshot of this session outlives the transaction.
-            let paths = names.iter().map(|name| format!("{directory}/{name}"));
-            with_transaction(|state| state.superfluous.extend(paths));
-            return Ok(());
+        if let Place::Local(directory) = place {
+            names.extend(self.unneeded_metadata_files(directory, metadata, previous)?);
+            if self.key.is_temporary() {
+                // Nobody else sees the table, and no snapshot of this session outlives the transaction.
+                let paths = names.iter().map(|name| format!("{directory}/{name}"));
+                with_transaction(|state| state.superfluous.extend(paths));
+                return Ok(());
+            }
         }
         let Some(garbage) = GarbageCatalog::open_for_update() else {
             return Ok(());
         };
-        for known in garbage.files_of(&self.key)? {
-            names.remove(&known);
+        if !place.is_object() {
+            // What is found in the directory is found again as long as it is there.
+            for known in garbage.files_of(&self.key)? {
+                names.remove(&known);
+            }
         }
         let names: Vec<String> = names.into_iter().collect();
         let xid = xact::full_transaction_id();
-        garbage.insert_files(&self.key, xid, guc::file_keep_time(), &names);
+        garbage.insert_files(&self.key, xid, place.keep_time(), &names);
         Ok(())
     }
 
@@ -155,10 +162,10 @@ impl Change {
     /// forgot, manifests that were merged into others, what was left of transactions that were rolled back.
     fn unneeded_metadata_files(
         &self,
+        directory: &TableDirectory,
         metadata: &TableMetadata,
         previous: Option<&str>,
     ) -> PgResult<Vec<String>> {
-        let directory = self.io.directory();
         // Files come first: what a transaction in progress makes from now on is not among them.
         let mut found: Vec<String> = directory
             .metadata_files()

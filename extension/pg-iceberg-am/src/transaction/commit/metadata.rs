@@ -1,6 +1,7 @@
 //! The next metadata file, and the pointer row that leads to it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,7 +21,7 @@ use crate::error::to_pg_error;
 use crate::files::cache;
 use crate::schema::{TableColumns, with_current_columns};
 
-/// A new metadata file and the one before it, relative to the table's directory.
+/// Names of a new metadata file and of the one before it.
 pub(super) struct MetadataFiles {
     pub(super) current: String,
     pub(super) previous: Option<String>,
@@ -45,7 +46,8 @@ impl Change {
     ) -> PgResult<Option<MetadataFiles>> {
         injection::point(c"iceberg-pointer-locked");
         let Self { key, io, .. } = self;
-        let location = io.directory().location();
+        let place = io.place();
+        let location = place.location()?;
         let locked = locked.map(|LockedPointer { pointer, tid }| LockedPointer {
             pointer: unless_emptied(self.persistence, key, pointer),
             tid,
@@ -57,9 +59,7 @@ impl Change {
             self.base(&location, previous.as_deref())?,
             &TableOptions::of(self.current_relid()),
         )?;
-        let base_path = previous
-            .as_deref()
-            .map(|relative| format!("{location}/{relative}"));
+        let base_path = previous.as_deref().map(|name| place.path_of(name));
         let staged = self.staged.as_ref().map(|staged| match &self.new_columns {
             Some(_) => Cow::Owned(staged.clone().with_schema_id(base.current_schema_id)),
             None => Cow::Borrowed(staged),
@@ -67,7 +67,7 @@ impl Change {
         let expired = self.plan_expiry(&base)?;
         if self.only_expires && expired.is_empty() {
             if self.expiring.is_now() {
-                self.leave_as_garbage(&base, previous.as_deref(), &expired)?;
+                self.leave_as_garbage(&base, previous.as_deref(), &expired, &[])?;
             }
             return Ok(None);
         }
@@ -90,9 +90,8 @@ impl Change {
             ),
         }
         .map_err(to_pg_error)?;
-        let current = next
-            .metadata_location
-            .strip_prefix(&format!("{location}/"))
+        let current = place
+            .name_of(&next.metadata_location)
             .map(str::to_owned)
             .ok_or_else(|| {
                 PgError::internal(format!(
@@ -129,8 +128,13 @@ impl Change {
         }
         injection::point(c"iceberg-pointer-replaced");
         self.ask_for_upkeep(next.metadata.last_sequence_number);
-        if self.expiring.is_now() || !expired.is_empty() {
-            self.leave_as_garbage(&next.metadata, previous.as_deref(), &expired)?;
+        let forgotten = match place.is_object() {
+            true => forgotten_metadata_files(&base, &next.metadata),
+            // They are found in the directory, when history is dropped.
+            false => Vec::new(),
+        };
+        if self.expiring.is_now() || !expired.is_empty() || !forgotten.is_empty() {
+            self.leave_as_garbage(&next.metadata, previous.as_deref(), &expired, &forgotten)?;
         }
         cache::remember(io, &current, next.metadata.into());
         Ok(Some(MetadataFiles { current, previous }))
@@ -227,6 +231,18 @@ fn located_at(location: &str, metadata: Arc<TableMetadata>) -> Arc<TableMetadata
         location: location.to_owned(),
         ..TableMetadata::clone(&metadata)
     })
+}
+
+/// The metadata files in the log of `before` that are not in that of `after`.
+fn forgotten_metadata_files(before: &TableMetadata, after: &TableMetadata) -> Vec<String> {
+    let kept: HashSet<&str> = (after.metadata_log.iter())
+        .map(|entry| &*entry.metadata_file)
+        .collect();
+    (before.metadata_log.iter())
+        .map(|entry| &entry.metadata_file)
+        .filter(|file| !kept.contains(&***file))
+        .cloned()
+        .collect()
 }
 
 /// What the pointer row says of `metadata`.

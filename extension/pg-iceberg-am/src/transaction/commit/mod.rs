@@ -34,7 +34,7 @@ pub use self::replace::{Replaced, replace};
 use super::state::{existing_storage, with_transaction};
 use crate::catalog::{InlineCommitCatalog, PointerCatalog, latest_pointer};
 use crate::directory::StorageKey;
-use crate::files::{VfdFileIo, cache};
+use crate::files::{TableFiles, cache};
 use crate::schema::{TableColumns, with_current_columns};
 
 /// Commits every storage that this transaction has changed and not dropped. `for_prepare` says that the
@@ -57,6 +57,7 @@ pub fn commit(for_prepare: bool) -> PgResult<()> {
     let catalogs = Catalogs::open()?;
     for change in &mut changes {
         change.begin(&catalogs)?;
+        change.io.hand_over_data()?;
     }
     injection::point(c"iceberg-manifests-written");
     let mut metadata = Vec::with_capacity(changes.len());
@@ -89,7 +90,7 @@ fn resolve_changed_columns() -> PgResult<()> {
         let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
         let pointer = latest_pointer(rel, &key)?;
         if let Some(location) = pointer.and_then(|pointer| pointer.metadata_location) {
-            let metadata = cache::metadata(&VfdFileIo::new(key), &location)?;
+            let metadata = cache::metadata(&TableFiles::new(key)?, &location)?;
             if Arc::ptr_eq(&metadata, &with_current_columns(&metadata, &columns)?) {
                 continue;
             }

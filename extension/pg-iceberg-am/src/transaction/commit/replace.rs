@@ -10,7 +10,7 @@ use super::expire::Expiring;
 use crate::catalog::unless_emptied;
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
-use crate::files::{VfdFileIo, cache};
+use crate::files::{TableFiles, cache};
 
 /// What becomes of merged files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub fn replace(rel: Relation<'_>, compaction: &Compaction) -> PgResult<Replaced>
     let Some(location) = pointer.metadata_location else {
         return Ok(Replaced::Lost);
     };
-    let io = VfdFileIo::new(key);
+    let io = TableFiles::new(key)?;
     let base = cache::metadata(&io, &location)?;
     let lost = compaction.clone().take_lost(&base, &io);
     if !lost.map_err(to_pg_error)?.is_empty() {

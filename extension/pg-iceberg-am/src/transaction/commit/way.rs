@@ -20,6 +20,8 @@ pub struct Kind {
     pub only_adds_rows: bool,
     /// Whether the outcome may take long to be known, so that nobody must wait for it.
     pub is_prepared: bool,
+    /// Whether the metadata lie in a store, whose answers the transaction would have to wait for.
+    pub is_far: bool,
 }
 
 impl Kind {
@@ -40,7 +42,7 @@ impl Kind {
             // An inline commit has to be on top of something.
             return Ok(Way::Metadata);
         };
-        if self.is_prepared || age < publish_interval || has_inline_commits()? {
+        if self.is_prepared || self.is_far || age < publish_interval || has_inline_commits()? {
             return Ok(Way::Inline);
         }
         Ok(Way::MetadataIfFree)
@@ -58,6 +60,7 @@ mod tests {
     const ADDS: Kind = Kind {
         only_adds_rows: true,
         is_prepared: false,
+        is_far: false,
     };
     const PREPARED: Kind = Kind {
         is_prepared: true,
@@ -75,6 +78,7 @@ mod tests {
             let kind = Kind {
                 only_adds_rows: false,
                 is_prepared,
+                is_far: false,
             };
             assert!(kind.needs_metadata(INTERVAL));
         }
@@ -104,6 +108,18 @@ mod tests {
         assert_eq!(way(ADDS, INTERVAL, LATER, true), Way::Inline);
         assert_eq!(way(ADDS, INTERVAL, LATER, false), Way::MetadataIfFree);
         assert_eq!(way(PREPARED, INTERVAL, LATER, false), Way::Inline);
+    }
+
+    #[test]
+    fn metadata_in_a_store_are_left_to_the_publisher_whenever_there_are_any() {
+        let far = Kind {
+            is_far: true,
+            ..ADDS
+        };
+        assert!(far.needs_metadata(Duration::ZERO));
+        assert!(!far.needs_metadata(INTERVAL));
+        assert_eq!(way(far, INTERVAL, LATER, false), Way::Inline);
+        assert_eq!(way(far, INTERVAL, None, false), Way::Metadata);
     }
 
     #[test]

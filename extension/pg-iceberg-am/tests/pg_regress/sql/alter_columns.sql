@@ -1,3 +1,4 @@
+-- local tables only: it reads metadata files.
 -- Columns were found by name when read and by position when written: ALTER TYPE ... CASCADE on a typed table
 -- made it unreadable or exchanged the values of two columns, and after DROP DOMAIN ... CASCADE nothing could be
 -- inserted any more. Each statement runs on an Iceberg table and on its heap twin; differences are shown.

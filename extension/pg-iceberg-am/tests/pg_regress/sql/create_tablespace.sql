@@ -1,3 +1,4 @@
+-- local tables only: it is of tablespaces on disk.
 -- A regular tablespace holds Iceberg tables as it holds heap tables.
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS test_create_tablespace CASCADE;

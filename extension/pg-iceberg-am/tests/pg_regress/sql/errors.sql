@@ -1,3 +1,4 @@
+-- local tables only: it shows statements in a table whose width they decide.
 -- Errors of others pass the extension's hooks with all that they say, codes of the user's own included.
 CREATE TABLE errors (id int) USING iceberg;
 CREATE FUNCTION fail() RETURNS int LANGUAGE plpgsql AS $$

@@ -1,3 +1,4 @@
+-- local tables only: it has unlogged tables.
 -- In a database that is not UTF-8, names of columns went into the metadata with every letter beyond ASCII replaced; two
 -- that differed in nothing else made committed rows unreadable. Attributes of composite types ended in a panic.
 SET client_min_messages = warning;

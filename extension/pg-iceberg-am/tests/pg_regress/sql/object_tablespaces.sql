@@ -1,3 +1,4 @@
+-- local tables only: it is of what is refused there.
 -- Tablespaces in object stores: their options, and what cannot lie there.
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS test_object_tablespaces CASCADE;

@@ -1,3 +1,4 @@
+-- local tables only: it puts files into directories.
 -- remove_orphan_files finds what nothing needs, and only that.
 CREATE TABLE kept (id int) USING iceberg;
 INSERT INTO kept SELECT generate_series(1, 10);

@@ -1,3 +1,4 @@
+-- local tables only: a heap partition follows its parent.
 -- Declarative partitions whose leaves are Iceberg tables, heap tables, or both.
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS test_partitions CASCADE;

@@ -1,3 +1,4 @@
+-- local tables only: a dump tells tablespaces.
 -- pg_dump and pg_restore carry Iceberg tables with their rows and their access method.
 SET client_min_messages = warning;
 DROP DATABASE IF EXISTS regress_iceberg_dumped;

@@ -1,3 +1,4 @@
+-- local tables only: it looks at files on disk.
 -- A PREPARE TRANSACTION that failed because its name was in use replaced the plan of the transaction that had the
 -- name: COMMIT PREPARED of that one removed a table that was alive.
 CREATE TABLE a (id int) USING iceberg;

@@ -1,3 +1,4 @@
+-- local tables only: \d tells the tablespace.
 -- What psql's backslash commands show.
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS test_psql_describe CASCADE;

@@ -1,3 +1,4 @@
+-- local tables only: it takes permissions from directories.
 -- A table that the publisher could not write was tried over and over, thousands of times while somebody waited for
 -- it, with as many errors in the log.
 SET client_min_messages = warning;

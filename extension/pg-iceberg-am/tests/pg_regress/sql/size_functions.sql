@@ -1,3 +1,4 @@
+-- local tables only: it is of sizes on disk.
 -- pg_relation_size and its siblings kept their locks to the end of the transaction, could be called by whom a
 -- REVOKE had taken them from, kept queries from being parallel, and overlooked Iceberg tables within SQL
 -- functions, databases and tablespaces.

@@ -1,3 +1,4 @@
+-- local tables only: it reads metadata files.
 -- Options that only Iceberg tables have: PostgreSQL refused them, and every later SET of its own options with them.
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS test_table_options CASCADE;

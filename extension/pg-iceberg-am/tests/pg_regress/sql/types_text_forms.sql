@@ -1,3 +1,4 @@
+-- local tables only: it reads metadata files.
 -- Types that Iceberg has no counterpart of were refused, so that ordinary schemas stopped at once; and a form
 -- that follows the session's settings would read back as another value.
 SET client_min_messages = warning;

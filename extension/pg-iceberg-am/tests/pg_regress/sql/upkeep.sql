@@ -1,3 +1,4 @@
+-- local tables only: it looks at files on disk.
 -- History, small files and superfluous files were kept for ever: a table grew with the number of its commits.
 -- A database of its own, for the publisher has its settings from there.
 CREATE DATABASE regress_iceberg_upkeep;

@@ -1,3 +1,4 @@
+-- local tables only: it takes permissions from directories.
 -- Files that could not be removed of one table kept those of all others, and the log had an error every half second.
 CREATE DATABASE regress_iceberg_upkeep_failure;
 ALTER DATABASE regress_iceberg_upkeep_failure SET pg_iceberg_am.publish_interval = 0;

@@ -29,7 +29,7 @@ DO $$ BEGIN FOR i IN 1..20 LOOP INSERT INTO other VALUES (i); COMMIT; END LOOP; 
 CALL wait_until($$(SELECT is_merging FROM lakebase.upkeep WHERE relation = 'held'::regclass)$$);
 DO $$ BEGIN FOR i IN 21..40 LOOP INSERT INTO other VALUES (i); COMMIT; END LOOP; END $$;
 CALL wait_until($$files('other') < 15$$);
-SELECT last_error ~ '^could not put merged data files in place: the table in "base/\d+/iceberg_\d+" or its metadata are locked$' AS failed
+SELECT last_error ~ '^could not put merged data files in place: the table in "(base|pg_tblspc/\d+/\w+)/\d+/iceberg_\d+" or its metadata are locked$' AS failed
   FROM lakebase.upkeep WHERE relation = 'held'::regclass;
 SELECT files('held');
 COMMIT PREPARED 'regress_iceberg_upkeep_locked';

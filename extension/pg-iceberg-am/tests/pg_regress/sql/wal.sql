@@ -1,3 +1,4 @@
+-- local tables only: it is of what the log has of files.
 -- What goes into the write-ahead log, as pg_walinspect shows it.
 -- A metadata file for each transaction.
 SET pg_iceberg_am.publish_interval = 0;

@@ -1,0 +1,106 @@
+//! Objects of tables that are no more: left by transactions that were cut off by a crash before they had made the table.
+//!
+//! What a committed transaction has dropped is in `lakebase.garbage`, and not an orphan. Objects under other identities
+//! are left alone: whoever made them may be there.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::{interrupt, xact};
+use pgrx::pg_sys;
+
+use crate::catalog::{
+    GarbageCatalog, InlineCommitCatalog, InlineContent, PointerCatalog, has_relation,
+};
+use crate::directory::{StorageKey, transaction_of};
+use crate::files::{FileEntry, Place};
+use crate::stores::{StorageDirectory, directory_of};
+use crate::tablespaces::catalog::object_tablespaces;
+
+/// Finds the objects below directories that no table of this database has, whose transactions are over, and which were
+/// last written before a time; removes them, unless it is a `dry_run`. `found` gets the URI of each.
+pub fn remove(
+    before: SystemTime,
+    dry_run: bool,
+    mut found: impl FnMut(String, u64),
+) -> PgResult<()> {
+    for tablespace in object_tablespaces() {
+        let key = StorageKey::in_this_database(0, tablespace.to_u32());
+        let Place::Object(place) = Place::of(&key)? else {
+            continue;
+        };
+        let before = before.min(place.oldest_needed());
+        let mut directories: BTreeMap<String, Vec<FileEntry>> = BTreeMap::new();
+        for file in place.files_of_database(key.database)? {
+            if let Some(directory) = directory_of(&file.name) {
+                directories
+                    .entry(directory.to_owned())
+                    .or_default()
+                    .push(file);
+            }
+        }
+        for (directory, files) in directories {
+            interrupt::check();
+            let are_left = files.iter().all(|file| {
+                file.modified.is_some_and(|time| time <= before)
+                    && transaction_of(&file.name).is_none_or(xact::is_over)
+            });
+            if !are_left || !is_nobodys(&directory, tablespace)? {
+                continue;
+            }
+            for file in &files {
+                found(place.store.uri_of(&file.name), file.length);
+            }
+            if !dry_run {
+                let names: Vec<&str> = files.iter().map(|file| &*file.name).collect();
+                place.delete(&names, &[])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether no table has this directory, in whatever transaction's eyes, and no garbage is in it.
+fn is_nobodys(directory: &str, tablespace: pg_sys::Oid) -> PgResult<bool> {
+    let Some((rel_number, maker)) = StorageDirectory::storage_of(directory) else {
+        return Ok(false);
+    };
+    if !xact::is_over(maker) {
+        return Ok(false);
+    }
+    let key = StorageKey::in_this_database(rel_number, tablespace.to_u32());
+    let (Some(pointers), Some(inline_commits), Some(garbage)) = (
+        PointerCatalog::open(),
+        InlineCommitCatalog::open(),
+        GarbageCatalog::open(),
+    ) else {
+        return Ok(false);
+    };
+    let is_here = |name: &str| {
+        directory_of(name).and_then(StorageDirectory::storage_of) == Some((rel_number, maker))
+    };
+    if garbage
+        .objects_of(&key)?
+        .iter()
+        .any(|known| known == directory)
+    {
+        return Ok(false);
+    }
+    if !has_relation(&key) {
+        // Whoever sees it still has kept its objects in the garbage.
+        return Ok(true);
+    }
+    if (pointers.metadata_of_seen_versions(&key)?.iter()).any(|name| is_here(name)) {
+        return Ok(false);
+    }
+    let place = Place::of(&key)?;
+    for inline in inline_commits.of_seen_versions(&key)? {
+        if let InlineContent::DataFile(file) = inline.content()?
+            && place.name_of(&file.file_path).is_some_and(is_here)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

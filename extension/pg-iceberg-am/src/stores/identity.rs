@@ -1,0 +1,244 @@
+//! Whose objects are whose.
+//!
+//! Objects lie below the identity of the cluster that made them, so that no other one takes them for its own. A cluster has
+//! an identity for each of its timelines: a standby that is promoted, and what is restored from an archive, get a
+//! timeline of their own, and with it a new identity when they first write.
+//!
+//! An identity is a file of the data directory. It says which file it is, and of which machine, so that a copy of the data
+//! directory is known to be one, and gets an identity of its own; its original keeps what it has. Of a copy that cannot be
+//! known like this, of a whole volume, see [`super::ownership`].
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::time::{Duration, UNIX_EPOCH};
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::{file, interrupt};
+use pgrx::pg_sys;
+
+/// Where identities are, relative to the data directory.
+pub(super) const DIRECTORY: &str = "pg_lakebase";
+/// How the names of files begin that hold identities.
+const FILE: &str = "identity.";
+const MACHINE: &str = "/etc/machine-id";
+/// Time between two looks whether somebody else is done.
+const POLL: Duration = Duration::from_millis(10);
+
+/// The cluster's identity as it writes now; made anew if there is none yet. An error during recovery, where nothing is written.
+pub fn own_identity() -> PgResult<String> {
+    let path = current_path()?;
+    if let Some(known) = read(&path)?.filter(Identity::is_in_place) {
+        return Ok(known.name);
+    }
+    replace_if(&path, |found| {
+        found.is_none_or(|found| !found.is_in_place())
+    })
+}
+
+/// Gives the cluster another identity, unless it has another one than `left` already.
+pub(super) fn leave(left: &str) -> PgResult<String> {
+    replace_if(&current_path()?, |found| {
+        found.is_none_or(|found| found.name == left)
+    })
+}
+
+/// The identities that this cluster, or those that it was copied from, had before the one that it has.
+pub fn former_identities() -> PgResult<Vec<String>> {
+    let own = own_identity()?;
+    let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
+    let mut former = Vec::new();
+    for entry in fs::read_dir(DIRECTORY).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let Some(name) = name.to_str().filter(|name| name.starts_with(FILE)) else {
+            continue;
+        };
+        former.extend(read(&format!("{DIRECTORY}/{name}"))?.map(|identity| identity.name));
+    }
+    former.sort();
+    former.dedup();
+    former.retain(|identity| *identity != own);
+    Ok(former)
+}
+
+fn current_path() -> PgResult<String> {
+    // SAFETY: state of recovery, in shared memory.
+    if unsafe { pg_sys::RecoveryInProgress() } {
+        return Err(PgError::internal(
+            "a cluster in recovery has no identity of its own",
+        ));
+    }
+    // SAFETY: reads shared memory; the server is not in recovery.
+    let timeline = unsafe { pg_sys::GetWALInsertionTimeLine() };
+    Ok(format!("{DIRECTORY}/{FILE}{timeline:08X}"))
+}
+
+/// What a file says.
+struct Identity {
+    name: String,
+    /// The file that it was written to.
+    origin: Origin,
+    /// The file that was read.
+    found: Origin,
+}
+
+/// What a file has that its copies have not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin {
+    inode: u64,
+    /// Nanoseconds since 1970; 0 where the file system does not tell.
+    created: u128,
+    /// The machine that it is on; `-` where that has no number.
+    machine: String,
+}
+
+impl Identity {
+    /// Whether it is not a copy.
+    fn is_in_place(&self) -> bool {
+        self.origin == self.found
+    }
+}
+
+impl Origin {
+    fn of(metadata: &Metadata) -> Self {
+        let created = metadata.created().ok();
+        let created = created.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let machine = fs::read_to_string(MACHINE).unwrap_or_default();
+        let machine = machine.trim();
+        Self {
+            inode: metadata.ino(),
+            created: created.map_or(0, |time| time.as_nanos()),
+            machine: match machine.is_empty() || machine.contains(char::is_whitespace) {
+                true => "-".to_owned(),
+                false => machine.to_owned(),
+            },
+        }
+    }
+}
+
+fn read(path: &str) -> PgResult<Option<Identity>> {
+    let failed = |source: io::Error| PgError::file_access("read file", path, &source);
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file.map_err(failed)?,
+    };
+    let text = io::read_to_string(&file).map_err(failed)?;
+    let found = Origin::of(&file.metadata().map_err(failed)?);
+    parse(&text, found).map(Some).ok_or_else(|| {
+        failed(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it holds no identity",
+        ))
+    })
+}
+
+fn parse(text: &str, found: Origin) -> Option<Identity> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [name, inode, created, machine] = *words else {
+        return None;
+    };
+    let is_name = name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_name.then_some(())?;
+    Some(Identity {
+        name: name.to_owned(),
+        origin: Origin {
+            inode: inode.parse().ok()?,
+            created: created.parse().ok()?,
+            machine: machine.to_owned(),
+        },
+        found,
+    })
+}
+
+/// Makes a new identity if what is there `is_to_go`, and returns the one that is there then.
+fn replace_if(path: &str, is_to_go: impl Fn(Option<&Identity>) -> bool) -> PgResult<String> {
+    let _lock = lock()?;
+    let found = read(path)?;
+    if let Some(found) = &found
+        && !is_to_go(Some(found))
+    {
+        return Ok(found.name.clone());
+    }
+    if let Some(found) = found {
+        let kept = format!("{path}.{}", found.name);
+        let linked = match fs::hard_link(path, &kept) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            linked => linked,
+        };
+        linked.map_err(|source| PgError::file_access("create file", &kept, &source))?;
+    }
+    make(path).map_err(|source| PgError::file_access("create file", path, &source))
+}
+
+/// Makes the file durably, in place of another one.
+fn make(path: &str) -> io::Result<String> {
+    let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
+    let name = format!("{high:016x}");
+    let temporary = format!("{path}.tmp");
+    file::remove_file(&temporary)?;
+    let mut made = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    let Origin {
+        inode,
+        created,
+        machine,
+    } = Origin::of(&made.metadata()?);
+    made.write_all(format!("{name} {inode} {created} {machine}\n").as_bytes())?;
+    made.sync_all()?;
+    fs::rename(&temporary, path)?;
+    file::fsync_directory(DIRECTORY)?;
+    Ok(name)
+}
+
+/// Keeps other processes from making identities until it is dropped.
+fn lock() -> PgResult<File> {
+    let failed = |source: io::Error| PgError::file_access("lock directory", DIRECTORY, &source);
+    match file::make_directory(DIRECTORY) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => result
+            .and_then(|()| file::fsync_directory("."))
+            .map_err(failed)?,
+    }
+    wait_for_lock(File::open(DIRECTORY).map_err(failed)?).map_err(failed)
+}
+
+/// The file once this process has locked it, which it has until the file is closed.
+pub(super) fn wait_for_lock(file: File) -> io::Result<File> {
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(fs::TryLockError::WouldBlock) => interrupt::sleep(POLL),
+            Err(fs::TryLockError::Error(source)) => return Err(source),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_is_known_by_what_it_says_of_itself() {
+        let origin = Origin {
+            inode: 7,
+            created: 12,
+            machine: "-".to_owned(),
+        };
+        let of = |text: &str| parse(text, origin.clone()).map(|found| found.is_in_place());
+        assert_eq!(of("00112233aabbccdd 7 12 -\n"), Some(true));
+        assert_eq!(of("00112233aabbccdd 8 12 -\n"), Some(false));
+        assert_eq!(of("00112233aabbccdd 7 13 -\n"), Some(false));
+        assert_eq!(of("00112233aabbccdd 7 12 other\n"), Some(false));
+        for text in [
+            "",
+            "00112233aabbccdd\n",
+            "0011 7 12 -\n",
+            "00112233aabbccdd x 12 -\n",
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+}
