@@ -80,14 +80,15 @@ fn is_nobodys(directory: &str, tablespace: pg_sys::Oid) -> PgResult<bool> {
     let is_here = |name: &str| {
         directory_of(name).and_then(StorageDirectory::storage_of) == Some((rel_number, maker))
     };
-    if garbage
-        .objects_of(&key)?
-        .iter()
-        .any(|known| known == directory)
-    {
+    // In this order: what is dropped meanwhile is in the garbage then.
+    let has_relation = has_relation(&key);
+    let objects = garbage.objects_of(&key)?;
+    // Under whatever identity: a storage may have objects under several.
+    let is_this = |known: &String| StorageDirectory::storage_of(known) == Some((rel_number, maker));
+    if objects.iter().any(is_this) {
         return Ok(false);
     }
-    if !has_relation(&key) {
+    if !has_relation {
         // Whoever sees it still has kept its objects in the garbage.
         return Ok(true);
     }

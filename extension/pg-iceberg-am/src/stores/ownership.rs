@@ -10,8 +10,8 @@
 //!
 //! What is known of a claim is in a file of the data directory, for each tablespace.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -25,6 +25,7 @@ use super::contents::in_memory;
 use super::identity::{DIRECTORY, former_identities, leave, own_identity, wait_for_lock};
 use super::store::Store;
 use crate::error::StoreError;
+use crate::tablespaces::catalog::object_tablespaces;
 
 /// Where claims are below an identity.
 const OWNER: &str = "owner";
@@ -60,10 +61,10 @@ pub fn claimed_identity(store: &Store) -> PgResult<String> {
     if claim.identity == identity && claim.epoch > 0 && claim.life == life() {
         return Ok(identity);
     }
-    let mut file = ClaimFile::open(store)?;
+    let file = ClaimFile::open(store)?;
     loop {
         let identity = own_identity()?;
-        let claim = file.read()?;
+        let claim = read(store)?;
         if claim.identity == identity && claim.epoch > 0 && claim.life == life() {
             return Ok(identity);
         }
@@ -78,6 +79,10 @@ pub fn claimed_identity(store: &Store) -> PgResult<String> {
 pub fn deletable_identities(store: &Store) -> PgResult<Vec<String>> {
     let identity = claimed_identity(store)?;
     let claim = read(store)?;
+    if claim.identity != identity {
+        // Another backend has just left that one.
+        return Ok(Vec::new());
+    }
     let found = look(store, &identity)?;
     let mut identities = claim.taken_over;
     if found.epoch == claim.epoch && !found.is_shared {
@@ -88,11 +93,9 @@ pub fn deletable_identities(store: &Store) -> PgResult<Vec<String>> {
     Ok(identities)
 }
 
-/// Looks whether the server is still the only owner of what it has claimed in this life, and goes on under another identity
-/// if it is not.
+/// Looks whether the server is still the only owner of what it has ever claimed, and goes on under another identity if it is not.
 pub fn look_for_doubles(store: &Store) -> PgResult<()> {
-    let claim = read(store)?;
-    if claim.epoch > 0 && claim.life == life() {
+    if read(store)?.epoch > 0 {
         deletable_identities(store)?;
     }
     Ok(())
@@ -103,8 +106,8 @@ pub fn look_for_doubles(store: &Store) -> PgResult<()> {
 pub fn take_over(store: &Store) -> PgResult<Vec<String>> {
     let own = claimed_identity(store)?;
     let former = former_identities()?;
-    let mut file = ClaimFile::open(store)?;
-    let mut claim = file.read()?;
+    let file = ClaimFile::open(store)?;
+    let mut claim = read(store)?;
     if claim.identity != own {
         return Err(PgError::internal(
             "the cluster's identity has changed meanwhile",
@@ -130,7 +133,12 @@ pub fn take_over(store: &Store) -> PgResult<Vec<String>> {
 
 /// Goes on under another identity: this one has another owner as well.
 fn leave_shared(store: &Store, identity: &str) -> PgResult<()> {
-    put(store, &format!("{identity}/{OWNER}/{SHARED}"), identity)?;
+    // It is left in all stores, and in all of them others have it.
+    for tablespace in object_tablespaces() {
+        if let Some(other) = Store::of(tablespace.to_u32())? {
+            put(&other, &format!("{identity}/{OWNER}/{SHARED}"), identity)?;
+        }
+    }
     let new = leave(identity)?;
     pgrx::log!(
         "another server has the identity {identity} in store \"{}\": this one goes on as {new}, and deletes nothing of what is shared",
@@ -207,63 +215,60 @@ fn path_of(store: &Store) -> String {
 /// What is known without waiting for who is changing it.
 fn read(store: &Store) -> PgResult<Claim> {
     let path = path_of(store);
-    match std::fs::read_to_string(&path) {
+    match fs::read_to_string(&path) {
         Ok(text) => Ok(Claim::parse(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Claim::default()),
         Err(error) => Err(PgError::file_access("read file", &path, &error)),
     }
 }
 
-/// The file with what is known, locked.
+/// The file with what is known, which nobody else changes meanwhile.
 struct ClaimFile {
     path: String,
-    file: File,
+    _lock: File,
 }
 
 impl ClaimFile {
     fn open(store: &Store) -> PgResult<Self> {
         let path = path_of(store);
-        let failed = |source: io::Error| PgError::file_access("open file", &path, &source);
-        let file = File::options()
-            .read(true)
+        let lock = format!("{path}.lock");
+        let failed = |source: io::Error| PgError::file_access("lock file", &lock, &source);
+        let lock = File::options()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(&path)
+            .open(&lock)
             .and_then(wait_for_lock)
             .map_err(failed)?;
-        Ok(Self { path, file })
+        Ok(Self { path, _lock: lock })
     }
 
-    fn read(&mut self) -> PgResult<Claim> {
-        let mut text = String::new();
-        let read =
-            (self.file.seek(SeekFrom::Start(0))).and_then(|_| self.file.read_to_string(&mut text));
-        read.map_err(|source| PgError::file_access("read file", &self.path, &source))?;
-        Ok(Claim::parse(&text))
-    }
-
-    /// Writes what is known, durably. It is short: a file system writes it whole or not.
-    fn write(&mut self, claim: &Claim) -> PgResult<()> {
-        let text = claim.text();
+    /// Writes what is known, durably, in place of what was.
+    fn write(&self, claim: &Claim) -> PgResult<()> {
+        let temporary = format!("{}.tmp", self.path);
         let written = (|| {
-            self.file.seek(SeekFrom::Start(0))?;
-            self.file.write_all(text.as_bytes())?;
-            self.file.set_len(text.len() as u64)?;
-            self.file.sync_all()?;
+            let mut file = File::options()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.write_all(claim.text().as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&temporary, &self.path)?;
             file::fsync_directory(DIRECTORY)
         })();
         written.map_err(|source| PgError::file_access("write file", &self.path, &source))
     }
 
     /// Claims an identity. Returns whether it has: not if somebody else has since this server did.
-    fn claim(&mut self, store: &Store, identity: &str, known: Claim) -> PgResult<bool> {
+    fn claim(&self, store: &Store, identity: &str, known: Claim) -> PgResult<bool> {
         let known = match known.identity == identity {
             true => known,
+            // A copy of the server has taken over nothing.
             false => Claim {
                 identity: identity.to_owned(),
-                taken_over: known.taken_over,
                 ..Claim::default()
             },
         };
