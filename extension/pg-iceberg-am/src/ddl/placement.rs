@@ -7,6 +7,7 @@ use std::ffi::{CStr, c_char};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::name_text;
+use pg_lakebase_core::system_catalog::each_row;
 use pgrx::pg_sys;
 
 use super::utility::{commands, option, relation};
@@ -327,31 +328,17 @@ fn latest(relid: pg_sys::Oid) -> Option<pg_sys::FormData_pg_class> {
 
 /// The relations of this database that `is_wanted`.
 fn relations(is_wanted: impl Fn(&pg_sys::FormData_pg_class) -> bool) -> Vec<pg_sys::Oid> {
-    // SAFETY: a scan of a whole catalog; all is closed again here, or by the resource owner after an error.
+    let mut found = Vec::new();
+    // SAFETY: the rows of `pg_class`.
     unsafe {
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let catalog = pg_sys::table_open(pg_sys::RelationRelationId, lock);
-        let scan = pg_sys::systable_beginscan(
-            catalog,
-            pg_sys::InvalidOid,
-            false,
-            std::ptr::null_mut(),
-            0,
-            std::ptr::null_mut(),
+        each_row(
+            pg_sys::RelationRelationId,
+            |class: &pg_sys::FormData_pg_class| {
+                if is_wanted(class) {
+                    found.push(class.oid);
+                }
+            },
         );
-        let mut found = Vec::new();
-        loop {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() {
-                break;
-            }
-            let class = &*pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_class>();
-            if is_wanted(class) {
-                found.push(class.oid);
-            }
-        }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(catalog, lock);
-        found
     }
+    found
 }

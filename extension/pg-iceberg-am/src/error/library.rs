@@ -6,6 +6,7 @@ use pg_arrow_conv::{ConvError, ValueError};
 use pg_lakebase_core::error::PgError;
 use pgrx::PgSqlErrorCode;
 
+use super::causes::with_causes;
 use super::store::StoreError;
 
 /// Turns an error of a library into PostgreSQL's.
@@ -42,14 +43,7 @@ impl IntoPgError for Error {
             _ => PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
         };
         // The message says it all: what failed, and what each layer below said.
-        let mut message = self.to_string();
-        let mut source = std::error::Error::source(&self);
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            source = cause.source();
-        }
-        PgError::new(sqlstate, message)
+        PgError::new(sqlstate, with_causes(&self))
     }
 }
 

@@ -5,6 +5,8 @@ use pg_lakebase_storage::client::ClientError;
 use pg_lakebase_storage::protocol::FailureCode;
 use pgrx::PgSqlErrorCode;
 
+use super::causes::with_causes;
+
 /// The storage service said no, or was not waited for any longer.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -22,6 +24,14 @@ impl StoreError {
         match self {
             Self::Raised(error) => error,
             Self::Client(error) => of_client(&error),
+        }
+    }
+
+    /// Whether the service has answered with this failure.
+    pub fn is(&self, code: FailureCode) -> bool {
+        match self {
+            Self::Raised(_) => false,
+            Self::Client(error) => (error.failure()).is_some_and(|failure| failure.code == code),
         }
     }
 
@@ -65,19 +75,10 @@ fn of_client(error: &ClientError) -> PgError {
         E::Failed { source, .. } => StoreError::sqlstate(source.code),
         _ => PgSqlErrorCode::ERRCODE_IO_ERROR,
     };
-    let mut detail = String::new();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        if !detail.is_empty() {
-            detail.push_str(": ");
-        }
-        detail.push_str(&cause.to_string());
-        source = cause.source();
-    }
     let pg_error = PgError::new(sqlstate, error.to_string());
-    let pg_error = match detail.is_empty() {
-        true => pg_error,
-        false => pg_error.with_detail(format!("{detail}.")),
+    let pg_error = match std::error::Error::source(error) {
+        None => pg_error,
+        Some(cause) => pg_error.with_detail(format!("{}.", with_causes(cause))),
     };
     match error {
         E::Unreachable { .. } => pg_error.with_hint(

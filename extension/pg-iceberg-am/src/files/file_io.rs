@@ -116,7 +116,7 @@ impl TableFiles {
     }
 }
 
-fn io_error(operation: &'static str, path: &str) -> impl Fn(std::io::Error) -> Error {
+pub(super) fn io_error(operation: &'static str, path: &str) -> impl Fn(std::io::Error) -> Error {
     move |source| Error::Io {
         operation,
         path: path.to_owned(),

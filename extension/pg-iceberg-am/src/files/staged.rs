@@ -10,13 +10,14 @@ use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use iceberg_lite::error::{Error, Result};
+use iceberg_lite::error::Result;
 use iceberg_lite::io::{InputFile, OutputFile};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file::{ExternalFdPermit, VfdFile};
 use pg_lakebase_core::injection;
 use pg_lakebase_storage::client::Put;
 
+use super::file_io::io_error;
 use super::place::ObjectPlace;
 use crate::error::StoreError;
 use crate::stores::{self, Store};
@@ -196,7 +197,7 @@ impl InputFile for StagedInput {
                 .map(|found| buf.copy_from_slice(found))
                 .ok_or_else(|| io::ErrorKind::UnexpectedEof.into()),
         };
-        read.map_err(failed("read", &self.path))
+        read.map_err(io_error("read", &self.path))
     }
 }
 
@@ -220,7 +221,7 @@ impl StagedOutput {
             None => VfdFile::temporary(),
         };
         file.write_at(&self.buffer, self.done)
-            .map_err(failed("write", &self.path))?;
+            .map_err(io_error("write", &self.path))?;
         self.file = Some(file);
         self.done += self.buffer.len() as u64;
         self.buffer.clear();
@@ -268,18 +269,10 @@ impl OutputFile for StagedOutput {
         if is_large {
             // A temporary file goes as soon as it can.
             let put = self.staged.put(&[file]);
-            put.map_err(|error| failed("write", &self.path)(error.into()))?;
+            put.map_err(|error| io_error("write", &self.path)(error.into()))?;
         } else {
             self.staged.files.borrow_mut().push(file);
         }
         Ok(length)
-    }
-}
-
-fn failed(operation: &'static str, path: &str) -> impl Fn(io::Error) -> Error {
-    move |source| Error::Io {
-        operation,
-        path: path.to_owned(),
-        source,
     }
 }

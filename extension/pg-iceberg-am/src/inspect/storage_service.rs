@@ -1,12 +1,11 @@
 //! How the storage service is, and what it has done.
 
-use std::error::Error;
-
 use pg_lakebase_core::xact::clock_timestamp;
 use pg_lakebase_storage::protocol::{Status, StoreOperation, StoreStatus};
 use pgrx::prelude::*;
 
 use super::progress::timestamp;
+use crate::error::with_causes;
 use crate::storage_service::place;
 use crate::storage_service::settings::{self, Provider};
 use crate::storage_service::supervision::{self, Stage};
@@ -53,7 +52,7 @@ mod lakebase {
         let mut version = None;
         match told {
             Told::Nothing => {}
-            Told::Error(error) => last_error = Some((in_one_line(&error), now)),
+            Told::Error(error) => last_error = Some((with_causes(&error), now)),
             Told::Status(told) => {
                 started = started.or(Some(now.saturating_sub(in_microseconds(&told))));
                 version = Some(told.version);
@@ -170,15 +169,4 @@ fn bigint(count: u64) -> i64 {
 
 fn in_microseconds(status: &Status) -> i64 {
     bigint(status.uptime_milliseconds).saturating_mul(1000)
-}
-
-fn in_one_line(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-        cause = error.source();
-    }
-    line
 }

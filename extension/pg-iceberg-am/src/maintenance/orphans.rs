@@ -19,6 +19,7 @@ use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use super::orphan_objects;
 use crate::catalog::{
     GarbageCatalog, InlineCommitCatalog, InlineContent, PointerCatalog, check_iceberg,
     has_relation, is_iceberg, latest_pointer, unless_emptied,
@@ -29,8 +30,6 @@ use crate::files::{self, Place, Removal, TableFiles, cache};
 use crate::publisher::merges;
 use crate::tablespaces::catalog::is_object_tablespace;
 use crate::transaction;
-
-use super::orphan_objects;
 
 /// How long to wait for a table of many.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -99,7 +98,8 @@ fn remove(
             of_table(rel.relation(), before, dry_run, &mut orphans)?;
         }
         None => {
-            check_superuser()?;
+            check_superuser("remove orphan files of all tables")
+                .map_err(|error| error.with_hint("Name a table that you own."))?;
             for (relid, name) in iceberg_tables()? {
                 interrupt::check();
                 // An autovacuum worker in the way gives way, or is done soon.
@@ -155,16 +155,16 @@ fn check_owner(relid: pg_sys::Oid) -> PgResult<()> {
     }
 }
 
-fn check_superuser() -> PgResult<()> {
+/// Refuses to do something for who is no superuser.
+pub(super) fn check_superuser(to_do: &str) -> PgResult<()> {
     // SAFETY: a look-up in the system caches.
     if unsafe { pg_sys::superuser() } {
         return Ok(());
     }
     Err(PgError::new(
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-        "must be superuser to remove orphan files of all tables",
-    )
-    .with_hint("Name a table that you own."))
+        format!("must be superuser to {to_do}"),
+    ))
 }
 
 /// The Iceberg tables of the database with their names, other sessions' temporary ones left out.
@@ -251,11 +251,11 @@ fn find(
     ) else {
         return Ok(None);
     };
-    // Files come first: those of a transaction that is over by then are needed if the catalogs say so afterwards.
     let before = match place {
         Place::Local(_) => before,
         Place::Object(place) => before.min(place.oldest_needed()),
     };
+    // Files come first: those of a transaction that is over by then are needed if the catalogs say so afterwards.
     let mut found: Vec<(String, u64)> = (place.files()?.into_iter())
         .filter(|file| {
             let is_old = file.modified.is_some_and(|time| time <= before);
@@ -311,10 +311,10 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
     let before = before.min(oldest_transaction()?);
     // SAFETY: the database that the session is connected to.
     let database = unsafe { pg_sys::MyDatabaseId }.to_u32();
-    let has_prepared = has_prepared_transactions()?;
     for parent in directory::database_directories(Some(database)) {
         let tablespace = tablespace_of(&parent);
-        let is_in_store = is_object_tablespace(tablespace.into());
+        let may_be_prepared =
+            is_object_tablespace(tablespace.into()) && has_prepared_transactions()?;
         for entry in directory::entries(&parent) {
             let Some(rel_number) = entry
                 .file_name()
@@ -339,8 +339,7 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
                 .collect();
             let is_nobodys = match *makers {
                 // That of a table in a store is always empty.
-                [] if is_in_store => is_old && !has_prepared,
-                [] => is_old,
+                [] => is_old && !may_be_prepared,
                 _ => makers.into_iter().all(xact::is_over),
             };
             if is_nobodys && !has_relation(&key) {

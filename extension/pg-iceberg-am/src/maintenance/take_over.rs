@@ -3,9 +3,9 @@
 use std::ffi::CString;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pgrx::pg_sys;
 use pgrx::prelude::*;
 
+use super::orphans::check_superuser;
 use crate::stores::{self, Store};
 use crate::tablespaces::catalog::find;
 
@@ -23,13 +23,7 @@ mod lakebase {
 }
 
 fn take_over(tablespace: &str) -> PgResult<Vec<String>> {
-    // SAFETY: a look-up in the system caches.
-    if !unsafe { pg_sys::superuser() } {
-        return Err(PgError::new(
-            PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
-            "must be superuser to take over the objects of other servers",
-        ));
-    }
+    check_superuser("take over the objects of other servers")?;
     let found = CString::new(tablespace).ok().and_then(|name| find(&name));
     let Some(number) = found else {
         return Err(PgError::new(

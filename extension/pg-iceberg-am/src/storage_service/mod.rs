@@ -4,7 +4,7 @@
 //! A background worker runs it as its child ([`daemon`]), as long as there is an object tablespace; or the
 //! configuration names the socket of one that somebody else runs ([`settings`]). [`supervision`], in shared memory, knows
 //! whether there is such a worker, starts it, and tells how the service is; `workers/storage_service.rs` is what the worker
-//! does. Whoever wants objects speaks to the service by a [`Session`].
+//! does. Whoever wants objects speaks to the service by way of room `stores`.
 
 mod backoff;
 pub mod changes;

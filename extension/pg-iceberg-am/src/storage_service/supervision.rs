@@ -98,6 +98,15 @@ impl Board {
         }
     }
 
+    /// Whether it is the server that runs the service, and somebody may need it.
+    fn is_wanted(&self) -> bool {
+        match settings::provider() {
+            Provider::Server => true,
+            Provider::ServerIfNeeded => !self.is_dismissed,
+            Provider::Nobody | Provider::Other(_) => false,
+        }
+    }
+
     fn note_failure(&mut self, at: pg_sys::TimestampTz, message: &str) {
         self.stage = Stage::Failed;
         self.pid = 0;
@@ -147,12 +156,6 @@ pub fn look() {
         // Where there is no room for it, the service stays as it is until somebody needs it, or looks again.
         let _ = looker().load_dynamic();
     }
-}
-
-/// As [`look`], also while the service runs.
-pub fn look_again() {
-    // The supervisor asks for it again, later.
-    let _ = looker().load_dynamic();
 }
 
 /// Has a supervisor run the service, if it is the server that does. Returns whether one does, or will: if not,
@@ -259,13 +262,8 @@ impl Supervisor {
     /// Whether it is to go on: it is the server that runs the service, and somebody may need it. If not, the service does
     /// not count as running from here on.
     pub fn is_needed(&self) -> bool {
-        let provider = settings::provider();
         let mut board = BOARD.exclusive();
-        let is_needed = match provider {
-            Provider::Server => true,
-            Provider::ServerIfNeeded => !board.is_dismissed,
-            Provider::Nobody | Provider::Other(_) => false,
-        };
+        let is_needed = board.is_wanted();
         if !is_needed {
             board.stage = Stage::Starting;
         }
@@ -275,11 +273,7 @@ impl Supervisor {
     /// Gives the place back, unless the service is needed again.
     pub fn leave(&self) -> bool {
         let mut board = BOARD.exclusive();
-        let leaves = match settings::provider() {
-            Provider::Server => false,
-            Provider::ServerIfNeeded => board.is_dismissed,
-            Provider::Nobody | Provider::Other(_) => true,
-        };
+        let leaves = !board.is_wanted();
         if leaves {
             vacate(&mut board);
         }

@@ -14,7 +14,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::time::{Duration, UNIX_EPOCH};
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::{file, interrupt};
+use pg_lakebase_core::{file, interrupt, wal as core_wal};
 use pgrx::pg_sys;
 
 /// Where identities are, relative to the data directory.
@@ -31,16 +31,12 @@ pub fn own_identity() -> PgResult<String> {
     if let Some(known) = read(&path)?.filter(Identity::is_in_place) {
         return Ok(known.name);
     }
-    replace_if(&path, |found| {
-        found.is_none_or(|found| !found.is_in_place())
-    })
+    replace_if(&path, |found| !found.is_in_place())
 }
 
 /// Gives the cluster another identity, unless it has another one than `left` already.
 pub(super) fn leave(left: &str) -> PgResult<String> {
-    replace_if(&current_path()?, |found| {
-        found.is_none_or(|found| found.name == left)
-    })
+    replace_if(&current_path()?, |found| found.name == left)
 }
 
 /// The identities that this cluster, or those that it was copied from, had before the one that it has.
@@ -62,8 +58,7 @@ pub fn former_identities() -> PgResult<Vec<String>> {
 }
 
 fn current_path() -> PgResult<String> {
-    // SAFETY: state of recovery, in shared memory.
-    if unsafe { pg_sys::RecoveryInProgress() } {
+    if core_wal::in_recovery() {
         return Err(PgError::internal(
             "a cluster in recovery has no identity of its own",
         ));
@@ -150,16 +145,13 @@ fn parse(text: &str, found: Origin) -> Option<Identity> {
     })
 }
 
-/// Makes a new identity if what is there `is_to_go`, and returns the one that is there then.
-fn replace_if(path: &str, is_to_go: impl Fn(Option<&Identity>) -> bool) -> PgResult<String> {
+/// Makes a new identity if there is none or it `is_to_go`, and returns the one that is there then.
+fn replace_if(path: &str, is_to_go: impl Fn(&Identity) -> bool) -> PgResult<String> {
     let _lock = lock()?;
-    let found = read(path)?;
-    if let Some(found) = &found
-        && !is_to_go(Some(found))
-    {
-        return Ok(found.name.clone());
-    }
-    if let Some(found) = found {
+    if let Some(found) = read(path)? {
+        if !is_to_go(&found) {
+            return Ok(found.name);
+        }
         let kept = format!("{path}.{}", found.name);
         let linked = match fs::hard_link(path, &kept) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

@@ -16,7 +16,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file;
-use pg_lakebase_storage::client::{ClientError, Put};
+use pg_lakebase_storage::client::Put;
 use pg_lakebase_storage::protocol::{ByteRange, FailureCode};
 use pgrx::pg_sys;
 
@@ -58,14 +58,14 @@ struct Found {
 pub fn claimed_identity(store: &Store) -> PgResult<String> {
     let identity = own_identity()?;
     let claim = read(store)?;
-    if claim.identity == identity && claim.epoch > 0 && claim.life == life() {
+    if claim.is_current(&identity) {
         return Ok(identity);
     }
     let file = ClaimFile::open(store)?;
     loop {
         let identity = own_identity()?;
         let claim = read(store)?;
-        if claim.identity == identity && claim.epoch > 0 && claim.life == life() {
+        if claim.is_current(&identity) {
             return Ok(identity);
         }
         if file.claim(store, &identity, claim)? {
@@ -175,11 +175,7 @@ fn put(store: &Store, name: &str, content: &str) -> PgResult<bool> {
     let put = Put::new(&object, &memory, content.len() as u64).map_err(failed)?;
     match ask(store, |client| client.put(std::slice::from_ref(&put))) {
         Ok(_) => Ok(true),
-        Err(StoreError::Client(ClientError::Failed { source, .. }))
-            if source.code == FailureCode::Exists =>
-        {
-            Ok(false)
-        }
+        Err(error) if error.is(FailureCode::Exists) => Ok(false),
         Err(error) => Err(error.into_pg_error()),
     }
 }
@@ -302,6 +298,11 @@ impl ClaimFile {
 }
 
 impl Claim {
+    /// Whether it is of this identity, and of this life of the server.
+    fn is_current(&self, identity: &str) -> bool {
+        self.identity == identity && self.epoch > 0 && self.life == life()
+    }
+
     fn text(&self) -> String {
         let Self {
             identity,

@@ -89,7 +89,7 @@ impl<'a> Probe<'a> {
 
     fn use_what_is_written(&mut self, content: &str, other: &str) -> Result<(), Failure> {
         match self.write(other) {
-            Err(StoreError::Client(error)) if is_that_it_exists(&error) => {}
+            Err(error) if error.is(FailureCode::Exists) => {}
             Ok(()) => {
                 return Err(Failure::Wrong(
                     "It overwrites an object that is to be written only where there is none (If-None-Match).",
@@ -190,10 +190,6 @@ fn as_sentence(message: &str) -> String {
 
 fn of(step: &'static str) -> impl Fn(StoreError) -> Failure {
     move |error| Failure::Of(step, error)
-}
-
-fn is_that_it_exists(error: &ClientError) -> bool {
-    (error.failure()).is_some_and(|failure| failure.code == FailureCode::Exists)
 }
 
 fn hint_for(code: FailureCode) -> String {

@@ -3,6 +3,8 @@
 use std::ffi::{CStr, CString};
 
 use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::system_catalog::each_row;
+use pg_lakebase_core::wal as core_wal;
 use pgrx::pg_sys;
 
 use super::options::{self, StoreOptions, from_literal, is_postgres_option};
@@ -68,31 +70,15 @@ pub fn object_tablespaces() -> Vec<pg_sys::Oid> {
 }
 
 fn all() -> Vec<pg_sys::Oid> {
-    // SAFETY: a scan of a whole catalog; all is closed again here, or by the resource owner after an error.
+    let mut all = Vec::new();
+    // SAFETY: the rows of `pg_tablespace`.
     unsafe {
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let catalog = pg_sys::table_open(pg_sys::TableSpaceRelationId, lock);
-        let scan = pg_sys::systable_beginscan(
-            catalog,
-            pg_sys::InvalidOid,
-            false,
-            std::ptr::null_mut(),
-            0,
-            std::ptr::null_mut(),
+        each_row(
+            pg_sys::TableSpaceRelationId,
+            |row: &pg_sys::FormData_pg_tablespace| all.push(row.oid),
         );
-        let mut all = Vec::new();
-        loop {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() {
-                break;
-            }
-            let form = pg_sys::GETSTRUCT(tuple).cast::<pg_sys::FormData_pg_tablespace>();
-            all.push((*form).oid);
-        }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(catalog, lock);
-        all
     }
+    all
 }
 
 /// Keeps a tablespace from becoming one in an object store, or in another one, to the end of the transaction. Who makes
@@ -114,14 +100,15 @@ pub fn lock_for_making() {
 
 /// Waits for transactions that make, alter or drop tablespaces, and keeps others from it. In recovery there are none.
 pub fn lock_against_changes() {
-    // SAFETY: state of recovery; a lock on a catalog. May raise, guarded.
+    if core_wal::in_recovery() {
+        return;
+    }
+    // SAFETY: a lock on a catalog. May raise, guarded.
     unsafe {
-        if !pg_sys::RecoveryInProgress() {
-            pg_sys::LockRelationOid(
-                pg_sys::TableSpaceRelationId,
-                pg_sys::ShareLock as pg_sys::LOCKMODE,
-            );
-        }
+        pg_sys::LockRelationOid(
+            pg_sys::TableSpaceRelationId,
+            pg_sys::ShareLock as pg_sys::LOCKMODE,
+        );
     }
 }
 

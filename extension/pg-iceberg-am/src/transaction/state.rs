@@ -436,9 +436,12 @@ pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
 /// row of garbage count.
 pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     let key = StorageKey::of(rel);
+    let place = Place::of(&key)?;
     let mut metadata = None;
     if let Some(catalog) = PointerCatalog::open_for_update() {
-        metadata = (catalog.find_latest(&key)?).and_then(|pointer| pointer.metadata_location);
+        if place.is_object() {
+            metadata = (catalog.find_latest(&key)?).and_then(|pointer| pointer.metadata_location);
+        }
         catalog.delete(&key)?;
     }
     if let Some(catalog) = InlineCommitCatalog::open_for_update() {
@@ -450,10 +453,7 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     {
         let xid = xact::full_transaction_id();
         garbage.insert(&key, xid);
-        let place = Place::of(&key)?;
-        if place.is_object()
-            && let Some(directory) = metadata.as_deref().and_then(stores::directory_of)
-        {
+        if let Some(directory) = metadata.as_deref().and_then(stores::directory_of) {
             garbage.insert_objects(&key, xid, place.keep_time(), directory);
         }
     }

@@ -4,9 +4,9 @@
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use pg_lakebase_core::background;
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::wait_event::WaitEvent;
+use pg_lakebase_core::{background, wal as core_wal};
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -31,8 +31,9 @@ const DOUBLES_LOOKS: u32 = 8;
 const START_LOOK: Duration = Duration::from_millis(20);
 
 /// The main function of the worker that looks at the server's start, when the configuration has changed, and after
-/// statements that make or drop object tablespaces, whether the service is needed. Tablespaces are in a catalog, and a catalog can be read in a database only: template0, which is
-/// there in every cluster and is left after a moment.
+/// statements that make or drop object tablespaces, whether the service is needed; and from time to time whether another
+/// server has the identity of this one. Tablespaces are in a catalog, and a catalog can be read in a database only:
+/// template0, which is there in every cluster and is left after a moment.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum) {
@@ -69,7 +70,7 @@ pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum)
 
 /// Looks whether another server has the identity of this one, which may have been idle since it was copied.
 fn look_for_doubles() -> PgResult<()> {
-    if pg_lakebase_core::wal::in_recovery() {
+    if core_wal::in_recovery() {
         return Ok(());
     }
     for tablespace in object_tablespaces() {
@@ -103,7 +104,7 @@ pub extern "C-unwind" fn pg_lakebase_storage_service_main(_argument: pg_sys::Dat
             let pause = service.go_on();
             if looked.elapsed() >= (guc::object_retention() / DOUBLES_LOOKS).max(LOOK) {
                 looked = Instant::now();
-                supervision::look_again();
+                supervision::look();
             }
             IDLE.wait(service.log(), pause);
             if background::reload_configuration_if_asked() {

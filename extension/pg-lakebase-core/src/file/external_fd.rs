@@ -4,16 +4,12 @@ use std::fs::File;
 use std::io;
 use std::os::fd::FromRawFd;
 use std::os::unix::fs::FileExt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::ThreadId;
 
 use pgrx::pg_sys;
 
 use super::path::c_path;
-
-/// The backend's only thread that may call PostgreSQL.
-static BACKEND_THREAD: OnceLock<ThreadId> = OnceLock::new();
+use crate::thread;
 
 /// Descriptors that other threads closed and that fd.c still counts.
 static CLOSED_ELSEWHERE: AtomicUsize = AtomicUsize::new(0);
@@ -26,7 +22,6 @@ pub struct ExternalFdPermit(());
 impl ExternalFdPermit {
     /// Makes room for a descriptor; on the backend thread only.
     pub fn acquire() -> io::Result<Self> {
-        BACKEND_THREAD.get_or_init(|| std::thread::current().id());
         settle();
         // SAFETY: on the backend thread, as the caller says and pgrx checks.
         match unsafe { pg_sys::AcquireExternalFD() } {
@@ -40,7 +35,7 @@ impl Drop for ExternalFdPermit {
     fn drop(&mut self) {
         // The descriptor is closed with it, at about this time.
         CLOSED_ELSEWHERE.fetch_add(1, Ordering::Relaxed);
-        if BACKEND_THREAD.get() == Some(&std::thread::current().id()) {
+        if thread::is_backend() {
             settle();
         }
     }
