@@ -1,5 +1,6 @@
 //! iceberg-lite's files: on PostgreSQL's virtual file descriptors, or in an object store.
 
+use std::ffi::CStr;
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,14 +9,15 @@ use iceberg_lite::error::{Error, Result};
 use iceberg_lite::io::{FileIo, InputFile, OutputFile};
 use iceberg_lite::manifest::ManifestCache;
 use iceberg_lite::scan::FooterCache;
-use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::error::{PgResult, catch};
 use pg_lakebase_core::file::{self, ExternalFd, VfdFile};
+use pg_lakebase_core::injection;
 use pg_lakebase_core::relation::Persistence;
 
 use super::object_file::ObjectFile;
 use super::output::VfdOutput;
 use super::place::Place;
-use super::staged::Staged;
+use super::staged::{self, Staged, Which};
 use super::written::Written;
 use super::{cache, held};
 use crate::directory::{StorageKey, new_file_name, new_merged_file_name};
@@ -83,19 +85,35 @@ impl TableFiles {
         &self.place
     }
 
-    /// Makes every finished file durable: on disk, in the log ([`Written::sync`]), or in the store.
+    /// Makes every finished file of a local storage durable, on disk or in the log ([`Written::sync`]).
     pub fn sync<'a>(&self, like: impl Fn(&str) -> Option<&'a str>) -> PgResult<()> {
         match &self.written {
             WrittenFiles::Local(written) => written.sync(like),
-            WrittenFiles::Object(staged) => staged.hand_over(),
+            WrittenFiles::Object(_) => Ok(()),
         }
     }
 
-    /// Puts data files where other processes can open them: does of [`Self::sync`] what takes longest.
-    pub fn hand_over_data(&self) -> PgResult<()> {
+    /// Puts finished files of these storages, as far as they are not local, where other processes can open them and where they
+    /// are durable.
+    pub fn hand_over<'a>(all: impl IntoIterator<Item = &'a Self>, which: Which) -> PgResult<()> {
+        injection::point(c"iceberg-handing-over");
+        staged::hand_over(all.into_iter().filter_map(Self::staged), which)
+    }
+
+    /// Whether data files should be handed over before the commit: they take memory or disk here.
+    pub fn has_many_staged(&self) -> bool {
+        self.staged().is_some_and(Staged::has_many)
+    }
+
+    /// Bytes of memory that files take which have not been handed over.
+    pub fn staged_bytes(&self) -> usize {
+        self.staged().map_or(0, Staged::memory_bytes)
+    }
+
+    fn staged(&self) -> Option<&Staged> {
         match &self.written {
-            WrittenFiles::Local(_) => Ok(()),
-            WrittenFiles::Object(staged) => staged.hand_over_data(),
+            WrittenFiles::Local(_) => None,
+            WrittenFiles::Object(staged) => Some(staged),
         }
     }
 
@@ -124,6 +142,12 @@ pub(super) fn io_error(operation: &'static str, path: &str) -> impl Fn(std::io::
     }
 }
 
+/// A point at which tests wait or fail; what it raises comes back as an error of the file's.
+pub(super) fn injection_point(path: &str, name: &'static CStr) -> Result<()> {
+    catch(|| injection::point(name))
+        .map_err(|error| io_error("write", path)(std::io::Error::other(error.message)))
+}
+
 impl FileIo for TableFiles {
     fn open(&self, path: &str, length: Option<u64>) -> Result<Arc<dyn InputFile>> {
         let name = self.name_of("open", path)?;
@@ -149,7 +173,7 @@ impl FileIo for TableFiles {
     fn create(&self, path: &str) -> Result<Box<dyn OutputFile>> {
         let name = self.name_of("create", path)?;
         match &self.written {
-            WrittenFiles::Object(staged) => Ok(staged.create(path, name)),
+            WrittenFiles::Object(staged) => staged.create(path, name),
             WrittenFiles::Local(written) => {
                 let local = format!("{}/{name}", written.directory());
                 let file = VfdFile::create(&local).map_err(io_error("create", &local))?;

@@ -22,6 +22,7 @@ mod written;
 pub use file_io::TableFiles;
 pub use place::{FileEntry, ObjectPlace, Place};
 pub use removal::Removal;
+pub use staged::Which;
 
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::{injection, wal as core_wal};

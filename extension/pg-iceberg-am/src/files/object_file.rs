@@ -30,6 +30,14 @@ thread_local! {
         RefCell::new(BoundedCache::new(OPEN_FILES));
 }
 
+/// Makes room for a descriptor. Files that are open for the next queries give way.
+pub fn permit() -> std::io::Result<ExternalFdPermit> {
+    ExternalFdPermit::acquire().or_else(|_| {
+        OPEN.set(BoundedCache::new(OPEN_FILES));
+        ExternalFdPermit::acquire()
+    })
+}
+
 /// An open file.
 pub struct ObjectFile {
     path: String,
@@ -52,11 +60,6 @@ impl ObjectFile {
             return Ok(known);
         }
         let failed = |source: std::io::Error| Error::io("open", path, source);
-        let permit = ExternalFdPermit::acquire().or_else(|_| {
-            // Those of others may be more than they need.
-            OPEN.set(BoundedCache::new(OPEN_FILES));
-            ExternalFdPermit::acquire()
-        });
         let object = store.object(name);
         let object = object.map_err(|error| failed(StoreError::Raised(error).into()))?;
         let mut file = Self {
@@ -65,7 +68,7 @@ impl ObjectFile {
             object,
             length: length.unwrap_or(0),
             cached: Mutex::default(),
-            _permit: permit.map_err(failed)?,
+            _permit: permit().map_err(failed)?,
         };
         if length.is_none() {
             let first = ByteRange {

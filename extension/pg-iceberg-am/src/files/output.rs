@@ -4,15 +4,13 @@
 //! the transaction is about to commit; their fsync can wait ([`super::sync_queue`]). A file that grows large is
 //! logged in chunks as it is written, and synced before the commit.
 
-use std::ffi::CStr;
 use std::rc::Rc;
 
-use iceberg_lite::error::{Error, Result};
+use iceberg_lite::error::Result;
 use iceberg_lite::io::OutputFile;
-use pg_lakebase_core::error::catch;
 use pg_lakebase_core::file::VfdFile;
-use pg_lakebase_core::injection;
 
+use super::file_io::{injection_point, io_error};
 use super::written::Written;
 
 /// The most bytes of a file that is held in memory, and of a chunk of a larger one.
@@ -49,11 +47,7 @@ impl VfdOutput {
     fn write_buffer(&self) -> Result<()> {
         self.file
             .write_at(&self.buffer, self.done)
-            .map_err(|source| Error::Io {
-                operation: "write",
-                path: self.path.clone(),
-                source,
-            })
+            .map_err(io_error("write", &self.path))
     }
 
     /// Writes and logs what is in the buffer: the file is a large one.
@@ -122,13 +116,4 @@ impl OutputFile for VfdOutput {
         written.finish(name, file, done, buffer);
         Ok(length)
     }
-}
-
-/// A point at which tests wait or fail; what it raises comes back as an error of the file's.
-fn injection_point(path: &str, name: &'static CStr) -> Result<()> {
-    catch(|| injection::point(name)).map_err(|error| Error::Io {
-        operation: "write",
-        path: path.to_owned(),
-        source: std::io::Error::other(error.message),
-    })
 }

@@ -3,7 +3,7 @@
 //! Nobody else needs to hear of a transaction that is rolled back: what it had handed over already is found by the names
 //! of the objects.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -14,10 +14,10 @@ use iceberg_lite::error::Result;
 use iceberg_lite::io::{InputFile, OutputFile};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file::{ExternalFdPermit, VfdFile};
-use pg_lakebase_core::injection;
 use pg_lakebase_storage::client::Put;
 
-use super::file_io::io_error;
+use super::file_io::{injection_point, io_error};
+use super::object_file;
 use super::place::ObjectPlace;
 use crate::error::StoreError;
 use crate::stores::{self, Store};
@@ -26,23 +26,38 @@ use crate::stores::{self, Store};
 const MOST: usize = 4 << 20;
 /// The most files that are handed over at once: their descriptors are open meanwhile.
 const BATCH: usize = 64;
+/// With so many bytes of data files, they are handed over before the commit.
+const MANY_BYTES: u64 = 64 << 20;
 
-/// The files that a transaction has made and not handed over yet.
+/// The files that a transaction has made for one storage and not handed over yet.
 pub struct Staged {
     place: ObjectPlace,
-    files: RefCell<Vec<StagedFile>>,
+    files: RefCell<Vec<Rc<StagedFile>>>,
+    /// Of the files.
+    sizes: Cell<Sizes>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sizes {
+    /// How many data files there are.
+    data_files: usize,
+    /// Bytes of those.
+    data: u64,
+    /// Bytes of all files that are in memory.
+    in_memory: usize,
 }
 
 /// A file that is whole.
 struct StagedFile {
     name: String,
+    length: u64,
     content: Content,
 }
 
 enum Content {
     Memory(Arc<Vec<u8>>),
-    /// A temporary file, and its length.
-    File(VfdFile, u64),
+    /// A temporary file.
+    File(VfdFile),
 }
 
 impl Staged {
@@ -51,6 +66,7 @@ impl Staged {
         Self {
             place,
             files: RefCell::default(),
+            sizes: Cell::default(),
         }
     }
 
@@ -65,101 +81,159 @@ impl Staged {
         let file = files.iter().find(|file| file.name == name)?;
         Some(file.content.open().map(|bytes| {
             let path = path.to_owned();
-            Arc::new(StagedInput { path, bytes }) as Arc<dyn InputFile>
+            let length = file.length;
+            Arc::new(StagedInput {
+                path,
+                length,
+                bytes,
+            }) as Arc<dyn InputFile>
         }))
     }
 
     /// Begins the file of this name, that metadata know by `path`.
-    pub fn create(self: &Rc<Self>, path: &str, name: &str) -> Box<dyn OutputFile> {
-        Box::new(StagedOutput {
+    pub fn create(self: &Rc<Self>, path: &str, name: &str) -> Result<Box<dyn OutputFile>> {
+        injection_point(path, c"iceberg-file-created")?;
+        Ok(Box::new(StagedOutput {
             path: path.to_owned(),
             name: name.to_owned(),
             staged: Rc::clone(self),
             buffer: Vec::new(),
             file: None,
             done: 0,
-        })
+        }))
     }
 
     /// Forgets a file.
     pub fn forget(&self, name: &str) {
-        self.files.borrow_mut().retain(|file| file.name != name);
+        self.retain(|file| file.name != name);
     }
 
     /// Forgets all files.
     pub fn forget_all(&self) {
-        self.files.take();
+        self.retain(|_| false);
     }
 
-    /// Hands all files over. They are in the store when this returns.
-    pub fn hand_over(&self) -> PgResult<()> {
-        injection::point(c"iceberg-handing-over");
-        self.hand_over_if(|_| true)
-            .map_err(StoreError::into_pg_error)
+    /// Bytes of memory that the files take.
+    pub fn memory_bytes(&self) -> usize {
+        self.sizes.get().in_memory
     }
 
-    /// Hands data files over: they are the most, and nobody is kept waiting for them yet.
-    pub fn hand_over_data(&self) -> PgResult<()> {
-        self.hand_over_if(|file| file.name.contains("/data/"))
-            .map_err(StoreError::into_pg_error)
+    /// Whether there are so many data files, or so large ones, that they should not stay here until the commit.
+    pub fn has_many(&self) -> bool {
+        let sizes = self.sizes.get();
+        sizes.data_files >= BATCH || sizes.data >= MANY_BYTES
     }
 
-    fn hand_over_if(
-        &self,
-        is_meant: impl Fn(&StagedFile) -> bool,
-    ) -> std::result::Result<(), StoreError> {
-        let files: Vec<StagedFile> = (self.files.borrow_mut())
-            .extract_if(.., |file| is_meant(file))
-            .collect();
-        for batch in files.chunks(BATCH) {
-            self.put(batch)?;
+    fn push(&self, file: StagedFile) {
+        self.files.borrow_mut().push(Rc::new(file));
+        self.measure();
+    }
+
+    fn retain(&self, is_kept: impl Fn(&Rc<StagedFile>) -> bool) {
+        self.files.borrow_mut().retain(is_kept);
+        self.measure();
+    }
+
+    fn measure(&self) {
+        let mut sizes = Sizes::default();
+        for file in self.files.borrow().iter() {
+            if file.is_data() {
+                sizes.data_files += 1;
+                sizes.data += file.length;
+            }
+            if let Content::Memory(bytes) = &file.content {
+                sizes.in_memory += bytes.capacity();
+            }
         }
-        Ok(())
+        self.sizes.set(sizes);
     }
+}
 
-    fn put(&self, files: &[StagedFile]) -> std::result::Result<(), StoreError> {
-        // Also where these files are to lie under one that the server has left meanwhile.
-        stores::claimed_identity(&self.place.store).map_err(StoreError::Raised)?;
-        let mut contents = Vec::with_capacity(files.len());
-        for file in files {
-            let opened = file.content.descriptor();
-            let (descriptor, length) = opened.map_err(|source| unreadable(&file.name, &source))?;
-            let object = self.place.store.object(&file.name);
-            contents.push((object.map_err(StoreError::Raised)?, descriptor, length));
-        }
-        let mut puts = Vec::with_capacity(contents.len());
-        for (object, descriptor, length) in &contents {
-            let put = Put::new(object, descriptor, *length);
-            puts.push(put.map_err(|source| unreadable(object.path.as_str(), &source))?);
-        }
-        stores::ask(&self.place.store, |client| client.put(&puts))?;
-        Ok(())
+/// Hands files over, those of several storages together: they are in the store when this returns. What has not arrived
+/// when it fails stays staged.
+pub fn hand_over<'a>(all: impl Iterator<Item = &'a Staged>, which: Which) -> PgResult<()> {
+    let mut left: Vec<(&Staged, Rc<StagedFile>)> = Vec::new();
+    for staged in all {
+        let files = staged.files.borrow();
+        let meant = (files.iter()).filter(|file| which == Which::All || file.is_data());
+        left.extend(meant.map(|file| (staged, Rc::clone(file))));
     }
+    while let Some((first, _)) = left.first() {
+        let store = first.store();
+        let (mut these, others): (Vec<_>, Vec<_>) =
+            (left.into_iter()).partition(|(staged, _)| staged.store().spec() == store.spec());
+        let count = put_some(store, &these).map_err(StoreError::into_pg_error)?;
+        for (staged, file) in these.drain(..count) {
+            staged.retain(|kept| !Rc::ptr_eq(kept, &file));
+        }
+        these.extend(others);
+        left = these;
+    }
+    Ok(())
+}
+
+/// Which files are handed over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Data files, which are the most: nobody waits for them yet.
+    Data,
+    All,
+}
+
+/// Puts the first of these files into the store, as many as may be open at once. Returns how many.
+fn put_some(
+    store: &Arc<Store>,
+    files: &[(&Staged, Rc<StagedFile>)],
+) -> std::result::Result<usize, StoreError> {
+    // Also where these files are to lie under one that the server has left meanwhile.
+    stores::claimed_identity(store).map_err(StoreError::Raised)?;
+    let mut contents = Vec::new();
+    for (_, file) in files.iter().take(BATCH) {
+        let opened =
+            object_file::permit().and_then(|permit| Ok((file.content.descriptor()?, permit)));
+        let (descriptor, permit) = match opened {
+            Ok(opened) => opened,
+            // There are no more descriptors.
+            Err(_) if !contents.is_empty() => break,
+            Err(source) => return Err(unreadable(&file.name, &source)),
+        };
+        let object = store.object(&file.name).map_err(StoreError::Raised)?;
+        contents.push((object, descriptor, file.length, permit));
+    }
+    let mut puts = Vec::with_capacity(contents.len());
+    for (object, descriptor, length, _permit) in &contents {
+        let put = Put::new(object, descriptor, *length);
+        puts.push(put.map_err(|source| unreadable(object.path.as_str(), &source))?);
+    }
+    stores::ask(store, |client| client.put(&puts))?;
+    Ok(puts.len())
 }
 
 fn unreadable(name: &str, source: &io::Error) -> StoreError {
     StoreError::Raised(PgError::file_access("hand over file", name, source))
 }
 
+impl StagedFile {
+    fn is_data(&self) -> bool {
+        self.name.contains("/data/")
+    }
+}
+
 impl Content {
-    /// A descriptor of the whole content, and its length.
-    fn descriptor(&self) -> io::Result<(File, u64)> {
+    /// A descriptor of the whole content.
+    fn descriptor(&self) -> io::Result<File> {
         match self {
-            Self::File(file, length) => {
-                let descriptor = file.raw_descriptor()?.try_clone_to_owned()?;
-                Ok((descriptor.into(), *length))
-            }
-            Self::Memory(bytes) => Ok((stores::in_memory(bytes)?, bytes.len() as u64)),
+            Self::File(file) => Ok(file.raw_descriptor()?.try_clone_to_owned()?.into()),
+            Self::Memory(bytes) => stores::in_memory(bytes),
         }
     }
 
     fn open(&self) -> io::Result<Bytes> {
         Ok(match self {
             Self::Memory(bytes) => Bytes::Memory(Arc::clone(bytes)),
-            Self::File(file, length) => {
-                let permit = ExternalFdPermit::acquire()?;
-                let file = File::from(file.raw_descriptor()?.try_clone_to_owned()?);
-                Bytes::File(file, *length, permit)
+            Self::File(_) => {
+                let permit = object_file::permit()?;
+                Bytes::File(self.descriptor()?, permit)
             }
         })
     }
@@ -168,12 +242,13 @@ impl Content {
 /// A file that has not been handed over, open for reading.
 struct StagedInput {
     path: String,
+    length: u64,
     bytes: Bytes,
 }
 
 enum Bytes {
     Memory(Arc<Vec<u8>>),
-    File(File, u64, ExternalFdPermit),
+    File(File, ExternalFdPermit),
 }
 
 impl InputFile for StagedInput {
@@ -182,10 +257,7 @@ impl InputFile for StagedInput {
     }
 
     fn len(&self) -> u64 {
-        match &self.bytes {
-            Bytes::Memory(bytes) => bytes.len() as u64,
-            Bytes::File(_, length, _) => *length,
-        }
+        self.length
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> Result<()> {
@@ -259,20 +331,16 @@ impl OutputFile for StagedOutput {
         if self.file.is_some() && !self.buffer.is_empty() {
             self.write_buffer()?;
         }
+        injection_point(&self.path, c"iceberg-file-finished")?;
         let content = match self.file.take() {
-            Some(file) => Content::File(file, length),
+            Some(file) => Content::File(file),
             None => Content::Memory(Arc::new(std::mem::take(&mut self.buffer))),
         };
-        let is_large = matches!(content, Content::File(..));
-        let name = std::mem::take(&mut self.name);
-        let file = StagedFile { name, content };
-        if is_large {
-            // A temporary file goes as soon as it can.
-            let put = self.staged.put(&[file]);
-            put.map_err(|error| io_error("write", &self.path)(error.into()))?;
-        } else {
-            self.staged.files.borrow_mut().push(file);
-        }
+        self.staged.push(StagedFile {
+            name: std::mem::take(&mut self.name),
+            length,
+            content,
+        });
         Ok(length)
     }
 }

@@ -25,7 +25,7 @@ use crate::catalog::{latest_pointer, unless_emptied};
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::files::data_file::write_options;
-use crate::files::{TableFiles, cache};
+use crate::files::{TableFiles, Which, cache};
 use crate::guc;
 use crate::publisher::merges::Progress;
 use crate::publisher::orders::Summary;
@@ -132,6 +132,7 @@ impl Merge {
                     Some(group) => self.begin(group)?,
                     None => {
                         self.io.sync(|_| None)?;
+                        TableFiles::hand_over([&self.io], Which::All)?;
                         self.is_written = true;
                         break;
                     }
@@ -147,6 +148,9 @@ impl Merge {
                 self.current = Some((group, rewrite));
             } else {
                 self.end(&group, rewrite)?;
+            }
+            if self.io.has_many_staged() {
+                TableFiles::hand_over([&self.io], Which::Data)?;
             }
             if Instant::now() >= until {
                 break;

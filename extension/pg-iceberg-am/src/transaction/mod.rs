@@ -12,7 +12,9 @@ mod commit;
 pub mod garbage;
 mod insert;
 mod level;
+mod open_file;
 mod pending;
+mod pending_batch;
 pub mod shared;
 mod state;
 pub mod two_phase;
@@ -20,7 +22,8 @@ pub mod two_phase;
 pub use callbacks::register;
 pub use commit::{Expiring, Replaced, WORTHWHILE, expire, fold, replace};
 pub use insert::{insert, insert_into};
-pub use pending::{PendingBatch, PendingView};
+pub use pending::PendingView;
+pub use pending_batch::PendingBatch;
 pub use state::{
     create_storage, drop_storage, empty_storage, has_changes, note_changed_columns,
     note_changed_options, pending_row_count, with_storage,

@@ -1,27 +1,24 @@
 //! Rows inserted by this transaction, until they are committed.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{concat_batches, sort_to_indices, take, take_record_batch};
-use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::array::RecordBatch;
 use iceberg_lite::io::FileIo;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::scan::RowRanges;
 use iceberg_lite::spec::Schema;
-use iceberg_lite::write::DataFileWriter;
 use pg_arrow_conv::to_arrow::RowAppender;
-use pg_lakebase_core::error::PgResult;
-use pgrx::pg_sys;
+use pg_lakebase_core::error::{PgError, PgResult};
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::command_rows::CommandRows;
+use super::open_file::{Format, OpenFile, RowIdColumn};
+use super::pending_batch::{PendingBatch, in_order_of_ids, join};
 use crate::catalog::options::TableOptions;
-use crate::error::{arrow_error, to_pg_error};
+use crate::error::to_pg_error;
 use crate::files::TableFiles;
-use crate::files::data_file::open_data_file;
 use crate::guc;
-use crate::row_id::{RowId, RowIds, column};
+use crate::row_id::{RowId, RowIds};
 use crate::schema::TableSchema;
 
 /// Rows in one batch.
@@ -52,20 +49,11 @@ pub struct PendingRows {
     /// Bytes of memory that the rows behind the builder's take.
     kept_bytes: usize,
     commands: CommandRows,
+    /// Rows that are on their way, or that did not arrive.
+    moved: Option<MovedRows>,
     /// Options of the table, where they are set.
     target_file_size: Option<u64>,
     compression_level: Option<i32>,
-}
-
-/// Rows in memory.
-#[derive(Clone)]
-pub struct PendingBatch {
-    /// Number of the first row.
-    pub start: u64,
-    /// The rows.
-    pub batch: RecordBatch,
-    /// Their ids.
-    pub ids: RowIds,
 }
 
 /// Rows in a closed data file that no metadata names yet.
@@ -77,23 +65,14 @@ pub struct PendingFile {
     pub data_file: Arc<DataFile>,
 }
 
-/// A data file being written.
-struct OpenFile {
-    path: String,
-    start: u64,
-    rows: u64,
-    ids: Range<RowId>,
-    /// The columns, if that of row ids is among them.
-    with_ids: Option<SchemaRef>,
-    writer: DataFileWriter,
-}
-
-/// Whether a data file gets the column of row ids. Where it is not known which rows will come into the file, it does:
-/// those of concurrent transactions may have ids in between.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum RowIdColumn {
-    Written,
-    LeftOut,
+/// Rows that pass from memory to a file. Where that fails, they are neither here nor there, and the savepoint that the
+/// transaction goes back to may be a later one than theirs.
+#[derive(Clone, Copy)]
+struct MovedRows {
+    /// Number of the first of them.
+    first: u64,
+    /// Number of all rows.
+    len: u64,
 }
 
 /// The rows that a snapshot sees of [`PendingRows`].
@@ -131,6 +110,7 @@ impl PendingRows {
             files: Vec::new(),
             kept_bytes: 0,
             commands: CommandRows::default(),
+            moved: None,
             target_file_size: None,
             compression_level: None,
         })
@@ -144,7 +124,36 @@ impl PendingRows {
 
     /// Number of rows inserted and not rolled back.
     pub fn len(&self) -> u64 {
-        self.tail_end() + self.builder.len() as u64
+        match self.moved {
+            Some(moved) => moved.len,
+            None => self.tail_end() + self.builder.len() as u64,
+        }
+    }
+
+    /// Runs `work`, which moves rows from memory to files. Once it has failed, nothing but [`Self::truncate`] works:
+    /// to go on would be to commit without rows.
+    fn moving<T>(&mut self, work: impl FnOnce(&mut Self) -> PgResult<T>) -> PgResult<T> {
+        self.check_whole()?;
+        self.moved = Some(MovedRows {
+            first: self.closed_end(),
+            len: self.len(),
+        });
+        // Also what is raised leaves it set.
+        let done = work(self)?;
+        self.moved = None;
+        Ok(done)
+    }
+
+    fn check_whole(&self) -> PgResult<()> {
+        if self.moved.is_none() {
+            return Ok(());
+        }
+        Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_IN_FAILED_SQL_TRANSACTION,
+            "rows that this transaction has inserted are lost",
+        )
+        .with_detail("An error of an earlier statement kept them from being written.")
+        .with_hint("Roll back to a savepoint before these rows, or the whole transaction."))
     }
 
     /// Appends a row, whose id is greater than any before.
@@ -159,6 +168,7 @@ impl PendingRows {
         cid: pg_sys::CommandId,
         marks: impl Fn() -> Vec<u64>,
     ) -> PgResult<()> {
+        self.check_whole()?;
         let row = self.len();
         // SAFETY: the datums are a slot's, of the types the appender was made for; the slot keeps
         // them valid during the call.
@@ -166,10 +176,13 @@ impl PendingRows {
         self.builder_ids.push(id.to_i64());
         self.commands.push(cid, row);
         if self.builder.len() >= BATCH_ROWS || self.builder.is_full() {
-            self.seal()?;
-            if self.is_large() {
-                self.spill(&marks(), RowIdColumn::Written)?;
-            }
+            self.moving(|rows| {
+                rows.seal()?;
+                if rows.is_large() {
+                    rows.spill(&marks(), RowIdColumn::Written)?;
+                }
+                Ok(())
+            })?;
         }
         Ok(())
     }
@@ -187,14 +200,16 @@ impl PendingRows {
     /// Writes all rows to files, one of which may stay open, so that they take no more memory. `marks` are as for
     /// [`Self::push`].
     pub fn flush(&mut self, marks: &[u64]) -> PgResult<()> {
-        self.seal()?;
-        self.spill(marks, RowIdColumn::Written)?;
-        if let Some(open) = &mut self.open {
-            open.writer.flush().map_err(to_pg_error)?;
-        }
-        self.close_full_file()?;
-        self.measure();
-        Ok(())
+        self.moving(|rows| {
+            rows.seal()?;
+            rows.spill(marks, RowIdColumn::Written)?;
+            if let Some(open) = &mut rows.open {
+                open.writer.flush().map_err(to_pg_error)?;
+            }
+            rows.close_full_file()?;
+            rows.measure();
+            Ok(())
+        })
     }
 
     fn measure(&mut self) {
@@ -208,21 +223,25 @@ impl PendingRows {
         curcid: Option<pg_sys::CommandId>,
         marks: &[u64],
     ) -> PgResult<PendingView> {
+        self.check_whole()?;
         let visible = self.commands.visible(curcid, self.len());
         let Some(rows) = visible.ranges().last().map(|range| range.end) else {
             return Ok(PendingView::default());
         };
-        if self.open.as_ref().is_some_and(|open| open.start < rows) {
-            // Only a closed file can be read. What lies behind it stays in order by following it.
-            self.close_file()?;
-        }
-        if rows > self.tail_end() {
-            self.seal()?;
-        }
-        if self.tail.len() > TAIL_BATCHES {
-            self.spill(marks, self.tail_row_ids())?;
-            self.close_file()?;
-        }
+        self.moving(|all| {
+            if all.open.as_ref().is_some_and(|open| open.start < rows) {
+                // Only a closed file can be read. What lies behind it stays in order by following it.
+                all.complete_file()?;
+            }
+            if rows > all.tail_end() {
+                all.seal()?;
+            }
+            if all.tail.len() > TAIL_BATCHES {
+                all.spill(marks, all.tail_row_ids())?;
+                all.complete_file()?;
+            }
+            Ok(())
+        })?;
         let starts_before = |start: u64| start < rows;
         Ok(PendingView {
             visible,
@@ -243,6 +262,10 @@ impl PendingRows {
 
     /// Forgets all rows from number `rows` on: the subtransaction that inserted them is gone.
     pub fn truncate(&mut self, rows: u64) {
+        if let Some(moved) = &mut self.moved {
+            moved.len = moved.len.min(rows);
+        }
+        self.moved.take_if(|moved| rows <= moved.first);
         let kept = rows
             .saturating_sub(self.tail_end())
             .min(self.builder.len() as u64);
@@ -273,9 +296,11 @@ impl PendingRows {
 
     /// Writes everything to files and hands them over; no rows remain.
     pub fn finish(&mut self) -> PgResult<Vec<Arc<DataFile>>> {
-        self.seal()?;
-        self.spill(&[], self.tail_row_ids())?;
-        self.close_file()?;
+        self.moving(|rows| {
+            rows.seal()?;
+            rows.spill(&[], rows.tail_row_ids())?;
+            rows.complete_file()
+        })?;
         self.commands = CommandRows::default();
         Ok(self.files.drain(..).map(|file| file.data_file).collect())
     }
@@ -283,15 +308,12 @@ impl PendingRows {
     /// All rows with their ids, if they are in memory and their values take no more than `limit` bytes; they
     /// stay.
     pub fn small_batch(&mut self, limit: usize) -> PgResult<Option<(RecordBatch, RowIds)>> {
+        self.check_whole()?;
         if self.open.is_some() || !self.files.is_empty() {
             return Ok(None);
         }
-        self.seal()?;
-        let bytes: usize = self
-            .tail
-            .iter()
-            .map(|pending| value_bytes(&pending.batch))
-            .sum();
+        self.moving(Self::seal)?;
+        let bytes: usize = self.tail.iter().map(PendingBatch::value_bytes).sum();
         match &*self.tail {
             [] => Ok(None),
             _ if bytes > limit => Ok(None),
@@ -301,7 +323,7 @@ impl PendingRows {
 
     /// Appends rows that other transactions have committed, with their ids, and that this one gives a data file.
     pub fn fold(&mut self, parts: Vec<(RecordBatch, RowIds)>) -> PgResult<()> {
-        self.seal()?;
+        self.moving(Self::seal)?;
         let start = self.tail_end();
         let parts: Vec<_> = parts
             .into_iter()
@@ -333,18 +355,22 @@ impl PendingRows {
     /// Number of the row after the last one in the tail.
     fn tail_end(&self) -> u64 {
         match self.tail.last() {
-            Some(pending) => pending.start + pending.batch.num_rows() as u64,
+            Some(pending) => pending.end(),
             None => self.files_end(),
         }
     }
 
     /// Number of the row after the last one given to a file.
     fn files_end(&self) -> u64 {
-        match (&self.open, self.files.last()) {
-            (Some(open), _) => open.start + open.rows,
-            (None, Some(file)) => file.start + file.data_file.record_count as u64,
-            (None, None) => 0,
+        match &self.open {
+            Some(open) => open.end(),
+            None => self.closed_end(),
         }
+    }
+
+    /// Number of the row after the last one in a closed file.
+    fn closed_end(&self) -> u64 {
+        (self.files.last()).map_or(0, |file| file.start + file.data_file.record_count as u64)
     }
 
     /// Moves the builder's rows to the tail.
@@ -388,33 +414,30 @@ impl PendingRows {
 
     /// Moves the tail to data files, none of which crosses one of `marks`. New ones are as `row_ids` says.
     fn spill(&mut self, marks: &[u64], row_ids: RowIdColumn) -> PgResult<()> {
-        let expected_bytes = self
-            .tail
-            .iter()
-            .map(|pending| value_bytes(&pending.batch))
-            .sum();
-        for PendingBatch { start, batch, ids } in std::mem::take(&mut self.tail) {
-            let rows = batch.num_rows() as u64;
+        let format = Format {
+            row_ids,
+            expected_bytes: self.tail.iter().map(PendingBatch::value_bytes).sum(),
+            compression_level: self
+                .compression_level
+                .unwrap_or_else(guc::compression_level),
+        };
+        for pending in std::mem::take(&mut self.tail) {
+            let rows = pending.batch.num_rows() as u64;
             let mut done = 0;
             while done < rows {
-                let position = start + done;
+                let position = pending.start + done;
                 if let Some(open) = &self.open
                     && marks
                         .iter()
                         .any(|&mark| open.start < mark && mark <= position)
                 {
-                    self.close_file()?;
+                    self.complete_file()?;
                 }
                 let limit = marks
                     .iter()
                     .find(|&&mark| mark > position)
                     .map_or(rows - done, |&mark| (mark - position).min(rows - done));
-                let part = PendingBatch {
-                    start: position,
-                    batch: batch.slice(done as usize, limit as usize),
-                    ids: ids.slice(done as usize, limit as usize),
-                };
-                self.write(&part, row_ids, expected_bytes)?;
+                self.write(&pending.slice(done as usize, limit as usize), format)?;
                 done += limit;
             }
         }
@@ -422,134 +445,46 @@ impl PendingRows {
         Ok(())
     }
 
-    fn write(
-        &mut self,
-        part: &PendingBatch,
-        row_ids: RowIdColumn,
-        expected_bytes: usize,
-    ) -> PgResult<()> {
+    fn write(&mut self, part: &PendingBatch, format: Format) -> PgResult<()> {
         let Some(ids) = part.ids.bounds() else {
             return Ok(());
         };
-        let mut open = match self.open.take() {
+        let open = match &mut self.open {
             Some(open) => open,
-            None => self.open(part.start, ids.start, row_ids, expected_bytes)?,
+            none => none.insert(OpenFile::begin(
+                &self.schema,
+                &self.io,
+                &self.location,
+                part.start,
+                ids.start,
+                format,
+            )?),
         };
-        match &open.with_ids {
-            Some(schema) => {
-                let mut columns = part.batch.columns().to_vec();
-                columns.push(Arc::new(part.ids.to_array()) as ArrayRef);
-                let batch = RecordBatch::try_new(Arc::clone(schema), columns)
-                    .map_err(arrow_error("add row ids to pending rows"))?;
-                open.writer.write(&batch)
-            }
-            None => open.writer.write(&part.batch),
-        }
-        .map_err(to_pg_error)?;
-        open.rows += part.batch.num_rows() as u64;
-        open.ids.end = ids.end;
-        self.open = Some(open);
+        open.write(part)?;
         self.close_full_file()
-    }
-
-    fn open(
-        &self,
-        start: u64,
-        first: RowId,
-        row_ids: RowIdColumn,
-        expected_bytes: usize,
-    ) -> PgResult<OpenFile> {
-        // A file has one column at least.
-        let is_written = row_ids == RowIdColumn::Written || self.schema.columns().is_empty();
-        let schema = is_written.then(|| column::with_row_ids(&self.schema));
-        let with_ids = schema
-            .as_ref()
-            .map(iceberg_lite::write::arrow_schema)
-            .transpose()
-            .map_err(to_pg_error)?;
-        let schema = schema.as_ref().unwrap_or(&self.schema);
-        let (path, writer) = open_data_file(
-            schema,
-            &self.io,
-            &self.location,
-            expected_bytes,
-            self.compression_level
-                .unwrap_or_else(guc::compression_level),
-        )?;
-        Ok(OpenFile {
-            path,
-            start,
-            rows: 0,
-            ids: first..first,
-            with_ids,
-            writer,
-        })
     }
 
     /// Completes the data file that is being written if no more should go into it.
     fn close_full_file(&mut self) -> PgResult<()> {
         let target = self.target_file_size.unwrap_or_else(guc::target_file_size);
         match &self.open {
-            Some(open) if open.writer.is_full(target) => self.close_file(),
+            Some(open) if open.writer.is_full(target) => self.complete_file(),
             _ => Ok(()),
         }
     }
 
     /// Completes the data file that is being written.
     pub fn close_file(&mut self) -> PgResult<()> {
+        self.moving(Self::complete_file)
+    }
+
+    fn complete_file(&mut self) -> PgResult<()> {
         if let Some(open) = self.open.take() {
-            let mut data_file = open.writer.finish().map_err(to_pg_error)?;
-            column::set_bounds(&mut data_file, &open.ids);
-            self.files.push(PendingFile {
-                start: open.start,
-                data_file: Arc::new(data_file),
-            });
+            let start = open.start;
+            let data_file = Arc::new(open.finish()?);
+            self.files.push(PendingFile { start, data_file });
             self.measure();
         }
         Ok(())
     }
-}
-
-/// The rows of several batches, of which there is one at least, with their ids.
-fn join(parts: &[PendingBatch]) -> PgResult<(RecordBatch, RowIds)> {
-    if let [only] = parts {
-        return Ok((only.batch.clone(), only.ids.clone()));
-    }
-    let schema = parts[0].batch.schema_ref();
-    let batch = concat_batches(schema, parts.iter().map(|part| &part.batch))
-        .map_err(arrow_error("join pending rows"))?;
-    Ok((batch, RowIds::concat(parts.iter().map(|part| &part.ids))))
-}
-
-/// The rows in the order of their ids.
-fn in_order_of_ids((batch, ids): (RecordBatch, RowIds)) -> PgResult<(RecordBatch, RowIds)> {
-    let RowIds::List(values) = &ids else {
-        return Ok((batch, ids));
-    };
-    if values.values().is_sorted() {
-        return Ok((batch, ids));
-    }
-    let sorted = || {
-        let order = sort_to_indices(values, None, None)?;
-        let ids = take(values, &order, None)?;
-        // Rows without columns are all the same.
-        let batch = match batch.num_columns() {
-            0 => batch,
-            _ => take_record_batch(&batch, &order)?,
-        };
-        Ok((
-            batch,
-            RowIds::of(ids.as_primitive::<Int64Type>().values().to_vec()),
-        ))
-    };
-    sorted().map_err(arrow_error("put rows in order"))
-}
-
-/// Bytes of the values in a batch, whatever memory it holds for more.
-fn value_bytes(batch: &RecordBatch) -> usize {
-    batch
-        .columns()
-        .iter()
-        .map(|column| column.to_data().get_slice_memory_size().unwrap_or(0))
-        .sum()
 }

@@ -18,11 +18,13 @@ use pg_lakebase_core::error::{PgError, PgResult};
 use pgrx::pg_sys;
 use serde::{Deserialize, Serialize};
 
-use super::pending::{PendingBatch, PendingFile, PendingView};
+use super::pending::{PendingFile, PendingView};
+use super::pending_batch::PendingBatch;
 use super::state::with_transaction;
 use crate::catalog::inline_rows;
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
+use crate::files::{TableFiles, Which};
 use crate::row_id::RowId;
 use crate::schema::{FieldIds, TableColumns, TableSchema};
 
@@ -89,6 +91,7 @@ impl SharedChanges {
     /// Writes down what a snapshot with this command counter sees.
     pub fn of_transaction(curcid: pg_sys::CommandId) -> PgResult<Self> {
         let mut blobs = Vec::new();
+        let mut ios = Vec::new();
         let storages = with_transaction(|state| {
             let levels = &state.levels;
             state
@@ -97,8 +100,7 @@ impl SharedChanges {
                 .filter(|(key, _)| !key.is_temporary())
                 .map(|(key, storage)| {
                     let view = storage.rows.view(Some(curcid), &levels.marks(key))?;
-                    // Others cannot open what this process alone has.
-                    storage.io.hand_over_data()?;
+                    ios.push(storage.io.clone());
                     let mut put = |start, first_row_id, content: Vec<u8>| {
                         blobs.extend_from_slice(&content);
                         Part {
@@ -130,6 +132,8 @@ impl SharedChanges {
                 })
                 .collect::<PgResult<Vec<_>>>()
         })?;
+        // Others cannot open what this process alone has.
+        TableFiles::hand_over(&ios, Which::Data)?;
         // SAFETY: the process's own entry.
         let transaction = unsafe { (*pg_sys::MyProc).vxid.lxid };
         let head = serde_json::to_vec(&Head {

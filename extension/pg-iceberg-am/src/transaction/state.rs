@@ -19,8 +19,8 @@ use super::pending::PendingRows;
 use crate::catalog::options::TableOptions;
 use crate::catalog::{self, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog};
 use crate::directory::StorageKey;
-use crate::files::{self, Place, TableFiles, cache};
-use crate::guc;
+use crate::files::{self, Place, TableFiles, Which, cache};
+
 use crate::row_id::RowId;
 use crate::row_id::counter::Counter;
 use crate::schema::{TableColumns, TableSchema};
@@ -45,7 +45,7 @@ pub struct TransactionState {
     /// Whether pre-commit has left anything for the publisher, or a table that it should look at.
     pub(super) calls_publisher: bool,
     /// Bytes of memory that the rows of all storages take, about.
-    pending_bytes: usize,
+    pub(super) pending_bytes: usize,
     /// Files of temporary tables that nobody needs once the transaction has committed.
     pub(super) superfluous: Vec<String>,
     /// Storages whose columns were renamed or dropped, with their tables, which are locked since.
@@ -121,6 +121,11 @@ impl StorageState {
             warned: false,
             new_columns: None,
         })
+    }
+
+    /// Bytes of memory that the rows take, and files that have not been handed over.
+    pub fn memory_bytes(&self) -> usize {
+        self.rows.memory_bytes() + self.io.staged_bytes()
     }
 
     /// Ids for so many rows that `rel` is about to get: the first one.
@@ -288,11 +293,12 @@ pub fn with_storage<T>(
     work: impl FnOnce(&mut StorageState, &[u64]) -> T,
 ) -> Option<T> {
     with_transaction(|state| {
-        let marks = state.levels.marks(key);
-        state
-            .storages
-            .get_mut(key)
-            .map(|storage| work(storage, &marks))
+        let storage = state.storages.get_mut(key)?;
+        let before = storage.memory_bytes();
+        let result = work(storage, &state.levels.marks(key));
+        let after = storage.memory_bytes();
+        state.pending_bytes = (state.pending_bytes + after).saturating_sub(before);
+        Some(result)
     })
 }
 
@@ -337,7 +343,7 @@ pub fn with_writable_storage<T>(
             }
         });
     }
-    with_transaction(|state| {
+    let (result, crowded) = with_transaction(|state| {
         let TransactionState {
             storages,
             levels,
@@ -357,15 +363,18 @@ pub fn with_writable_storage<T>(
             levels.current(subid).marks.entry(key).or_insert(rows);
             *marked = Some((key, subid));
         }
-        let before = storage.rows.memory_bytes();
+        let before = storage.memory_bytes();
         let result = work(storage, &|| levels.marks(&key))?;
-        let after = storage.rows.memory_bytes();
+        let after = storage.memory_bytes();
         *pending_bytes = (*pending_bytes + after).saturating_sub(before);
-        if *pending_bytes > guc::write_work_mem() {
-            *pending_bytes = budget::keep(storages, levels)?;
-        }
-        Ok(result)
-    })
+        let io = &storage.io;
+        Ok((result, io.has_many_staged().then(|| io.clone())))
+    })?;
+    if let Some(io) = crowded {
+        TableFiles::hand_over([&io], Which::Data)?;
+    }
+    budget::keep()?;
+    Ok(result)
 }
 
 /// State for a storage that was there before this transaction.

@@ -34,7 +34,8 @@ pub use self::replace::{Replaced, replace};
 use super::state::{existing_storage, with_transaction};
 use crate::catalog::{InlineCommitCatalog, PointerCatalog, latest_pointer};
 use crate::directory::StorageKey;
-use crate::files::{TableFiles, cache};
+use crate::files::{TableFiles, Which, cache};
+use crate::guc;
 use crate::schema::{TableColumns, with_current_columns};
 
 /// Commits every storage that this transaction has changed and not dropped. `for_prepare` says that the
@@ -55,10 +56,16 @@ pub fn commit(for_prepare: bool) -> PgResult<()> {
         return Ok(());
     }
     let catalogs = Catalogs::open()?;
-    for change in &mut changes {
-        change.begin(&catalogs)?;
-        change.io.hand_over_data()?;
+    let mut staged = 0;
+    for index in 0..changes.len() {
+        changes[index].begin(&catalogs)?;
+        staged += changes[index].io.staged_bytes();
+        if staged > guc::write_work_mem() {
+            hand_over(&changes[..=index], Which::Data)?;
+            staged = 0;
+        }
     }
+    hand_over(&changes, Which::Data)?;
     injection::point(c"iceberg-manifests-written");
     let mut metadata = Vec::with_capacity(changes.len());
     for change in &mut changes {
@@ -70,8 +77,13 @@ pub fn commit(for_prepare: bool) -> PgResult<()> {
             previous.as_deref().filter(|_| name == current)
         })?;
     }
+    hand_over(&changes, Which::All)?;
     injection::point(c"iceberg-synced");
     Ok(())
+}
+
+fn hand_over(changes: &[Change], which: Which) -> PgResult<()> {
+    TableFiles::hand_over(changes.iter().map(|change| &change.io), which)
 }
 
 /// Finds the storages that have other columns now than their metadata say. What was noted may have been done
