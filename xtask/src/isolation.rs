@@ -4,6 +4,7 @@ use crate::cache::Cache;
 use crate::installation::Flavour;
 use crate::regress::{self, Selection, Suite, Where};
 use crate::setup;
+use crate::stores::Store;
 use crate::test_all::PgVersion;
 use anyhow::{Result, bail};
 
@@ -17,9 +18,17 @@ pub struct Args {
     /// Take what comes out as expected from now on
     #[arg(long)]
     accept: bool,
-    /// With Iceberg tables in an object store
-    #[arg(long, conflicts_with = "accept")]
-    object_store: bool,
+    /// With Iceberg tables in an object store: `--object-store`, or `--object-store=gcs`
+    #[arg(
+        long,
+        value_enum,
+        value_name = "STORE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "s3",
+        conflicts_with = "accept"
+    )]
+    object_store: Option<Store>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -30,10 +39,7 @@ pub fn run(args: &Args) -> Result<()> {
         &installation,
         Selection {
             suite: Suite::Isolation,
-            tables: match args.object_store {
-                true => Where::ObjectStore,
-                false => Where::Local,
-            },
+            tables: args.object_store.map_or(Where::Local, Where::ObjectStore),
             only: &args.specs,
             accept: args.accept,
         },

@@ -15,7 +15,7 @@ use crate::progress::{format_elapsed, note};
 use crate::regress::{self, Selection, Suite, Where};
 use crate::setup;
 use crate::soak;
-use crate::stores::Running;
+use crate::stores::{Running, STORES, Store};
 use crate::tally::Tally;
 use crate::twin;
 use anyhow::{Context, Result, bail};
@@ -49,6 +49,9 @@ pub struct Args {
     /// Of the SQL regression tests, only these
     #[arg(long = "sql", value_delimiter = ',')]
     sql: Vec<String>,
+    /// Of the object stores that tables are tried in, only these
+    #[arg(long = "store", value_enum, value_delimiter = ',')]
+    stores: Vec<Store>,
     /// Take what the SQL regression tests print as expected from now on
     #[arg(long)]
     accept: bool,
@@ -95,6 +98,21 @@ const STORAGE: &str = "pg-lakebase-storage";
 const STORES_TESTS: [&str; 2] = ["stores", "stores_failing"];
 /// Crates whose tests run inside one.
 const PG_TEST: [&str; 2] = ["pg-backend-tests", extension::PACKAGE];
+
+/// The SQL regression tests that run with tables in each kind of store; in S3's, all do.
+const IN_EACH_STORE: [&str; 11] = [
+    "copy",
+    "drop",
+    "insert",
+    "lakebase_views",
+    "lost_rows",
+    "publish",
+    "pruning",
+    "row_ids",
+    "sizes",
+    "transactions",
+    "truncate",
+];
 
 /// How often the server is brought down, and the plan for it; `cargo xtask crash` does it more often, by
 /// other plans, and where one of those has found something, its seed is added here.
@@ -241,22 +259,7 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             command.args(["--", "--ignored"]);
             program(cache, step, command.envs(stores.variables()?))
         }
-        Step::Objects => {
-            let mut tally = Tally::default();
-            for suite in [Suite::Regression, Suite::Isolation] {
-                let selection = Selection {
-                    suite,
-                    tables: Where::ObjectStore,
-                    only: match suite {
-                        Suite::Regression => &args.sql,
-                        Suite::Isolation => &[],
-                    },
-                    accept: false,
-                };
-                tally += regress::run(cache, installation, selection)?;
-            }
-            Ok(tally)
-        }
+        Step::Objects => objects(args, cache, installation),
         Step::Twin => {
             twin::run(&twin::Args::short(TWIN_STATEMENTS, TWIN_SEED))?;
             Ok(Tally::PASSED)
@@ -278,6 +281,33 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             Ok(Tally::PASSED)
         }
     }
+}
+
+/// The tests with tables in object stores: all of them in one, some in the others.
+fn objects(args: &Args, cache: &Cache, installation: &Installation) -> Result<Tally> {
+    let some = IN_EACH_STORE.map(str::to_owned);
+    let mut tally = Tally::default();
+    for store in STORES {
+        if !args.stores.is_empty() && !args.stores.contains(&store) {
+            continue;
+        }
+        let suites: &[(Suite, &[String])] = match store {
+            Store::S3 => &[(Suite::Regression, &args.sql), (Suite::Isolation, &[])],
+            _ if args.sql.is_empty() => &[(Suite::Regression, &some)],
+            _ => &[(Suite::Regression, &args.sql)],
+        };
+        for &(suite, only) in suites {
+            let selection = Selection {
+                suite,
+                tables: Where::ObjectStore(store),
+                only,
+                accept: false,
+            };
+            note(format!("{} in {store}", suite.name()));
+            tally += regress::run(cache, installation, selection)?;
+        }
+    }
+    Ok(tally)
 }
 
 /// `cargo pgrx test`, which runs a server of its own; as root by sudo under the other account.

@@ -11,7 +11,7 @@ use crate::guardian::Guardian;
 use crate::installation::Installation;
 use crate::process;
 use crate::progress::note;
-use crate::stores::Lake;
+use crate::stores::{Lake, Store};
 use crate::tally::Tally;
 use anyhow::{Context, Result, bail};
 use std::ffi::OsString;
@@ -65,8 +65,8 @@ impl Suite {
 pub enum Where {
     /// On local disk, as the tests say.
     Local,
-    /// In an object store.
-    ObjectStore,
+    /// In an object store of this kind.
+    ObjectStore(Store),
 }
 
 /// What to run.
@@ -109,7 +109,7 @@ pub fn run(cache: &Cache, installation: &Installation, selection: Selection) -> 
     let library = extension::ensure(cache, installation)?;
     let name = match selection.tables {
         Where::Local => format!("test-{folder}"),
-        Where::ObjectStore => format!("test-{folder}-objects"),
+        Where::ObjectStore(_) => format!("test-{folder}-objects"),
     };
     let dir = cache.cluster(&name);
     let _guardian = Guardian::over([dir.clone(), Lake::directory(cache, &name)])?;
@@ -121,9 +121,9 @@ pub fn run(cache: &Cache, installation: &Installation, selection: Selection) -> 
     };
     let lake = match selection.tables {
         Where::Local => None,
-        Where::ObjectStore => {
+        Where::ObjectStore(store) => {
             cluster.account().make_private_dir(&dir)?;
-            let lake = Lake::start(cache, &name)?;
+            let lake = Lake::start_as(cache, store, &name)?;
             settings
                 .extra
                 .extend(lake.settings(cluster.account(), cluster.dir())?);

@@ -1,7 +1,8 @@
-//! A store for tests: a MinIO of its own, with nothing in it.
+//! A store for tests: a server of its own, with nothing in it.
 
-use super::minio;
+use super::place::Store;
 use super::server::Server;
+use super::{azurite, gcs, minio};
 use crate::account::Account;
 use crate::cache::{Cache, remove_tree};
 use crate::cluster::Connection;
@@ -20,7 +21,9 @@ const ENTRY: &str = "minio";
 /// A store that runs until it is stopped.
 #[derive(Debug)]
 pub struct Lake {
+    store: Store,
     server: Server,
+    /// Where clients find it.
     url: String,
 }
 
@@ -30,14 +33,23 @@ impl Lake {
         cache.root().join("stores").join(name)
     }
 
-    /// Starts a store of this name anew.
+    /// Starts a MinIO of this name anew.
     pub fn start(cache: &Cache, name: &str) -> Result<Self> {
+        Self::start_as(cache, Store::S3, name)
+    }
+
+    /// Starts a store of this name anew.
+    pub fn start_as(cache: &Cache, store: Store, name: &str) -> Result<Self> {
         let server = Server::at(&Self::directory(cache, name))?;
         server.stop()?;
         remove_tree(&server.data())?;
-        minio::start(cache, &server)?;
-        let url = server.url().context("MinIO does not listen")?;
-        Ok(Self { server, url })
+        // Some of them need the directory that they work in.
+        let server = Server::at(&Self::directory(cache, name))?;
+        store.start(cache, &server)?;
+        let url = server
+            .url()
+            .with_context(|| format!("{} does not listen", store.name()))?;
+        Ok(Self { store, server, url })
     }
 
     /// Stops it. What it holds stays.
@@ -45,7 +57,7 @@ impl Lake {
         self.server.stop()
     }
 
-    /// Where its objects are, each a directory.
+    /// Where the objects of a MinIO are, each a directory.
     pub fn bucket(&self) -> PathBuf {
         self.server.data().join(minio::BUCKET)
     }
@@ -76,10 +88,24 @@ impl Lake {
 
     /// Options of a tablespace over it.
     pub fn options(&self) -> String {
-        let (bucket, url) = (minio::BUCKET, &self.url);
-        format!(
-            "protocol = 's3', bucket = '{bucket}', endpoint = '{url}', region = 'us-east-1', credentials = '{ENTRY}', allow_http = true"
-        )
+        let url = &self.url;
+        match self.store {
+            Store::S3 => format!(
+                "protocol = 's3', bucket = '{}', endpoint = '{url}', region = 'us-east-1', \
+                 credentials = '{ENTRY}', allow_http = true",
+                minio::BUCKET
+            ),
+            Store::Gcs => format!(
+                "protocol = 'gcs', bucket = '{}', base_url = '{url}', skip_signature = true",
+                gcs::BUCKET
+            ),
+            Store::Azure => format!(
+                "protocol = 'azure', container = '{}', account = '{}', endpoint = '{url}', \
+                 use_emulator = true, allow_http = true",
+                azurite::CONTAINER,
+                azurite::ACCOUNT
+            ),
+        }
     }
 
     /// Creates its tablespace, for everybody.

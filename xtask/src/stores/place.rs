@@ -5,6 +5,7 @@ use super::{azurite, gcs, minio, proxy};
 use crate::cache::Cache;
 use crate::progress::note;
 use anyhow::{Context, Result, bail};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,13 +19,39 @@ pub enum Store {
 pub const STORES: [Store; 3] = [Store::S3, Store::Gcs, Store::Azure];
 
 impl Store {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::S3 => "s3",
             Self::Gcs => "gcs",
             Self::Azure => "azure",
         }
     }
+
+    /// Installs what is missing, and starts the server unless it runs.
+    pub(super) fn start(self, cache: &Cache, server: &Server) -> Result<()> {
+        match self {
+            Self::S3 => minio::start(cache, server),
+            Self::Gcs => gcs::start(cache, server),
+            Self::Azure => azurite::start(cache, server),
+        }
+    }
+}
+
+impl fmt::Display for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Starts the proxy before `server` unless it runs.
+pub(super) fn start_proxy(proxy: &Server, server: &Server) -> Result<()> {
+    let program = std::env::current_exe().context("cannot tell what program this is")?;
+    proxy.start(|port| {
+        let mut command = Command::new(program);
+        command.args(["stores", "proxy", &port.to_string()]);
+        command.arg(server.port_file());
+        command
+    })
 }
 
 /// Is there a proxy before a store?
@@ -60,24 +87,14 @@ impl Place {
     /// Installs what is missing, and starts what does not run.
     pub fn start(&self, cache: &Cache, faults: Faults) -> Result<()> {
         let (name, server) = (self.store.name(), &self.server);
-        match self.store {
-            Store::S3 => minio::start(cache, server)?,
-            Store::Gcs => gcs::start(cache, server)?,
-            Store::Azure => azurite::start(cache, server)?,
-        }
+        self.store.start(cache, server)?;
         if let Some(url) = server.url() {
             note(format!("{name} listens at {url}"));
         }
         if faults == Faults::Without {
             return Ok(());
         }
-        let program = std::env::current_exe().context("cannot tell what program this is")?;
-        self.proxy.start(|port| {
-            let mut command = Command::new(program);
-            command.args(["stores", "proxy", &port.to_string()]);
-            command.arg(server.port_file());
-            command
-        })?;
+        start_proxy(&self.proxy, server)?;
         if let Some(url) = self.proxy.url() {
             note(format!("the proxy before {name} listens at {url}"));
         }

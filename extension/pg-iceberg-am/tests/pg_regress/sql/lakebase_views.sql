@@ -19,7 +19,7 @@ CREATE TABLE t (id int, name text) USING iceberg;
 CREATE TABLE not_iceberg (id int) USING heap;
 SELECT * FROM here;
 -- A table is there for other engines from its CREATE TABLE on.
-SELECT metadata_location LIKE location || '/metadata/%.metadata.json' AS in_location, location ~ '^(/|s3://)' AS absolute
+SELECT metadata_location LIKE location || '/metadata/%.metadata.json' AS in_location, location ~ '^(/|(s3|gs|abfss?|https?)://)' AS absolute
 FROM lakebase.iceberg_tables WHERE relation = 't'::regclass;
 SELECT count(*) FROM lakebase.iceberg_snapshots('t');
 SELECT count(*) FROM lakebase.iceberg_files('t');
