@@ -29,13 +29,16 @@ enum Part {
     Crash,
     /// 100,000 statements on both sides
     Twin,
+    /// 20,000 with the Iceberg tables in an object store
+    TwinObjects,
 }
 
-const PARTS: [Part; 3] = [Part::Twin, Part::Crash, Part::Soak];
+const PARTS: [Part; 4] = [Part::Twin, Part::TwinObjects, Part::Crash, Part::Soak];
 
 const SOAK_MINUTES: u64 = 60;
 const CRASHES: u64 = 200;
 const STATEMENTS: u64 = 100_000;
+const OBJECT_STATEMENTS: u64 = 20_000;
 
 pub fn run(args: &Args) -> Result<()> {
     let seed = args.seed.unwrap_or_else(|| {
@@ -56,6 +59,10 @@ pub fn run(args: &Args) -> Result<()> {
             Part::Soak => soak::run(&soak::Args::whole(share(SOAK_MINUTES))),
             Part::Crash => crash::run(&crash::Args::short(share(CRASHES), seed)),
             Part::Twin => twin::run(&twin::Args::short(share(STATEMENTS), seed)),
+            Part::TwinObjects => {
+                let args = twin::Args::short(share(OBJECT_STATEMENTS), seed);
+                twin::run(&args.in_object_store())
+            }
         };
         let minutes = began.elapsed().as_secs_f64() / 60.0;
         match result {

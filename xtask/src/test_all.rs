@@ -122,6 +122,8 @@ const CRASH_SEED: u64 = 2026;
 /// How many statements are compared with heap tables, and by which histories; as for crashes.
 const TWIN_STATEMENTS: u64 = 2000;
 const TWIN_SEED: u64 = 2026;
+/// With Iceberg tables in an object store.
+const TWIN_OBJECT_STATEMENTS: u64 = 1000;
 
 /// How long tables are written to. A longer run is worth more: `cargo xtask soak`.
 const SOAK_MINUTES: u64 = 2;
@@ -262,6 +264,8 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
         Step::Objects => objects(args, cache, installation),
         Step::Twin => {
             twin::run(&twin::Args::short(TWIN_STATEMENTS, TWIN_SEED))?;
+            let there = twin::Args::short(TWIN_OBJECT_STATEMENTS, TWIN_SEED).in_object_store();
+            twin::run(&there)?;
             Ok(Tally::PASSED)
         }
         Step::Interop => {

@@ -11,8 +11,10 @@ use crate::progress::{Progress, note};
 use crate::psql;
 use crate::random::Random;
 use crate::setup;
+use crate::stores::{Lake, TABLESPACE};
 use anyhow::{Context, Result};
 
+const NAME: &str = "test-twin";
 /// Statements of one history; the next one begins with new tables.
 const HISTORY: u64 = 1000;
 
@@ -27,6 +29,9 @@ pub struct Args {
     /// Begin with this history
     #[arg(long, default_value_t = 0)]
     history: u64,
+    /// With the Iceberg tables in an object store
+    #[arg(long)]
+    object_store: bool,
 }
 
 impl Args {
@@ -35,6 +40,15 @@ impl Args {
             statements,
             seed,
             history: 0,
+            object_store: false,
+        }
+    }
+
+    /// The same with the Iceberg tables in an object store.
+    pub fn in_object_store(self) -> Self {
+        Self {
+            object_store: true,
+            ..self
         }
     }
 }
@@ -44,11 +58,11 @@ pub fn run(args: &Args) -> Result<()> {
     let _lock = cache.lock("twin")?;
     let installation = setup::ensure(&cache, Flavour::Assert)?;
     let library = extension::ensure(&cache, &installation)?;
-    let dir = cache.cluster("test-twin");
-    let _guardian = Guardian::over([dir.clone()])?;
+    let dir = cache.cluster(NAME);
+    let _guardian = Guardian::over([dir.clone(), Lake::directory(&cache, NAME)])?;
     let mut cluster = Cluster::at(&dir)?;
     cluster.renew()?;
-    let settings = Settings {
+    let mut settings = Settings {
         extra: [
             ("max_prepared_transactions", "64"),
             // Deadlocks are ended by the schedule, on both sides alike.
@@ -59,20 +73,36 @@ pub fn run(args: &Args) -> Result<()> {
         .into(),
         ..Settings::default()
     };
+    let lake = if args.object_store {
+        cluster.account().make_private_dir(&dir)?;
+        let lake = Lake::start(&cache, NAME)?;
+        let further = lake.settings(cluster.account(), cluster.dir())?;
+        settings.extra.extend(further);
+        Some(lake)
+    } else {
+        None
+    };
     let connection = cluster.start(&installation, &library, &settings)?;
-    let result = histories(args, &connection);
-    let stopped = cluster.stop();
-    result?;
-    stopped.map(drop)
+    let result = lake
+        .as_ref()
+        .map_or(Ok(()), |lake| lake.create_tablespace(&connection))
+        .and_then(|()| histories(args, &connection));
+    let stopped = cluster.stop().map(drop);
+    let stopped = stopped.and(lake.map_or(Ok(()), |lake| lake.stop()));
+    result.and(stopped)
 }
 
 fn histories(args: &Args, connection: &Connection) -> Result<()> {
     let mut progress = Progress::start("Comparing Iceberg with heap");
     let (mut done, mut number) = (0, args.history);
     let mut sum = Counts::default();
+    let under_test = match args.object_store {
+        true => format!("iceberg TABLESPACE {TABLESPACE}"),
+        false => "iceberg".to_owned(),
+    };
     while done < args.statements {
         let heap = prepare(connection, "twin_heap", "heap")?;
-        let iceberg = prepare(connection, "twin_iceberg", "iceberg")?;
+        let iceberg = prepare(connection, "twin_iceberg", &under_test)?;
         let mut random = Random::for_part(args.seed, &[number]);
         let interval = random.pick(&["0", "20ms", "100ms", "60s"]).copied();
         psql::execute(
@@ -92,8 +122,14 @@ fn histories(args: &Args, connection: &Connection) -> Result<()> {
             note(history.last_steps());
             return Err(error).with_context(|| {
                 format!(
-                    "again: cargo xtask twin --seed {} --history {number} --statements {}",
-                    args.seed, history.counts.statements
+                    "again: cargo xtask twin --seed {} --history {number} --statements {}{}",
+                    args.seed,
+                    history.counts.statements,
+                    if args.object_store {
+                        " --object-store"
+                    } else {
+                        ""
+                    }
                 )
             });
         }
@@ -106,8 +142,8 @@ fn histories(args: &Args, connection: &Connection) -> Result<()> {
     Ok(())
 }
 
-/// A database with new tables, those under test kept by `access_method`.
-fn prepare(connection: &Connection, database: &str, access_method: &str) -> Result<Connection> {
+/// A database with new tables, those under test `USING` what is told.
+fn prepare(connection: &Connection, database: &str, under_test: &str) -> Result<Connection> {
     psql::execute(
         connection,
         &format!("DROP DATABASE IF EXISTS {database} WITH (FORCE)"),
@@ -119,7 +155,7 @@ fn prepare(connection: &Connection, database: &str, access_method: &str) -> Resu
     let connection = connection.with_database(database);
     let mut sql = "CREATE EXTENSION pg_iceberg_am;".to_owned();
     for table in TABLES {
-        sql += &format!("CREATE TABLE {table} (id bigint, v int, s text) USING {access_method};");
+        sql += &format!("CREATE TABLE {table} (id bigint, v int, s text) USING {under_test};");
     }
     sql += &format!(
         "CREATE TABLE h (id bigint PRIMARY KEY, v int, s text) USING heap WITH (autovacuum_enabled = off); \
