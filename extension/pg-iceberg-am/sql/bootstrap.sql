@@ -61,7 +61,8 @@ CREATE TABLE lakebase.garbage (
     backend           int4 NOT NULL,
     -- The transaction that did so. Files are needed as long as anybody may see what was before it.
     xid               xid8 NOT NULL,
-    not_before        timestamptz NOT NULL,
+    -- Null for objects until a publisher has seen the row committed: how long they are kept counts from then.
+    not_before        timestamptz,
     -- Their names, relative to the table's directory or to the store; null: the directory with all that is in it. Never
     -- toasted, as above.
     files             text[] STORAGE PLAIN,

@@ -2,7 +2,8 @@
 
 use super::server::Servers;
 use super::{
-    backup, checksums, copies, databases, probe, replication, service, tablespaces, upgrade,
+    backup, checksums, copies, databases, leftovers, probe, replication, service, tablespaces,
+    upgrade,
 };
 use crate::cache::Cache;
 use crate::extension;
@@ -40,14 +41,17 @@ enum Operation {
     Probe,
     /// Copies of a server with tables in an object store
     Copies,
+    /// What is deleted of an object store, and when
+    Leftovers,
 }
 
-const OPERATIONS: [Operation; 9] = [
+const OPERATIONS: [Operation; 10] = [
     Operation::Databases,
     Operation::Tablespaces,
     Operation::Service,
     Operation::Probe,
     Operation::Copies,
+    Operation::Leftovers,
     Operation::Checksums,
     Operation::Backup,
     Operation::Replication,
@@ -91,6 +95,7 @@ fn run_some(cache: &Cache, installation: &Installation, operations: &[Operation]
             Operation::Service => service::run,
             Operation::Probe => probe::run,
             Operation::Copies => copies::run,
+            Operation::Leftovers => leftovers::run,
         };
         let result = servers
             .clear()

@@ -1,5 +1,6 @@
 //! Copies of a server with tables in an object store: neither the copy nor the original deletes what both have.
 
+use super::objects::{NO_GARBAGE, identities, objects, remove_orphans};
 use super::server::{Server, Servers, same, wait_until};
 use crate::cluster::Connection;
 use crate::guardian::Guardian;
@@ -13,7 +14,6 @@ use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 const NAME: &str = "operations-copies";
-const NO_GARBAGE: &str = "SELECT NOT EXISTS (SELECT FROM lakebase.garbage)";
 /// How soon a server that is started looks for copies of it.
 const LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
@@ -138,13 +138,6 @@ fn drop_all(copied: &Connection) -> Result<()> {
     remove_orphans(copied)
 }
 
-fn remove_orphans(connection: &Connection) -> Result<()> {
-    psql::execute(
-        connection,
-        "SELECT count(*) FROM lakebase.remove_orphan_files(NULL, interval '0')",
-    )
-}
-
 fn copy_data(from: &Server<'_>, to: &Server<'_>) -> Result<()> {
     crate::cache::remove_tree(&to.cluster.data())?;
     let mut command = to.cluster.account().command("cp", to.cluster.dir());
@@ -172,41 +165,4 @@ fn make_identical(data: &Path) -> Result<()> {
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
-}
-
-/// The identities that have objects in the store.
-fn identities(lake: &Lake) -> Result<Vec<String>> {
-    let mut found: Vec<String> = fs::read_dir(lake.bucket())?
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.len() == 16)
-        .collect();
-    found.sort();
-    Ok(found)
-}
-
-/// The objects below an identity, a line each, but for those that tell of its owners.
-fn objects(lake: &Lake, identity: &str) -> Result<String> {
-    let mut found = Vec::new();
-    let root = lake.bucket().join(identity);
-    let mut directories = vec![root.clone()];
-    while let Some(directory) = directories.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            if entry.file_name() == "owner" {
-                continue;
-            }
-            // An object is a directory with its content and what is known of it.
-            if entry.file_name() == "xl.meta" {
-                let name = directory.strip_prefix(&root)?.display().to_string();
-                found.push(format!("{name} {}", entry.metadata()?.len()));
-            } else if entry.file_type()?.is_dir() {
-                directories.push(entry.path());
-            }
-        }
-    }
-    found.sort();
-    Ok(found.join("\n"))
 }

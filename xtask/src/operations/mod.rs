@@ -7,6 +7,8 @@ mod checksums;
 mod command;
 mod copies;
 mod databases;
+mod leftovers;
+mod objects;
 mod probe;
 mod replication;
 mod server;

@@ -40,19 +40,20 @@ pub struct Garbage {
 /// What a row says, but for the names of files, which take by far the most time to read.
 struct Head {
     xid: u64,
-    not_before: pg_sys::TimestampTz,
+    /// `None` for objects of which nobody has seen yet that the transaction has committed.
+    not_before: Option<pg_sys::TimestampTz>,
     /// Whether it has to wait until nobody needs it: files and objects do.
     waits: bool,
 }
 
-fn head(version: &RowVersion) -> Option<Head> {
+fn head(version: &RowVersion) -> Head {
     let (values, nulls) = version.columns::<NATTS>();
-    Some(Head {
+    Head {
         xid: values[3].value() as u64,
         // SAFETY: the column is of type timestamptz.
-        not_before: unsafe { i64::from_datum(values[4], nulls[4]) }?,
+        not_before: unsafe { i64::from_datum(values[4], nulls[4]) },
         waits: !(nulls[5] && nulls[6]),
-    })
+    }
 }
 
 /// What of a storage is to be removed.
@@ -85,6 +86,30 @@ impl What {
             Self::Files(names) => names.iter().all(|name| identity_of(name).is_some()),
         }
     }
+}
+
+/// The columns of a row.
+fn columns(
+    key: &StorageKey,
+    xid: u64,
+    not_before: Option<pg_sys::TimestampTz>,
+    what: What,
+) -> [Option<pg_sys::Datum>; NATTS] {
+    let (files, objects) = match what {
+        What::Storage => (None, None),
+        What::Files(files) => (Some(files), None),
+        What::Objects(directory) => (None, Some(directory)),
+    };
+    let [number, tablespace, backend] = key_columns(key);
+    [
+        number,
+        tablespace,
+        backend,
+        Some(pg_sys::Datum::from(xid)),
+        not_before.and_then(IntoDatum::into_datum),
+        files.into_datum(),
+        objects.into_datum(),
+    ]
 }
 
 /// A row that this transaction has locked.
@@ -120,24 +145,21 @@ impl GarbageCatalog {
 
     /// Adds the storage `key`, which the transaction `xid`, this one, drops.
     pub fn insert(&self, key: &StorageKey, xid: u64) {
-        self.add(key, xid, clock_timestamp(), What::Storage);
+        self.add(key, xid, Some(clock_timestamp()), What::Storage);
     }
 
-    /// Adds the objects of the storage `key`, which the transaction `xid`, this one, drops, below this directory; not to be
-    /// removed before a while, since a server that is set back to an earlier time needs them.
-    pub fn insert_objects(&self, key: &StorageKey, xid: u64, keep_for: Duration, directory: &str) {
-        self.add(
-            key,
-            xid,
-            after(keep_for),
-            What::Objects(directory.to_owned()),
-        );
+    /// Adds the objects of the storage `key` below this directory, under whatever identity, which nobody needs who sees what
+    /// the transaction `xid`, this one, does.
+    pub fn insert_objects(&self, key: &StorageKey, xid: u64, directory: &str) {
+        self.add(key, xid, None, What::Objects(directory.to_owned()));
     }
 
     /// Adds files of the storage `key`, which nobody needs who sees what the transaction `xid`, this one, does; not to
-    /// be removed before a while, since other engines may be reading them.
+    /// be removed before a while, since other engines may be reading them. Objects are kept from the commit on, since a server
+    /// that is set back to a time before it needs them.
     pub fn insert_files(&self, key: &StorageKey, xid: u64, keep_for: Duration, files: &[String]) {
-        let not_before = after(keep_for);
+        let are_objects = files.iter().any(|name| identity_of(name).is_some());
+        let not_before = (!are_objects).then(|| after(keep_for));
         let mut rest = files;
         while !rest.is_empty() {
             let mut bytes = 0;
@@ -181,23 +203,8 @@ impl GarbageCatalog {
         Ok(directories)
     }
 
-    fn add(&self, key: &StorageKey, xid: u64, not_before: pg_sys::TimestampTz, what: What) {
-        let (files, objects) = match what {
-            What::Storage => (None, None),
-            What::Files(files) => (Some(files), None),
-            What::Objects(directory) => (None, Some(directory)),
-        };
-        let [number, tablespace, backend] = key_columns(key);
-        let columns: [Option<pg_sys::Datum>; NATTS] = [
-            number,
-            tablespace,
-            backend,
-            Some(pg_sys::Datum::from(xid)),
-            not_before.into_datum(),
-            files.into_datum(),
-            objects.into_datum(),
-        ];
-        self.0.insert(&columns);
+    fn add(&self, key: &StorageKey, xid: u64, not_before: Option<pg_sys::TimestampTz>, what: What) {
+        self.0.insert(&columns(key, xid, not_before, what));
     }
 
     /// Removes the rows of `key`, whose relation file number has been given to another table, but for those of objects,
@@ -223,17 +230,36 @@ impl GarbageCatalog {
         })
     }
 
-    /// The storages that have files or objects which are due.
+    /// The storages that have files or objects which are due, or of which it does not count yet how long they are kept.
     pub fn storages_with_files_due(&self) -> PgResult<BTreeSet<StorageKey>> {
         let is_due = self.files_are_due();
         let mut keys = BTreeSet::new();
         self.0.each(None, self.0.latest().snapshot(), |version| {
-            if head(&version).is_some_and(|row| is_due(&row)) {
+            let row = head(&version);
+            if row.not_before.is_none() || is_due(&row) {
                 keys.extend(version.key());
             }
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(keys)
+    }
+
+    /// Has at most `limit` rows of a storage's objects count from now on which have not, and are committed, so: not to be removed
+    /// before a while.
+    pub fn begin_to_count(
+        &self,
+        key: &StorageKey,
+        keep_for: Duration,
+        limit: usize,
+    ) -> PgResult<()> {
+        let not_before = Some(after(keep_for));
+        for LockedGarbage { garbage, tid } in
+            self.lock(Some(key), limit, |row| row.not_before.is_none())?
+        {
+            let Garbage { key, xid, what } = garbage;
+            self.0.update(tid, &columns(&key, xid, not_before, what));
+        }
+        Ok(())
     }
 
     /// Locks at most `limit` rows of a storage's files and objects that are due and that nobody else has locked.
@@ -246,15 +272,20 @@ impl GarbageCatalog {
     fn files_are_due(&self) -> impl Fn(&Head) -> bool + use<> {
         let now = clock_timestamp();
         let removable_before = self.0.removable_before();
-        move |row| row.waits && row.not_before <= now && row.xid < removable_before
+        move |row| {
+            row.waits
+                && row.not_before.is_some_and(|time| time <= now)
+                && row.xid < removable_before
+        }
     }
 
     /// When the first files or objects are due, as far as time tells; `None` if there are none.
     pub fn files_due(&self) -> PgResult<Option<pg_sys::TimestampTz>> {
         let mut due: Option<pg_sys::TimestampTz> = None;
         self.0.each(None, self.0.latest().snapshot(), |version| {
-            if let Some(row) = head(&version).filter(|row| row.waits) {
-                let time = row.not_before;
+            let row = head(&version);
+            if row.waits {
+                let time = row.not_before.unwrap_or_else(clock_timestamp);
                 due = Some(due.map_or(time, |due| due.min(time)));
             }
             Ok(ControlFlow::Continue(()))
@@ -270,7 +301,8 @@ impl GarbageCatalog {
     ) -> PgResult<Vec<LockedGarbage>> {
         let mut locked = Vec::new();
         self.0.each(key, self.0.latest().snapshot(), |version| {
-            if let Some(due) = head(&version).filter(&is_due)
+            let due = head(&version);
+            if is_due(&due)
                 && let Some(key) = version.key()
                 && let Some(row) = version.lock(false)
             {
@@ -300,7 +332,8 @@ impl GarbageCatalog {
     pub fn of_transaction(&self, xid: u64) -> PgResult<Vec<StorageKey>> {
         let mut keys = Vec::new();
         self.0.each_version(None, |version| {
-            if head(&version).is_some_and(|row| row.xid == xid && !row.waits) {
+            let row = head(&version);
+            if row.xid == xid && !row.waits {
                 keys.extend(version.key());
             }
             Ok(ControlFlow::Continue(()))

@@ -169,13 +169,6 @@ fn modified(unix_ms: i64) -> Option<SystemTime> {
 }
 
 impl ObjectPlace {
-    /// What was written before this time and is not needed now is not needed by a server either that is set back.
-    pub fn oldest_needed(&self) -> SystemTime {
-        SystemTime::now()
-            .checked_sub(guc::object_retention())
-            .unwrap_or(SystemTime::UNIX_EPOCH)
-    }
-
     /// The objects of all storages of a database that the server may delete.
     pub fn files_of_database(&self, database: u32) -> PgResult<Vec<FileEntry>> {
         let identities = stores::deletable_identities(&self.store)?;
@@ -185,8 +178,8 @@ impl ObjectPlace {
         objects_below(&self.store, directories)
     }
 
-    /// Deletes the objects of these names, and all below these directories, in a transaction that must not be undone from
-    /// here on; but for those that others may have as well.
+    /// Deletes the objects of these names, and all below these directories, under whatever identity, in a transaction that must
+    /// not be undone from here on; but for those that others may have as well.
     pub fn delete(&self, names: &[impl AsRef<str>], directories: &[&str]) -> PgResult<()> {
         // Whatever has made them superfluous must not be undone any more.
         core_wal::flush();
@@ -194,8 +187,11 @@ impl ObjectPlace {
         let is_own = |name: &str| {
             identity_of(name).is_some_and(|identity| identities.iter().any(|own| own == identity))
         };
-        let below = directories.iter().filter(|name| is_own(name));
-        let below = objects_below(&self.store, below.map(|&name| name.to_owned()))?;
+        let below = directories.iter().flat_map(|name| {
+            // A storage has objects under several identities if the cluster was given another one.
+            (identities.iter()).filter_map(|identity| stores::under(name, identity))
+        });
+        let below = objects_below(&self.store, below)?;
         let named = names.iter().map(AsRef::as_ref).filter(|name| is_own(name));
         let names = named.chain(below.iter().map(|file| &*file.name));
         stores::delete(&self.store, names)

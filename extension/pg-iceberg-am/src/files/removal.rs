@@ -1,4 +1,4 @@
-//! Removing files that nothing leads to any more.
+//! Removing files on local disk that nothing leads to any more.
 
 use std::fs;
 use std::io;
@@ -9,7 +9,6 @@ use pg_lakebase_core::relation::Persistence;
 use pg_lakebase_core::wal as core_wal;
 use pgrx::pg_sys;
 
-use super::place::Place;
 use crate::directory::{StorageKey, TableDirectory};
 use crate::wal::{self, FileContent};
 
@@ -36,10 +35,7 @@ impl Removal<'_> {
         if names.is_empty() {
             return Ok(());
         }
-        let directory = match Place::of(self.key)? {
-            Place::Object(place) => return place.delete(names, &[]),
-            Place::Local(directory) => directory,
-        };
+        let directory = TableDirectory::of(self.key);
         if self.persistence == Persistence::Permanent && core_wal::is_needed() {
             if names.iter().any(|name| name.ends_with(METADATA_FILE)) {
                 self.log_current_metadata(&directory)?;

@@ -10,16 +10,15 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::{interrupt, xact};
 use pgrx::pg_sys;
 
-use crate::catalog::{
-    GarbageCatalog, InlineCommitCatalog, InlineContent, PointerCatalog, has_relation,
-};
+use crate::catalog::{GarbageCatalog, has_relation};
 use crate::directory::{StorageKey, transaction_of};
 use crate::files::{FileEntry, Place};
 use crate::stores::{StorageDirectory, directory_of};
 use crate::tablespaces::catalog::object_tablespaces;
+use crate::transaction::garbage;
 
 /// Finds the objects below directories that no table of this database has, whose transactions are over, and which were
-/// last written before a time; removes them, unless it is a `dry_run`. `found` gets the URI of each.
+/// last written before a time; makes them garbage, unless it is a `dry_run`. `found` gets the URI of each.
 pub fn remove(
     before: SystemTime,
     dry_run: bool,
@@ -30,7 +29,6 @@ pub fn remove(
         let Place::Object(place) = Place::of(&key)? else {
             continue;
         };
-        let before = before.min(place.oldest_needed());
         let mut directories: BTreeMap<String, Vec<FileEntry>> = BTreeMap::new();
         for file in place.files_of_database(key.database)? {
             if let Some(directory) = directory_of(&file.name) {
@@ -52,9 +50,9 @@ pub fn remove(
             for file in &files {
                 found(place.store.uri_of(&file.name), file.length);
             }
-            if !dry_run {
-                let names: Vec<&str> = files.iter().map(|file| &*file.name).collect();
-                place.delete(&names, &[])?;
+            if !dry_run && let Some((rel_number, _)) = StorageDirectory::storage_of(&directory) {
+                let key = StorageKey::in_this_database(rel_number, tablespace.to_u32());
+                garbage::add_objects(&key, &directory);
             }
         }
     }
@@ -63,45 +61,23 @@ pub fn remove(
 
 /// Whether no table has this directory, in whatever transaction's eyes, and no garbage is in it.
 fn is_nobodys(directory: &str, tablespace: pg_sys::Oid) -> PgResult<bool> {
-    let Some((rel_number, maker)) = StorageDirectory::storage_of(directory) else {
+    let Some(storage @ (rel_number, maker)) = StorageDirectory::storage_of(directory) else {
         return Ok(false);
     };
     if !xact::is_over(maker) {
         return Ok(false);
     }
     let key = StorageKey::in_this_database(rel_number, tablespace.to_u32());
-    let (Some(pointers), Some(inline_commits), Some(garbage)) = (
-        PointerCatalog::open(),
-        InlineCommitCatalog::open(),
-        GarbageCatalog::open(),
-    ) else {
+    let Some(garbage) = GarbageCatalog::open() else {
         return Ok(false);
-    };
-    let is_here = |name: &str| {
-        directory_of(name).and_then(StorageDirectory::storage_of) == Some((rel_number, maker))
     };
     // In this order: what is dropped meanwhile is in the garbage then.
     let has_relation = has_relation(&key);
     let objects = garbage.objects_of(&key)?;
     // Under whatever identity: a storage may have objects under several.
-    let is_this = |known: &String| StorageDirectory::storage_of(known) == Some((rel_number, maker));
-    if objects.iter().any(is_this) {
+    if (objects.iter()).any(|known| StorageDirectory::storage_of(known) == Some(storage)) {
         return Ok(false);
     }
-    if !has_relation {
-        // Whoever sees it still has kept its objects in the garbage.
-        return Ok(true);
-    }
-    if (pointers.metadata_of_seen_versions(&key)?.iter()).any(|name| is_here(name)) {
-        return Ok(false);
-    }
-    let place = Place::of(&key)?;
-    for inline in inline_commits.of_seen_versions(&key)? {
-        if let InlineContent::DataFile(file) = inline.content()?
-            && place.name_of(&file.file_path).is_some_and(is_here)
-        {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    // Whoever still sees one that is dropped has kept its objects in the garbage.
+    Ok(!has_relation || !garbage::is_named(&key, storage)?)
 }

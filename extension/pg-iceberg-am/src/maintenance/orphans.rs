@@ -1,5 +1,8 @@
 //! Files that nothing needs: left by transactions that were cut off by a crash.
 //!
+//! Those on local disk are removed. Objects become garbage, which is kept for a while and deleted by publishers: what seems an
+//! orphan may be what a server needs that is set back to an earlier time.
+//!
 //! What a table needs is what the metadata files lead to that those versions of its pointer row name that a
 //! snapshot may see, the data files of inline commits, and, until they are removed, files that are garbage.
 //!
@@ -47,7 +50,7 @@ mod lakebase {
 
     /// Removes, or with `dry_run` only lists, files of a table that nothing needs and that are older
     /// than `older_than`; if the table is NULL, of all tables of the database, and
-    /// what is left of tables that are no more.
+    /// what is left of tables that are no more. Objects are deleted when `pg_lakebase.object_retention` has passed.
     #[pg_extern(volatile, parallel_restricted)]
     fn remove_orphan_files(
         relation: Option<Regclass>,
@@ -195,6 +198,13 @@ pub fn remove_from(rel: Relation<'_>, older_than: Duration) -> PgResult<usize> {
     Ok(orphans.len())
 }
 
+/// Makes what is left in stores of tables of this database that are no more garbage; how many objects.
+pub fn remove_left_objects(older_than: Duration) -> PgResult<usize> {
+    let mut count = 0;
+    orphan_objects::remove(ago(older_than), false, |_, _| count += 1)?;
+    Ok(count)
+}
+
 fn of_table(
     rel: Relation<'_>,
     before: SystemTime,
@@ -212,7 +222,10 @@ fn of_table(
     else {
         return Ok(());
     };
-    if !dry_run && !found.is_empty() {
+    if !dry_run && !found.is_empty() && place.is_object() {
+        let names: Vec<String> = found.iter().map(|(name, _)| name.clone()).collect();
+        transaction::garbage::add_files(&key, place.keep_time(), &names);
+    } else if !dry_run && !found.is_empty() {
         let names: Vec<&str> = found.iter().map(|(name, _)| &**name).collect();
         let locked = catalog.lock(&key)?;
         let current = unless_emptied(rel.persistence(), &key, locked.pointer);
@@ -250,10 +263,6 @@ fn find(
         GarbageCatalog::open(),
     ) else {
         return Ok(None);
-    };
-    let before = match place {
-        Place::Local(_) => before,
-        Place::Object(place) => before.min(place.oldest_needed()),
     };
     // Files come first: those of a transaction that is over by then are needed if the catalogs say so afterwards.
     let mut found: Vec<(String, u64)> = (place.files()?.into_iter())

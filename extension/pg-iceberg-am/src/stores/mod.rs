@@ -17,7 +17,7 @@ mod store;
 pub use client::{ask, delete, list};
 pub use contents::in_memory;
 pub use forget::forget;
-pub use object_name::{StorageDirectory, directory_of, identity_of};
+pub use object_name::{StorageDirectory, directory_of, identity_of, under};
 pub use ownership::{claimed_identity, deletable_identities, look_for_doubles, take_over};
 pub use probe::probe;
 pub use status::{Told, status};

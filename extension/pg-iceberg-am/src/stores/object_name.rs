@@ -16,12 +16,14 @@ pub struct StorageDirectory(String);
 impl StorageDirectory {
     /// That of the storage `key`, which this transaction is making.
     pub fn new(key: &StorageKey) -> PgResult<Self> {
-        let storage = format!("{}-x{}", key.rel_number, xact::full_transaction_id());
-        Ok(Self(format!(
-            "{}/{}/{storage}",
-            own_identity()?,
-            key.database
-        )))
+        Self::made_by(key, xact::full_transaction_id())
+    }
+
+    /// That of the storage `key`, which this transaction has made.
+    pub fn made_by(key: &StorageKey, maker: u64) -> PgResult<Self> {
+        let (rel_number, database) = (key.rel_number, key.database);
+        let identity = own_identity()?;
+        Ok(Self(format!("{identity}/{database}/{rel_number}-x{maker}")))
     }
 
     /// That of a storage one of whose objects has this name: the same, unless the cluster has another identity since.
@@ -42,16 +44,19 @@ impl StorageDirectory {
 
     /// The same under another identity.
     pub fn under(&self, identity: &str) -> String {
-        match self.0.split_once('/') {
-            Some((_, rest)) => format!("{identity}/{rest}"),
-            None => identity.to_owned(),
-        }
+        under(&self.0, identity).unwrap_or_else(|| identity.to_owned())
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.0
     }
+}
+
+/// The directory that a storage has under another identity.
+pub fn under(directory: &str, identity: &str) -> Option<String> {
+    let (_, rest) = directory.split_once('/')?;
+    Some(format!("{identity}/{rest}"))
 }
 
 /// The directory of the storage that an object belongs to.

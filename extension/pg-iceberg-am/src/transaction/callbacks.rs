@@ -23,6 +23,7 @@ impl TransactionCallbacks for IcebergTransaction {
         if has_changes() {
             commit(false)?;
         }
+        garbage::add_undone();
         Ok(())
     }
 
@@ -48,6 +49,7 @@ impl TransactionCallbacks for IcebergTransaction {
             garbage::check_can_prepare()?;
             with_transaction(|state| state.remove_made_and_dropped());
         }
+        garbage::add_undone();
         Ok(())
     }
 

@@ -9,16 +9,20 @@
 //! when the main fork is gone, which is after the commit callback; and whoever makes a storage forgets rows of the
 //! same name first, waiting for those who have locked them to remove the directory.
 
+use std::time::Duration;
+
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::injection;
+use pg_lakebase_core::{injection, xact};
 use pgrx::pg_sys;
 
 use super::state::{TransactionState, with_transaction};
 use crate::catalog::{
-    GarbageCatalog, LockedGarbage, PointerCatalog, What, has_relation, persistence_of,
+    GarbageCatalog, InlineCommitCatalog, InlineContent, LockedGarbage, PointerCatalog, What,
+    has_relation, persistence_of,
 };
 use crate::directory::{StorageKey, TableDirectory};
 use crate::files::{self, ObjectPlace, Place, Removal};
+use crate::stores::{StorageDirectory, directory_of};
 
 /// Rows of storages cleared away in one transaction.
 const BATCH: usize = 1000;
@@ -68,13 +72,15 @@ pub fn sweep_files(key: &StorageKey) -> PgResult<usize> {
     else {
         return Ok(0);
     };
+    let place = Place::of(key)?;
+    catalog.begin_to_count(key, place.keep_time(), FILES_BATCH)?;
     let rows = catalog.lock_files(key, FILES_BATCH)?;
     if rows.is_empty() {
         return Ok(0);
     }
-    let removed = match Place::of(key)? {
+    let removed = match place {
         Place::Local(directory) => remove_files(&pointers, key, &directory, &rows)?,
-        Place::Object(place) => remove_objects(&place, &rows)?,
+        Place::Object(place) => remove_objects(key, &place, &rows)?,
     };
     if !removed {
         return Ok(0);
@@ -126,15 +132,74 @@ fn remove_files(
 
 /// Deletes the objects that rows name. What others may have as well is left alone: it is an orphan when the server has taken it
 /// over.
-fn remove_objects(place: &ObjectPlace, rows: &[LockedGarbage]) -> PgResult<bool> {
+fn remove_objects(key: &StorageKey, place: &ObjectPlace, rows: &[LockedGarbage]) -> PgResult<bool> {
     let names: Vec<&str> = names(rows).collect();
-    let directories = rows.iter().filter_map(|row| match &row.garbage.what {
-        What::Objects(directory) => Some(&**directory),
-        _ => None,
-    });
-    place.delete(&names, &directories.collect::<Vec<_>>())?;
+    let mut directories = Vec::new();
+    for row in rows {
+        if let What::Objects(directory) = &row.garbage.what
+            && let Some(storage) = StorageDirectory::storage_of(directory)
+        {
+            if is_named(key, storage)? {
+                // As in a data directory that another one was put over.
+                pgrx::log!(
+                    "a table has the objects in directory \"{directory}\", which were said to be garbage"
+                );
+            } else {
+                directories.push(&**directory);
+            }
+        }
+    }
+    place.delete(&names, &directories)?;
     injection::point(c"iceberg-garbage-removed");
     Ok(true)
+}
+
+/// Makes objects of the storage `key` garbage that nothing leads to.
+pub fn add_files(key: &StorageKey, keep_for: Duration, names: &[String]) {
+    if let Some(catalog) = GarbageCatalog::open_for_update() {
+        catalog.insert_files(key, xact::full_transaction_id(), keep_for, names);
+        with_transaction(|state| state.calls_publisher = true);
+    }
+}
+
+/// Makes the objects of the storage `key` below a directory garbage.
+pub fn add_objects(key: &StorageKey, directory: &str) {
+    if let Some(catalog) = GarbageCatalog::open_for_update() {
+        catalog.insert_objects(key, xact::full_transaction_id(), directory);
+        with_transaction(|state| state.calls_publisher = true);
+    }
+}
+
+/// Makes what the transaction has handed over of storages garbage that it made and undid with a savepoint.
+pub(super) fn add_undone() {
+    for (key, directory) in with_transaction(|state| std::mem::take(&mut state.undone)) {
+        add_objects(&key, &directory);
+    }
+}
+
+/// Whether a table of relation file number `key` leads to objects of the storage of that number that this transaction made, in
+/// whatever transaction's eyes.
+pub fn is_named(key: &StorageKey, (rel_number, maker): (u32, u64)) -> PgResult<bool> {
+    let (Some(pointers), Some(inline_commits)) =
+        (PointerCatalog::open(), InlineCommitCatalog::open())
+    else {
+        return Ok(true);
+    };
+    let is_here = |name: &str| {
+        directory_of(name).and_then(StorageDirectory::storage_of) == Some((rel_number, maker))
+    };
+    if (pointers.metadata_of_seen_versions(key)?.iter()).any(|name| is_here(name)) {
+        return Ok(true);
+    }
+    let place = Place::of(key)?;
+    for inline in inline_commits.of_seen_versions(key)? {
+        if let InlineContent::DataFile(file) = inline.content()?
+            && place.name_of(&file.file_path).is_some_and(is_here)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Refuses to prepare a transaction whose garbage nobody would know of.

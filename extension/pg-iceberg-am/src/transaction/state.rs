@@ -48,6 +48,8 @@ pub struct TransactionState {
     pub(super) pending_bytes: usize,
     /// Files of temporary tables that nobody needs once the transaction has committed.
     pub(super) superfluous: Vec<String>,
+    /// Storages in object stores that the transaction made and undid with a savepoint, with the directories of their objects.
+    pub(super) undone: Vec<(StorageKey, String)>,
     /// Storages whose columns were renamed or dropped, with their tables, which are locked since.
     pub(super) changed_columns: BTreeMap<StorageKey, pg_sys::Oid>,
     /// The storage inserted into last and the subtransaction that did: its mark is set already.
@@ -155,6 +157,14 @@ impl StorageState {
         Ok(first)
     }
 
+    /// The directory of its objects, if it lies in an object store and this transaction made it.
+    fn objects_made(&self) -> Option<&str> {
+        match self.io.place() {
+            Place::Object(place) if self.created => Some(place.directory.as_ref()?.name()),
+            _ => None,
+        }
+    }
+
     /// Whether pre-commit has anything to do.
     pub fn is_changed(&self) -> bool {
         self.changes_content() || self.expiring != Expiring::Nothing
@@ -208,6 +218,8 @@ impl TransactionState {
         self.pending_bytes = budget::total(&self.storages);
         for key in &level.created {
             if let Some(storage) = self.storages.remove(key) {
+                let objects = storage.objects_made();
+                (self.undone).extend(objects.map(|directory| (*key, directory.to_owned())));
                 files::remove_directory(key);
                 if let Some(counter) = storage.counter {
                     counter.unpin();
@@ -462,8 +474,13 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     {
         let xid = xact::full_transaction_id();
         garbage.insert(&key, xid);
-        if let Some(directory) = metadata.as_deref().and_then(stores::directory_of) {
-            garbage.insert_objects(&key, xid, place.keep_time(), directory);
+        let made = with_transaction(|state| {
+            let storage = state.storages.get(&key);
+            storage.and_then(|storage| storage.objects_made().map(str::to_owned))
+        });
+        let before = metadata.as_deref().and_then(stores::directory_of);
+        if let Some(directory) = before.or(made.as_deref()) {
+            garbage.insert_objects(&key, xid, directory);
         }
     }
     with_transaction(|state| {

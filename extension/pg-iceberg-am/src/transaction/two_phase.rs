@@ -15,7 +15,8 @@ use pgrx::{PgBuiltInOids, Spi, pg_sys};
 use super::garbage;
 use crate::catalog::{GarbageCatalog, InlineCommitCatalog, PointerCatalog, has_relation};
 use crate::directory::{StorageKey, TableDirectory, transaction_of};
-use crate::files;
+use crate::files::{self, Place};
+use crate::stores::StorageDirectory;
 use crate::{publisher, wal};
 
 /// A prepared transaction that is about to be committed or rolled back.
@@ -59,7 +60,10 @@ impl Finishing {
     pub fn rolled_back(&self) {
         warn_of(xact::in_subtransaction(|| {
             for key in &self.storages {
-                remove_files_of(key, self.xid);
+                match Place::of(key)? {
+                    Place::Local(_) => remove_files_of(key, self.xid),
+                    Place::Object(_) => remove_objects_of(key, self.xid)?,
+                }
             }
             Ok(())
         }));
@@ -100,6 +104,17 @@ fn xid_of(name: &CStr) -> PgResult<Option<pg_sys::TransactionId>> {
     // SAFETY: pushed above.
     unsafe { pg_sys::PopActiveSnapshot() };
     xid
+}
+
+/// Removes a storage in an object store that a transaction made which has been rolled back. What it wrote into another one is
+/// found by the search for orphans.
+fn remove_objects_of(key: &StorageKey, xid: u64) -> PgResult<()> {
+    if has_relation(key) {
+        return Ok(());
+    }
+    files::remove_directory(key);
+    garbage::add_objects(key, StorageDirectory::made_by(key, xid)?.name());
+    Ok(())
 }
 
 /// Removes what a transaction that has been rolled back wrote into a storage; the storage as well, if it made that.

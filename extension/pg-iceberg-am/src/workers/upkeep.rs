@@ -56,6 +56,8 @@ pub struct Upkeep {
     merged: HashMap<Storage, Option<i64>>,
     /// Tables whose directories are to be searched for orphans.
     to_search: VecDeque<Storage>,
+    /// Whether stores are to be searched for what is left of tables that are no more.
+    searches_stores: bool,
     /// Those that were locked.
     missed: Vec<(Storage, Expiring)>,
     /// Whether anything was done in this round.
@@ -81,6 +83,7 @@ impl Upkeep {
             to_merge: VecDeque::new(),
             merged: HashMap::new(),
             to_search: VecDeque::new(),
+            searches_stores: false,
             missed: Vec::new(),
             has_worked: false,
             job: None,
@@ -109,6 +112,9 @@ impl Upkeep {
         if let Some(storage) = self.to_search.pop_front() {
             self.has_worked = true;
             note(storage, Work::Orphans, remove_orphans(storage));
+        } else if std::mem::take(&mut self.searches_stores) {
+            self.has_worked = true;
+            remove_left_objects();
         }
         self.ordered = match self.ordered.take().or_else(Ordered::next) {
             Some(ordered) => {
@@ -169,7 +175,10 @@ impl Upkeep {
     /// How soon there is more to do; `None` if there is nothing. Where other databases wait for the worker, a merge has all
     /// of its time.
     pub fn pause(&self, others_wait: bool) -> Option<Duration> {
-        let is_urgent = self.may_remove || !self.to_expire.is_empty() || !self.to_search.is_empty();
+        let is_urgent = self.may_remove
+            || !self.to_expire.is_empty()
+            || !self.to_search.is_empty()
+            || self.searches_stores;
         if is_urgent
             || others_wait && self.job.is_some()
             || self
@@ -237,6 +246,7 @@ impl Upkeep {
             .retain(|storage, _| pointers.contains_key(storage));
         self.missed
             .retain(|(storage, _)| pointers.contains_key(storage));
+        self.searches_stores |= thorough == Some(Thorough::Orphans);
         for (storage, pointer) in pointers {
             self.look_at_history(storage, &pointer, thorough.is_some());
             if thorough == Some(Thorough::Orphans) && !self.to_search.contains(&storage) {
@@ -380,6 +390,15 @@ fn remove_orphans(storage: Storage) -> PgResult<()> {
         pgrx::log!("removed {count} orphan files of Iceberg table \"{name}\"");
     }
     Ok(())
+}
+
+/// Has what is left in stores of tables that are no more deleted. An error is in the log; there is a next time.
+fn remove_left_objects() {
+    match try_in_transaction(|| orphans::remove_left_objects(ORPHAN_AGE)) {
+        Ok(0) => {}
+        Ok(count) => pgrx::log!("found {count} objects of Iceberg tables that are no more"),
+        Err(error) => error.log(),
+    }
 }
 
 /// Has the end of the transaction drop history of a table. Returns whether it will: not if it is locked, or if somebody
