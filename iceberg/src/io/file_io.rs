@@ -68,6 +68,12 @@ pub trait InputFile: Send + Sync {
         Ok(())
     }
 
+    /// Tells which bytes will perhaps be read later, so that they are fetched meanwhile, and waits for nothing.
+    fn prefetch(&self, ranges: &[Range<u64>]) -> Result<()> {
+        let _ = ranges;
+        Ok(())
+    }
+
     /// The whole file, which must be no longer than `limit` bytes.
     fn read_all(&self, limit: u64) -> Result<Vec<u8>> {
         let too_long = |detail: String| {

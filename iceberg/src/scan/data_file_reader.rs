@@ -23,6 +23,9 @@ use crate::expr::Predicate;
 use crate::io::InputFile;
 use crate::spec::{Schema, Type};
 
+/// Row groups that are fetched while one is decoded, from the first row of that on.
+const FETCHED_AHEAD: usize = 2;
+
 /// What is read of a data file.
 #[derive(Debug, Clone)]
 pub struct ReadOptions {
@@ -81,6 +84,8 @@ pub struct DataFileReader {
     counts: RowGroupCounts,
     /// The row group that was begun last.
     begun: Option<usize>,
+    /// The last row group that is being fetched.
+    fetched: Option<usize>,
 }
 
 /// What became of row groups.
@@ -168,6 +173,7 @@ impl DataFileReader {
             selectivity: Selectivity::default(),
             counts: RowGroupCounts::default(),
             begun: None,
+            fetched: None,
             file: Arc::new(FileScan {
                 path: path.clone(),
                 file,
@@ -251,6 +257,7 @@ impl DataFileReader {
                         let schema = Arc::clone(&self.schema);
                         let batch = RecordBatch::try_new_with_options(schema, columns, &options)
                             .map_err(|e| Error::invalid_data(&*self.file.path, e.to_string()))?;
+                        self.prefetch()?;
                         return Ok(Some(FileBatch { batch, positions }));
                     }
                 }
@@ -280,6 +287,17 @@ impl DataFileReader {
                 Current::RowGroup(Box::new(scan))
             });
         }
+    }
+
+    /// Has the next row groups fetched while this one is decoded.
+    fn prefetch(&mut self) -> Result<()> {
+        for (index, span, rows) in self.row_groups.iter().rev().take(FETCHED_AHEAD) {
+            if self.fetched.is_none_or(|fetched| fetched < *index) {
+                self.fetched = Some(*index);
+                (self.file).prefetch(*index, span, rows, &self.selectivity)?;
+            }
+        }
+        Ok(())
     }
 
     /// A batch of the projected columns none of which is in the file.

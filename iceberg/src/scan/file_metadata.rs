@@ -1,6 +1,7 @@
 //! The footer of a Parquet file, read once and shared by all readers of the file.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema as ArrowSchema, TimeUnit};
@@ -15,8 +16,17 @@ use crate::error::{Error, Result};
 use crate::io::InputFile;
 use crate::spec::ENCRYPTED_MAGIC;
 
-/// What is fetched of the end of a file to find its footer in.
-const FOOTER_BYTES: u64 = 64 << 10;
+/// What is fetched of the end of a file to find its footer in: this part of it, within bounds. Most footers, page index
+/// included, are shorter.
+const FOOTER_PART: u64 = 512;
+const FOOTER_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 20;
+
+/// Where the footer of a file is, page index included, unless it is longer than most are.
+pub(super) fn footer_of(file: &dyn InputFile) -> Range<u64> {
+    let length = file.len();
+    let footer = (length / FOOTER_PART).clamp(*FOOTER_BYTES.start(), *FOOTER_BYTES.end());
+    length.saturating_sub(footer)..length
+}
 
 /// The footer and page index of a Parquet file; cheap to clone and shareable between threads.
 #[derive(Debug, Clone)]
@@ -31,11 +41,8 @@ impl FileMetadata {
     }
 
     fn read_footer(file: &Arc<dyn InputFile>) -> Result<Self> {
-        // Most footers, page index included, are shorter.
-        let length = file.len();
-        let footer = length.saturating_sub(FOOTER_BYTES)..length;
-        file.prepare(std::slice::from_ref(&footer))?;
-        let input = ParquetInput::new(Arc::clone(file), None);
+        file.prepare(&[footer_of(&**file)])?;
+        let input = ParquetInput::new(Arc::clone(file), &[]);
         // Types are taken from the Parquet schema alone: what other writers' embedded Arrow schema
         // adds (dictionaries, large strings) would only have to be undone.
         let options = ArrowReaderOptions::new()

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::file_metadata::FileMetadata;
+use super::file_metadata::{FileMetadata, footer_of};
 use crate::bounded_cache::BoundedCache;
 use crate::error::Result;
 use crate::io::{FileIo, InputFile};
@@ -22,6 +22,15 @@ impl FooterCache {
 }
 
 impl FileMetadata {
+    /// Has the footer of an open file fetched, unless the cache of `io` has it, and waits for nothing.
+    pub fn prefetch(io: &dyn FileIo, file: &dyn InputFile) -> Result<()> {
+        let cache = io.footer_cache();
+        if cache.is_some_and(|cache| cache.0.borrow_mut().get(file.path()).is_some()) {
+            return Ok(());
+        }
+        file.prefetch(&[footer_of(file)])
+    }
+
     /// The footer of an open file: from the cache of `io`, or read.
     pub fn of(io: &dyn FileIo, file: &Arc<dyn InputFile>) -> Result<Self> {
         let Some(cache) = io.footer_cache() else {

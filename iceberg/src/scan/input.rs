@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::Error;
@@ -22,9 +21,8 @@ const HEADER_BYTES: usize = 4096;
 
 /// An input file as the Parquet reader wants it; cheap to clone.
 ///
-/// Column chunks that are read in sequence are read ahead in growing steps, so that a file behind
-/// a slow connection is not fetched page by page, while a reader that skips through a chunk
-/// fetches the pages it wants and no more.
+/// Of each column, what is wanted is read ahead in growing steps while it is read in sequence: fewer and larger reads. A reader
+/// that skips gets the pages it wants; nothing is read beyond what the file was prepared for.
 #[derive(Clone)]
 pub(super) struct ParquetInput(Arc<Inner>);
 
@@ -35,7 +33,7 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    /// By the offset at which the column chunk ends.
+    /// What is wanted of each column, by the offset at which it ends.
     chunks: BTreeMap<u64, Chunk>,
     /// The first error of the input file: the Parquet reader keeps only its message.
     failure: Option<Error>,
@@ -50,22 +48,18 @@ struct Chunk {
 }
 
 impl ParquetInput {
-    /// Reads `file`, ahead only in the column chunks given.
-    pub(super) fn new(file: Arc<dyn InputFile>, row_group: Option<&RowGroupMetaData>) -> Self {
-        let columns = row_group.map_or(&[][..], |group| group.columns());
-        let chunks = columns
-            .iter()
-            .map(|column| {
-                let (start, length) = column.byte_range();
-                let chunk = Chunk {
-                    start,
-                    window: Bytes::new(),
-                    window_start: start,
-                    read_ahead: 0,
-                };
-                (start.saturating_add(length), chunk)
-            })
-            .collect();
+    /// Reads `file`, ahead only within one of `ranges`, none of which touches another column's.
+    pub(super) fn new(file: Arc<dyn InputFile>, ranges: &[Range<u64>]) -> Self {
+        let chunk = |range: &Range<u64>| {
+            let chunk = Chunk {
+                start: range.start,
+                window: Bytes::new(),
+                window_start: range.start,
+                read_ahead: 0,
+            };
+            (range.end, chunk)
+        };
+        let chunks = ranges.iter().map(chunk).collect();
         let state = State {
             chunks,
             failure: None,
@@ -84,6 +78,13 @@ impl ParquetInput {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many bytes of what is wanted begin at `start`; none if it is not wanted.
+    fn wanted_from(&self, start: u64) -> Option<u64> {
+        let state = self.lock();
+        let (end, chunk) = state.chunks.range(start + 1..).next()?;
+        (chunk.start <= start).then(|| end - start)
     }
 
     fn fetch(&self, start: u64, length: usize) -> Result<Bytes, ParquetError> {
@@ -181,7 +182,9 @@ pub(super) struct PageHeaderRead {
 impl io::Read for PageHeaderRead {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.bytes.is_empty() {
-            let left = offset_within(self.position, self.input.len());
+            let left = self.input.wanted_from(self.position);
+            let left = left.unwrap_or(self.input.len().saturating_sub(self.position));
+            let left = usize::try_from(left).unwrap_or(usize::MAX);
             let length = left.min(HEADER_BYTES.max(buffer.len()));
             self.bytes = self
                 .input

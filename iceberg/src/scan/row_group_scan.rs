@@ -69,6 +69,45 @@ impl FileScan {
         roots(self.filter_columns.values())
     }
 
+    /// The columns that a row group is begun with, and whether those are the filter's alone.
+    fn first_columns(&self, selectivity: &Selectivity) -> (Vec<Arc<ColumnPlan>>, bool) {
+        let filter_first =
+            self.filter.is_some() && self.has_columns_beside_filter() && selectivity.few_pass();
+        let filtered = self.filter_columns.values();
+        let plans = match filter_first {
+            true => filtered.cloned().collect(),
+            false => self.projected.iter().chain(filtered).cloned().collect(),
+        };
+        (plans, filter_first)
+    }
+
+    fn byte_ranges(
+        &self,
+        row_group: usize,
+        plans: &[Arc<ColumnPlan>],
+        selection: Option<&RowSelection>,
+    ) -> Result<Vec<Range<u64>>> {
+        let metadata = self.metadata.metadata();
+        // The Parquet library panics at offsets that make no sense.
+        catch_panic(&self.path, || {
+            Ok(byte_ranges(metadata, row_group, &leaves(plans), selection))
+        })
+    }
+
+    /// Has what a row group is begun with fetched, of these rows, and waits for nothing.
+    pub(super) fn prefetch(
+        &self,
+        row_group: usize,
+        span: &Range<u64>,
+        rows: &RowRanges,
+        selectivity: &Selectivity,
+    ) -> Result<()> {
+        let (plans, _) = self.first_columns(selectivity);
+        let selection = (rows.count() < span.end - span.start).then(|| rows.to_selection(span));
+        let wanted = self.byte_ranges(row_group, &plans, selection.as_ref())?;
+        self.file.prefetch(&wanted)
+    }
+
     fn matching_rows(
         &self,
         columns: &BTreeMap<i32, ArrayRef>,
@@ -125,7 +164,7 @@ fn byte_ranges(
     let pages = metadata
         .offset_index()
         .and_then(|index| index.get(row_group));
-    let mut ranges = Vec::new();
+    let mut ranges: Vec<Range<u64>> = Vec::new();
     for leaf in leaves.iter().copied() {
         let Some(column) = columns.get(leaf) else {
             continue;
@@ -137,18 +176,27 @@ fn byte_ranges(
                 let first = pages.page_locations().first().map(|page| page.offset);
                 // The dictionary comes before the pages.
                 let first = first.and_then(|offset| u64::try_from(offset).ok());
-                ranges.extend(
-                    first
-                        .filter(|first| *first > start)
-                        .map(|first| start..first),
-                );
-                ranges.extend(selection.scan_ranges(pages.page_locations()));
+                let dictionary = first.filter(|first| *first > start);
+                let dictionary = dictionary.map(|first| start..first);
+                let pages = selection.scan_ranges(pages.page_locations());
+                let from = ranges.len();
+                for range in dictionary.into_iter().chain(pages) {
+                    match ranges[from..].last_mut() {
+                        Some(last) if last.end == range.start => last.end = range.end,
+                        _ => ranges.push(range),
+                    }
+                }
             }
             None => ranges.push(start..start.saturating_add(length)),
         }
     }
     ranges.sort_unstable_by_key(|range| range.start);
     ranges
+}
+
+fn leaves(plans: &[Arc<ColumnPlan>]) -> BTreeSet<usize> {
+    let leaves = plans.iter().flat_map(|plan| plan.leaves.iter().copied());
+    leaves.collect()
 }
 
 /// A decoder of some columns for some rows of a row group.
@@ -170,25 +218,11 @@ impl Decoder {
         batch_size: usize,
     ) -> Result<Self> {
         let metadata = &file.metadata;
-        // The Parquet library panics at offsets that make no sense.
-        let input = catch_panic(&file.path, || {
-            let row_group = metadata.metadata().row_group(row_group);
-            Ok(ParquetInput::new(Arc::clone(&file.file), Some(row_group)))
-        })?;
-        let leaves: BTreeSet<usize> = (plans.iter())
-            .flat_map(|plan| plan.leaves.iter().copied())
-            .collect();
         let selection = (rows.count() < span.end - span.start).then(|| rows.to_selection(span));
-        let wanted = catch_panic(&file.path, || {
-            Ok(byte_ranges(
-                metadata.metadata(),
-                row_group,
-                &leaves,
-                selection.as_ref(),
-            ))
-        })?;
+        let wanted = file.byte_ranges(row_group, plans, selection.as_ref())?;
         file.file.prepare(&wanted)?;
-        let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaves);
+        let input = ParquetInput::new(Arc::clone(&file.file), &wanted);
+        let mask = ProjectionMask::leaves(metadata.parquet_schema(), leaves(plans));
         let mut builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(input.clone(), metadata.clone())
                 .with_row_groups(vec![row_group])
@@ -255,17 +289,7 @@ impl RowGroupScan {
         batch_size: usize,
         selectivity: &Selectivity,
     ) -> Result<Self> {
-        let filter_first =
-            file.filter.is_some() && file.has_columns_beside_filter() && selectivity.few_pass();
-        let plans: Vec<_> = if filter_first {
-            file.filter_columns.values().cloned().collect()
-        } else {
-            file.projected
-                .iter()
-                .chain(file.filter_columns.values())
-                .cloned()
-                .collect()
-        };
+        let (plans, filter_first) = file.first_columns(selectivity);
         let decoder = Decoder::new(file, row_group, &span, &rows, &plans, batch_size)?;
         let stage = if filter_first {
             Stage::FilterFirst(decoder)

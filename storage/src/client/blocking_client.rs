@@ -171,14 +171,33 @@ impl<I: Interrupts> Client<I> {
     /// # Errors
     /// Any [`ClientError`] of reaching the daemon.
     pub fn touch(&mut self, object: &ObjectRef) -> Result<()> {
+        self.tell("touch", object, Request::Touch(object.clone()))
+    }
+
+    /// Has the daemon begin to bring ranges of an object of this size into its cache, and waits for nothing. Of more ranges
+    /// than a request has room for, the last are left out.
+    ///
+    /// # Errors
+    /// Any [`ClientError`] of reaching the daemon.
+    pub fn prefetch(&mut self, object: &ObjectRef, size: u64, ranges: &[ByteRange]) -> Result<()> {
+        let ranges = ranges.iter().take(MAX_RANGES).copied().collect();
+        let request = Request::Prefetch {
+            object: object.clone(),
+            size,
+            ranges,
+        };
+        self.tell("prefetch", object, request)
+    }
+
+    /// Sends a request that is not answered.
+    fn tell(&mut self, what: &'static str, object: &ObjectRef, request: Request) -> Result<()> {
         let name = object.to_string();
-        let task = task("touch", &name, (self.config.limit)(0));
+        let task = task(what, &name, (self.config.limit)(0));
         self.ready(&task, Some(&object.store))?;
         let Some(conversation) = &mut self.conversation else {
             return Err(task.disconnected(std::io::ErrorKind::NotConnected.into()));
         };
-        let request = Request::Touch(object.clone()).into();
-        let sent = conversation.send(&task, &request, &mut self.interrupts);
+        let sent = conversation.send(&task, &request.into(), &mut self.interrupts);
         if sent.is_err() {
             self.conversation = None;
         }

@@ -216,6 +216,11 @@ impl Session {
         match request {
             Request::Hello { .. } => answers.refuse(id, "greeted already").await,
             Request::Touch(object) => self.service.touch(&object),
+            Request::Prefetch {
+                object,
+                size,
+                ranges,
+            } => self.service.prefetch(object, size, ranges),
             request if requests.len() >= self.limits.requests => {
                 if matches!(request, Request::Put { .. }) {
                     drop(reader.take_descriptor());
@@ -308,13 +313,17 @@ async fn answer(
                 .await
         }
         (Request::Status, _) => Ok(Response::Status(service.status())),
-        (Request::Hello { .. } | Request::Touch(_) | Request::Put { .. }, _) => {
-            Err(Failure::permanent(
-                FailureCode::BadRequest,
-                "connection",
-                "the request belongs to the connection",
-            ))
-        }
+        (
+            Request::Hello { .. }
+            | Request::Touch(_)
+            | Request::Prefetch { .. }
+            | Request::Put { .. },
+            _,
+        ) => Err(Failure::permanent(
+            FailureCode::BadRequest,
+            "connection",
+            "the request belongs to the connection",
+        )),
     };
     (response.unwrap_or_else(Response::Failed), None)
 }

@@ -57,6 +57,12 @@ pub enum Request {
     },
     /// Says that a cached object is still used. Not answered.
     Touch(ObjectRef),
+    /// Says that ranges of an object of this size will be wanted soon. Not answered, whatever comes of it.
+    Prefetch {
+        object: ObjectRef,
+        size: u64,
+        ranges: Vec<ByteRange>,
+    },
     /// Deletes objects of a store; that there is none is no error.
     Delete {
         store: StoreId,
@@ -85,6 +91,7 @@ impl Request {
             Self::Want { .. } => 5,
             Self::Put { .. } => 6,
             Self::Touch(_) => 7,
+            Self::Prefetch { .. } => 8,
             Self::Delete { .. } => 10,
             Self::List { .. } => 11,
             Self::Status => 12,
@@ -108,11 +115,16 @@ impl Request {
             } => {
                 object.encode(&mut to);
                 to.option(size.as_ref(), |to, size| to.u64(*size));
-                to.count(ranges.len());
-                for range in ranges {
-                    to.u64(range.offset);
-                    to.u64(range.length);
-                }
+                encode_ranges(ranges, &mut to);
+            }
+            Self::Prefetch {
+                object,
+                size,
+                ranges,
+            } => {
+                object.encode(&mut to);
+                to.u64(*size);
+                encode_ranges(ranges, &mut to);
             }
             Self::Put {
                 object,
@@ -173,22 +185,11 @@ impl Request {
             2 => Self::OpenStore(StoreSpec::decode(from)?),
             3 => Self::CloseStore(StoreId::decode(from)?),
             4 => Self::Head(ObjectRef::decode(from)?),
-            5 => {
-                let object = ObjectRef::decode(from)?;
-                let size = from.option("size", |from| from.u64("size"))?;
-                let count = from.count("ranges", MAX_RANGES)?;
-                let mut range = || -> Result<ByteRange, DecodeError> {
-                    Ok(ByteRange {
-                        offset: from.u64("range offset")?,
-                        length: from.u64("range length")?,
-                    })
-                };
-                Self::Want {
-                    object,
-                    size,
-                    ranges: (0..count).map(|_| range()).collect::<Result<_, _>>()?,
-                }
-            }
+            5 => Self::Want {
+                object: ObjectRef::decode(from)?,
+                size: from.option("size", |from| from.u64("size"))?,
+                ranges: decode_ranges(from)?,
+            },
             6 => Self::Put {
                 object: ObjectRef::decode(from)?,
                 length: from.u64("length")?,
@@ -206,6 +207,11 @@ impl Request {
                 },
             },
             7 => Self::Touch(ObjectRef::decode(from)?),
+            8 => Self::Prefetch {
+                object: ObjectRef::decode(from)?,
+                size: from.u64("size")?,
+                ranges: decode_ranges(from)?,
+            },
             10 => {
                 let store = StoreId::decode(from)?;
                 let count = from.count("objects", MAX_DELETIONS)?;
@@ -233,4 +239,23 @@ impl Request {
             }
         })
     }
+}
+
+fn encode_ranges(ranges: &[ByteRange], to: &mut Encoder) {
+    to.count(ranges.len());
+    for range in ranges {
+        to.u64(range.offset);
+        to.u64(range.length);
+    }
+}
+
+fn decode_ranges(from: &mut Decoder<'_>) -> Result<Vec<ByteRange>, DecodeError> {
+    let count = from.count("ranges", MAX_RANGES)?;
+    let range = |_| {
+        Ok(ByteRange {
+            offset: from.u64("range offset")?,
+            length: from.u64("range length")?,
+        })
+    };
+    (0..count).map(range).collect()
 }

@@ -80,6 +80,15 @@ fn request() -> impl Strategy<Value = Request> {
             }
         ),
         object().prop_map(Request::Touch),
+        (object(), any::<u64>(), vec(any::<(u64, u64)>(), 0..5)).prop_map(
+            |(object, size, ranges)| Request::Prefetch {
+                object,
+                size,
+                ranges: (ranges.into_iter())
+                    .map(|(offset, length)| ByteRange { offset, length })
+                    .collect(),
+            }
+        ),
         (store(), vec(path(), 0..4)).prop_map(|(store, paths)| Request::Delete { store, paths }),
         (
             store(),

@@ -28,6 +28,8 @@ type Result<T> = std::result::Result<T, Failure>;
 const MEMORY: u64 = 256 << 20;
 /// Bytes that one permit of the memory stands for.
 const PERMIT_BYTES: u64 = 16 << 10;
+/// Objects of which something is fetched before anybody wants it.
+const PREFETCHES: usize = 64;
 /// Bytes that are written into the cache at once, of an object that was uploaded.
 const KEPT_AT_ONCE: usize = 4 << 20;
 
@@ -39,6 +41,7 @@ pub struct StorageService {
     pub(super) stores: Stores,
     pub(super) flights: Arc<Flights>,
     memory: Semaphore,
+    pub(super) prefetches: Arc<Semaphore>,
     pub(super) started: Instant,
     /// Stores are opened and closed one at a time.
     registration: tokio::sync::Mutex<()>,
@@ -52,6 +55,7 @@ impl StorageService {
             stores: Stores::default(),
             flights: Arc::default(),
             memory: Semaphore::new((MEMORY / PERMIT_BYTES) as usize),
+            prefetches: Arc::new(Semaphore::new(PREFETCHES)),
             started: Instant::now(),
             registration: tokio::sync::Mutex::default(),
         }

@@ -24,7 +24,10 @@ use super::{
 use crate::{
     cache::{CacheError, CachedObject},
     cache_file::{GRANULE_BYTES, runs},
-    protocol::{ByteRange, Failure, FailureCode, ObjectMeta, ObjectPath, ObjectRef},
+    protocol::{
+        ByteRange, Failure, FailureCode, ObjectMeta, ObjectPath, ObjectRef, answer_limit,
+        service_limit,
+    },
 };
 
 /// Granules between two that are wanted which are fetched with them: a request costs more.
@@ -106,6 +109,22 @@ impl StorageService {
             version: cached.version(),
         };
         Ok((file, meta))
+    }
+
+    /// Fetches ranges of an object that will be wanted soon, unless too much is fetched like this already. Whoever wants
+    /// them meanwhile waits for the same download.
+    pub fn prefetch(self: &Arc<Self>, object: ObjectRef, size: u64, ranges: Vec<ByteRange>) {
+        let Ok(permit) = Arc::clone(&self.prefetches).try_acquire_owned() else {
+            return;
+        };
+        let service = Arc::clone(self);
+        let bytes = (ranges.iter()).fold(0u64, |sum, range| sum.saturating_add(range.length));
+        let deadline = Instant::now() + service_limit(answer_limit(bytes));
+        tokio::spawn(async move {
+            // Whoever wants them is told what is wrong.
+            drop(service.want(&object, Some(size), &ranges, deadline).await);
+            drop(permit);
+        });
     }
 
     /// The object's entry in the cache; one that is in nobody's way where the cache cannot make any.

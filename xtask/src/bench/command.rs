@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::report::{self, Report};
-use super::{measure, picture};
+use super::{measure, object_store, picture};
 use crate::cache::Cache;
 use crate::checkout;
 use crate::cluster::{Cluster, Connection, Settings};
@@ -19,7 +19,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Realistic rather than flattering: everything that protects data is on.
-const SETTINGS: [(&str, &str); 8] = [
+pub const SETTINGS: [(&str, &str); 8] = [
     ("shared_buffers", "1GB"),
     ("max_wal_size", "4GB"),
     ("wal_level", "replica"),
@@ -39,6 +39,9 @@ pub struct Args {
     /// Repeats of every measurement
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     repeats: u32,
+    /// Tables in an object store against local ones, with MinIO behind a link of 30 ms and 1 Gbit/s
+    #[arg(long)]
+    object_store: bool,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -46,6 +49,9 @@ pub fn run(args: &Args) -> Result<()> {
         bail!("the scale factor must lie between 0 and 1000");
     }
     let cache = Cache::open()?;
+    if args.object_store {
+        return object_store::run(&cache, args.scale_factor, args.repeats);
+    }
     let installation = setup::ensure(&cache, Flavour::Release)?;
     let library = extension::ensure(&cache, &installation)?;
     let csv = lineitem_csv(&cache, args.scale_factor)?;
@@ -100,7 +106,7 @@ fn actual_settings(connection: &Connection) -> Result<Vec<(String, String)>> {
 }
 
 /// The CSV file of lineitem in the cache, generated once.
-fn lineitem_csv(cache: &Cache, scale_factor: f64) -> Result<PathBuf> {
+pub fn lineitem_csv(cache: &Cache, scale_factor: f64) -> Result<PathBuf> {
     let path = cache.data().join(format!("lineitem-sf{scale_factor}.csv"));
     if path.exists() {
         return Ok(path);

@@ -2,8 +2,10 @@
 //! build, with the targets this project holds itself to.
 
 mod command;
+mod figures;
 mod machine;
 mod measure;
+mod object_store;
 mod picture;
 mod report;
 mod statistics;

@@ -2,8 +2,8 @@
 
 use super::server::Servers;
 use super::{
-    backup, checksums, copies, databases, leftovers, probe, replication, service, tablespaces,
-    upgrade,
+    backup, checksums, copies, databases, leftovers, outage, probe, replication, service,
+    tablespaces, upgrade,
 };
 use crate::cache::Cache;
 use crate::extension;
@@ -43,15 +43,18 @@ enum Operation {
     Copies,
     /// What is deleted of an object store, and when
     Leftovers,
+    /// An object store that does not answer for a while
+    Outage,
 }
 
-const OPERATIONS: [Operation; 10] = [
+const OPERATIONS: [Operation; 11] = [
     Operation::Databases,
     Operation::Tablespaces,
     Operation::Service,
     Operation::Probe,
     Operation::Copies,
     Operation::Leftovers,
+    Operation::Outage,
     Operation::Checksums,
     Operation::Backup,
     Operation::Replication,
@@ -96,6 +99,7 @@ fn run_some(cache: &Cache, installation: &Installation, operations: &[Operation]
             Operation::Probe => probe::run,
             Operation::Copies => copies::run,
             Operation::Leftovers => leftovers::run,
+            Operation::Outage => outage::run,
         };
         let result = servers
             .clear()

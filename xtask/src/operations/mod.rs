@@ -9,6 +9,7 @@ mod copies;
 mod databases;
 mod leftovers;
 mod objects;
+mod outage;
 mod probe;
 mod replication;
 mod server;

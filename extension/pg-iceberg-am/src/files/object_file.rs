@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use iceberg_lite::BoundedCache;
 use iceberg_lite::error::{Error, Result};
@@ -22,6 +23,8 @@ use crate::stores::{self, Store};
 const FIRST_BYTES: u64 = 256 << 10;
 /// How often bytes are asked for that are gone again when they are read.
 const ATTEMPTS: usize = 5;
+/// How often the storage service is told that a file is used, at most.
+const TOUCH_EVERY: Duration = Duration::from_secs(60);
 /// Files that a backend keeps open for its next queries.
 const OPEN_FILES: usize = 64;
 
@@ -45,6 +48,8 @@ pub struct ObjectFile {
     object: ObjectRef,
     length: u64,
     cached: Mutex<Option<Arc<CachedFile>>>,
+    /// When the storage service was last told that the file is used.
+    used: Mutex<Instant>,
     _permit: ExternalFdPermit,
 }
 
@@ -57,6 +62,7 @@ impl ObjectFile {
         length: Option<u64>,
     ) -> Result<Arc<Self>> {
         if let Some(known) = OPEN.with_borrow_mut(|open| open.get(path)) {
+            known.touch()?;
             return Ok(known);
         }
         let failed = |source: std::io::Error| Error::io("open", path, source);
@@ -68,6 +74,7 @@ impl ObjectFile {
             object,
             length: length.unwrap_or(0),
             cached: Mutex::default(),
+            used: Mutex::new(Instant::now()),
             _permit: permit().map_err(failed)?,
         };
         if length.is_none() {
@@ -89,6 +96,33 @@ impl ObjectFile {
             client.want(&self.object, length, ranges)
         })?;
         Ok(Arc::new(cached))
+    }
+
+    /// Tells the storage service now and then that the file is used: who has it open asks for nothing.
+    fn touch(&self) -> Result<()> {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.elapsed() < TOUCH_EVERY {
+            return Ok(());
+        }
+        *used = Instant::now();
+        stores::tell(&self.store, |client| client.touch(&self.object))
+            .map_err(|error| Error::io("open", &*self.path, error.into()))
+    }
+
+    /// The parts of `ranges` that are not there yet.
+    fn missing(&self, ranges: &[Range<u64>]) -> Vec<ByteRange> {
+        let wanted: Vec<ByteRange> = (ranges.iter())
+            .map(|range| (range.start, range.end.min(self.length)))
+            .filter(|(start, end)| start < end)
+            .map(|(start, end)| ByteRange {
+                offset: start,
+                length: end - start,
+            })
+            .collect();
+        match self.lock().clone() {
+            Some(cached) => cached.missing(&wanted),
+            None => wanted,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Arc<CachedFile>>> {
@@ -140,22 +174,22 @@ impl InputFile for ObjectFile {
     }
 
     fn prepare(&self, ranges: &[Range<u64>]) -> Result<()> {
-        let mut wanted: Vec<ByteRange> = (ranges.iter())
-            .map(|range| (range.start, range.end.min(self.length)))
-            .filter(|(start, end)| start < end)
-            .map(|(start, end)| ByteRange {
-                offset: start,
-                length: end - start,
-            })
-            .collect();
-        let cached = self.lock().clone();
-        if let Some(cached) = cached {
-            wanted = cached.missing(&wanted);
-        }
+        let wanted = self.missing(ranges);
         if wanted.is_empty() {
             return Ok(());
         }
         self.fetch(&wanted)
             .map_err(|source| Error::io("read", &*self.path, source))
+    }
+
+    fn prefetch(&self, ranges: &[Range<u64>]) -> Result<()> {
+        let wanted = self.missing(ranges);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        stores::tell(&self.store, |client| {
+            client.prefetch(&self.object, self.length, &wanted)
+        })
+        .map_err(|error| Error::io("read", &*self.path, error.into()))
     }
 }

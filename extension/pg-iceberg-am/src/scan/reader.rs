@@ -3,7 +3,7 @@
 use arrow::array::{AsArray, Int64Array};
 use arrow::datatypes::Int64Type;
 use iceberg_lite::expr::Predicate;
-use iceberg_lite::scan::{FilePruner, RowGroupCounts, RowPositions};
+use iceberg_lite::scan::{FileMetadata, FilePruner, RowGroupCounts, RowPositions};
 use pg_arrow_conv::from_arrow::BatchDecoder;
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::memory::{AllocSetSizes, MemoryContext, OwnedContext};
@@ -62,6 +62,9 @@ impl Projection {
     }
 }
 
+/// Files whose footers are fetched while another one is read.
+const FOOTERS_AHEAD: usize = 4;
+
 /// Where the reader stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Position {
@@ -93,6 +96,8 @@ pub struct RowReader {
     /// The ids of the rows of `loaded`, if the segment's file had to tell.
     loaded_ids: Option<Int64Array>,
     position: Position,
+    /// The segment after the last one whose file's footer is being fetched.
+    fetched: usize,
     /// Without what `stream` has read.
     counts: ReadCounts,
 }
@@ -144,6 +149,7 @@ impl RowReader {
             loaded: None,
             loaded_ids: None,
             position: Position::Start,
+            fetched: 0,
             counts: ReadCounts::default(),
         })
     }
@@ -355,6 +361,7 @@ impl RowReader {
             let Some(segment) = segment else {
                 return Ok(false);
             };
+            self.prefetch_footers(segment)?;
             self.open_stream(segment, from)?;
         }
         loop {
@@ -365,8 +372,28 @@ impl RowReader {
             let Some(next) = self.next_match(self.segment + 1) else {
                 return Ok(false);
             };
+            self.prefetch_footers(next)?;
             self.open_stream(next, 0)?;
         }
+    }
+
+    /// Has the footers of the files behind `segment` fetched, where that takes time.
+    fn prefetch_footers(&mut self, segment: usize) -> PgResult<()> {
+        if !self.view.io.place().is_object() {
+            return Ok(());
+        }
+        let segments = &self.view.segments;
+        let next = (segment + 1..segments.len()).filter(|&next| self.may_match(next));
+        for next in next.take(FOOTERS_AHEAD).collect::<Vec<_>>() {
+            if next >= self.fetched
+                && let SegmentSource::File(file) = &segments[next].source
+            {
+                let input = file.open_file(&self.view.io).map_err(to_pg_error)?;
+                FileMetadata::prefetch(&self.view.io, &*input).map_err(to_pg_error)?;
+                self.fetched = next + 1;
+            }
+        }
+        Ok(())
     }
 
     /// The first segment from `from` on that may hold a row that satisfies the predicate.

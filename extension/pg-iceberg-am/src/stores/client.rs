@@ -3,9 +3,10 @@
 //! A thread has a connection of its own, which is made when it is first used. While the backend's thread waits for an
 //! answer, it serves interrupts; other threads give up when the query is cancelled.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use pg_lakebase_core::error::{PgError, PgResult, catch};
 use pg_lakebase_core::wait_event::WaitEvent;
@@ -14,7 +15,7 @@ use pg_lakebase_storage::client::{
     Client, ClientError, Interrupted, Interrupts, Result as ClientResult,
 };
 use pg_lakebase_storage::protocol::{FailureCode, Listed, StoreId, StoreSpec};
-use pgrx::pg_sys;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::presence::Patience;
 use super::store::{Store, path};
@@ -25,6 +26,8 @@ static WAITS: WaitEvent = WaitEvent::new(c"LakebaseStorageService");
 
 thread_local! {
     static SERVICE: RefCell<Option<Service>> = const { RefCell::new(None) };
+    /// Since when an answer is waited for.
+    static WAITS_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
     /// What was raised while an answer was waited for.
     static RAISED: RefCell<Option<PgError>> = const { RefCell::new(None) };
 }
@@ -42,7 +45,8 @@ pub struct QueryInterrupts;
 impl Interrupts for QueryInterrupts {
     fn check(&mut self) -> Result<(), Interrupted> {
         if thread::is_backend() {
-            return catch(interrupt::check).map_err(|error| {
+            let checked = catch(interrupt::check).and_then(|()| check_time());
+            return checked.map_err(|error| {
                 RAISED.set(Some(error));
                 Interrupted
             });
@@ -56,6 +60,26 @@ impl Interrupts for QueryInterrupts {
     }
 }
 
+/// Fails when a store has kept the backend waiting for longer than a statement may take. PostgreSQL sees to that itself, but
+/// at the end of a transaction: it has no `statement_timeout`, and for tables on local disk it takes no time.
+fn check_time() -> PgResult<()> {
+    // SAFETY: a setting of the session.
+    let limit = unsafe { pg_sys::StatementTimeout };
+    let limit = u64::try_from(limit).ok().filter(|limit| *limit > 0);
+    let is_over = |limit| {
+        WAITS_SINCE
+            .get()
+            .is_some_and(|since| since.elapsed() > limit)
+    };
+    match limit.map(Duration::from_millis) {
+        Some(limit) if is_over(limit) => Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_QUERY_CANCELED,
+            "canceling statement due to statement timeout",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Asks the storage service for something of a store. If the service is lost, which the server then starts again, this asks a
 /// second time.
 pub fn ask<T>(
@@ -64,6 +88,9 @@ pub fn ask<T>(
 ) -> Result<T, StoreError> {
     let is_backend = thread::is_backend();
     let _waiting = is_backend.then(|| WAITS.begin());
+    if is_backend {
+        WAITS_SINCE.set(Some(Instant::now()));
+    }
     let patience = Patience::new();
     loop {
         if is_backend {
@@ -79,6 +106,20 @@ pub fn ask<T>(
             }
             outcome => return outcome,
         }
+    }
+}
+
+/// Tells the storage service something that is not answered. That nobody is told is no error.
+pub fn tell(
+    store: &Store,
+    work: impl FnOnce(&mut Client<QueryInterrupts>) -> ClientResult<()>,
+) -> Result<(), StoreError> {
+    let mut service = Service::current();
+    let result = service.open(store).and_then(|()| work(&mut service.client));
+    SERVICE.set(Some(service));
+    match outcome(result) {
+        Err(StoreError::Client(_)) => Ok(()),
+        outcome => outcome,
     }
 }
 

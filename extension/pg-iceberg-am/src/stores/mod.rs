@@ -14,7 +14,7 @@ mod probe;
 mod status;
 mod store;
 
-pub use client::{ask, delete, list};
+pub use client::{ask, delete, list, tell};
 pub use contents::in_memory;
 pub use forget::forget;
 pub use object_name::{StorageDirectory, directory_of, identity_of, under};

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,6 +17,11 @@ pub(super) struct MemoryFile {
     pub(super) bytes: Vec<u8>,
     pub(super) reads: AtomicU64,
     pub(super) bytes_read: AtomicU64,
+    /// What was told to be read soon, and perhaps later.
+    pub(super) prepared: Mutex<Vec<Range<u64>>>,
+    pub(super) prefetched: Mutex<Vec<Range<u64>>>,
+    /// Reads of what nobody had told of.
+    pub(super) unprepared: Mutex<Vec<Range<u64>>>,
 }
 
 impl MemoryFile {
@@ -30,6 +36,9 @@ impl MemoryFile {
     pub(super) fn reset(&self) {
         self.reads.store(0, Ordering::Relaxed);
         self.bytes_read.store(0, Ordering::Relaxed);
+        for ranges in [&self.prepared, &self.prefetched, &self.unprepared] {
+            ranges.lock().unwrap().clear();
+        }
     }
 }
 
@@ -46,6 +55,11 @@ impl InputFile for MemoryFile {
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.bytes_read
             .fetch_add(buf.len() as u64, Ordering::Relaxed);
+        let end = offset + buf.len() as u64;
+        let prepared = self.prepared.lock().unwrap();
+        if !(prepared.iter()).any(|range| range.start <= offset && end <= range.end) {
+            self.unprepared.lock().unwrap().push(offset..end);
+        }
         let start = usize::try_from(offset).unwrap();
         match self.bytes.get(start..start + buf.len()) {
             Some(bytes) => buf.copy_from_slice(bytes),
@@ -54,6 +68,16 @@ impl InputFile for MemoryFile {
                 return Err(Error::io("read", "memory", source));
             }
         }
+        Ok(())
+    }
+
+    fn prepare(&self, ranges: &[Range<u64>]) -> Result<()> {
+        self.prepared.lock().unwrap().extend_from_slice(ranges);
+        Ok(())
+    }
+
+    fn prefetch(&self, ranges: &[Range<u64>]) -> Result<()> {
+        self.prefetched.lock().unwrap().extend_from_slice(ranges);
         Ok(())
     }
 }

@@ -148,6 +148,33 @@ fn one_row_is_fetched_by_reading_little() {
 }
 
 #[test]
+fn what_comes_next_is_fetched_ahead() {
+    let (schema, batch) = longs(200);
+    let (file, _) = write(&schema, &[batch], small_groups());
+    let metadata = FileMetadata::read(&(Arc::clone(&file) as _)).unwrap();
+    file.reset();
+    let options = ReadOptions {
+        projection: vec![1, 2],
+        batch_size: 10,
+        ..ReadOptions::default()
+    };
+    let mut reader =
+        DataFileReader::with_metadata(Arc::clone(&file) as _, &metadata, &schema, options).unwrap();
+    let ranges =
+        |ranges: &std::sync::Mutex<Vec<std::ops::Range<u64>>>| ranges.lock().unwrap().clone();
+    reader.next().unwrap().unwrap();
+    // Of five row groups, the first is read.
+    assert_eq!(ranges(&file.prepared).len(), 2);
+    assert_eq!(ranges(&file.prefetched).len(), 4);
+    reader.next().unwrap().unwrap();
+    assert_eq!(ranges(&file.prefetched).len(), 4);
+    for batch in reader {
+        batch.unwrap();
+    }
+    assert_eq!(ranges(&file.prepared)[2..], ranges(&file.prefetched));
+}
+
+#[test]
 fn sequential_reading_fetches_every_byte_once_in_few_reads() {
     let (schema, batch) = longs(300_000);
     let options = WriteOptions {

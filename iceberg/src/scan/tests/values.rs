@@ -412,7 +412,10 @@ pub(super) fn read(
     let batch_size = options.batch_size;
     let reader = DataFileReader::open(Arc::clone(file) as _, schema, options).unwrap();
     let arrow = Arc::clone(reader.schema());
+    file.reset();
     let batches: Vec<_> = reader.map(Result::unwrap).collect();
+    let unprepared = std::mem::take(&mut *file.unprepared.lock().unwrap());
+    assert!(unprepared.is_empty(), "{unprepared:?} was not told of");
     for batch in &batches {
         assert_eq!(batch.batch.schema(), arrow);
         assert!((1..=batch_size).contains(&batch.batch.num_rows()));

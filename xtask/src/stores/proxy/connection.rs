@@ -26,6 +26,8 @@ pub struct Connection<'a> {
     /// To the store; kept for the next exchange.
     upstream: Option<BufReader<TcpStream>>,
     is_new: bool,
+    /// Of the present exchange: see [`super::counts::Counts::begin`].
+    trip: u64,
 }
 
 /// May the connection be used once more?
@@ -44,6 +46,7 @@ impl<'a> Connection<'a> {
             state,
             upstream: None,
             is_new: true,
+            trip: 0,
         }
     }
 
@@ -70,7 +73,7 @@ impl<'a> Connection<'a> {
             return Err(broken("a request without method"));
         };
         let kind = Kind::of(method, target);
-        lock(&self.state.counts).of(kind).requests += 1;
+        self.trip = lock(&self.state.counts).begin(kind);
         if std::mem::take(&mut self.is_new) {
             self.state.link.delay();
         }
@@ -131,6 +134,7 @@ impl<'a> Connection<'a> {
             return Ok(Next::Close);
         }
         self.state.link.delay();
+        lock(&self.state.counts).answered(self.trip);
         let answer = self.dated(answer);
         let change = match fault {
             Some(Fault::Truncate) => Change::Cut,

@@ -15,29 +15,43 @@ pub struct Count {
 }
 
 #[derive(Clone, Debug, Default)]
-pub struct Counts(BTreeMap<Kind, Count>);
+pub struct Counts {
+    by_kind: BTreeMap<Kind, Count>,
+    /// The most requests of which each came after the answer to the one before: round trips that had to follow one another.
+    trips: u64,
+}
 
 impl Counts {
     pub fn of(&mut self, kind: Kind) -> &mut Count {
-        self.0.entry(kind).or_default()
+        self.by_kind.entry(kind).or_default()
+    }
+
+    /// Counts a request. Returns what [`Self::answered`] is to be told of it.
+    pub fn begin(&mut self, kind: Kind) -> u64 {
+        self.of(kind).requests += 1;
+        self.trips + 1
+    }
+
+    pub fn answered(&mut self, trip: u64) {
+        self.trips = self.trips.max(trip);
     }
 
     pub fn forget(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 }
 
-/// A line for every kind, also for those that did not occur.
+/// A line for every kind, also for those that did not occur, and one for the trips.
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for kind in KINDS {
-            let count = self.0.get(&kind).copied().unwrap_or_default();
+            let count = self.by_kind.get(&kind).copied().unwrap_or_default();
             writeln!(
                 f,
                 "{kind} requests {} sent {} received {} faults {}",
                 count.requests, count.sent, count.received, count.faults
             )?;
         }
-        Ok(())
+        writeln!(f, "trips {}", self.trips)
     }
 }

@@ -126,7 +126,9 @@ fn requests_and_answers_pass_unchanged_and_are_counted() {
     );
     assert!(counts.contains(&format!("PUT requests 1 sent {} ", PUT.len())));
     assert!(counts.contains("PART requests 1"), "{counts}");
+    assert!(counts.ends_with("trips 4\n"), "{counts}");
     let counts = setup.tell("forget\ncounts");
+    assert!(counts.ends_with("trips 0\n"), "{counts}");
     assert!(counts.contains("GET requests 0 sent 0 received 0 faults 0"));
 }
 
