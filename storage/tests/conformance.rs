@@ -214,7 +214,7 @@ fn listings_are_ordered_paged_and_confined_to_their_directory() {
 }
 
 #[test]
-fn a_store_name_stands_for_one_bucket_until_it_is_closed() {
+fn an_id_stands_for_one_specification_until_it_is_closed() {
     let directory = TempDir::new().unwrap();
     let buckets = ["one", "two"].map(|name| directory.path().join(name));
     for bucket in &buckets {
@@ -233,6 +233,10 @@ fn a_store_name_stands_for_one_bucket_until_it_is_closed() {
     assert_eq!(read(&mut client, "a", Some(3), 0, 3).unwrap(), b"one");
     let mut other = daemon.client();
     let conflict = other.open_store(local_store(&buckets[1]));
+    assert_eq!(code(conflict), FailureCode::StoreConflict);
+    let mut same_place = local_store(&buckets[0]);
+    same_place.options.insert("prefix".into(), "/".into());
+    let conflict = other.open_store(same_place);
     assert_eq!(code(conflict), FailureCode::StoreConflict);
     other.close_store(&store_id()).unwrap();
     other.open_store(local_store(&buckets[1])).unwrap();
@@ -283,9 +287,9 @@ fn cloud_stores_take_their_options_and_refuse_others() {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         spec.options = options.iter().map(own).collect();
         client.open_store(spec.clone()).unwrap();
+        client.close_store(&store_id()).unwrap();
         spec.options.insert("no_such_option".into(), "1".into());
         assert_eq!(code(client.open_store(spec)), FailureCode::InvalidStore);
-        client.close_store(&store_id()).unwrap();
     }
 }
 

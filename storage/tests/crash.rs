@@ -96,9 +96,8 @@ fn a_cache_filled_and_evicted_while_the_daemon_is_killed_never_lies() {
     client.open_store(local_store(&bucket)).unwrap();
     assert_consistent(&mut client);
     assert!(daemon.terminate().success());
-    let cached: u64 = fs::read_dir(directory.path().join("cache/data/lake"))
-        .unwrap()
-        .map(|file| file.unwrap().metadata().unwrap().blocks() * 512)
+    let cached: u64 = (harness::cached_files(directory.path()).iter())
+        .map(|file| file.metadata().unwrap().blocks() * 512)
         .sum();
     assert!(cached <= 20 << 20);
 }
@@ -175,9 +174,8 @@ fn files_of_the_cache_that_lost_bytes_are_fetched_again() {
         read(&mut client, number).unwrap();
     }
     assert!(daemon.terminate().success());
-    let files = fs::read_dir(directory.path().join("cache/data/lake")).unwrap();
-    for (number, file) in files.enumerate() {
-        let path = file.unwrap().path();
+    let files = harness::cached_files(directory.path());
+    for (number, path) in files.into_iter().enumerate() {
         let file = fs::File::options().write(true).open(&path).unwrap();
         match number % 4 {
             0 => file.write_all_at(&[0; 50_000], 70_000).unwrap(),

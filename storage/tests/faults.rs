@@ -203,7 +203,7 @@ fn a_cache_whose_directory_fails_serves_and_heals_by_itself() {
     let data = content(100_000);
     store.write("a", &data);
     store.write("b", &data);
-    let lake = directory.path().join("cache/data/lake");
+    let lake = harness::cache_directories(directory.path()).remove(0);
     std::fs::remove_dir(&lake).unwrap();
     for name in ["a", "a", "b"] {
         assert!(read(&mut client, name, Some(100_000), 0, 100_000).unwrap() == data);
@@ -226,12 +226,8 @@ fn a_damaged_file_of_the_cache_is_fetched_again() {
     let data = content(100_000);
     store.write("a", &data);
     read(&mut client, "a", Some(100_000), 0, 100_000).unwrap();
-    let files = std::fs::read_dir(directory.path().join("cache/data/lake")).unwrap();
-    for file in files {
-        let file = std::fs::File::options()
-            .write(true)
-            .open(file.unwrap().path())
-            .unwrap();
+    for path in harness::cached_files(directory.path()) {
+        let file = std::fs::File::options().write(true).open(path).unwrap();
         file.write_all_at(b"damage", 40_000).unwrap();
     }
     assert!(read(&mut client, "a", Some(100_000), 0, 100_000).unwrap() == data);

@@ -11,13 +11,15 @@ use std::{
 };
 
 use harness::{
-    Daemon, InProcess, content, eventually,
+    Daemon, InProcess, TestClient, content, eventually,
     failing_store::{FailingStore, Fault, Opener},
     local_store, memory_store, object, put, read, store_id,
 };
 use pg_lakebase_storage::{
     backend::ErrorKind,
-    protocol::{OperationCounts, Status, StoreOperation, StoreStatus},
+    protocol::{
+        ByteRange, ObjectRef, OperationCounts, Status, StoreId, StoreOperation, StoreStatus,
+    },
 };
 use tempfile::TempDir;
 
@@ -87,8 +89,10 @@ fn a_client_is_told_what_stores_were_asked_and_what_the_cache_has() {
     assert!(of(lake, StoreOperation::Head).microseconds > 0);
 }
 
+/// New credentials make another store beside the old one. Nobody who still uses the old one takes them away, and what is cached
+/// is not fetched again.
 #[test]
-fn counts_outlive_new_options_of_a_store_and_end_with_it() {
+fn ids_of_one_place_have_counts_of_their_own_and_share_what_is_cached() {
     let directory = TempDir::new().unwrap();
     let store = FailingStore::new();
     let service = InProcess::start(
@@ -98,15 +102,40 @@ fn counts_outlive_new_options_of_a_store_and_end_with_it() {
     );
     let mut client = service.client();
     client.open_store(memory_store()).unwrap();
-    client.list(&store_id(), None).unwrap();
+    put(&mut client, "a", b"content");
     let mut renewed = memory_store();
+    renewed.id = StoreId::new("renewed").unwrap();
     renewed.options.insert("credentials".into(), "other".into());
-    client.open_store(renewed).unwrap();
-    client.list(&store_id(), None).unwrap();
-    let lists = |status: Status| of(&status.stores[0], StoreOperation::List).requests;
-    assert_eq!(lists(client.status().unwrap()), 2);
+    client.open_store(renewed.clone()).unwrap();
+    let same = ObjectRef {
+        store: renewed.id.clone(),
+        ..object("a")
+    };
+    let mut client = service.client();
+    client.open_store(renewed.clone()).unwrap();
+    let gets = |client: &mut TestClient| {
+        let status = client.status().unwrap();
+        let gets = status
+            .stores
+            .iter()
+            .map(|store| of(store, StoreOperation::Get).requests);
+        gets.collect::<Vec<_>>()
+    };
+    let whole = [ByteRange {
+        offset: 0,
+        length: 7,
+    }];
+    client.want(&same, Some(7), &whole).unwrap();
+    assert_eq!(gets(&mut client), [0, 0]);
     client.close_store(&store_id()).unwrap();
+    client.want(&same, Some(7), &whole).unwrap();
+    assert_eq!(gets(&mut client), [0]);
+    // The last one takes along what is cached.
+    client.close_store(&renewed.id).unwrap();
     assert!(client.status().unwrap().stores.is_empty());
+    client.open_store(renewed).unwrap();
+    client.want(&same, Some(7), &whole).unwrap();
+    assert_eq!(gets(&mut client), [1]);
 }
 
 #[test]

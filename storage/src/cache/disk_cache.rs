@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs::{self, File},
+    fs::{self, DirEntry, File},
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     cache_file::Layout,
-    protocol::{ObjectPath, ObjectVersion, StoreId},
+    protocol::{ObjectPath, ObjectVersion},
 };
 
 /// Bytes of a block, in which the file system counts.
@@ -82,7 +82,7 @@ struct State {
     stores: Bindings,
     next_store: u64,
     next_file: u64,
-    changed_stores: HashSet<StoreId>,
+    changed_stores: HashSet<String>,
     changed_objects: HashSet<ObjectKey>,
     evictions: u64,
 }
@@ -138,11 +138,6 @@ impl State {
             use_: self.recency.get(key)?,
         })
     }
-
-    fn store_row(&self, id: &StoreId) -> Option<(u64, String)> {
-        let (binding, identity) = self.stores.get(id)?;
-        Some((binding.number, identity.clone()))
-    }
 }
 
 impl Shared {
@@ -151,13 +146,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn store_directory(&self, store: &StoreId) -> PathBuf {
+    fn store_directory(&self, binding: StoreBinding) -> PathBuf {
         let data = self.config.directory.join("data");
-        data.join(store.directory_name())
+        data.join(binding.number.to_string())
     }
 
     fn path_of(&self, object: &CachedObject) -> PathBuf {
-        let directory = self.store_directory(&object.key.binding.store);
+        let directory = self.store_directory(object.key.binding);
         directory.join(object.file.to_string())
     }
 
@@ -176,7 +171,10 @@ impl Shared {
         let mut state = self.lock();
         let stores = std::mem::take(&mut state.changed_stores);
         let objects = std::mem::take(&mut state.changed_objects);
-        let store = |id: StoreId| (id.clone(), state.store_row(&id));
+        let store = |identity: String| {
+            let binding = state.stores.get(&identity).copied();
+            (identity, binding)
+        };
         let object = |key: ObjectKey| (key.clone(), state.row(&key));
         Changes {
             stores: stores.into_iter().map(store).collect(),
@@ -189,7 +187,7 @@ impl Shared {
         let mut state = self.lock();
         let all: HashSet<ObjectKey> = state.objects.keys().cloned().collect();
         state.changed_objects.extend(all);
-        let all: HashSet<StoreId> = state.stores.keys().cloned().collect();
+        let all: HashSet<String> = state.stores.keys().cloned().collect();
         state.changed_stores.extend(all);
         drop(state);
         self.take_changes()
@@ -209,11 +207,10 @@ impl DiskCache {
         // It is locked, so that the files are nobody else's.
         let path = config.directory.join("index.redb");
         let (index, contents) = Index::open(&path)?;
-        let mut state = State::default();
-        for (binding, _) in contents.stores.values() {
-            state.next_store = state.next_store.max(binding.number + 1);
-        }
-        state.stores = contents.stores;
+        let mut state = State {
+            stores: contents.stores,
+            ..State::default()
+        };
         for (key, row) in contents.objects {
             state.next_file = state.next_file.max(row.file + 1);
             let object = CachedObject {
@@ -228,6 +225,12 @@ impl DiskCache {
         // Files that no index knows may have any number from before.
         state.next_file = state.next_file.max(micros_since_epoch());
         let first_new = state.next_file;
+        // Above all numbers that stores have or had: each began as this one does, and grew by one a store.
+        let stores: HashSet<u64> = (state.stores.values())
+            .map(|binding| binding.number)
+            .collect();
+        let after = stores.iter().max().map_or(0, |last| last + 1);
+        state.next_store = after.max(first_new);
         let known: HashSet<u64> = state.objects.values().map(|object| object.file).collect();
         let data = config.directory.join("data");
         let shared = Arc::new(Shared {
@@ -239,7 +242,7 @@ impl DiskCache {
         // Files that the index did not get to know. Those made from now on have higher numbers.
         std::thread::Builder::new()
             .name("cache sweep".to_owned())
-            .spawn(move || remove_others(&data, first_new, &known))
+            .spawn(move || remove_others(&data, first_new, &known, &stores))
             .map_err(file_error("start a thread that sweeps", &path))?;
         let cache = Self {
             _writer: Arc::new(writer),
@@ -265,53 +268,46 @@ impl DiskCache {
     }
 
     /// Objects and bytes by store.
-    pub fn usage_by_store(&self) -> HashMap<StoreId, Usage> {
+    pub fn usage_by_store(&self) -> HashMap<StoreBinding, Usage> {
         let state = self.shared.lock();
-        let mut by_store = HashMap::<u64, Usage>::new();
+        let mut by_store = HashMap::<StoreBinding, Usage>::new();
         for (key, use_) in state.recency.iter() {
-            let usage = by_store.entry(key.binding.number).or_default();
+            let usage = by_store.entry(key.binding).or_default();
             usage.objects += 1;
             usage.bytes += use_.bytes;
         }
-        let stores = state.stores.iter();
-        let usage = |(id, (binding, _)): (&StoreId, &(StoreBinding, String))| {
-            Some((id.clone(), by_store.remove(&binding.number)?))
-        };
-        stores.filter_map(usage).collect()
+        by_store
     }
 
-    /// The store's entries, kept from before if it had the same identity then, else none.
+    /// What stands for the store of this identity, with the entries that it has from before.
     ///
     /// # Errors
     /// [`CacheError::File`] when its directory cannot be made.
-    pub fn bind_store(&self, store: &StoreId, identity: &str) -> Result<StoreBinding, CacheError> {
-        let directory = self.shared.store_directory(store);
-        fs::create_dir_all(&directory).map_err(file_error("create", &directory))?;
-        if let Some((binding, known)) = self.shared.lock().stores.get(store)
-            && known == identity
-        {
-            return Ok(binding.clone());
-        }
-        self.unbind_store(store);
+    pub fn bind_store(&self, identity: &str) -> Result<StoreBinding, CacheError> {
         let mut state = self.shared.lock();
-        let binding = StoreBinding {
-            number: state.next_store,
-            store: Arc::new(store.clone()),
+        let binding = match state.stores.get(identity) {
+            Some(binding) => *binding,
+            None => {
+                let number = state.next_store;
+                state.next_store += 1;
+                StoreBinding { number }
+            }
         };
-        state.next_store += 1;
-        let bound = (binding.clone(), identity.to_owned());
-        state.stores.insert(store.clone(), bound);
-        state.changed_stores.insert(store.clone());
+        let directory = self.shared.store_directory(binding);
+        fs::create_dir_all(&directory).map_err(file_error("create", &directory))?;
+        if state.stores.insert(identity.to_owned(), binding).is_none() {
+            state.changed_stores.insert(identity.to_owned());
+        }
         Ok(binding)
     }
 
     /// Forgets a store and removes its entries.
-    pub fn unbind_store(&self, store: &StoreId) {
+    pub fn unbind_store(&self, identity: &str) {
         let mut state = self.shared.lock();
-        let Some((binding, _)) = state.stores.remove(store) else {
+        let Some(binding) = state.stores.remove(identity) else {
             return;
         };
-        state.changed_stores.insert(store.clone());
+        state.changed_stores.insert(identity.to_owned());
         let keys: Vec<ObjectKey> = (state.objects.keys())
             .filter(|key| key.binding == binding)
             .cloned()
@@ -319,10 +315,12 @@ impl DiskCache {
         let removed: Vec<_> = keys.iter().filter_map(|key| state.remove(key)).collect();
         drop(state);
         self.shared.discard(removed);
+        // Fails where others still write; the next start removes their files.
+        let _ = fs::remove_dir(self.shared.store_directory(binding));
     }
 
     /// What is cached of an object, whichever version.
-    pub fn find(&self, binding: &StoreBinding, path: &ObjectPath) -> Option<Arc<CachedObject>> {
+    pub fn find(&self, binding: StoreBinding, path: &ObjectPath) -> Option<Arc<CachedObject>> {
         let key = ObjectKey::new(binding, path);
         self.shared.lock().objects.get(&key).cloned()
     }
@@ -333,7 +331,7 @@ impl DiskCache {
     /// [`CacheError::File`] when its file cannot be made.
     pub fn entry(
         &self,
-        binding: &StoreBinding,
+        binding: StoreBinding,
         path: &ObjectPath,
         size: u64,
     ) -> Result<Arc<CachedObject>, CacheError> {
@@ -362,7 +360,7 @@ impl DiskCache {
     /// An object that is not cached, for whoever has its bytes in hand: it has no file.
     pub fn without_file(
         &self,
-        binding: &StoreBinding,
+        binding: StoreBinding,
         path: &ObjectPath,
         size: u64,
     ) -> Arc<CachedObject> {
@@ -457,7 +455,7 @@ impl DiskCache {
     }
 
     /// Forgets whatever is cached of an object.
-    pub fn forget_path(&self, binding: &StoreBinding, path: &ObjectPath) {
+    pub fn forget_path(&self, binding: StoreBinding, path: &ObjectPath) {
         if let Some(object) = self.find(binding, path) {
             self.forget(&object);
         }
@@ -495,17 +493,23 @@ fn micros_since_epoch() -> u64 {
         .map_or(0, |elapsed| elapsed.as_micros() as u64)
 }
 
-/// Removes files that were there at the start, below number `first_new`, and are not known.
-fn remove_others(data: &Path, first_new: u64, known: &HashSet<u64>) {
+/// Removes files that were there at the start, below number `first_new`, and are not known, and the directories of stores
+/// that are not.
+fn remove_others(data: &Path, first_new: u64, known: &HashSet<u64>, stores: &HashSet<u64>) {
     let entries = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let number_of = |entry: &DirEntry| entry.file_name().to_str()?.parse::<u64>().ok();
     for store in entries(data) {
         for file in entries(&store.path()) {
-            let number = file.file_name().to_str().and_then(|name| name.parse().ok());
-            if number.is_none_or(|number: u64| number < first_new && !known.contains(&number))
+            if number_of(&file).is_none_or(|number| number < first_new && !known.contains(&number))
                 && let Err(error) = remove_if_there(&file.path())
             {
                 tracing::warn!(path = %file.path().display(), %error, "a file of the cache is left");
             }
+        }
+        let number = number_of(&store);
+        if number.is_none_or(|number| number < first_new && !stores.contains(&number)) {
+            // Fails where a file is left.
+            let _ = fs::remove_dir(store.path());
         }
     }
 }

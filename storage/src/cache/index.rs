@@ -1,11 +1,10 @@
 //! The index on disk (redb): which file holds what, and which store a number stands for.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
@@ -15,15 +14,15 @@ use super::{
     key::{ObjectKey, StoreBinding},
     recency::Use,
 };
-use crate::protocol::{ObjectPath, ObjectVersion, StoreId};
+use crate::protocol::{ObjectPath, ObjectVersion};
 
 /// Version of the tables below; another one is begun anew.
-const LAYOUT: u64 = 2;
+const LAYOUT: u64 = 3;
 
 /// `layout` -> version.
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta");
-/// Store id -> number, identity.
-const STORES: TableDefinition<'_, &str, (u64, &str)> = TableDefinition::new("stores");
+/// Identity of a store -> number.
+const STORES: TableDefinition<'_, &str, u64> = TableDefinition::new("stores");
 /// Number of the store, path -> file, size, entity tag (empty for none, else `=` and the tag), bytes on disk, last use,
 /// whether it was used again.
 const OBJECTS: TableDefinition<'_, (u64, &str), ObjectRow<'_>> = TableDefinition::new("objects");
@@ -45,8 +44,8 @@ pub(super) struct Row {
     pub(super) use_: Use,
 }
 
-/// Stores by name, with the numbers that they have and what they stand for.
-pub(super) type Bindings = BTreeMap<StoreId, (StoreBinding, String)>;
+/// The numbers of stores, by identity.
+pub(super) type Bindings = BTreeMap<String, StoreBinding>;
 
 /// All that an index holds.
 #[derive(Debug, Default)]
@@ -58,7 +57,7 @@ pub(super) struct Contents {
 /// Changes that are written together: each with what there is now, if anything.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
-    pub(super) stores: BTreeMap<StoreId, Option<(u64, String)>>,
+    pub(super) stores: BTreeMap<String, Option<StoreBinding>>,
     pub(super) objects: BTreeMap<ObjectKey, Option<Row>>,
 }
 
@@ -112,13 +111,13 @@ impl Index {
             let transaction = self.database.begin_write()?;
             {
                 let mut stores = transaction.open_table(STORES)?;
-                for (id, store) in &changes.stores {
-                    match store {
-                        Some((number, identity)) => {
-                            stores.insert(id.as_str(), (*number, &**identity))?;
+                for (identity, binding) in &changes.stores {
+                    match binding {
+                        Some(binding) => {
+                            stores.insert(&**identity, binding.number)?;
                         }
                         None => {
-                            stores.remove(id.as_str())?;
+                            stores.remove(&**identity)?;
                         }
                     }
                 }
@@ -213,28 +212,25 @@ fn load(database: &Database) -> Result<Contents, OpenError> {
         return Err(unreadable("its layout has another version"));
     }
     let stores = transaction.open_table(STORES).map_err(redb::Error::from)?;
-    let mut bindings = BTreeMap::new();
+    let mut numbers = BTreeSet::new();
     for row in stores.iter().map_err(read)? {
-        let (id, row) = row.map_err(read)?;
-        let id = StoreId::new(id.value()).map_err(|_| unreadable("it has a bad store id"))?;
-        let (number, identity) = row.value();
+        let (identity, number) = row.map_err(read)?;
         let binding = StoreBinding {
-            number,
-            store: Arc::new(id.clone()),
+            number: number.value(),
         };
-        bindings.insert(number, binding.clone());
-        contents.stores.insert(id, (binding, identity.to_owned()));
+        numbers.insert(binding.number);
+        contents.stores.insert(identity.value().to_owned(), binding);
     }
     let objects = transaction.open_table(OBJECTS).map_err(redb::Error::from)?;
     for row in objects.iter().map_err(read)? {
         let (key, row) = row.map_err(read)?;
         let (number, path) = key.value();
         // Written while its store was being closed.
-        let Some(binding) = bindings.get(&number) else {
+        if !numbers.contains(&number) {
             continue;
-        };
+        }
         let key = ObjectKey {
-            binding: binding.clone(),
+            binding: StoreBinding { number },
             path: ObjectPath::new(path).map_err(|_| unreadable("it has a bad path"))?,
         };
         let (file, size, etag, bytes, tick, again) = row.value();

@@ -1,22 +1,11 @@
 //! What a cached file is of.
 
-use std::sync::Arc;
+use crate::protocol::ObjectPath;
 
-use crate::protocol::{ObjectPath, StoreId};
-
-/// A store as long as it is the same store: its name may come to mean another bucket, under another
-/// number.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// The number that stands for a store's place, by whatever ids and credentials it is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoreBinding {
     pub(super) number: u64,
-    pub(super) store: Arc<StoreId>,
-}
-
-impl StoreBinding {
-    /// The name of the store.
-    pub fn store(&self) -> &StoreId {
-        &self.store
-    }
 }
 
 /// Key of the cache: an object of a store. One version of it is cached at a time.
@@ -27,9 +16,9 @@ pub struct ObjectKey {
 }
 
 impl ObjectKey {
-    pub fn new(binding: &StoreBinding, path: &ObjectPath) -> Self {
+    pub fn new(binding: StoreBinding, path: &ObjectPath) -> Self {
         Self {
-            binding: binding.clone(),
+            binding,
             path: path.clone(),
         }
     }

@@ -1,14 +1,14 @@
 //! The cache against its promises: what is found, what goes first, what survives.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     cache_file::{GRANULE_BYTES, Layout},
-    protocol::{ObjectPath, StoreId},
+    protocol::ObjectPath,
 };
 
 const GRANULE: usize = GRANULE_BYTES as usize;
@@ -21,21 +21,27 @@ fn open(directory: &TempDir, granules: u64) -> (DiskCache, StoreBinding) {
     // With room for the maps, which take a block of the file system each.
     let capacity = granules * (GRANULE_BYTES + 8192);
     let cache = DiskCache::open(CacheConfig::new(directory.path(), capacity)).unwrap();
-    let binding = cache
-        .bind_store(&StoreId::new("lake").unwrap(), "memory://a")
-        .unwrap();
+    let binding = cache.bind_store("memory://a").unwrap();
     (cache, binding)
 }
 
+/// The one directory of the one store.
+fn lake(directory: &TempDir) -> PathBuf {
+    let mut stores = fs::read_dir(directory.path().join("data")).unwrap();
+    let lake = stores.next().unwrap().unwrap().path();
+    assert!(stores.next().is_none());
+    lake
+}
+
 /// An object of one granule, all of it cached.
-fn fill(cache: &DiskCache, binding: &StoreBinding, name: &str) -> Arc<CachedObject> {
+fn fill(cache: &DiskCache, binding: StoreBinding, name: &str) -> Arc<CachedObject> {
     let object = cache.entry(binding, &path(name), GRANULE_BYTES).unwrap();
     assert!(object.note_etag(Some("e")));
     cache.write(&object, 0, &vec![7; GRANULE]).unwrap();
     object
 }
 
-fn has(cache: &DiskCache, binding: &StoreBinding, name: &str) -> bool {
+fn has(cache: &DiskCache, binding: StoreBinding, name: &str) -> bool {
     let Some(object) = cache.find(binding, &path(name)) else {
         return false;
     };
@@ -48,17 +54,17 @@ fn has(cache: &DiskCache, binding: &StoreBinding, name: &str) -> bool {
 fn what_was_used_once_goes_before_what_was_used_again() {
     let directory = TempDir::new().unwrap();
     let (cache, binding) = open(&directory, 4);
-    let again = fill(&cache, &binding, "again");
+    let again = fill(&cache, binding, "again");
     cache.touch(&again);
     for number in 0..20 {
-        fill(&cache, &binding, &number.to_string());
+        fill(&cache, binding, &number.to_string());
     }
-    assert!(has(&cache, &binding, "again"));
-    assert!(has(&cache, &binding, "19"));
-    assert!(!has(&cache, &binding, "0"));
+    assert!(has(&cache, binding, "again"));
+    assert!(has(&cache, binding, "19"));
+    assert!(!has(&cache, binding, "0"));
     assert!(cache.usage().evictions >= 16);
     assert!(cache.usage().bytes <= 4 * (GRANULE_BYTES + 8192));
-    let files = fs::read_dir(directory.path().join("data/lake")).unwrap();
+    let files = fs::read_dir(lake(&directory)).unwrap();
     assert_eq!(files.count() as u64, cache.usage().objects);
 }
 
@@ -66,10 +72,10 @@ fn what_was_used_once_goes_before_what_was_used_again() {
 fn a_file_stays_readable_when_it_is_evicted() {
     let directory = TempDir::new().unwrap();
     let (cache, binding) = open(&directory, 1);
-    let first = fill(&cache, &binding, "first");
+    let first = fill(&cache, binding, "first");
     let file = cache.open_file(&first, false).unwrap();
-    fill(&cache, &binding, "second");
-    assert!(!has(&cache, &binding, "first"));
+    fill(&cache, binding, "second");
+    assert!(!has(&cache, binding, "first"));
     let sums = first.layout().checksums(&file, &(0..1)).unwrap();
     assert_ne!(sums[0], 0);
     // And who still has the entry writes into nothing that others find.
@@ -80,10 +86,10 @@ fn a_file_stays_readable_when_it_is_evicted() {
 fn an_object_of_another_size_is_another_version() {
     let directory = TempDir::new().unwrap();
     let (cache, binding) = open(&directory, 4);
-    fill(&cache, &binding, "a");
-    let other = cache.entry(&binding, &path("a"), 5).unwrap();
+    fill(&cache, binding, "a");
+    let other = cache.entry(binding, &path("a"), 5).unwrap();
     assert_eq!(other.layout(), Layout::new(5));
-    assert!(!has(&cache, &binding, "a"));
+    assert!(!has(&cache, binding, "a"));
     assert!(other.note_etag(Some("x")));
     assert!(!other.note_etag(Some("y")), "the version has changed");
 }
@@ -92,16 +98,16 @@ fn an_object_of_another_size_is_another_version() {
 fn what_was_cached_is_known_after_a_start_and_other_files_go() {
     let directory = TempDir::new().unwrap();
     let (cache, binding) = open(&directory, 4);
-    let object = fill(&cache, &binding, "a");
+    let object = fill(&cache, binding, "a");
     cache.touch(&object);
-    fill(&cache, &binding, "lost");
+    fill(&cache, binding, "lost");
     drop(cache);
-    let lake = directory.path().join("data/lake");
+    let lake = lake(&directory);
     fs::write(lake.join("stray"), b"x").unwrap();
     let (cache, again) = open(&directory, 4);
     assert_eq!(binding, again);
-    assert!(has(&cache, &binding, "a"));
-    let found = cache.find(&binding, &path("a")).unwrap();
+    assert!(has(&cache, binding, "a"));
+    let found = cache.find(binding, &path("a")).unwrap();
     assert_eq!(found.version().etag.as_deref(), Some("e"));
     for _ in 0..500 {
         if !lake.join("stray").exists() {
@@ -115,18 +121,23 @@ fn what_was_cached_is_known_after_a_start_and_other_files_go() {
         fs::remove_file(file.unwrap().path()).unwrap();
     }
     assert!(cache.open_file(&found, false).is_err());
-    assert!(cache.find(&binding, &path("a")).is_none());
+    assert!(cache.find(binding, &path("a")).is_none());
 }
 
 #[test]
-fn a_store_that_stands_for_something_else_has_nothing_cached() {
+fn a_store_has_what_is_cached_of_its_place_until_it_is_forgotten() {
     let directory = TempDir::new().unwrap();
     let (cache, binding) = open(&directory, 4);
-    fill(&cache, &binding, "a");
-    let other = cache.bind_store(binding.store(), "memory://b").unwrap();
+    fill(&cache, binding, "a");
+    let other = cache.bind_store("memory://b").unwrap();
     assert_ne!(other, binding);
-    assert!(!has(&cache, &other, "a") && !has(&cache, &binding, "a"));
+    assert!(!has(&cache, other, "a"));
+    assert_eq!(cache.bind_store("memory://a").unwrap(), binding);
+    assert!(has(&cache, binding, "a"));
+    cache.unbind_store("memory://a");
+    assert!(!has(&cache, binding, "a"));
     assert_eq!(cache.usage().objects, 0);
+    assert_ne!(cache.bind_store("memory://a").unwrap(), binding);
     drop(cache);
     let (cache, first_again) = open(&directory, 4);
     assert_ne!(first_again, binding);
@@ -137,13 +148,13 @@ fn a_store_that_stands_for_something_else_has_nothing_cached() {
 fn an_index_that_cannot_be_read_is_begun_anew() {
     let directory = TempDir::new().unwrap();
     let (cache, binding) = open(&directory, 4);
-    fill(&cache, &binding, "a");
+    fill(&cache, binding, "a");
     drop(cache);
     fs::write(directory.path().join("index.redb"), b"no index").unwrap();
     let (cache, binding) = open(&directory, 4);
-    assert!(!has(&cache, &binding, "a"));
-    fill(&cache, &binding, "b");
-    assert!(has(&cache, &binding, "b"));
+    assert!(!has(&cache, binding, "a"));
+    fill(&cache, binding, "b");
+    assert!(has(&cache, binding, "b"));
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl<I: Interrupts> Client<I> {
     /// restarted.
     ///
     /// # Errors
-    /// [`FailureCode::StoreConflict`] when the name is taken by another bucket,
+    /// [`FailureCode::StoreConflict`] when the id is taken by another specification,
     /// [`FailureCode::InvalidStore`] when the options are not usable.
     pub fn open_store(&mut self, spec: StoreSpec) -> Result<()> {
         let id = spec.id.clone();
@@ -67,7 +67,7 @@ impl<I: Interrupts> Client<I> {
         opened
     }
 
-    /// Forgets a store and all that the daemon has cached of it.
+    /// Forgets a store, and all that the daemon has cached of it unless the same place is open by another id.
     ///
     /// # Errors
     /// Any [`ClientError`]; a store that is not known is no error.

@@ -1,4 +1,4 @@
-//! Stores: where objects live, named by the tablespace that uses them.
+//! Stores: where objects live, and how they are reached.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -10,22 +10,22 @@ use super::{
 
 /// Most options a store may have.
 pub const MAX_STORE_OPTIONS: usize = 64;
-const MAX_STORE_ID_BYTES: usize = 63;
+const MAX_STORE_ID_BYTES: usize = 127;
 const MAX_OPTION_BYTES: usize = 4096;
 
-/// Name of a store: that of its tablespace, so at most 63 bytes (NAMEDATALEN - 1).
+/// What a client calls a store. It stands for one specification, so whoever changes that takes another id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StoreId(String);
 
 impl StoreId {
     /// # Errors
-    /// [`NameError`] when the name is empty, longer than 63 bytes or has control characters.
+    /// [`NameError`] when the name is empty, longer than 127 bytes or has control characters.
     pub fn new(name: impl Into<String>) -> Result<Self, NameError> {
         let name = name.into();
         let reason = if name.is_empty() {
             Some("it is empty")
         } else if name.len() > MAX_STORE_ID_BYTES {
-            Some("it is longer than 63 bytes")
+            Some("it is longer than 127 bytes")
         } else if name.chars().any(|c| c.is_ascii_control()) {
             Some("it contains a control character")
         } else {
@@ -43,20 +43,6 @@ impl StoreId {
 
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-
-    /// The name as one directory: bytes other than ASCII letters, digits, `_` and `-` become `%XX`.
-    /// Different stores have different directories.
-    pub fn directory_name(&self) -> String {
-        let mut name = String::with_capacity(self.0.len());
-        for byte in self.0.bytes() {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') {
-                name.push(char::from(byte));
-            } else {
-                name.push_str(&format!("%{byte:02X}"));
-            }
-        }
-        name
     }
 
     pub(super) fn encode(&self, to: &mut Encoder) {

@@ -7,9 +7,9 @@ impl StorageService {
     /// Counts since the start, and what the cache has now. Asks no store.
     pub fn status(&self) -> Status {
         let usage = self.cache.usage();
-        let mut by_store = self.cache.usage_by_store();
+        let by_store = self.cache.usage_by_store();
         let stores = self.stores.all().into_iter().map(|store| {
-            let cached = by_store.remove(&store.spec.id).unwrap_or_default();
+            let cached = by_store.get(&store.binding).copied().unwrap_or_default();
             StoreStatus {
                 identity: store.spec.identity(),
                 hits: store.counters.hits(),

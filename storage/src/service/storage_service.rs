@@ -71,32 +71,27 @@ impl StorageService {
             if open.spec == spec {
                 return Ok(());
             }
-            if open.spec.identity() != spec.identity() {
-                let message = format!(
-                    "the name stands for {} already, not for {}; close it first",
-                    open.spec.identity(),
-                    spec.identity()
-                );
-                return Err(Failure::permanent(
-                    FailureCode::StoreConflict,
-                    &spec.id,
-                    message,
-                ));
-            }
+            let (known, wanted) = (open.spec.identity(), spec.identity());
+            let message = match known == wanted {
+                true => {
+                    "the id stands for the same store with other options; close it first".into()
+                }
+                false => {
+                    format!("the id stands for {known} already, not for {wanted}; close it first")
+                }
+            };
+            let code = FailureCode::StoreConflict;
+            return Err(Failure::permanent(code, &spec.id, message));
         }
         let backend = self
             .opener
             .open(&spec)
             .map_err(|error| error.into_failure(&spec.id))?;
-        let (id, identity) = (spec.id.clone(), spec.identity());
+        let identity = spec.identity();
         let binding = self
-            .blocking(&spec.id, move |cache| cache.bind_store(&id, &identity))
+            .blocking(&spec.id, move |cache| cache.bind_store(&identity))
             .await?;
-        // Of the same store, or of none.
-        let before = self.stores.find(&spec.id);
-        let counters: Arc<StoreCounters> = before
-            .map(|store| Arc::clone(&store.counters))
-            .unwrap_or_default();
+        let counters = Arc::<StoreCounters>::default();
         let backend = Counted::new(backend, Arc::clone(&counters.operations));
         self.stores.insert(OpenStore {
             spec,
@@ -107,16 +102,21 @@ impl StorageService {
         Ok(())
     }
 
-    /// Forgets a store and what is cached of it.
+    /// Forgets a store, and what is cached of it unless the same place is open by another id.
     ///
     /// # Errors
     /// [`FailureCode::Internal`] when the cache cannot be written.
     pub async fn close_store(&self, id: &StoreId) -> Result<()> {
         let _registration = self.registration.lock().await;
-        self.stores.remove(id);
-        let store = id.clone();
+        let Some(closed) = self.stores.remove(id) else {
+            return Ok(());
+        };
+        let is_shared = |store: &Arc<OpenStore>| store.binding == closed.binding;
+        if self.stores.all().iter().any(is_shared) {
+            return Ok(());
+        }
         self.blocking(id, move |cache| {
-            cache.unbind_store(&store);
+            cache.unbind_store(&closed.spec.identity());
             Ok(())
         })
         .await
@@ -153,19 +153,15 @@ impl StorageService {
             checksum,
         };
         // It is another object from here on, whatever comes of it.
-        self.cache.forget_path(&store.binding, &object.path);
+        self.cache.forget_path(store.binding, &object.path);
         let put = (store.backend).put(&object.path, &source, condition, deadline);
         let meta = match put.await {
             Ok(meta) => meta,
             Err(error) => return Err(store.failed(error)),
         };
-        let (binding, path, version) = (
-            store.binding.clone(),
-            object.path.clone(),
-            meta.version.clone(),
-        );
+        let (binding, path, version) = (store.binding, object.path.clone(), meta.version.clone());
         let kept = self.blocking(object, move |cache| {
-            keep_written(cache, &binding, &path, &version, &file)
+            keep_written(cache, binding, &path, &version, &file)
         });
         match timeout_at(deadline, kept).await {
             Ok(Ok(())) => {}
@@ -181,7 +177,7 @@ impl StorageService {
     /// Takes note that a cached object is still used.
     pub fn touch(&self, object: &ObjectRef) {
         if let Some(store) = self.stores.find(&object.store)
-            && let Some(cached) = self.cache.find(&store.binding, &object.path)
+            && let Some(cached) = self.cache.find(store.binding, &object.path)
         {
             self.cache.touch(&cached);
         }
@@ -201,7 +197,7 @@ impl StorageService {
         let deleted = store.backend.delete(&paths, deadline).await;
         // Also when it failed: it may have been carried out.
         for path in &paths {
-            self.cache.forget_path(&store.binding, path);
+            self.cache.forget_path(store.binding, path);
         }
         deleted.map_err(|error| store.failed(error))
     }
@@ -270,7 +266,7 @@ impl StorageService {
 /// What an object that was written has, in the cache.
 fn keep_written(
     cache: &DiskCache,
-    binding: &StoreBinding,
+    binding: StoreBinding,
     path: &ObjectPath,
     version: &ObjectVersion,
     file: &File,

@@ -12,7 +12,7 @@ use crate::{
     protocol::{Failure, FailureCode, StoreId, StoreSpec},
 };
 
-/// A store in use. Requests under way keep theirs when it is replaced or closed.
+/// A store in use. Requests under way keep theirs when it is closed.
 #[derive(Debug)]
 pub(super) struct OpenStore {
     pub(super) spec: StoreSpec,
@@ -57,8 +57,8 @@ impl Stores {
         open.insert(store.spec.id.clone(), Arc::new(store));
     }
 
-    pub(super) fn remove(&self, id: &StoreId) {
+    pub(super) fn remove(&self, id: &StoreId) -> Option<Arc<OpenStore>> {
         let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
-        open.remove(id);
+        open.remove(id)
     }
 }

@@ -55,7 +55,7 @@ impl StorageService {
         let store = self.store(&object.store)?;
         let cached = match size {
             Some(size) => self.entry(&store, &object.path, size).await,
-            None => match self.cache.find(&store.binding, &object.path) {
+            None => match self.cache.find(store.binding, &object.path) {
                 Some(cached) => cached,
                 None => {
                     let first = ranges.iter().filter_map(|range| range.end()).max();
@@ -129,13 +129,13 @@ impl StorageService {
 
     /// The object's entry in the cache; one that is in nobody's way where the cache cannot make any.
     async fn entry(&self, store: &OpenStore, path: &ObjectPath, size: u64) -> Arc<CachedObject> {
-        let (binding, name) = (store.binding.clone(), path.clone());
+        let (binding, name) = (store.binding, path.clone());
         let made = self
-            .blocking(path, move |cache| cache.entry(&binding, &name, size))
+            .blocking(path, move |cache| cache.entry(binding, &name, size))
             .await;
         made.unwrap_or_else(|failure| {
             tracing::warn!(%failure, "an object is not cached");
-            self.cache.without_file(&store.binding, path, size)
+            self.cache.without_file(store.binding, path, size)
         })
     }
 

@@ -46,6 +46,19 @@ pub fn store_id() -> StoreId {
     StoreId::new("lake").unwrap()
 }
 
+/// Where the cache has files of stores.
+pub fn cache_directories(directory: &Path) -> Vec<PathBuf> {
+    let stores = std::fs::read_dir(directory.join("cache/data")).unwrap();
+    stores.map(|store| store.unwrap().path()).collect()
+}
+
+/// The files of the cache.
+pub fn cached_files(directory: &Path) -> Vec<PathBuf> {
+    let files = |store: PathBuf| std::fs::read_dir(store).unwrap();
+    let files = cache_directories(directory).into_iter().flat_map(files);
+    files.map(|file| file.unwrap().path()).collect()
+}
+
 pub fn path(path: &str) -> ObjectPath {
     ObjectPath::new(path).unwrap()
 }

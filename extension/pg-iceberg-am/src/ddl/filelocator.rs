@@ -5,12 +5,14 @@ use pg_lakebase_core::relation::{Persistence, RelFileLocator, Relation};
 use pg_lakebase_core::slot::OwnedSlot;
 use pg_lakebase_core::table_am::{CopyCounts, Horizons};
 use pg_lakebase_core::{interrupt, smgr, xact};
+use pgrx::pg_sys;
 
 use super::enum_labels;
 use crate::catalog::Origin;
 use crate::directory::{StorageKey, upgrade};
 use crate::scan::{Projection, RowReader, TableView};
 use crate::schema::TableColumns;
+use crate::tablespaces::catalog;
 use crate::transaction;
 
 /// Makes an empty storage at `new` for `rel`; an old one that it replaces is dropped.
@@ -26,6 +28,7 @@ pub fn set_new_filelocator(
 ) -> PgResult<Horizons> {
     enum_labels::hold(&TableColumns::resolve(rel.tuple_desc())?);
     let key = StorageKey::with_locator(rel, new);
+    keep_place(&key);
     smgr::create(new, persistence);
     if upgrade::is_running() && !key.is_temporary() {
         upgrade::take_over(&key)?;
@@ -41,8 +44,9 @@ pub fn set_new_filelocator(
 
 /// Copies the rows of `rel` to a storage at `new` (ALTER TABLE SET TABLESPACE).
 pub fn copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
-    smgr::create(new, rel.persistence());
     let key = StorageKey::with_locator(rel, new);
+    keep_place(&key);
+    smgr::create(new, rel.persistence());
     transaction::create_storage(rel, key)?;
     copy_rows(rel, |slot| {
         transaction::insert_into(
@@ -57,6 +61,14 @@ pub fn copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
     transaction::drop_storage(rel)?;
     smgr::drop_at_commit(rel);
     Ok(())
+}
+
+/// Waits for whoever is changing where the tablespace lies, and keeps others from it, before a storage there is written to.
+fn keep_place(key: &StorageKey) {
+    let tablespace = pg_sys::Oid::from(key.tablespace);
+    if !catalog::is_default(tablespace) {
+        catalog::lock_as_user(tablespace);
+    }
 }
 
 /// Copies the rows of `old` to `new` (VACUUM FULL): many small files become few.

@@ -1,4 +1,4 @@
-//! CREATE TABLESPACE, ALTER TABLESPACE, DROP TABLESPACE and RENAME of tablespaces in object stores.
+//! CREATE TABLESPACE, ALTER TABLESPACE, RENAME and DROP TABLESPACE of tablespaces in object stores.
 //!
 //! PostgreSQL validates the options of a tablespace by its own list. Ours are taken out of the statement, and those that
 //! are stored out of `pg_tablespace.spcoptions`, while it does so, and are written back after.
@@ -14,15 +14,13 @@ use super::table_options::{elements, take};
 use crate::catalog::options::text_of;
 use crate::directory;
 use crate::storage_service::{changes, supervision};
-use crate::stores;
+use crate::stores::{self, Store};
 use crate::tablespaces::catalog::{
     self, Stored, find, is_object_tablespace, lock_against_users, lock_for_change,
 };
 use crate::tablespaces::options::{PROBE, PROTOCOL, is_postgres_option, is_store_option};
 use crate::tablespaces::{StoreOptions, holds_anything, is_credential};
 
-/// What to do instead of a new name.
-const RENAME_HINT: &str = "Create another tablespace with the same options and another prefix, and move the tables there.";
 /// What to do before a tablespace means another store.
 const CHANGE_HINT: &str = "Move or drop what lies there first, or create another tablespace.";
 
@@ -35,36 +33,11 @@ pub fn proceed(call: &mut UtilityCall<'_>) -> PgResult<bool> {
             pg_sys::NodeTag::T_CreateTableSpaceStmt => create(call)?,
             pg_sys::NodeTag::T_AlterTableSpaceOptionsStmt => alter(call)?,
             pg_sys::NodeTag::T_DropTableSpaceStmt => drop_tablespace(call)?,
+            pg_sys::NodeTag::T_RenameStmt => return rename(call),
             _ => return Ok(false),
         }
     }
     Ok(true)
-}
-
-/// Before ALTER ... RENAME TO is executed.
-///
-/// # Safety
-///
-/// The statement is PostgreSQL's own.
-pub unsafe fn check_rename(statement: *mut pg_sys::RenameStmt) -> PgResult<()> {
-    // SAFETY: the caller's promise; a terminated string.
-    unsafe {
-        if (*statement).renameType != pg_sys::ObjectType::OBJECT_TABLESPACE {
-            return Ok(());
-        }
-        let name = CStr::from_ptr((*statement).subname);
-        if !find(name).is_some_and(is_object_tablespace) {
-            return Ok(());
-        }
-        Err(PgError::feature_not_supported(format!(
-            "cannot rename object tablespace \"{}\"",
-            name_text(name)
-        ))
-        .with_detail(
-            "The storage service knows its store, and what it has cached of it, by this name.",
-        )
-        .with_hint(RENAME_HINT))
-    }
 }
 
 /// # Safety
@@ -121,15 +94,40 @@ unsafe fn drop_tablespace(call: &mut UtilityCall<'_>) -> PgResult<()> {
         call.proceed();
         return Ok(());
     };
-    let name = catalog::name(tablespace);
     // Options that some other version has written keep nobody from dropping it.
-    let options = Stored::of(tablespace).store().ok().flatten();
+    let store = Store::of(tablespace.to_u32()).ok().flatten();
     changes::note();
     call.proceed();
-    if let Some(options) = options {
-        stores::forget(&options, &name);
+    if let Some(store) = store {
+        stores::forget(&store, None);
     }
     Ok(())
+}
+
+/// Has ALTER TABLESPACE ... RENAME TO executed: the storage service knows the store by another id after it. Other objects are
+/// left alone, and the answer is false.
+///
+/// # Safety
+///
+/// The statement is ALTER ... RENAME TO.
+unsafe fn rename(call: &mut UtilityCall<'_>) -> PgResult<bool> {
+    // SAFETY: the caller's promise; a terminated string.
+    let tablespace = unsafe {
+        let statement = call.statement().cast::<pg_sys::RenameStmt>();
+        if (*statement).renameType != pg_sys::ObjectType::OBJECT_TABLESPACE {
+            return Ok(false);
+        }
+        find(CStr::from_ptr((*statement).subname))
+    };
+    let store = |tablespace: pg_sys::Oid| Store::of(tablespace.to_u32()).ok().flatten();
+    let before = tablespace.and_then(store);
+    call.proceed();
+    // SAFETY: makes the new name visible.
+    unsafe { pg_sys::CommandCounterIncrement() };
+    if let Some(before) = before {
+        stores::forget(&before, tablespace.and_then(store).as_ref());
+    }
+    Ok(true)
 }
 
 /// # Safety
@@ -167,6 +165,7 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
         lock_for_change(tablespace);
         let stored = Stored::of(tablespace);
         let before = stored.store()?;
+        let store_before = Store::of(tablespace.to_u32())?;
         let statement = call
             .statement_to_change()
             .cast::<pg_sys::AlterTableSpaceOptionsStmt>();
@@ -194,8 +193,12 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
         call.proceed();
         pg_sys::CommandCounterIncrement();
         store(tablespace, after.as_ref())?;
-        if let (Some(before), false) = (&before, is_same_place) {
-            stores::forget(before, &catalog::name(tablespace));
+        if let (Some(store_before), true) = (store_before, before != after) {
+            let successor = match &after {
+                Some(options) if is_same_place => Some(Store::new(tablespace, options)?),
+                _ => None,
+            };
+            stores::forget(&store_before, successor.as_ref());
         }
         Ok(())
     }

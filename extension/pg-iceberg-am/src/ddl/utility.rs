@@ -115,7 +115,6 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
             }
             pg_sys::NodeTag::T_AlterTableMoveAllStmt => placement::check_move_all(statement.cast()),
             pg_sys::NodeTag::T_ReindexStmt => placement::check_reindex(statement.cast()),
-            pg_sys::NodeTag::T_RenameStmt => tablespace::check_rename(statement.cast()),
             pg_sys::NodeTag::T_DropdbStmt => {
                 database::before_drop(statement.cast());
                 Ok(())

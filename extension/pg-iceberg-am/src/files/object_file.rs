@@ -61,7 +61,10 @@ impl ObjectFile {
         name: &str,
         length: Option<u64>,
     ) -> Result<Arc<Self>> {
-        if let Some(known) = OPEN.with_borrow_mut(|open| open.get(path)) {
+        // One that was opened with other options would go on with those, and with credentials that may be revoked.
+        if let Some(known) = OPEN.with_borrow_mut(|open| open.get(path))
+            && known.store.spec() == store.spec()
+        {
             known.touch()?;
             return Ok(known);
         }

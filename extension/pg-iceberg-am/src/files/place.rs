@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::wal as core_wal;
+use pgrx::PgSqlErrorCode;
 
 use crate::directory::{StorageKey, TableDirectory};
 use crate::guc;
@@ -79,6 +80,22 @@ impl Place {
     /// Whether that is an object store.
     pub fn is_object(&self) -> bool {
         matches!(self, Self::Object(_))
+    }
+
+    /// Refuses to go on if the tablespace means another store by now than the one that was written to. Locks keep others from
+    /// that, unless `pg_tablespace` is changed by hand.
+    pub fn check_unchanged(&self) -> PgResult<()> {
+        let Self::Object(ObjectPlace { store, .. }) = self else {
+            return Ok(());
+        };
+        let now = Store::of(store.tablespace())?;
+        if now.is_some_and(|now| now.is_same_place(store)) {
+            return Ok(());
+        }
+        Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("rows were written to a place that is not the tablespace's any more, {self}"),
+        ))
     }
 
     /// What the paths of new files begin with, without a slash at its end.

@@ -9,7 +9,7 @@ use crate::error::with_causes;
 use crate::storage_service::place;
 use crate::storage_service::settings::{self, Provider};
 use crate::storage_service::supervision::{self, Stage};
-use crate::stores::{self, Told};
+use crate::stores::{self, Store, Told};
 use crate::tablespaces::catalog;
 
 #[pg_schema]
@@ -97,9 +97,9 @@ mod lakebase {
         ),
     > {
         let status = known_status();
-        let tablespaces = catalog::object_tablespaces().into_iter().map(catalog::name);
-        let rows = tablespaces.flat_map(|tablespace| {
-            let store = store_of(status.as_ref(), &tablespace);
+        let rows = (catalog::object_tablespaces().into_iter()).flat_map(|tablespace| {
+            let store = store_of(status.as_ref(), tablespace);
+            let tablespace = catalog::name(tablespace);
             StoreOperation::ALL
                 .into_iter()
                 .enumerate()
@@ -158,9 +158,12 @@ fn known_status() -> Option<Status> {
 }
 
 /// What the service tells of a tablespace's store: nothing until somebody needs it.
-fn store_of(status: Option<&Status>, tablespace: &str) -> Option<StoreStatus> {
-    let known = |store: &&StoreStatus| store.store.as_str() == tablespace;
-    status?.stores.iter().find(known).cloned()
+fn store_of(status: Option<&Status>, tablespace: pg_sys::Oid) -> Option<StoreStatus> {
+    let status = status?;
+    // Options that some other version has written are no store's.
+    let store = Store::of(tablespace.to_u32()).ok().flatten()?;
+    let is_known = |known: &&StoreStatus| known.store == store.spec().id;
+    status.stores.iter().find(is_known).cloned()
 }
 
 fn bigint(count: u64) -> i64 {

@@ -4,7 +4,7 @@
 //! answer, it serves interrupts; other threads give up when the query is cancelled.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use pg_lakebase_core::{interrupt, thread};
 use pg_lakebase_storage::client::{
     Client, ClientError, Interrupted, Interrupts, Result as ClientResult,
 };
-use pg_lakebase_storage::protocol::{FailureCode, Listed, StoreId, StoreSpec};
+use pg_lakebase_storage::protocol::{Listed, StoreId};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::presence::Patience;
@@ -36,7 +36,7 @@ thread_local! {
 struct Service {
     socket: PathBuf,
     client: Client<QueryInterrupts>,
-    stores: BTreeMap<StoreId, StoreSpec>,
+    stores: BTreeSet<StoreId>,
 }
 
 /// Whether the query is to end.
@@ -149,32 +149,20 @@ impl Service {
             _ => Self {
                 socket: config.socket.clone(),
                 client: Client::new(config, QueryInterrupts),
-                stores: BTreeMap::new(),
+                stores: BTreeSet::new(),
             },
         }
     }
 
-    /// Makes a store known that is not, or not like this.
+    /// Makes a store known that is not. The client repeats it to a service that does not know it any more.
     fn open(&mut self, store: &Store) -> ClientResult<()> {
         let spec = store.spec();
-        if self.stores.get(&spec.id) == Some(spec) {
-            return Ok(());
+        if !self.stores.contains(&spec.id) {
+            self.client.open_store(spec.clone())?;
+            self.stores.insert(spec.id.clone());
         }
-        match self.client.open_store(spec.clone()) {
-            Err(error) if is_conflict(&error) && settings::is_own() => {
-                // It is known there by options that were undone, or that are others by now.
-                self.client.close_store(&spec.id)?;
-                self.client.open_store(spec.clone())?;
-            }
-            result => result?,
-        }
-        self.stores.insert(spec.id.clone(), spec.clone());
         Ok(())
     }
-}
-
-fn is_conflict(error: &ClientError) -> bool {
-    (error.failure()).is_some_and(|failure| failure.code == FailureCode::StoreConflict)
 }
 
 /// The objects below a directory.

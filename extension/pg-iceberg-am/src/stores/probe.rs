@@ -7,7 +7,7 @@ use std::time::Duration;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::wait_event::WaitEvent;
 use pg_lakebase_storage::client::{Client, ClientError, Put};
-use pg_lakebase_storage::protocol::{ByteRange, FailureCode, ObjectPath, ObjectRef, StoreId};
+use pg_lakebase_storage::protocol::{ByteRange, FailureCode, ObjectRef, StoreId, StoreSpec};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::client::{QueryInterrupts, outcome};
@@ -43,10 +43,10 @@ pub fn probe(options: &StoreOptions, tablespace: &str) -> PgResult<()> {
     result.map_err(|failure| failure.into_pg_error(tablespace))
 }
 
-struct Probe<'a> {
+struct Probe {
     client: Client<QueryInterrupts>,
-    options: &'a StoreOptions,
-    directory: ObjectPath,
+    /// The store, with a prefix of the probe's own: nothing else is there, and nothing else is cached of it.
+    spec: StoreSpec,
     object: ObjectRef,
 }
 
@@ -58,19 +58,24 @@ enum Failure {
     Wrong(&'static str),
 }
 
-impl<'a> Probe<'a> {
-    fn new(options: &'a StoreOptions) -> PgResult<Self> {
+impl Probe {
+    fn new(options: &StoreOptions) -> PgResult<Self> {
         let mut config = settings::client();
         config.limit = |_| LIMIT;
+        let mut spec = options.spec(own_id()?);
         let directory = format!("pg_lakebase_probe/{}", uuid::Uuid::new_v4().simple());
+        let prefix = match spec.options.get("prefix") {
+            Some(prefix) => format!("{prefix}/{directory}"),
+            None => directory,
+        };
+        spec.options.insert("prefix".to_owned(), prefix);
         Ok(Self {
             client: Client::new(config, QueryInterrupts),
-            options,
             object: ObjectRef {
-                store: own_id()?,
-                path: path(&format!("{directory}/object"))?,
+                store: spec.id.clone(),
+                path: path("object")?,
             },
-            directory: path(&directory)?,
+            spec,
         })
     }
 
@@ -107,8 +112,7 @@ impl<'a> Probe<'a> {
     }
 
     fn open(&mut self) -> Result<(), StoreError> {
-        let spec = self.options.spec(self.object.store.clone());
-        outcome(self.client.open_store(spec))
+        outcome(self.client.open_store(self.spec.clone()))
     }
 
     fn close(&mut self) -> Result<(), StoreError> {
@@ -142,7 +146,7 @@ impl<'a> Probe<'a> {
     }
 
     fn is_listed(&mut self) -> Result<bool, StoreError> {
-        let page = (self.client).list_page(&self.object.store, Some(&self.directory), None, 10);
+        let page = (self.client).list_page(&self.object.store, None, None, 10);
         let (objects, _) = outcome(page)?;
         Ok(objects
             .iter()

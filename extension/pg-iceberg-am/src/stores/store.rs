@@ -1,10 +1,14 @@
 //! The store of a tablespace.
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_storage::protocol::{ObjectPath, ObjectRef, StoreId, StoreSpec};
+use pg_lakebase_storage::protocol::{NameError, ObjectPath, ObjectRef, StoreId, StoreSpec};
 use pgrx::pg_sys;
 
+use crate::tablespaces::StoreOptions;
 use crate::tablespaces::catalog::{self, Stored};
+
+/// Longest name in an id: that of a tablespace, if it is in UTF-8.
+const MOST_NAME_BYTES: usize = 63;
 
 /// An object store, as the options of a tablespace describe it.
 #[derive(Debug)]
@@ -24,12 +28,22 @@ impl Store {
         let Some(options) = Stored::of(tablespace).store()? else {
             return Ok(None);
         };
-        let id = StoreId::new(catalog::name(tablespace)).map_err(invalid)?;
-        Ok(Some(Self {
-            tablespace: number,
+        Self::new(tablespace, &options).map(Some)
+    }
+
+    /// The store that a tablespace with these options has.
+    pub fn new(tablespace: pg_sys::Oid, options: &StoreOptions) -> PgResult<Self> {
+        let id = id(tablespace, options).map_err(invalid)?;
+        Ok(Self {
+            tablespace: tablespace.to_u32(),
             spec: options.spec(id),
             root: options.root(),
-        }))
+        })
+    }
+
+    /// Whether both have the same objects.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.spec.identity() == other.spec.identity()
     }
 
     /// Its tablespace.
@@ -59,6 +73,16 @@ impl Store {
             path: path(name)?,
         })
     }
+}
+
+/// What the storage service knows the store by: `<name>@<tablespace>-<hash of the options>`. Each specification has an id of its
+/// own, so a transaction that has begun with one goes on with it, whatever others are told since. The name is for
+/// messages.
+fn id(tablespace: pg_sys::Oid, options: &StoreOptions) -> Result<StoreId, NameError> {
+    let name = catalog::name(tablespace).replace(|c: char| c.is_ascii_control(), "_");
+    let name = &name[..name.floor_char_boundary(MOST_NAME_BYTES)];
+    let number = tablespace.to_u32();
+    StoreId::new(format!("{name}@{number}-{:016x}", options.hash()))
 }
 
 /// An object's name as the storage service takes it.

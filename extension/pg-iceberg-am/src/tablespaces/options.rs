@@ -4,6 +4,7 @@
 //! printable ASCII: `pg_tablespace` is read in databases of all encodings.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_storage::protocol::{ObjectPath, StoreId, StoreProtocol, StoreSpec};
@@ -130,7 +131,14 @@ impl StoreOptions {
         all
     }
 
-    /// The store as the storage service is told of it, under the tablespace's name.
+    /// A hash of all that says what the store is and how it is reached; of another version of the extension it may be another.
+    pub fn hash(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.protocol, &self.values).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    /// The store as the storage service is told of it.
     pub fn spec(&self, id: StoreId) -> StoreSpec {
         let (bucket, options) = (self.values.iter())
             .map(|(name, value)| (name.clone(), value.clone()))
@@ -353,6 +361,9 @@ mod tests {
         assert!(plain.is_same_place(&with(("credentials", "c"))));
         assert!(!plain.is_same_place(&with(("prefix", "p"))));
         assert!(!plain.is_same_place(&with(("endpoint", "https://here"))));
+        assert_eq!(plain.hash(), options(&base).unwrap().unwrap().hash());
+        assert_ne!(plain.hash(), with(("credentials", "c")).hash());
+        assert_ne!(plain.hash(), with(("prefix", "p")).hash());
     }
 
     #[test]

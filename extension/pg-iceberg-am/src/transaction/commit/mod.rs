@@ -55,6 +55,9 @@ pub fn commit(for_prepare: bool) -> PgResult<()> {
     if changes.is_empty() {
         return Ok(());
     }
+    for change in &changes {
+        change.io.place().check_unchanged()?;
+    }
     let catalogs = Catalogs::open()?;
     let mut staged = 0;
     for index in 0..changes.len() {

@@ -95,7 +95,7 @@ CREATE TABLESPACE regress_lake_2 LOCATION '';
 SELECT a.spcoptions = b.spcoptions AS same FROM pg_tablespace a, pg_tablespace b
     WHERE a.spcname = 'regress_lake' AND b.spcname = 'regress_lake_2';
 
--- Owners may change it, nobody may rename it.
+-- Owners may change it and rename it.
 SET ROLE regress_lake_user;
 ALTER TABLESPACE regress_lake SET (region = 'x');
 RESET ROLE;
@@ -105,6 +105,8 @@ SET ROLE regress_lake_user;
 ALTER TABLESPACE regress_lake SET (region = 'x');
 RESET ROLE;
 ALTER TABLESPACE regress_lake RENAME TO regress_lake_3;
+SELECT tablespace FROM lakebase.stores WHERE tablespace ~ '^regress' ORDER BY tablespace COLLATE "C";
+ALTER TABLESPACE regress_lake_3 RENAME TO regress_lake;
 ALTER TABLESPACE regress_nowhere SET (protocol = 's3', bucket = 'b');
 ALTER TABLESPACE pg_default SET (protocol = 's3', bucket = 'b');
 ALTER TABLESPACE pg_global SET (protocol = 's3', bucket = 'b');
