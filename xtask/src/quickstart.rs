@@ -10,6 +10,7 @@ use crate::process::shell_quote;
 use crate::progress::{Progress, note};
 use crate::psql;
 use crate::setup;
+use crate::stores::{Lake, TABLESPACE};
 use crate::tpch::{self, Table};
 use anyhow::{Context, Result};
 use std::io::Write;
@@ -19,51 +20,82 @@ const SCALE_FACTOR: f64 = 0.1;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Directory of the cluster [default: clusters/quickstart in the cache]
+    /// Directory of the cluster [default: clusters/quickstart in the cache, or clusters/quickstart-objects]
     #[arg(long)]
     dir: Option<PathBuf>,
+    /// Put the tables into an object store: a MinIO on this machine, which is built from its Go module
+    #[arg(long)]
+    object_store: bool,
 }
 
 pub fn run(args: &Args) -> Result<()> {
     let cache = Cache::open()?;
     let installation = setup::ensure(&cache, Flavour::Release)?;
     let library = extension::ensure(&cache, &installation)?;
-    let dir = args
-        .dir
-        .clone()
-        .unwrap_or_else(|| cache.cluster("quickstart"));
+    let name = match args.object_store {
+        true => "quickstart-objects",
+        false => "quickstart",
+    };
+    let dir = args.dir.clone().unwrap_or_else(|| cache.cluster(name));
     let mut cluster = Cluster::at(&dir)?;
-    let connection = cluster.start(&installation, &library, &Settings::default())?;
+    let lake = match args.object_store {
+        true => Some(Lake::of_user(&cache)?),
+        false => None,
+    };
+    let mut settings = Settings::default();
+    if let Some(lake) = &lake {
+        cluster.account().make_private_dir(&dir)?;
+        settings.extra = lake.access(cluster.account(), &dir)?;
+    }
+    let connection = cluster.start(&installation, &library, &settings)?;
     note(format!(
         "PostgreSQL {} runs in {}",
         installation.version,
         cluster.dir().display()
     ));
+    if let Some(lake) = &lake {
+        let there = format!("SELECT count(*) FROM pg_tablespace WHERE spcname = '{TABLESPACE}'");
+        if psql::query(&connection, &there)? == "0" {
+            lake.create_tablespace(&connection)?;
+        }
+    }
+    let place = match lake {
+        Some(_) => format!(" TABLESPACE {TABLESPACE}"),
+        None => String::new(),
+    };
 
-    load_tpch(&connection)?;
-    load_elements(&connection)?;
+    load_tpch(&connection, &place)?;
+    load_elements(&connection, &place)?;
     queries(&connection)?;
     inside(&connection)?;
-    farewell(&cache, &cluster, args.dir.is_some());
+    if lake.is_some() {
+        show(
+            &connection,
+            "The store",
+            "SELECT tablespace, store, requests, pg_size_pretty(bytes_written) AS written, \
+             pg_size_pretty(bytes_read) AS read, cache_hits, cache_misses FROM lakebase.stores",
+        )?;
+    }
+    farewell(&cache, &cluster, args);
     Ok(())
 }
 
-fn load_tpch(connection: &Connection) -> Result<()> {
+fn load_tpch(connection: &Connection, place: &str) -> Result<()> {
     psql::execute(connection, "CREATE SCHEMA IF NOT EXISTS tpch")?;
     for table in tpch::TABLES {
         let name = format!("tpch.{}", table.name());
-        load(connection, &name, table.columns(), |out| {
+        load(connection, &name, table.columns(), place, |out| {
             table.write_csv(SCALE_FACTOR, out)
         })?;
     }
     Ok(())
 }
 
-fn load_elements(connection: &Connection) -> Result<()> {
+fn load_elements(connection: &Connection, place: &str) -> Result<()> {
     let text = dataset::read()?;
     let (_, rows) = text.split_once('\n').context("the data set has no rows")?;
     let name = format!("public.{}", dataset::TABLE);
-    load(connection, &name, dataset::COLUMNS, |out| {
+    load(connection, &name, dataset::COLUMNS, place, |out| {
         out.write_all(rows.as_bytes())
     })
 }
@@ -73,6 +105,7 @@ fn load(
     connection: &Connection,
     name: &str,
     columns: &str,
+    place: &str,
     rows: impl FnOnce(&mut dyn Write) -> std::io::Result<()>,
 ) -> Result<()> {
     let present = format!("SELECT to_regclass('{name}') IS NOT NULL");
@@ -83,7 +116,7 @@ fn load(
     let loaded = psql::script(connection, |out| {
         writeln!(
             out,
-            "BEGIN;\nCREATE TABLE {name} ({columns}) USING iceberg;"
+            "BEGIN;\nCREATE TABLE {name} ({columns}) USING iceberg{place};"
         )?;
         writeln!(out, "COPY {name} FROM STDIN (FORMAT csv);")?;
         rows(out)?;
@@ -145,12 +178,15 @@ fn show(connection: &Connection, title: &str, sql: &str) -> Result<()> {
     Ok(())
 }
 
-fn farewell(cache: &Cache, cluster: &Cluster, chosen: bool) {
+fn farewell(cache: &Cache, cluster: &Cluster, args: &Args) {
     let dir = shell_quote(&cluster.dir().display().to_string());
     let root = shell_quote(&cache.root().display().to_string());
     println!("To go on:            cargo xtask cluster --dir {dir} psql");
     println!("To stop the server:  cargo xtask cluster --dir {dir} stop");
-    if chosen {
+    if args.object_store {
+        println!("To stop the store:   cargo xtask stores stop --only s3");
+    }
+    if args.dir.is_some() {
         println!("To remove the data:  stop it, then rm -rf {dir}");
     }
     println!("To remove all of it: stop it, then rm -rf {root}");

@@ -52,6 +52,16 @@ impl Lake {
         Ok(Self { store, server, url })
     }
 
+    /// The MinIO that `cargo xtask stores start` starts, with what it holds.
+    pub fn of_user(cache: &Cache) -> Result<Self> {
+        let store = Store::S3;
+        let directory = Self::directory(cache, "default").join(store.name());
+        let server = Server::at(&directory)?;
+        store.start(cache, &server)?;
+        let url = server.url().context("MinIO does not listen")?;
+        Ok(Self { store, server, url })
+    }
+
     /// Stops it. What it holds stays.
     pub fn stop(&self) -> Result<()> {
         self.server.stop()
@@ -62,8 +72,18 @@ impl Lake {
         self.server.data().join(minio::BUCKET)
     }
 
-    /// Settings of a cluster in `directory` that uses it, whose credentials are written there.
+    /// Settings of a cluster in `directory` that is tested with it, whose credentials are written there.
     pub fn settings(&self, account: &Account, directory: &Path) -> Result<Vec<(String, String)>> {
+        let mut settings = self.access(account, directory)?;
+        // As soon as those of tables on local disk, files are written and removed.
+        for setting in ["object_publish_interval", "object_retention"] {
+            settings.push((format!("pg_lakebase.{setting}"), "0".to_owned()));
+        }
+        Ok(settings)
+    }
+
+    /// Settings of a cluster in `directory` that uses it, whose credentials are written there.
+    pub fn access(&self, account: &Account, directory: &Path) -> Result<Vec<(String, String)>> {
         let path = directory.join("credentials");
         let text = format!(
             "[{ENTRY}]\naccess_key_id = {}\nsecret_access_key = {}\n",
@@ -77,9 +97,6 @@ impl Lake {
         Ok([
             ("allow_in_place_tablespaces", "on".to_owned()),
             ("pg_lakebase.object_tables", "on".to_owned()),
-            // As soon as those of tables on local disk, files are written and removed.
-            ("pg_lakebase.object_publish_interval", "0".to_owned()),
-            ("pg_lakebase.object_retention", "0".to_owned()),
             ("pg_lakebase.credentials_file", path.display().to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))

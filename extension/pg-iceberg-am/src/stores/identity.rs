@@ -8,6 +8,7 @@
 //! directory is known to be one, and gets an identity of its own; its original keeps what it has. Of a copy that cannot be
 //! known like this, of a whole volume, see [`super::ownership`].
 
+use std::cell::RefCell;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -25,13 +26,39 @@ const MACHINE: &str = "/etc/machine-id";
 /// Time between two looks whether somebody else is done.
 const POLL: Duration = Duration::from_millis(10);
 
+thread_local! {
+    /// The path of the file that was read last, its inode and modification time, and what it held: each transaction that
+    /// inserts asks. A data directory is not moved under a running server, and identities are replaced by renaming.
+    static KNOWN: RefCell<Option<(String, Version, String)>> = const { RefCell::new(None) };
+}
+
+type Version = (u64, i64, i64);
+
+fn version(path: &str) -> Option<Version> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
+}
+
 /// The cluster's identity as it writes now; made anew if there is none yet. An error during recovery, where nothing is written.
 pub fn own_identity() -> PgResult<String> {
     let path = current_path()?;
-    if let Some(known) = read(&path)?.filter(Identity::is_in_place) {
-        return Ok(known.name);
+    let now = version(&path);
+    let known = KNOWN.with_borrow(|known| match known {
+        Some((known, version, name)) if *known == path && Some(*version) == now => {
+            Some(name.clone())
+        }
+        _ => None,
+    });
+    if let Some(known) = known {
+        return Ok(known);
     }
-    replace_if(&path, |found| !found.is_in_place())
+    let found = read(&path)?.filter(Identity::is_in_place);
+    let name = match found {
+        Some(found) => found.name,
+        None => return replace_if(&path, |found| !found.is_in_place()),
+    };
+    KNOWN.set(now.map(|now| (path, now, name.clone())));
+    Ok(name)
 }
 
 /// Gives the cluster another identity, unless it has another one than `left` already.
