@@ -101,6 +101,7 @@ fn probe(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
     psql::execute(&connection, "DROP TABLE t")?;
     a_hung_store_can_be_left(&connection, lake)?;
     psql::execute(&connection, "ALTER TABLESPACE lake SET (prefix = 'c')")?;
+    what_nobody_deletes_any_more_is_told(&connection)?;
     server.cluster.stop().map(drop)
 }
 
@@ -122,6 +123,52 @@ fn tables_are_counted(connection: &Connection) -> Result<()> {
         ensure!(is_so == "t", "{counted}: {is_so}");
     }
     Ok(())
+}
+
+/// Objects that are still kept, when no tablespace leads to them any more.
+fn what_nobody_deletes_any_more_is_told(connection: &Connection) -> Result<()> {
+    psql::execute(
+        connection,
+        "ALTER SYSTEM SET pg_lakebase.object_retention = '1d'",
+    )?;
+    psql::execute(connection, "SELECT pg_reload_conf()")?;
+    wait_until(
+        connection,
+        "SELECT setting = '1440' FROM pg_settings WHERE name = 'pg_lakebase.object_retention'",
+    )?;
+    for (statement, prefix) in [
+        ("ALTER TABLESPACE lake SET (prefix = 'd')", "c"),
+        ("DROP TABLESPACE lake", "d"),
+    ] {
+        ensure!(
+            !warning_of(
+                connection,
+                "ALTER TABLESPACE lake SET (region = 'us-east-1')"
+            )?
+            .contains("WARNING"),
+            "it is told of objects though they are led to"
+        );
+        psql::execute(
+            connection,
+            "CREATE TABLE kept (id int) USING iceberg TABLESPACE lake; INSERT INTO kept VALUES (1); DROP TABLE kept",
+        )?;
+        let said = warning_of(connection, statement)?;
+        let expected =
+            format!("objects of 1 table of this database are left in \"s3://lakebase/{prefix}\"");
+        ensure!(said.contains(&expected), "{statement}\nsays\n{said}");
+    }
+    Ok(())
+}
+
+/// What a statement that succeeds says.
+fn warning_of(connection: &Connection, statement: &str) -> Result<String> {
+    let output = psql::psql(connection)
+        .args(["--command", statement])
+        .output()
+        .context("cannot run psql")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{statement}\nfails:\n{said}");
+    Ok(said)
 }
 
 /// The server starts it again, and they ask again.

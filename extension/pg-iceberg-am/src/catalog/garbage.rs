@@ -203,6 +203,26 @@ impl GarbageCatalog {
         Ok(directories)
     }
 
+    /// Removes the rows of objects of a tablespace's store, to which it does not lead any more; waits for whoever is about to
+    /// delete them. Returns how many storages they are of.
+    pub fn forget_objects(&self, tablespace: u32) -> PgResult<usize> {
+        let mut keys = BTreeSet::new();
+        let mut tids = Vec::new();
+        self.0.each(None, self.0.latest().snapshot(), |version| {
+            if let Some(key) = version.key()
+                && key.tablespace == tablespace
+                && what(&version).is_of_objects()
+                && let Some(row) = version.lock(true)
+            {
+                keys.insert(key);
+                tids.push(row.tid());
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        tids.into_iter().for_each(|tid| self.0.delete(tid));
+        Ok(keys.len())
+    }
+
     fn add(&self, key: &StorageKey, xid: u64, not_before: Option<pg_sys::TimestampTz>, what: What) {
         self.0.insert(&columns(key, xid, not_before, what));
     }

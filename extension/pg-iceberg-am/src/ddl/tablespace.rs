@@ -11,6 +11,7 @@ use pg_lakebase_core::relation::name_text;
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::table_options::{elements, take};
+use crate::catalog::GarbageCatalog;
 use crate::catalog::options::text_of;
 use crate::directory;
 use crate::storage_service::{changes, supervision};
@@ -97,8 +98,11 @@ unsafe fn drop_tablespace(call: &mut UtilityCall<'_>) -> PgResult<()> {
     // Options that some other version has written keep nobody from dropping it.
     let store = Store::of(tablespace.to_u32()).ok().flatten();
     changes::note();
+    // An error comes too late once directories are removed.
+    let left = store.as_ref().map_or(Ok(0), forget_garbage)?;
     call.proceed();
     if let Some(store) = store {
+        tell_of_garbage(&store, left);
         stores::forget(&store, None);
     }
     Ok(())
@@ -196,7 +200,10 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
         if let (Some(store_before), true) = (store_before, before != after) {
             let successor = match &after {
                 Some(options) if is_same_place => Some(Store::new(tablespace, options)?),
-                _ => None,
+                _ => {
+                    tell_of_garbage(&store_before, forget_garbage(&store_before)?);
+                    None
+                }
             };
             stores::forget(&store_before, successor.as_ref());
         }
@@ -324,6 +331,29 @@ fn check_empty(tablespace: pg_sys::Oid, is_object: bool) -> PgResult<()> {
     Err(PgError::new(PgSqlErrorCode::ERRCODE_OBJECT_IN_USE, what)
         .with_detail("Relations lie there, perhaps of other databases.")
         .with_hint(CHANGE_HINT))
+}
+
+/// Forgets objects of dropped tables that are still kept: no tablespace is to lead to them any more. Returns of how many tables of
+/// this database they are.
+fn forget_garbage(store: &Store) -> PgResult<usize> {
+    match GarbageCatalog::open_for_update() {
+        Some(catalog) => catalog.forget_objects(store.tablespace()),
+        None => Ok(0),
+    }
+}
+
+/// Tells where objects of so many tables are left.
+fn tell_of_garbage(store: &Store, tables: usize) {
+    if tables > 0 {
+        let (root, what) = (store.root(), if tables == 1 { "table" } else { "tables" });
+        PgError::new(
+            PgSqlErrorCode::ERRCODE_WARNING,
+            format!("objects of {tables} {what} of this database are left in \"{root}\""),
+        )
+        .with_detail("No table needs them. They were still kept, as pg_lakebase.object_retention says, and no tablespace leads to them any more.")
+        .with_hint("Delete them by the means of the store, unless another server needs them.")
+        .warn();
+    }
 }
 
 /// Puts the options beside those of PostgreSQL's that the tablespace has.

@@ -103,6 +103,7 @@ pub fn ask<T>(
         match outcome(result) {
             Err(StoreError::Client(error)) if is_lost(&error) && !patience.is_over() => {
                 Patience::pause();
+                outcome(QueryInterrupts.check().map_err(ClientError::from))?;
             }
             outcome => return outcome,
         }
@@ -123,12 +124,13 @@ pub fn tell(
     }
 }
 
-/// What a client with [`QueryInterrupts`] says, with what was raised meanwhile.
+/// What a client with [`QueryInterrupts`] says, unless something was raised meanwhile: whatever came of that, it is not raised
+/// again.
 pub(super) fn outcome<T>(result: ClientResult<T>) -> Result<T, StoreError> {
-    result.map_err(|error| match (error, RAISED.take()) {
-        (ClientError::Interrupted(_), Some(raised)) => StoreError::Raised(raised),
-        (error, _) => StoreError::Client(error),
-    })
+    match RAISED.take() {
+        Some(raised) => Err(StoreError::Raised(raised)),
+        None => result.map_err(StoreError::Client),
+    }
 }
 
 /// Whether the service that the server runs was not there.

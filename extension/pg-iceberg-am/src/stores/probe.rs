@@ -35,10 +35,12 @@ pub fn probe(options: &StoreOptions, tablespace: &str) -> PgResult<()> {
     let _waiting = WAITS.begin();
     Patience::new().await_service()?;
     let mut probe = Probe::new(options)?;
-    let result = probe.run();
+    let mut result = probe.run();
     if !matches!(result, Err(Failure::Of(_, StoreError::Raised(_)))) {
         // Of no use to anybody any more; where this fails, the next probe does it.
-        let _ = probe.close();
+        if let Err(raised @ StoreError::Raised(_)) = probe.close() {
+            result = Err(of("close")(raised));
+        }
     }
     result.map_err(|failure| failure.into_pg_error(tablespace))
 }

@@ -56,6 +56,11 @@ impl Store {
         &self.spec
     }
 
+    /// The URI that other engines know it by.
+    pub fn root(&self) -> &str {
+        &self.root
+    }
+
     /// The URI that other engines know an object by.
     pub fn uri_of(&self, name: &str) -> String {
         format!("{}/{name}", self.root)
