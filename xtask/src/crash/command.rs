@@ -98,7 +98,11 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         extension::ensure(&cache, &installation)?
     };
-    let _guardian = Guardian::over(primary::directories(&cache))?;
+    let _guardian = Guardian::over(
+        primary::directories(&cache)
+            .into_iter()
+            .chain(cases::stores(&cache)),
+    )?;
     if let Err(error) = cases::run(&cache, &installation, &library) {
         primary::stop_all(&cache)?;
         return Err(error);

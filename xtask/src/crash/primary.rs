@@ -159,6 +159,13 @@ impl Primary {
         Ok(())
     }
 
+    /// Stops the server and starts it with more settings.
+    pub fn restart_with(&mut self, settings: Vec<(String, String)>) -> Result<()> {
+        self.cluster.stop()?;
+        self.settings.extra.extend(settings);
+        self.start()
+    }
+
     /// Starts the server as a standby, which its data directory makes it.
     pub fn follow(&mut self) -> Result<()> {
         let settings = follower_settings(&[]);

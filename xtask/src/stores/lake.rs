@@ -1,8 +1,8 @@
 //! A store for tests: a server of its own, with nothing in it.
 
-use super::place::Store;
+use super::place::{self, Store};
 use super::server::Server;
-use super::{azurite, gcs, minio};
+use super::{azurite, gcs, minio, proxy};
 use crate::account::Account;
 use crate::cache::{Cache, remove_tree};
 use crate::cluster::Connection;
@@ -23,6 +23,8 @@ const ENTRY: &str = "minio";
 pub struct Lake {
     store: Store,
     server: Server,
+    /// Stands before it and fails on command.
+    proxy: Option<Server>,
     /// Where clients find it.
     url: String,
 }
@@ -31,6 +33,11 @@ impl Lake {
     /// Where a store of this name is.
     pub fn directory(cache: &Cache, name: &str) -> PathBuf {
         cache.root().join("stores").join(name)
+    }
+
+    /// Where the proxy before a store of this name is.
+    pub fn proxy_directory(cache: &Cache, name: &str) -> PathBuf {
+        Self::directory(cache, &format!("{name}-proxy"))
     }
 
     /// Starts a MinIO of this name anew.
@@ -49,7 +56,29 @@ impl Lake {
         let url = server
             .url()
             .with_context(|| format!("{} does not listen", store.name()))?;
-        Ok(Self { store, server, url })
+        Ok(Self {
+            store,
+            server,
+            proxy: None,
+            url,
+        })
+    }
+
+    /// The same behind a proxy that fails on command.
+    pub fn behind_proxy(mut self, cache: &Cache, name: &str) -> Result<Self> {
+        let proxy = Server::at(&Self::proxy_directory(cache, name))?;
+        proxy.stop()?;
+        place::start_proxy(&proxy, &self.server)?;
+        self.url = proxy.url().context("the proxy does not listen")?;
+        self.proxy = Some(proxy);
+        Ok(self)
+    }
+
+    /// Gives orders to the proxy, and returns what it tells.
+    pub fn order(&self, orders: &str) -> Result<String> {
+        let address = self.proxy.as_ref().and_then(Server::address);
+        let address = address.context("there is no proxy before the store")?;
+        proxy::tell(&address.to_string(), orders)
     }
 
     /// The MinIO that `cargo xtask stores start` starts, with what it holds.
@@ -59,17 +88,47 @@ impl Lake {
         let server = Server::at(&directory)?;
         store.start(cache, &server)?;
         let url = server.url().context("MinIO does not listen")?;
-        Ok(Self { store, server, url })
+        Ok(Self {
+            store,
+            server,
+            proxy: None,
+            url,
+        })
     }
 
     /// Stops it. What it holds stays.
     pub fn stop(&self) -> Result<()> {
-        self.server.stop()
+        let stopped = self.proxy.as_ref().map_or(Ok(()), Server::stop);
+        self.server.stop().and(stopped)
     }
 
     /// Where the objects of a MinIO are, each a directory.
     pub fn bucket(&self) -> PathBuf {
         self.server.data().join(minio::BUCKET)
+    }
+
+    /// The names of all objects of a MinIO, but for those that tell of owners.
+    pub fn objects(&self) -> Result<Vec<String>> {
+        let root = self.bucket();
+        let mut found = Vec::new();
+        let mut directories = vec![root.clone()];
+        while let Some(directory) = directories.pop() {
+            // One that is empty may be removed meanwhile.
+            let Ok(entries) = fs::read_dir(&directory) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                // An object is a directory with its content and what is known of it.
+                if entry.file_name() == "xl.meta" {
+                    let name = directory.strip_prefix(&root)?.display().to_string();
+                    found.push(name);
+                } else if entry.file_name() != "owner" && entry.file_type()?.is_dir() {
+                    directories.push(entry.path());
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
     }
 
     /// Settings of a cluster in `directory` that is tested with it, whose credentials are written there.

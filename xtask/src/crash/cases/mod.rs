@@ -2,6 +2,7 @@
 //! ones tell what is right.
 
 mod frozen;
+mod objects;
 mod prepared;
 mod unlogged;
 mod upkeep;
@@ -12,7 +13,9 @@ use crate::cache::Cache;
 use crate::cluster::Connection;
 use crate::installation::Installation;
 use crate::progress::note;
+use crate::stores::Lake;
 use anyhow::{Result, bail};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The directories of Iceberg tables.
@@ -98,6 +101,37 @@ const CASES: [(&str, Case); 17] = [
     ),
 ];
 
+/// The same with tables in an object store.
+type ObjectCase = fn(&mut Server, &Lake) -> Result<()>;
+
+const OBJECT_CASES: [(&str, ObjectCase); 4] = [
+    (
+        "a commit to a store is whole or nothing, whoever dies at whichever step",
+        objects::commits,
+    ),
+    (
+        "what is committed and not published outlives the death of its publisher",
+        objects::publishers,
+    ),
+    (
+        "objects of a dropped table go, whoever dies meanwhile",
+        objects::sweeps,
+    ),
+    (
+        "a store that loses its answers, or is away, loses no rows",
+        objects::answers,
+    ),
+];
+const STORE: &str = "crash";
+
+/// Where the store of the cases is, and the proxy before it.
+pub fn stores(cache: &Cache) -> [PathBuf; 2] {
+    [
+        Lake::directory(cache, STORE),
+        Lake::proxy_directory(cache, STORE),
+    ]
+}
+
 /// The server of all cases.
 pub struct Server {
     primary: Primary,
@@ -117,21 +151,42 @@ pub fn run(cache: &Cache, installation: &Installation, library: &str) -> Result<
     };
     let mut failed = Vec::new();
     for (name, case) in CASES {
-        note(format!("case: {name}"));
-        if let Err(error) = case(&mut server).and_then(|()| server.primary.log.check()) {
-            note(format!("failed: {error:#}"));
-            failed.push(name);
-            server.primary.cluster.stop()?;
-            server.primary.start()?;
-        }
+        server.run(name, &mut failed, case)?;
+    }
+    let lake = Lake::start(cache, STORE)?.behind_proxy(cache, STORE)?;
+    let cluster = &server.primary.cluster;
+    let settings = lake.settings(cluster.account(), cluster.dir())?;
+    server.primary.restart_with(settings)?;
+    lake.create_tablespace(&server.primary.connection)?;
+    for (name, case) in OBJECT_CASES {
+        server.run(name, &mut failed, |server| case(server, &lake))?;
+        lake.order("clear")?;
     }
     if !failed.is_empty() {
         bail!("cases failed: {}", failed.join("; "));
     }
-    server.primary.cluster.stop().map(drop)
+    server.primary.cluster.stop()?;
+    lake.stop()
 }
 
 impl Server {
+    /// Runs a case; one that fails is told, and its name noted.
+    fn run(
+        &mut self,
+        name: &'static str,
+        failed: &mut Vec<&'static str>,
+        case: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        note(format!("case: {name}"));
+        if let Err(error) = case(self).and_then(|()| self.primary.log.check()) {
+            note(format!("failed: {error:#}"));
+            failed.push(name);
+            self.primary.cluster.stop()?;
+            self.primary.start()?;
+        }
+        Ok(())
+    }
+
     fn execute(&self, sql: &str) -> Result<()> {
         self.primary.execute_alone(sql)
     }
