@@ -99,7 +99,7 @@ unsafe fn drop_tablespace(call: &mut UtilityCall<'_>) -> PgResult<()> {
     let store = Store::of(tablespace.to_u32()).ok().flatten();
     changes::note();
     // An error comes too late once directories are removed.
-    let left = store.as_ref().map_or(Ok(0), forget_garbage)?;
+    let left = store.as_deref().map_or(Ok(0), forget_garbage)?;
     call.proceed();
     if let Some(store) = store {
         tell_of_garbage(&store, left);
@@ -129,7 +129,7 @@ unsafe fn rename(call: &mut UtilityCall<'_>) -> PgResult<bool> {
     // SAFETY: makes the new name visible.
     unsafe { pg_sys::CommandCounterIncrement() };
     if let Some(before) = before {
-        stores::forget(&before, tablespace.and_then(store).as_ref());
+        stores::forget(&before, tablespace.and_then(store).as_deref());
     }
     Ok(true)
 }

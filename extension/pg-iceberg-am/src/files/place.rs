@@ -71,7 +71,7 @@ impl Place {
         Ok(match store {
             None => Self::Local(TableDirectory::of(key)),
             Some(store) => Self::Object(ObjectPlace {
-                store: Arc::new(store),
+                store,
                 directory: directory()?,
             }),
         })

@@ -1,11 +1,23 @@
 //! The store of a tablespace.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_storage::protocol::{NameError, ObjectPath, ObjectRef, StoreId, StoreSpec};
 use pgrx::pg_sys;
 
 use crate::tablespaces::StoreOptions;
 use crate::tablespaces::catalog::{self, Stored};
+
+/// A row of `pg_tablespace`, and the store that it tells of.
+type Known = (Vec<u8>, Option<Arc<Store>>);
+
+thread_local! {
+    /// Of tablespaces, by number: each transaction asks several times.
+    static KNOWN: RefCell<BTreeMap<u32, Known>> = const { RefCell::new(BTreeMap::new()) };
+}
 
 /// Longest name in an id: that of a tablespace, if it is in UTF-8.
 const MOST_NAME_BYTES: usize = 63;
@@ -20,15 +32,26 @@ pub struct Store {
 
 impl Store {
     /// The store of a tablespace; `None` for one on local disk.
-    pub fn of(number: u32) -> PgResult<Option<Self>> {
+    pub fn of(number: u32) -> PgResult<Option<Arc<Self>>> {
         let tablespace = pg_sys::Oid::from(number);
         if catalog::is_default(tablespace) {
             return Ok(None);
         }
-        let Some(options) = Stored::of(tablespace).store()? else {
+        let Some(row) = catalog::row(tablespace) else {
             return Ok(None);
         };
-        Self::new(tablespace, &options).map(Some)
+        let known = KNOWN.with_borrow(|known| {
+            let known = known.get(&number).filter(|(known, _)| *known == row);
+            known.map(|(_, store)| store.clone())
+        });
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let options = Stored::of(tablespace).store()?;
+        let store = options.map(|options| Self::new(tablespace, &options).map(Arc::new));
+        let store = store.transpose()?;
+        KNOWN.with_borrow_mut(|known| known.insert(number, (row, store.clone())));
+        Ok(store)
     }
 
     /// The store that a tablespace with these options has.

@@ -153,6 +153,22 @@ pub fn name(tablespace: pg_sys::Oid) -> String {
     }
 }
 
+/// The row of a tablespace as it is in memory: where it is the same, so are name and options. `None` if it is gone.
+pub fn row(tablespace: pg_sys::Oid) -> Option<Vec<u8>> {
+    // SAFETY: a look-up in the system cache; the row is copied before it is released.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::TABLESPACEOID as i32;
+        let tuple = pg_sys::SearchSysCache1(cache, tablespace.into());
+        if tuple.is_null() {
+            return None;
+        }
+        let data = (*tuple).t_data.cast::<u8>();
+        let row = std::slice::from_raw_parts(data, (*tuple).t_len as usize).to_vec();
+        pg_sys::ReleaseSysCache(tuple);
+        Some(row)
+    }
+}
+
 fn read(tablespace: pg_sys::Oid) -> Vec<(String, String)> {
     // SAFETY: look-ups in the system cache; the value is copied before the tuple is released, and the list is made
     // of DefElem with String values, or null ones (`untransformRelOptions`).
