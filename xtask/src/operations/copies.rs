@@ -1,7 +1,7 @@
 //! Copies of a server with tables in an object store: neither the copy nor the original deletes what both have.
 
 use super::objects::{NO_GARBAGE, identities, objects, remove_orphans};
-use super::server::{Server, Servers, same, wait_until};
+use super::server::{Server, Servers, fails_because, same, wait_until};
 use crate::cluster::Connection;
 use crate::guardian::Guardian;
 use crate::process;
@@ -17,7 +17,7 @@ const NAME: &str = "operations-copies";
 /// How soon a server that is started looks for copies of it.
 const LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
-const SUM: &str = "SELECT count(*), sum(id) FROM kept";
+const SUM: &str = "SELECT count(*), sum(id) FROM all_kept";
 const ROWS: &str = "1000|500500";
 
 pub fn run(servers: &Servers<'_>) -> Result<()> {
@@ -28,59 +28,111 @@ pub fn run(servers: &Servers<'_>) -> Result<()> {
 }
 
 fn copies(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
-    let mut original = servers.first(&[])?;
+    let mut original = servers.first(&[("max_prepared_transactions", "1")])?;
+    let mut copy = servers.second(&[("max_prepared_transactions", "1")])?;
     let mut settings = lake.settings(original.cluster.account(), original.cluster.dir())?;
     settings.push(("pg_iceberg_am.file_keep_time".to_owned(), "0".to_owned()));
     original.set(&settings);
+    copy.set(&settings);
     let connection = original.start()?;
     lake.create_tablespace(&connection)?;
-    psql::execute(
-        &connection,
-        "CREATE TABLE kept (id int) USING iceberg TABLESPACE lake",
-    )?;
-    psql::execute(
-        &connection,
-        "INSERT INTO kept SELECT generate_series(1, 1000)",
-    )?;
-    psql::execute(&connection, "SELECT lakebase.publish('kept')")?;
+    // Of one place, which is no other cluster's.
+    let options = lake.options();
+    for statement in [
+        &*format!("CREATE TABLESPACE same_lake LOCATION '' WITH ({options})"),
+        "CREATE TABLE kept USING iceberg TABLESPACE lake AS SELECT generate_series(1, 500) AS id",
+        "CREATE TABLE also_kept USING iceberg TABLESPACE same_lake AS SELECT generate_series(501, 1000) AS id",
+        "CREATE TABLE garbage USING iceberg TABLESPACE lake AS SELECT 1 AS id",
+        "CREATE TABLE local (id int) USING heap",
+        "CREATE VIEW all_kept AS SELECT * FROM kept UNION ALL SELECT * FROM also_kept",
+    ] {
+        psql::execute(&connection, statement)?;
+    }
+    remove_orphans(&connection)?;
     original.cluster.stop()?;
     let [first] = identities(lake)?.try_into().map_err(|found| {
         anyhow::anyhow!("there should be one identity, and there are {found:?}")
     })?;
-
-    // Of its files: they are others.
     let before = objects(lake, &first)?;
     ensure!(
-        before.lines().count() >= 4,
+        before.lines().count() >= 12,
         "the original has too few objects: {before}"
     );
-    let mut copy = servers.second(&[])?;
-    copy.set(&settings);
-    copy_data(&original, &copy)?;
-    original.start()?;
+
+    of_files(&mut original, &mut copy, lake, &first)?;
+    of_volume(&mut original, &mut copy, lake, &first)?;
+    after_take_over(&mut original, &mut copy, lake, &first)?;
+    of_primary(&mut original, &mut copy, lake)
+}
+
+/// A copy of its files: they are others.
+fn of_files(
+    original: &mut Server<'_>,
+    copy: &mut Server<'_>,
+    lake: &Lake,
+    first: &str,
+) -> Result<()> {
+    let before = objects(lake, first)?;
+    copy_data(original, copy)?;
+    let connection = original.start()?;
     let copied = copy.start()?;
     drop_all(&copied)?;
-    same("the original's objects", &objects(lake, &first)?, &before)?;
+    same("the original's objects", &objects(lake, first)?, &before)?;
+    same("the original's rows", &psql::query(&connection, SUM)?, ROWS)?;
     let others = identities(lake)?;
     ensure!(
         others.len() == 2,
         "the copy has no identity of its own: {others:?}"
     );
-    for other in others.iter().filter(|other| **other != first) {
+    for other in others.iter().filter(|other| *other != first) {
         same("what the copy has left", &objects(lake, other)?, "")?;
     }
     copy.cluster.stop()?;
-    original.cluster.stop()?;
+    // It writes, so that it has claimed its identity in this life.
+    psql::execute(&connection, "INSERT INTO kept SELECT WHERE false")?;
+    original.cluster.stop().map(drop)
+}
 
-    // Of its volume: they are the same, and the copy is the first to write.
-    copy_data(&original, &copy)?;
-    make_identical(&copy.cluster.data())?;
-    let copied = copy.start()?;
-    psql::execute(
-        &copied,
-        "CREATE TABLE claims (id int) USING iceberg TABLESPACE lake",
+/// A copy of its volume: they are the same, and the copy is the first to write, to one of the tablespaces.
+fn of_volume(
+    original: &mut Server<'_>,
+    copy: &mut Server<'_>,
+    lake: &Lake,
+    first: &str,
+) -> Result<()> {
+    let connection = original.start()?;
+    let statements = b"BEGIN; INSERT INTO local VALUES (1); PREPARE TRANSACTION 'holds';
+        DROP TABLE garbage; SELECT pg_sleep(2);";
+    psql::script(&connection, |to| to.write_all(statements))?;
+    same(
+        "garbage",
+        &psql::query(
+            &connection,
+            "SELECT count(*) FROM lakebase.garbage WHERE not_before < now()",
+        )?,
+        "1",
     )?;
-    psql::execute(&copied, "INSERT INTO claims VALUES (1)")?;
+    original.cluster.stop()?;
+    let before = objects(lake, first)?;
+    copy_data(original, copy)?;
+    make_identical(&copy.cluster.data())?;
+    copy.set(&[("pg_lakebase.object_retention".to_owned(), "1min".to_owned())]);
+    let copied = copy.start()?;
+    same(
+        "the copy's retention",
+        &psql::query(&copied, "SHOW pg_lakebase.object_retention")?,
+        "1min",
+    )?;
+    for statement in [
+        "CREATE TABLE claims (id int) USING iceberg TABLESPACE lake",
+        "INSERT INTO claims VALUES (1)",
+        "ROLLBACK PREPARED 'holds'",
+        "SELECT pg_sleep(3)",
+    ] {
+        psql::execute(&copied, statement)?;
+    }
+    // Nobody here needs it, and it was due before the copy was made.
+    nothing_lost(&before, &objects(lake, first)?)?;
     // The original writes nothing, and notices all the same.
     let connection = original.start()?;
     let left = original
@@ -95,47 +147,155 @@ fn copies(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
         );
         std::thread::sleep(POLL);
     }
-    let before = objects(lake, &first)?;
+    copy.set(&[("pg_lakebase.object_retention".to_owned(), "0".to_owned())]);
+    copy.cluster.stop()?;
+    let copied = copy.start()?;
     drop_all(&copied)?;
     // The copy may have written there before it knew.
-    let found = objects(lake, &first)?;
-    if let Some(lost) = before
-        .lines()
-        .find(|object| !found.lines().any(|line| line == *object))
-    {
-        bail!("the copy has deleted {lost}, and has left:\n{found}");
-    }
+    nothing_lost(&before, &objects(lake, first)?)?;
     same("the original's rows", &psql::query(&connection, SUM)?, ROWS)?;
+    psql::execute(&connection, "ROLLBACK PREPARED 'holds'")?;
+    copy.cluster.stop()?;
+    original.cluster.stop().map(drop)
+}
+
+/// The copies are gone, and somebody says so; and then there is another one.
+fn after_take_over(
+    original: &mut Server<'_>,
+    copy: &mut Server<'_>,
+    lake: &Lake,
+    first: &str,
+) -> Result<()> {
+    let connection = original.start()?;
+    let known = psql::query(
+        &connection,
+        "SELECT identity, is_own, is_taken_over, last_used > now() - interval '1 hour' FROM lakebase.identities('lake')",
+    )?;
+    ensure!(
+        known.lines().any(|row| row == format!("{first}|f|f|t")),
+        "{first} is not among the identities:\n{known}"
+    );
+    let refused = format!("SELECT lakebase.take_over('lake', '{first}')");
+    fails_because(
+        psql::psql(&connection).args(["--command", &refused]),
+        "is used by another server",
+    )?;
+    for tablespace in ["lake", "same_lake"] {
+        let take_over =
+            format!("SELECT lakebase.take_over('{tablespace}', '{first}', force => true)");
+        psql::execute(&connection, &take_over)?;
+    }
+    original.cluster.stop()?;
+    let before = objects(lake, first)?;
+    copy_data(original, copy)?;
+    let copied = copy.start()?;
+    drop_all(&copied)?;
+    nothing_lost(&before, &objects(lake, first)?)?;
     copy.cluster.stop()?;
 
-    // The copy is gone, and somebody says so.
-    let taken = psql::query(&connection, "SELECT lakebase.take_over('lake')")?;
-    ensure!(
-        taken.lines().any(|identity| identity == first),
-        "{first} is not taken over, but: {taken}"
-    );
+    let connection = original.start()?;
     same("the original's rows", &psql::query(&connection, SUM)?, ROWS)?;
-    psql::execute(&connection, "DROP TABLE kept")?;
+    psql::execute(&connection, "DROP VIEW all_kept")?;
+    psql::execute(&connection, "DROP TABLE kept, also_kept")?;
     wait_until(&connection, NO_GARBAGE)?;
     // Twice: the first search may run under the number of a transaction of the copy's, whose objects seem in use then.
     remove_orphans(&connection)?;
     remove_orphans(&connection)?;
-    same("what is left", &objects(lake, &first)?, "")?;
+    same("what is left", &objects(lake, first)?, "")?;
     original.cluster.stop().map(drop)
 }
 
-/// Drops all that the copy has, and has the publisher delete what it may.
-fn drop_all(copied: &Connection) -> Result<()> {
-    same("the copy's rows", &psql::query(copied, SUM)?, ROWS)?;
+/// A server that was promoted to a new timeline while the one lives on that it followed.
+fn of_primary(original: &mut Server<'_>, copy: &mut Server<'_>, lake: &Lake) -> Result<()> {
+    let connection = original.start()?;
     for statement in [
+        "CREATE TABLE kept USING iceberg TABLESPACE lake AS SELECT generate_series(1, 500) AS id",
+        "CREATE TABLE also_kept USING iceberg TABLESPACE same_lake AS SELECT generate_series(501, 1000) AS id",
+        "CREATE VIEW all_kept AS SELECT * FROM kept UNION ALL SELECT * FROM also_kept",
+    ] {
+        psql::execute(&connection, statement)?;
+    }
+    remove_orphans(&connection)?;
+    original.cluster.stop()?;
+    copy_data(original, copy)?;
+    let signal = copy.cluster.data().join("recovery.signal");
+    fs::write(&signal, "").with_context(|| format!("cannot write {}", signal.display()))?;
+    copy.cluster.account().give(&signal)?;
+    // There is no more log: it gets a timeline of its own at once.
+    copy.set(
+        &[("restore_command", "false"), ("hot_standby", "off")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    let started = Instant::now();
+    let promoted = loop {
+        match copy.start() {
+            // Recovery may take a moment longer than the server takes to answer.
+            Err(_) if started.elapsed() < LIMIT => std::thread::sleep(POLL),
+            result => break result?,
+        }
+    };
+    for table in ["kept", "also_kept"] {
+        psql::execute(
+            &promoted,
+            &format!("INSERT INTO {table} SELECT WHERE false"),
+        )?;
+        let write = format!("CREATE TABLE of_{table} (LIKE {table}) USING iceberg TABLESPACE lake");
+        psql::execute(&promoted, &write)?;
+    }
+    psql::execute(
+        &promoted,
+        "CREATE TABLE more USING iceberg TABLESPACE same_lake AS SELECT 1 AS id",
+    )?;
+
+    let connection = original.start()?;
+    let mut before = Vec::new();
+    for identity in identities(lake)? {
+        let objects = objects(lake, &identity)?;
+        if !objects.is_empty() {
+            before.push((identity, objects));
+        }
+    }
+    ensure!(
+        before.len() >= 2,
+        "the new primary shares its identity: {before:?}"
+    );
+    drop_all(&connection)?;
+    for (identity, before) in before {
+        nothing_lost(&before, &objects(lake, &identity)?)?;
+    }
+    same(
+        "the new primary's rows",
+        &psql::query(&promoted, SUM)?,
+        ROWS,
+    )?;
+    copy.cluster.stop()?;
+    original.cluster.stop().map(drop)
+}
+
+fn nothing_lost(before: &str, found: &str) -> Result<()> {
+    ensure!(!before.is_empty(), "there was nothing to be lost");
+    for object in before.lines() {
+        ensure!(
+            found.lines().any(|line| line == object),
+            "{object} is deleted, and there is:\n{found}"
+        );
+    }
+    Ok(())
+}
+
+/// Drops all that the server has, and has the publisher delete what it may.
+fn drop_all(connection: &Connection) -> Result<()> {
+    same("rows", &psql::query(connection, SUM)?, ROWS)?;
+    for statement in [
+        "DROP VIEW all_kept",
         "CREATE TABLE own USING iceberg TABLESPACE lake AS SELECT * FROM kept",
         "TRUNCATE kept",
-        "DROP TABLE kept, own",
+        "DROP TABLE kept, also_kept, own",
     ] {
-        psql::execute(copied, statement)?;
+        psql::execute(connection, statement)?;
     }
-    wait_until(copied, NO_GARBAGE)?;
-    remove_orphans(copied)
+    wait_until(connection, NO_GARBAGE)?;
+    remove_orphans(connection)
 }
 
 fn copy_data(from: &Server<'_>, to: &Server<'_>) -> Result<()> {

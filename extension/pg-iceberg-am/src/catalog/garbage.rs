@@ -4,7 +4,7 @@
 //! heap table. So it is PostgreSQL that decides whether they are to be removed: by the commit record, COMMIT PREPARED,
 //! crash recovery or a standby's promotion.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::keyed_table::{KeyedTable, RowVersion, key_columns};
 use crate::directory::StorageKey;
-use crate::stores::identity_of;
+use crate::stores::{Quiet, identity_of, quiet};
 
 const TABLE: &CStr = c"garbage";
 const INDEX: &CStr = c"garbage_storage";
@@ -39,6 +39,7 @@ pub struct Garbage {
 
 /// What a row says, but for the names of files, which take by far the most time to read.
 struct Head {
+    tablespace: u32,
     xid: u64,
     /// `None` for objects of which nobody has seen yet that the transaction has committed.
     not_before: Option<pg_sys::TimestampTz>,
@@ -46,9 +47,19 @@ struct Head {
     waits: bool,
 }
 
+impl Head {
+    /// When it may be removed, as far as time tells; `None` if that does not count yet.
+    fn due(&self, quiet: &BTreeMap<u32, Quiet>) -> Option<pg_sys::TimestampTz> {
+        let not_before = self.not_before?;
+        let quiet = quiet.get(&self.tablespace);
+        Some(quiet.map_or(not_before, |quiet| quiet.until(not_before)))
+    }
+}
+
 fn head(version: &RowVersion) -> Head {
     let (values, nulls) = version.columns::<NATTS>();
     Head {
+        tablespace: values[1].value() as u32,
         xid: values[3].value() as u64,
         // SAFETY: the column is of type timestamptz.
         not_before: unsafe { i64::from_datum(values[4], nulls[4]) },
@@ -252,7 +263,7 @@ impl GarbageCatalog {
 
     /// The storages that have files or objects which are due, or of which it does not count yet how long they are kept.
     pub fn storages_with_files_due(&self) -> PgResult<BTreeSet<StorageKey>> {
-        let is_due = self.files_are_due();
+        let is_due = self.files_are_due()?;
         let mut keys = BTreeSet::new();
         self.0.each(None, self.0.latest().snapshot(), |version| {
             let row = head(&version);
@@ -284,28 +295,30 @@ impl GarbageCatalog {
 
     /// Locks at most `limit` rows of a storage's files and objects that are due and that nobody else has locked.
     pub fn lock_files(&self, key: &StorageKey, limit: usize) -> PgResult<Vec<LockedGarbage>> {
-        self.lock(Some(key), limit, self.files_are_due())
+        self.lock(Some(key), limit, self.files_are_due()?)
     }
 
     /// Files are due once nobody sees any more what was before the transaction that made them superfluous, on standbys
     /// included that tell what they see (`hot_standby_feedback`).
-    fn files_are_due(&self) -> impl Fn(&Head) -> bool + use<> {
+    fn files_are_due(&self) -> PgResult<impl Fn(&Head) -> bool + use<>> {
         let now = clock_timestamp();
         let removable_before = self.0.removable_before();
-        move |row| {
+        let quiet = quiet()?;
+        Ok(move |row: &Head| {
             row.waits
-                && row.not_before.is_some_and(|time| time <= now)
+                && row.due(&quiet).is_some_and(|time| time <= now)
                 && row.xid < removable_before
-        }
+        })
     }
 
     /// When the first files or objects are due, as far as time tells; `None` if there are none.
     pub fn files_due(&self) -> PgResult<Option<pg_sys::TimestampTz>> {
+        let quiet = quiet()?;
         let mut due: Option<pg_sys::TimestampTz> = None;
         self.0.each(None, self.0.latest().snapshot(), |version| {
             let row = head(&version);
             if row.waits {
-                let time = row.not_before.unwrap_or_else(clock_timestamp);
+                let time = row.due(&quiet).unwrap_or_else(clock_timestamp);
                 due = Some(due.map_or(time, |due| due.min(time)));
             }
             Ok(ControlFlow::Continue(()))

@@ -17,6 +17,8 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::{StorageKey, TableDirectory};
 use crate::guc::{self, UpgradeTransfer};
+use crate::stores;
+use crate::tablespaces::catalog::is_object_tablespace;
 
 /// Whether pg_upgrade runs this server: the old one or the new one (`postgres -b`).
 ///
@@ -38,6 +40,9 @@ pub fn take_over(key: &StorageKey) -> PgResult<()> {
         .with_detail("pg_upgrade itself leaves the files of Iceberg tables behind.")
         .with_hint("Run pg_upgrade with --new-options='-c pg_iceberg_am.upgrade_from=/old/data/directory'."));
     };
+    if is_object_tablespace(key.tablespace.into()) {
+        stores::adopt_identities(&cluster)?;
+    }
     let table = TableDirectory::of(key);
     let failed = |path: &Path| {
         let path = path.display().to_string();

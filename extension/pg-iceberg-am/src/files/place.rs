@@ -189,9 +189,10 @@ impl ObjectPlace {
     /// The objects of all storages of a database that the server may delete.
     pub fn files_of_database(&self, database: u32) -> PgResult<Vec<FileEntry>> {
         let identities = stores::deletable_identities(&self.store)?;
+        let tablespace = self.store.tablespace();
         let directories = identities
             .iter()
-            .map(|identity| format!("{identity}/{database}"));
+            .map(|identity| format!("{identity}/{tablespace}/{database}"));
         objects_below(&self.store, directories)
     }
 
@@ -200,18 +201,20 @@ impl ObjectPlace {
     pub fn delete(&self, names: &[impl AsRef<str>], directories: &[&str]) -> PgResult<()> {
         // Whatever has made them superfluous must not be undone any more.
         core_wal::flush();
-        let identities = stores::deletable_identities(&self.store)?;
-        let is_own = |name: &str| {
-            identity_of(name).is_some_and(|identity| identities.iter().any(|own| own == identity))
-        };
+        let claimed = stores::identities_claimed(&self.store)?;
         let below = directories.iter().flat_map(|name| {
             // A storage has objects under several identities if the cluster was given another one.
-            (identities.iter()).filter_map(|identity| stores::under(name, identity))
+            (claimed.iter()).filter_map(|identity| stores::under(name, identity))
         });
         let below = objects_below(&self.store, below)?;
-        let named = names.iter().map(AsRef::as_ref).filter(|name| is_own(name));
+        // Listing may have taken its time.
+        let identities = stores::deletable_identities(&self.store)?;
+        let is_own = |name: &&str| {
+            identity_of(name).is_some_and(|identity| identities.iter().any(|own| own == identity))
+        };
+        let named = names.iter().map(AsRef::as_ref);
         let names = named.chain(below.iter().map(|file| &*file.name));
-        stores::delete(&self.store, names)
+        stores::delete(&self.store, names.filter(is_own))
     }
 }
 

@@ -196,7 +196,7 @@ fn files(relid: pg_sys::Oid) -> PgResult<Vec<FileRow>> {
 }
 
 /// Milliseconds since the Unix epoch as PostgreSQL's microseconds since 2000.
-pub(super) fn timestamp(unix_ms: i64) -> PgResult<TimestampWithTimeZone> {
+pub fn timestamp(unix_ms: i64) -> PgResult<TimestampWithTimeZone> {
     const EPOCH_DIFFERENCE_US: i64 = 946_684_800_000_000;
     unix_ms
         .checked_mul(1000)
@@ -205,7 +205,7 @@ pub(super) fn timestamp(unix_ms: i64) -> PgResult<TimestampWithTimeZone> {
         .ok_or_else(|| {
             PgError::new(
                 PgSqlErrorCode::ERRCODE_DATETIME_FIELD_OVERFLOW,
-                format!("snapshot timestamp {unix_ms} is out of range"),
+                format!("timestamp {unix_ms} is out of range"),
             )
         })
 }

@@ -6,3 +6,5 @@ mod progress;
 mod sizes;
 mod storage_service;
 mod upkeep;
+
+pub use metadata::timestamp;

@@ -3,9 +3,11 @@
 use std::ffi::CString;
 
 use pg_lakebase_core::error::{PgError, PgResult};
+use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
 use super::orphans::check_superuser;
+use crate::inspect::timestamp;
 use crate::stores::{self, Store};
 use crate::tablespaces::catalog::find;
 
@@ -13,17 +15,70 @@ use crate::tablespaces::catalog::find;
 mod lakebase {
     use super::*;
 
-    /// Takes over the objects in the store of a tablespace that this cluster made before it was promoted, restored or copied:
-    /// whoever calls this says that no other server uses them. Returns the identities under which they lie. For superusers.
+    /// Takes over the objects in the store of a tablespace that were made under an identity, this cluster's before it was
+    /// promoted, restored or copied: whoever calls this says that no other server uses them. An error if one did so lately,
+    /// unless `force` is true. For superusers.
     #[pg_extern(volatile, parallel_unsafe, strict)]
-    fn take_over(tablespace: &str) -> SetOfIterator<'static, String> {
-        let taken = super::take_over(tablespace).unwrap_or_else(|error| error.raise());
-        SetOfIterator::new(taken)
+    fn take_over(tablespace: &str, identity: &str, force: default!(bool, "false")) {
+        check_superuser("take over the objects of other servers")
+            .and_then(|()| store_of(tablespace))
+            .and_then(|store| stores::take_over(&store, identity, force))
+            .unwrap_or_else(|error| error.raise());
+    }
+
+    /// The identities under which this cluster, or those that it was copied from, have written to the store of a tablespace, and
+    /// who else uses them, a row for each such server. For superusers.
+    #[pg_extern(volatile, parallel_unsafe, strict)]
+    #[expect(clippy::type_complexity, reason = "the columns of a function")]
+    fn identities(
+        tablespace: &str,
+    ) -> TableIterator<
+        'static,
+        (
+            name!(identity, String),
+            name!(is_own, bool),
+            name!(is_taken_over, bool),
+            name!(used_by, Option<String>),
+            name!(last_used, Option<TimestampWithTimeZone>),
+        ),
+    > {
+        let rows = super::identities(tablespace).unwrap_or_else(|error| error.raise());
+        TableIterator::new(rows)
     }
 }
 
-fn take_over(tablespace: &str) -> PgResult<Vec<String>> {
-    check_superuser("take over the objects of other servers")?;
+type Row = (
+    String,
+    bool,
+    bool,
+    Option<String>,
+    Option<TimestampWithTimeZone>,
+);
+
+fn identities(tablespace: &str) -> PgResult<Vec<Row>> {
+    check_superuser("look at the objects of other servers")?;
+    let mut rows = Vec::new();
+    for known in stores::known_identities(&store_of(tablespace)?)? {
+        let row = |user, time| {
+            (
+                known.identity.clone(),
+                known.is_own,
+                known.is_taken_over,
+                user,
+                time,
+            )
+        };
+        if known.users.is_empty() {
+            rows.push(row(None, None));
+        }
+        for (user, last) in &known.users {
+            rows.push(row(Some(user.clone()), Some(timestamp(*last)?)));
+        }
+    }
+    Ok(rows)
+}
+
+fn store_of(tablespace: &str) -> PgResult<Store> {
     let found = CString::new(tablespace).ok().and_then(|name| find(&name));
     let Some(number) = found else {
         return Err(PgError::new(
@@ -31,11 +86,10 @@ fn take_over(tablespace: &str) -> PgResult<Vec<String>> {
             format!("tablespace \"{tablespace}\" does not exist"),
         ));
     };
-    match Store::of(number.to_u32())? {
-        Some(store) => stores::take_over(&store),
-        None => Err(PgError::new(
+    Store::of(number.to_u32())?.ok_or_else(|| {
+        PgError::new(
             PgSqlErrorCode::ERRCODE_WRONG_OBJECT_TYPE,
             format!("tablespace \"{tablespace}\" is not in an object store"),
-        )),
-    }
+        )
+    })
 }

@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -22,6 +23,8 @@ use pgrx::pg_sys;
 pub(super) const DIRECTORY: &str = "pg_lakebase";
 /// How the names of files begin that hold identities.
 const FILE: &str = "identity.";
+/// How the name of one ends that is being made.
+const TEMPORARY: &str = ".tmp";
 const MACHINE: &str = "/etc/machine-id";
 /// Time between two looks whether somebody else is done.
 const POLL: Duration = Duration::from_millis(10);
@@ -66,22 +69,83 @@ pub(super) fn leave(left: &str) -> PgResult<String> {
     replace_if(&current_path()?, |found| found.name == left)
 }
 
+/// The identities of the servers that this one followed or was restored from, on timelines before its own.
+pub(super) fn identities_followed() -> PgResult<Vec<String>> {
+    let current = current_path()?;
+    Ok((files()?.into_iter())
+        // A name has the timeline in it, in digits that sort as numbers do.
+        .filter(|(path, _)| {
+            path.get(..current.len())
+                .is_some_and(|start| *start < *current)
+        })
+        .map(|(_, identity)| identity)
+        .collect())
+}
+
 /// The identities that this cluster, or those that it was copied from, had before the one that it has.
 pub fn former_identities() -> PgResult<Vec<String>> {
     let own = own_identity()?;
-    let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
-    let mut former = Vec::new();
-    for entry in fs::read_dir(DIRECTORY).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        let Some(name) = name.to_str().filter(|name| name.starts_with(FILE)) else {
-            continue;
-        };
-        former.extend(read(&format!("{DIRECTORY}/{name}"))?.map(|identity| identity.name));
-    }
+    let mut former: Vec<String> = files()?.into_iter().map(|(_, identity)| identity).collect();
     former.sort();
     former.dedup();
     former.retain(|identity| *identity != own);
     Ok(former)
+}
+
+/// The files that hold identities, with these.
+fn files() -> PgResult<Vec<(String, String)>> {
+    let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
+    let mut files = Vec::new();
+    for entry in fs::read_dir(DIRECTORY).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let is_whole = |name: &&str| name.starts_with(FILE) && !name.ends_with(TEMPORARY);
+        let Some(name) = name.to_str().filter(is_whole) else {
+            continue;
+        };
+        let path = format!("{DIRECTORY}/{name}");
+        if let Some(identity) = read(&path)? {
+            files.push((path, identity.name));
+        }
+    }
+    Ok(files)
+}
+
+/// Takes the identities along that a cluster had with this data directory, from which pg_upgrade makes this one: they count
+/// as those of a server that this one followed.
+pub fn adopt_identities(cluster: &Path) -> PgResult<()> {
+    let old = cluster.join(DIRECTORY);
+    let failed =
+        |source: io::Error| PgError::file_access("take over", &old.display().to_string(), &source);
+    let entries = match fs::read_dir(&old) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(failed)?,
+    };
+    let _lock = lock()?;
+    for entry in entries {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name();
+        let is_whole = |name: &&str| name.starts_with(FILE) && !name.ends_with(TEMPORARY);
+        if name.to_str().filter(is_whole).is_none() {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).map_err(failed)?;
+        let Some(identity) = text.split(' ').next() else {
+            continue;
+        };
+        // No timeline has this number.
+        let path = format!("{DIRECTORY}/{FILE}{:08X}.{identity}", 0);
+        let mut made = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        made.write_all(text.as_bytes())
+            .and_then(|()| made.sync_all())
+            .map_err(failed)?;
+    }
+    file::fsync_directory(DIRECTORY).map_err(failed)
 }
 
 fn current_path() -> PgResult<String> {
@@ -193,7 +257,7 @@ fn replace_if(path: &str, is_to_go: impl Fn(&Identity) -> bool) -> PgResult<Stri
 fn make(path: &str) -> io::Result<String> {
     let (high, _) = uuid::Uuid::new_v4().as_u64_pair();
     let name = format!("{high:016x}");
-    let temporary = format!("{path}.tmp");
+    let temporary = format!("{path}{TEMPORARY}");
     file::remove_file(&temporary)?;
     let mut made = File::options()
         .write(true)

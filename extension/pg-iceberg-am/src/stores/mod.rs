@@ -3,6 +3,7 @@
 //!
 //! Which files a table has there is the business of room `files`.
 
+mod claim;
 mod client;
 mod contents;
 mod forget;
@@ -14,11 +15,16 @@ mod probe;
 mod status;
 mod store;
 
+pub use claim::{Quiet, quiet};
 pub use client::{ask, delete, list, tell};
 pub use contents::in_memory;
 pub use forget::forget;
+pub use identity::adopt_identities;
 pub use object_name::{StorageDirectory, directory_of, identity_of, under};
-pub use ownership::{claimed_identity, deletable_identities, look_for_doubles, take_over};
+pub use ownership::{
+    claimed_identity, deletable_identities, identities_claimed, known_identities, look_for_doubles,
+    look_interval, take_over,
+};
 pub use probe::probe;
 pub use status::{Told, status};
 pub use store::Store;

@@ -1,5 +1,5 @@
-//! Names of objects: `<identity>/<database>/<relfilenumber>-x<transaction>/{data,metadata}/<file>`, below the prefix of the
-//! store.
+//! Names of objects: `<identity>/<tablespace>/<database>/<relfilenumber>-x<transaction>/{data,metadata}/<file>`, below the prefix
+//! of the store. The tablespace is there because two of a cluster may have one bucket and prefix.
 //!
 //! A relation file number may be given again while objects of the one that had it before are still kept. So the directory
 //! of a storage also tells which transaction made it.
@@ -21,9 +21,16 @@ impl StorageDirectory {
 
     /// That of the storage `key`, which this transaction has made.
     pub fn made_by(key: &StorageKey, maker: u64) -> PgResult<Self> {
-        let (rel_number, database) = (key.rel_number, key.database);
+        let StorageKey {
+            tablespace,
+            database,
+            rel_number,
+            ..
+        } = key;
         let identity = own_identity()?;
-        Ok(Self(format!("{identity}/{database}/{rel_number}-x{maker}")))
+        Ok(Self(format!(
+            "{identity}/{tablespace}/{database}/{rel_number}-x{maker}"
+        )))
     }
 
     /// That of a storage one of whose objects has this name: the same, unless the cluster has another identity since.
@@ -63,7 +70,7 @@ pub fn under(directory: &str, identity: &str) -> Option<String> {
 pub fn directory_of(name: &str) -> Option<&str> {
     let (subdirectory, _) = name.rsplit_once('/')?;
     let (directory, _) = subdirectory.rsplit_once('/')?;
-    (directory.split('/').count() == 3).then_some(directory)
+    (directory.split('/').count() == 4).then_some(directory)
 }
 
 /// The identity of the cluster that made an object, or the directory of a storage's objects; `None` for names of local
@@ -80,8 +87,8 @@ mod tests {
 
     #[test]
     fn an_object_tells_its_storage_and_its_maker() {
-        let name = "0f3a/5/16384-x748/metadata/00001-x750-k.metadata.json";
-        assert_eq!(directory_of(name), Some("0f3a/5/16384-x748"));
+        let name = "0f3a/7/5/16384-x748/metadata/00001-x750-k.metadata.json";
+        assert_eq!(directory_of(name), Some("0f3a/7/5/16384-x748"));
         assert_eq!(identity_of(name), Some("0f3a"));
         assert_eq!(identity_of("0f3a/5/16384-x748"), Some("0f3a"));
         assert_eq!(identity_of("data/x750-k.parquet"), None);
@@ -90,7 +97,7 @@ mod tests {
             Some((16384, 748))
         );
         assert_eq!(StorageDirectory::storage_of("0f3a/5/16384"), None);
-        for name in ["", "a", "a/b", "a/b/c/d", "a/b/c/d/e/f"] {
+        for name in ["", "a", "a/b", "a/b/c/d/e", "a/b/c/d/e/f/g"] {
             assert_eq!(directory_of(name), None, "{name}");
         }
     }

@@ -2,90 +2,116 @@
 //!
 //! Two servers may have one identity without knowing of each other, where a whole volume was copied. So a server claims
 //! its identity in the store, once in each of its lives before it writes there: it makes the next of the objects
-//! `<identity>/owner/<epoch>`, which a store makes once only. Who finds an epoch that is none of its own has a double. It leaves
-//! the object `<identity>/owner/shared` and goes on under a new identity; who finds that object does the same.
+//! `<identity>/<tablespace>/owner/<epoch>`, which a store makes once only. Who finds an epoch that is none of its own has a double.
+//! It leaves the object `shared-<epoch>` beside it and goes on under a new identity; who finds that object does the same.
 //! Before a server deletes anything it looks for both, and deletes nothing of an identity that it has left, or shares: neither the
-//! original loses an object then nor its copy. A server that is idle looks as well, from time to time, so that it is
-//! noticed before its copy deletes what was garbage when the copy was made.
+//! original loses an object then nor its copy. A server that is idle looks as well, from time to time; and one that has just
+//! claimed an identity deletes nothing for a while ([`super::claim::Quiet`]): its double notices before.
 //!
-//! What is known of a claim is in a file of the data directory, for each tablespace.
+//! A server that was promoted leaves `shared` where the one is that it followed, which may live on. Who looks leaves the object
+//! `user-<identity>` below all identities that it has or had: nobody else takes over what somebody uses.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
+use std::time::{Duration, SystemTime};
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::file;
+use pg_lakebase_core::xact::clock_timestamp;
 use pg_lakebase_storage::client::Put;
-use pg_lakebase_storage::protocol::{ByteRange, FailureCode};
-use pgrx::pg_sys;
+use pg_lakebase_storage::protocol::{ByteRange, FailureCode, PutCondition};
+use pgrx::PgSqlErrorCode;
 
+use super::claim::{Claim, ClaimFile, Taken, life, read};
 use super::client::{ask, list};
 use super::contents::in_memory;
-use super::identity::{DIRECTORY, former_identities, leave, own_identity, wait_for_lock};
+use super::identity::{former_identities, identities_followed, leave, own_identity};
 use super::store::Store;
 use crate::error::StoreError;
+use crate::guc;
 use crate::tablespaces::catalog::object_tablespaces;
 
 /// Where claims are below an identity.
 const OWNER: &str = "owner";
-/// What tells that several servers have the identity.
-const SHARED: &str = "shared";
+/// How the names begin of what tells that several servers have the identity.
+const SHARED: &str = "shared-";
+/// How the names begin of what tells who uses it.
+const USER: &str = "user-";
 /// More than a token has.
 const TOKEN_BYTES: u64 = 64;
-
-/// What is known of the claims of a store's identity.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Claim {
-    identity: String,
-    /// The last one that was made.
-    epoch: u64,
-    /// What the next one holds, if it was begun.
-    token: String,
-    /// When the server was started that made the last one.
-    life: i64,
-    /// Identities whose owners are said to be gone.
-    taken_over: Vec<String>,
-}
+/// How often another server of the same identity is looked for while objects are kept that nobody needs any more,
+const LOOKS: u32 = 8;
+/// but not more often than this.
+const SHORTEST_LOOK: Duration = Duration::from_secs(60);
 
 /// What a store says of an identity.
+#[derive(Default)]
 struct Found {
     epoch: u64,
-    is_shared: bool,
+    /// The last epoch of which somebody has said that it is not the only owner's.
+    shared: Option<u64>,
+    /// Who uses it, and when they last said so, in milliseconds since 1970.
+    users: Vec<(String, i64)>,
+}
+
+/// What is known of an identity that the server has or had.
+pub struct Known {
+    pub identity: String,
+    pub is_own: bool,
+    pub is_taken_over: bool,
+    /// Other servers that use it, each with when it last said so, in milliseconds since 1970.
+    pub users: Vec<(String, i64)>,
+}
+
+/// How long it takes from one look for doubles to the next.
+pub fn look_interval() -> Duration {
+    (guc::object_retention() / LOOKS).max(SHORTEST_LOOK)
 }
 
 /// The identity under which the server writes to a store; claimed, unless this was done in this life of the server.
 pub fn claimed_identity(store: &Store) -> PgResult<String> {
     let identity = own_identity()?;
-    let claim = read(store)?;
+    let claim = read(store.tablespace())?;
     if claim.is_current(&identity) {
         return Ok(identity);
     }
-    let file = ClaimFile::open(store)?;
+    let file = ClaimFile::open(store.tablespace())?;
     loop {
         let identity = own_identity()?;
-        let claim = read(store)?;
-        if claim.is_current(&identity) {
+        let known = read(store.tablespace())?;
+        if known.is_current(&identity) {
             return Ok(identity);
         }
-        if file.claim(store, &identity, claim)? {
+        if claim_anew(store, &file, &identity, known)? {
             return Ok(identity);
         }
         leave_shared(store, &identity)?;
     }
 }
 
+/// The identities whose objects the server may have a claim to delete, without a look in the store.
+pub fn identities_claimed(store: &Store) -> PgResult<Vec<String>> {
+    let own = claimed_identity(store)?;
+    let taken = read(store.tablespace())?.taken_over.into_iter();
+    Ok(taken.map(|taken| taken.identity).chain([own]).collect())
+}
+
 /// The identities whose objects the server may delete, having looked in the store whether it is still their only owner.
 pub fn deletable_identities(store: &Store) -> PgResult<Vec<String>> {
     let identity = claimed_identity(store)?;
-    let claim = read(store)?;
+    let claim = read(store.tablespace())?;
     if claim.identity != identity {
         // Another backend has just left that one.
         return Ok(Vec::new());
     }
+    let mut identities = Vec::new();
+    for taken in &claim.taken_over {
+        let found = look(store, &taken.identity)?;
+        // Somebody who is not gone has said so since, or somebody else has taken it over.
+        if found.epoch == taken.epoch && found.shared.is_none_or(|epoch| epoch < taken.epoch) {
+            identities.push(taken.identity.clone());
+        }
+    }
     let found = look(store, &identity)?;
-    let mut identities = claim.taken_over;
-    if found.epoch == claim.epoch && !found.is_shared {
+    if found.epoch == claim.epoch && found.shared.is_none() {
         identities.push(identity);
     } else {
         leave_shared(store, &identity)?;
@@ -93,42 +119,94 @@ pub fn deletable_identities(store: &Store) -> PgResult<Vec<String>> {
     Ok(identities)
 }
 
-/// Looks whether the server is still the only owner of what it has ever claimed, and goes on under another identity if it is not.
+/// Looks whether the server is still the only owner of what it has ever claimed, and goes on under another identity if it is
+/// not; says that it uses what it has.
 pub fn look_for_doubles(store: &Store) -> PgResult<()> {
-    if read(store)?.epoch > 0 {
-        deletable_identities(store)?;
+    if read(store.tablespace())?.epoch == 0 {
+        return Ok(());
+    }
+    deletable_identities(store)?;
+    let own = own_identity()?;
+    for identity in former_identities()?.iter().chain([&own]) {
+        let name = owner_name(store, identity, &format!("{USER}{own}"));
+        put_if(store, &name, &own, PutCondition::Any)?;
     }
     Ok(())
 }
 
-/// Takes over what this cluster, or those that it was copied from, have made under other identities, whose owners are said to
-/// be gone: who of them is not finds that its identity is shared. Returns those identities.
-pub fn take_over(store: &Store) -> PgResult<Vec<String>> {
+/// What is known of the identities that this cluster, and those that it was copied from, have or had.
+pub fn known_identities(store: &Store) -> PgResult<Vec<Known>> {
+    let own = own_identity()?;
+    let taken_over = read(store.tablespace())?.taken_over;
+    let mut known = Vec::new();
+    for identity in [own.clone()].into_iter().chain(former_identities()?) {
+        let mut users = look(store, &identity)?.users;
+        users.retain(|(user, _)| *user != own);
+        known.push(Known {
+            is_own: identity == own,
+            is_taken_over: taken_over.iter().any(|taken| taken.identity == identity),
+            identity,
+            users,
+        });
+    }
+    Ok(known)
+}
+
+/// Takes over what was made under an identity, whose owner is said to be gone: if it is not, it finds that its identity is
+/// shared. Refuses if somebody has used it of late, unless that is to count for nothing (`force`).
+pub fn take_over(store: &Store, identity: &str, force: bool) -> PgResult<()> {
     let own = claimed_identity(store)?;
-    let former = former_identities()?;
-    let file = ClaimFile::open(store)?;
-    let mut claim = read(store)?;
+    if identity == own {
+        return Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("identity \"{identity}\" is this server's own"),
+        ));
+    }
+    let found = look(store, identity)?;
+    if found.epoch == 0 {
+        return Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!(
+                "nobody has written to store \"{}\" under identity \"{identity}\"",
+                store.spec().id
+            ),
+        ));
+    }
+    // One that this server had before may be its double's.
+    let user = (found.users.iter())
+        .find(|(user, last)| *user != own && age_of(*last) < look_interval() * 2);
+    if let Some((user, _)) = user.filter(|_| !force) {
+        return Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
+            format!("identity \"{identity}\" is used by another server"),
+        )
+        .with_detail(format!("The server with identity \"{user}\" was there less than {} minutes ago.", look_interval().as_secs() / 30))
+        .with_hint("What nobody here needs is deleted, whoever else needs it. If that server is gone, pass force => true."));
+    }
+    let file = ClaimFile::open(store.tablespace())?;
+    let mut claim = read(store.tablespace())?;
     if claim.identity != own {
         return Err(PgError::internal(
             "the cluster's identity has changed meanwhile",
         ));
     }
-    let mut taken = Vec::new();
-    for identity in former {
-        if claim.taken_over.contains(&identity) {
-            continue;
-        }
-        let found = look(store, &identity)?;
-        // Its owner, if it lives, finds this one.
-        let mut epoch = found.epoch + 1;
-        while !put(store, &epoch_name(&identity, epoch), &own)? {
-            epoch += 1;
-        }
-        taken.push(identity);
+    // Its owner, if it lives, finds this one.
+    let mut epoch = found.epoch + 1;
+    while !put(store, &epoch_name(store, identity, epoch), &own)? {
+        epoch += 1;
     }
-    claim.taken_over.extend(taken.iter().cloned());
-    file.write(&claim)?;
-    Ok(taken)
+    claim.taken_over.retain(|taken| taken.identity != identity);
+    claim.taken_over.push(Taken {
+        identity: identity.to_owned(),
+        epoch,
+        since: clock_timestamp(),
+    });
+    file.write(&claim)
+}
+
+fn age_of(unix_ms: i64) -> Duration {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(unix_ms).unwrap_or(0));
+    time.elapsed().unwrap_or_default()
 }
 
 /// Goes on under another identity: this one has another owner as well.
@@ -136,7 +214,7 @@ fn leave_shared(store: &Store, identity: &str) -> PgResult<()> {
     // It is left in all stores, and in all of them others have it.
     for tablespace in object_tablespaces() {
         if let Some(other) = Store::of(tablespace.to_u32())? {
-            put(&other, &format!("{identity}/{OWNER}/{SHARED}"), identity)?;
+            say_shared(&other, identity)?;
         }
     }
     let new = leave(identity)?;
@@ -147,32 +225,48 @@ fn leave_shared(store: &Store, identity: &str) -> PgResult<()> {
     Ok(())
 }
 
+/// Leaves word that an identity has several owners.
+fn say_shared(store: &Store, identity: &str) -> PgResult<()> {
+    let epoch = look(store, identity)?.epoch;
+    let name = owner_name(store, identity, &format!("{SHARED}{epoch:016}"));
+    put(store, &name, identity).map(drop)
+}
+
 fn look(store: &Store, identity: &str) -> PgResult<Found> {
-    let mut found = Found {
-        epoch: 0,
-        is_shared: false,
-    };
-    for object in list(store, &format!("{identity}/{OWNER}"))? {
+    let mut found = Found::default();
+    for object in list(store, &format!("{identity}/{}/{OWNER}", store.tablespace()))? {
         let name = object.meta.path.as_str();
         let last = name.rsplit('/').next().unwrap_or_default();
-        match last.parse::<u64>() {
-            Ok(epoch) => found.epoch = found.epoch.max(epoch),
-            Err(_) => found.is_shared |= last == SHARED,
+        if let Some(user) = last.strip_prefix(USER) {
+            found.users.push((user.to_owned(), object.last_modified_ms));
+        } else if let Some(epoch) = last.strip_prefix(SHARED) {
+            found.shared = found.shared.max(epoch.parse().ok());
+        } else if let Ok(epoch) = last.parse() {
+            found.epoch = found.epoch.max(epoch);
         }
     }
     Ok(found)
 }
 
-fn epoch_name(identity: &str, epoch: u64) -> String {
-    format!("{identity}/{OWNER}/{epoch:016}")
+fn owner_name(store: &Store, identity: &str, name: &str) -> String {
+    format!("{identity}/{}/{OWNER}/{name}", store.tablespace())
+}
+
+fn epoch_name(store: &Store, identity: &str, epoch: u64) -> String {
+    owner_name(store, identity, &format!("{epoch:016}"))
 }
 
 /// Makes a small object; false if there is one, with other content.
 fn put(store: &Store, name: &str, content: &str) -> PgResult<bool> {
+    put_if(store, name, content, PutCondition::Absent)
+}
+
+fn put_if(store: &Store, name: &str, content: &str, condition: PutCondition) -> PgResult<bool> {
     let object = store.object(name)?;
     let failed = |source: io::Error| PgError::file_access("hand over file", name, &source);
     let memory = in_memory(content.as_bytes()).map_err(failed)?;
     let put = Put::new(&object, &memory, content.len() as u64).map_err(failed)?;
+    let put = put.when(condition);
     match ask(store, |client| client.put(std::slice::from_ref(&put))) {
         Ok(_) => Ok(true),
         Err(error) if error.is(FailureCode::Exists) => Ok(false),
@@ -198,164 +292,47 @@ fn get(store: &Store, name: &str) -> PgResult<String> {
     }
 }
 
-/// When the server was started.
-fn life() -> i64 {
-    // SAFETY: set by the postmaster before there were other processes.
-    unsafe { pg_sys::PgStartTime }
-}
-
-fn path_of(store: &Store) -> String {
-    format!("{DIRECTORY}/claim.{}", store.tablespace())
-}
-
-/// What is known without waiting for who is changing it.
-fn read(store: &Store) -> PgResult<Claim> {
-    let path = path_of(store);
-    match fs::read_to_string(&path) {
-        Ok(text) => Ok(Claim::parse(&text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Claim::default()),
-        Err(error) => Err(PgError::file_access("read file", &path, &error)),
+/// Claims an identity. Returns whether it has: not if somebody else has since this server did.
+fn claim_anew(store: &Store, file: &ClaimFile, identity: &str, known: Claim) -> PgResult<bool> {
+    let known = match known.identity == identity {
+        true => known,
+        // A copy of the server has taken over nothing.
+        false => Claim {
+            identity: identity.to_owned(),
+            ..Claim::default()
+        },
+    };
+    let found = look(store, identity)?;
+    // One that was cut off between the store and the file.
+    let is_own = |epoch: u64| -> PgResult<bool> {
+        Ok(epoch == known.epoch
+            || (epoch == known.epoch + 1
+                && !known.token.is_empty()
+                && get(store, &epoch_name(store, identity, epoch))? == known.token))
+    };
+    if found.shared.is_some() || !is_own(found.epoch)? {
+        return Ok(false);
     }
-}
-
-/// The file with what is known, which nobody else changes meanwhile.
-struct ClaimFile {
-    path: String,
-    _lock: File,
-}
-
-impl ClaimFile {
-    fn open(store: &Store) -> PgResult<Self> {
-        let path = path_of(store);
-        let lock = format!("{path}.lock");
-        let failed = |source: io::Error| PgError::file_access("lock file", &lock, &source);
-        let lock = File::options()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&lock)
-            .and_then(wait_for_lock)
-            .map_err(failed)?;
-        Ok(Self { path, _lock: lock })
-    }
-
-    /// Writes what is known, durably, in place of what was.
-    fn write(&self, claim: &Claim) -> PgResult<()> {
-        let temporary = format!("{}.tmp", self.path);
-        let written = (|| {
-            let mut file = File::options()
-                .write(true)
-                .create(true)
-                .truncate(true)
-                .mode(0o600)
-                .open(&temporary)?;
-            file.write_all(claim.text().as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&temporary, &self.path)?;
-            file::fsync_directory(DIRECTORY)
-        })();
-        written.map_err(|source| PgError::file_access("write file", &self.path, &source))
-    }
-
-    /// Claims an identity. Returns whether it has: not if somebody else has since this server did.
-    fn claim(&self, store: &Store, identity: &str, known: Claim) -> PgResult<bool> {
-        let known = match known.identity == identity {
-            true => known,
-            // A copy of the server has taken over nothing.
-            false => Claim {
-                identity: identity.to_owned(),
-                ..Claim::default()
-            },
-        };
-        let found = look(store, identity)?;
-        // One that was cut off between the store and the file.
-        let is_own = |epoch: u64| -> PgResult<bool> {
-            Ok(epoch == known.epoch
-                || (epoch == known.epoch + 1
-                    && !known.token.is_empty()
-                    && get(store, &epoch_name(identity, epoch))? == known.token))
-        };
-        if found.is_shared || !is_own(found.epoch)? {
-            return Ok(false);
+    if known.epoch == 0 {
+        // Who had those may live on, and must not delete what this server reads.
+        for followed in identities_followed()? {
+            say_shared(store, &followed)?;
         }
-        let mut claim = Claim {
-            epoch: found.epoch,
-            token: uuid::Uuid::new_v4().simple().to_string(),
-            ..known
-        };
-        self.write(&claim)?;
-        let next = found.epoch + 1;
-        if !put(store, &epoch_name(identity, next), &claim.token)? {
-            return Ok(false);
-        }
-        claim.epoch = next;
-        claim.token.clear();
-        claim.life = life();
-        self.write(&claim)?;
-        Ok(true)
     }
-}
-
-impl Claim {
-    /// Whether it is of this identity, and of this life of the server.
-    fn is_current(&self, identity: &str) -> bool {
-        self.identity == identity && self.epoch > 0 && self.life == life()
+    let mut claim = Claim {
+        epoch: found.epoch,
+        token: uuid::Uuid::new_v4().simple().to_string(),
+        ..known
+    };
+    file.write(&claim)?;
+    let next = found.epoch + 1;
+    if !put(store, &epoch_name(store, identity, next), &claim.token)? {
+        return Ok(false);
     }
-
-    fn text(&self) -> String {
-        let Self {
-            identity,
-            epoch,
-            token,
-            life,
-            taken_over,
-        } = self;
-        let taken_over = taken_over.join(",");
-        format!(
-            "identity {identity}\nepoch {epoch}\ntoken {token}\nlife {life}\ntaken_over {taken_over}\n"
-        )
-    }
-
-    /// What it says. Who cannot know what it had claimed has claimed nothing.
-    fn parse(text: &str) -> Self {
-        let mut claim = Self::default();
-        for line in text.lines() {
-            let (name, value) = line.split_once(' ').unwrap_or((line, ""));
-            match name {
-                "identity" => claim.identity = value.to_owned(),
-                "epoch" => claim.epoch = value.parse().unwrap_or(0),
-                "token" => claim.token = value.to_owned(),
-                "life" => claim.life = value.parse().unwrap_or(0),
-                "taken_over" => {
-                    let identities = value.split(',').filter(|identity| !identity.is_empty());
-                    claim.taken_over = identities.map(str::to_owned).collect();
-                }
-                _ => {}
-            }
-        }
-        claim
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn claims_are_read_as_they_were_written() {
-        for claim in [
-            Claim::default(),
-            Claim {
-                identity: "0011223344556677".to_owned(),
-                epoch: 12,
-                token: "t".to_owned(),
-                life: -7,
-                taken_over: vec!["a".to_owned(), "b".to_owned()],
-            },
-        ] {
-            assert_eq!(Claim::parse(&claim.text()), claim);
-        }
-        assert_eq!(Claim::parse("epoch"), Claim::default());
-    }
+    claim.epoch = next;
+    claim.token.clear();
+    claim.life = life();
+    claim.claimed = clock_timestamp();
+    file.write(&claim)?;
+    Ok(true)
 }

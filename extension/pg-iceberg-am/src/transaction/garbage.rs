@@ -22,7 +22,7 @@ use crate::catalog::{
 };
 use crate::directory::{StorageKey, TableDirectory};
 use crate::files::{self, ObjectPlace, Place, Removal};
-use crate::stores::{StorageDirectory, directory_of};
+use crate::stores::{self, StorageDirectory, directory_of};
 
 /// Rows of storages cleared away in one transaction.
 const BATCH: usize = 1000;
@@ -73,6 +73,10 @@ pub fn sweep_files(key: &StorageKey) -> PgResult<usize> {
         return Ok(0);
     };
     let place = Place::of(key)?;
+    if let Place::Object(place) = &place {
+        // How long nothing is deleted counts from then.
+        stores::claimed_identity(&place.store)?;
+    }
     catalog.begin_to_count(key, place.keep_time(), FILES_BATCH)?;
     let rows = catalog.lock_files(key, FILES_BATCH)?;
     if rows.is_empty() {

@@ -11,7 +11,6 @@ use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
 use pgrx::pg_sys;
 use pgrx::prelude::*;
 
-use crate::guc;
 use crate::storage_service::daemon::{Daemon, Invocation, describe};
 use crate::storage_service::settings::{self, Provider};
 use crate::storage_service::supervision::{self, Supervisor};
@@ -25,8 +24,6 @@ static IDLE: WaitEvent = WaitEvent::new(c"LakebaseStorageServiceMain");
 
 /// How often the supervisor looks around when nothing happens.
 const LOOK: Duration = Duration::from_secs(60);
-/// How often another server of the same identity is looked for while objects are kept that nobody needs any more.
-const DOUBLES_LOOKS: u32 = 8;
 /// How often it looks whether the service answers while it starts.
 const START_LOOK: Duration = Duration::from_millis(20);
 
@@ -102,7 +99,7 @@ pub extern "C-unwind" fn pg_lakebase_storage_service_main(_argument: pg_sys::Dat
     loop {
         while supervisor.is_needed() && !background::is_to_end() {
             let pause = service.go_on();
-            if looked.elapsed() >= (guc::object_retention() / DOUBLES_LOOKS).max(LOOK) {
+            if looked.elapsed() >= stores::look_interval() {
                 looked = Instant::now();
                 supervision::look();
             }
