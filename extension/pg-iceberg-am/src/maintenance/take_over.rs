@@ -1,6 +1,7 @@
 //! Saying of former owners of objects that they are gone.
 
 use std::ffi::CString;
+use std::sync::Arc;
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pgrx::datum::TimestampWithTimeZone;
@@ -78,7 +79,7 @@ fn identities(tablespace: &str) -> PgResult<Vec<Row>> {
     Ok(rows)
 }
 
-fn store_of(tablespace: &str) -> PgResult<Store> {
+fn store_of(tablespace: &str) -> PgResult<Arc<Store>> {
     let found = CString::new(tablespace).ok().and_then(|name| find(&name));
     let Some(number) = found else {
         return Err(PgError::new(
