@@ -58,8 +58,9 @@ type Row = (
 
 fn identities(tablespace: &str) -> PgResult<Vec<Row>> {
     check_superuser("look at the objects of other servers")?;
+    let store = store_of(tablespace)?;
     let mut rows = Vec::new();
-    for known in stores::known_identities(&store_of(tablespace)?)? {
+    for known in stores::known_identities(&store)? {
         let row = |user, time| {
             (
                 known.identity.clone(),
