@@ -88,6 +88,13 @@ def arrow_values(array: Any) -> list[Any]:
     return array.to_pylist()
 
 
+def store() -> dict[str, str] | None:
+    """The object store that the tables lie in: endpoint, key, secret."""
+    if not os.environ.get("LAKEBASE_TABLESPACE"):
+        return None
+    return {name: os.environ[f"LAKEBASE_S3_{name.upper()}"] for name in ("endpoint", "access_key_id", "secret_access_key")}
+
+
 class PyIceberg:
     name = "pyiceberg"
 
@@ -99,7 +106,15 @@ class PyIceberg:
     def table(self, metadata: str) -> Any:
         from pyiceberg.table import StaticTable
 
-        return StaticTable.from_metadata(metadata)
+        if not (place := store()):
+            return StaticTable.from_metadata(metadata)
+        properties = {
+            "s3.endpoint": place["endpoint"],
+            "s3.access-key-id": place["access_key_id"],
+            "s3.secret-access-key": place["secret_access_key"],
+            "s3.region": "us-east-1",
+        }
+        return StaticTable.from_metadata(metadata, properties)
 
     def rows(self, metadata: str, columns: Columns) -> Rows:
         return from_arrow(self.table(metadata).scan().to_arrow(), columns)
@@ -130,9 +145,15 @@ class DuckDb:
         self.connection = duckdb.connect(
             config={"extension_directory": self.directory, "autoinstall_known_extensions": False, "threads": 2}
         )
-        for extension in ("avro", "iceberg"):
+        place = store()
+        for extension in ("avro", "iceberg", *(("httpfs",) if place else ())):
             import_extension(extension, con=self.connection)
             self.connection.load_extension(extension)
+        if place:
+            self.connection.execute(
+                f"CREATE SECRET (TYPE s3, KEY_ID '{place['access_key_id']}', SECRET '{place['secret_access_key']}', "
+                f"ENDPOINT '{place['endpoint'].removeprefix('http://')}', REGION 'us-east-1', URL_STYLE 'path', USE_SSL false)"
+            )
         self.connection.execute("SET TimeZone = 'UTC'")
 
     def version(self) -> str:

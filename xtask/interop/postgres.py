@@ -12,6 +12,9 @@ from values import former
 
 PSQL = str(Path(os.environ["PGBIN"]) / "psql") if "PGBIN" in os.environ else "psql"
 
+# Where tables are to lie, if that is an object store; LAKEBASE_S3_... say how engines come by it.
+TABLESPACE = os.environ.get("LAKEBASE_TABLESPACE")
+
 
 class PostgresError(Exception):
     """A statement failed; the text is what psql printed."""
@@ -19,7 +22,10 @@ class PostgresError(Exception):
 
 def run(sql: str) -> str:
     """Runs statements, each in a transaction of its own unless they say otherwise."""
-    environment = dict(os.environ, PGOPTIONS="-c client_min_messages=warning -c intervalstyle=iso_8601", PGTZ="UTC")
+    options = "-c client_min_messages=warning -c intervalstyle=iso_8601"
+    if TABLESPACE:
+        options += f" -c default_tablespace={TABLESPACE}"
+    environment = dict(os.environ, PGOPTIONS=options, PGTZ="UTC")
     result = subprocess.run(
         [PSQL, "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"],
         input=sql,

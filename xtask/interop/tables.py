@@ -49,6 +49,10 @@ class Table:
     def qualified(self) -> str:
         return f"{SCHEMA}.{self.name}"
 
+    @property
+    def is_heap_at_times(self) -> bool:
+        return any("heap" in statement for statement in (self.create, *self.steps))
+
     def create_statement(self) -> str:
         if self.create:
             return self.create

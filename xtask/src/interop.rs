@@ -14,6 +14,7 @@ use crate::installation::Flavour;
 use crate::process;
 use crate::progress::note;
 use crate::setup;
+use crate::stores::{Lake, TABLESPACE};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ const DUCKDB: &[&str] = &[
     "duckdb==1.5.5",
     "duckdb-extensions==1.5.5",
     "duckdb-extension-avro==1.5.5",
+    "duckdb-extension-httpfs==1.5.5",
     "duckdb-extension-iceberg==1.5.5",
 ];
 const PYICEBERG: &[&str] = &[
@@ -62,6 +64,9 @@ pub struct Args {
     /// Take the optimised build
     #[arg(long)]
     release: bool,
+    /// With the tables in a MinIO, which PyIceberg and DuckDB read
+    #[arg(long)]
+    object_store: bool,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -71,7 +76,10 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         Flavour::Assert
     };
-    let skipped = compare(&cache, flavour, &args.engines)?;
+    let skipped = match args.object_store {
+        true => compare_in_store(&cache, flavour)?,
+        false => compare(&cache, flavour, &args.engines)?,
+    };
     if skipped.is_empty() {
         println!("all engines agree");
     } else {
@@ -83,9 +91,28 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Compares tables in a MinIO with the engines that read them there. Returns those that cannot be installed here.
+pub fn compare_in_store(cache: &Cache, flavour: Flavour) -> Result<Vec<String>> {
+    const NAME: &str = "test-interop";
+    let _guardian = Guardian::over([Lake::directory(cache, NAME)])?;
+    let lake = Lake::start(cache, NAME)?;
+    let only = ["pyiceberg", "duckdb"].map(str::to_owned);
+    let result = compare_at(cache, flavour, &only, Some(&lake));
+    lake.stop().and(result)
+}
+
 /// Compares with the engines named, or all. Returns those that cannot be installed here; in CI
 /// that is an error.
 pub fn compare(cache: &Cache, flavour: Flavour, only: &[String]) -> Result<Vec<String>> {
+    compare_at(cache, flavour, only, None)
+}
+
+fn compare_at(
+    cache: &Cache,
+    flavour: Flavour,
+    only: &[String],
+    lake: Option<&Lake>,
+) -> Result<Vec<String>> {
     if let Some(name) = only
         .iter()
         .find(|name| !ENGINES.iter().any(|e| e.name == name.as_str()))
@@ -122,7 +149,12 @@ pub fn compare(cache: &Cache, flavour: Flavour, only: &[String]) -> Result<Vec<S
     let _guardian = Guardian::over([dir.clone()])?;
     let mut cluster = Cluster::at(&dir)?;
     cluster.renew()?;
-    let connection = cluster.start(&installation, &library, &Settings::default())?;
+    let mut settings = Settings::default();
+    if let Some(lake) = lake {
+        cluster.account().make_private_dir(&dir)?;
+        settings.extra = lake.settings(cluster.account(), &dir)?;
+    }
+    let connection = cluster.start(&installation, &library, &settings)?;
 
     let python = cache.venv().join("bin/python");
     let mut command = Command::new(&python);
@@ -141,8 +173,19 @@ pub fn compare(cache: &Cache, flavour: Flavour, only: &[String]) -> Result<Vec<S
     if let Some(jar) = spark_jar(cache) {
         command.env("ICEBERG_SPARK_JAR", jar);
     }
+    if let Some(lake) = lake {
+        lake.create_tablespace(&connection)?;
+        command
+            .env("LAKEBASE_TABLESPACE", TABLESPACE)
+            .envs(lake.variables());
+    }
     let log = cache.log("interop");
-    let title = format!("Comparing with {}", present.join(", "));
+    let place = if lake.is_some() {
+        " in an object store"
+    } else {
+        ""
+    };
+    let title = format!("Comparing tables{place} with {}", present.join(", "));
     let result = process::run_logged(&title, &log, &mut command);
     let stopped = cluster.stop();
     result?;

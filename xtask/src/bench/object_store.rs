@@ -352,7 +352,7 @@ impl Bench<'_> {
         }
         self.settle()?;
         self.traffic()?;
-        for repeat in 0..self.repeats.max(3) {
+        for repeat in 0..3 * self.repeats {
             for side in Side::in_turn(repeat) {
                 let seconds = self.timed(&SCAN.replace("%TABLE%", side.table()))?;
                 times.push(side, seconds);

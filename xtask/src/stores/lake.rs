@@ -184,6 +184,18 @@ impl Lake {
         }
     }
 
+    /// What clients of a MinIO need to know.
+    pub fn variables(&self) -> [(&'static str, String); 3] {
+        [
+            ("LAKEBASE_S3_ENDPOINT", self.url.clone()),
+            ("LAKEBASE_S3_ACCESS_KEY_ID", minio::ACCESS_KEY_ID.to_owned()),
+            (
+                "LAKEBASE_S3_SECRET_ACCESS_KEY",
+                minio::SECRET_ACCESS_KEY.to_owned(),
+            ),
+        ]
+    }
+
     /// Creates its tablespace, for everybody.
     pub fn create_tablespace(&self, connection: &Connection) -> Result<()> {
         let options = self.options();
