@@ -24,7 +24,7 @@ def check(table: Any, expected_rows: int) -> Iterator[str]:
     rows = files = 0
     for manifest in snapshot.manifests(table.io):
         counted = {0: [0, 0], 1: [0, 0], 2: [0, 0]}
-        length = os.path.getsize(manifest.manifest_path)
+        length = len(table.io.new_input(manifest.manifest_path))
         if manifest.manifest_length != length:
             yield f"{manifest.manifest_path}: manifest_length is {manifest.manifest_length}, the file has {length} bytes"
         for entry in manifest.fetch_manifest_entry(table.io, discard_deleted=False):
@@ -35,7 +35,7 @@ def check(table: Any, expected_rows: int) -> Iterator[str]:
                 continue
             rows += entry.data_file.record_count
             files += 1
-            yield from _check_file(table.schema(), entry.data_file)
+            yield from _check_file(table, entry.data_file)
         said = {
             0: [manifest.existing_files_count, manifest.existing_rows_count],
             1: [manifest.added_files_count, manifest.added_rows_count],
@@ -51,12 +51,14 @@ def check(table: Any, expected_rows: int) -> Iterator[str]:
             yield f"the snapshot's summary says {key} {summary[key]}, it is {value}"
 
 
-def _check_file(schema: Any, file: DataFile) -> Iterator[str]:
+def _check_file(table: Any, file: DataFile) -> Iterator[str]:
+    schema = table.schema()
     name = os.path.basename(file.file_path)
-    size = os.path.getsize(file.file_path)
+    source = table.io.new_input(file.file_path)
+    size = len(source)
     if file.file_size_in_bytes != size:
         yield f"{name}: file_size_in_bytes is {file.file_size_in_bytes}, the file has {size}"
-    parquet = pq.ParquetFile(file.file_path)
+    parquet = pq.ParquetFile(source.open())
     metadata = parquet.metadata
     if metadata.num_rows != file.record_count:
         yield f"{name}: record_count is {file.record_count}, the file has {metadata.num_rows}"
