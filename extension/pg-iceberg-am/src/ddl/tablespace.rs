@@ -180,6 +180,18 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
         keep_secret(&taken);
         let names_probe = taken.iter().any(|&element| is_named(element, PROBE));
         let after = changed(&stored, &taken, resets)?;
+        if before != after && !pg_sys::superuser() {
+            return Err(PgError::new(
+                PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!(
+                    "permission denied to change the store of tablespace \"{}\"",
+                    catalog::name(tablespace)
+                ),
+            )
+            .with_detail(
+                "Only superusers say where the server's credentials for object stores are sent.",
+            ));
+        }
         let is_same_place = is_same_place(before.as_ref(), after.as_ref());
         if !is_same_place {
             check_empty(tablespace, before.is_some())?;

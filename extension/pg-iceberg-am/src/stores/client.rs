@@ -26,7 +26,7 @@ static WAITS: WaitEvent = WaitEvent::new(c"LakebaseStorageService");
 
 thread_local! {
     static SERVICE: RefCell<Option<Service>> = const { RefCell::new(None) };
-    /// Since when an answer is waited for.
+    /// Since when an answer is waited for; `None` while none is.
     static WAITS_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
     /// What was raised while an answer was waited for.
     static RAISED: RefCell<Option<PgError>> = const { RefCell::new(None) };
@@ -60,6 +60,26 @@ impl Interrupts for QueryInterrupts {
     }
 }
 
+/// Has [`check_time`] count until it is dropped.
+struct Waiting {
+    /// Of a question during which this one is asked.
+    before: Option<Instant>,
+}
+
+impl Waiting {
+    fn begin() -> Self {
+        Self {
+            before: WAITS_SINCE.replace(Some(Instant::now())),
+        }
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITS_SINCE.set(self.before);
+    }
+}
+
 /// Fails when a store has kept the backend waiting for longer than a statement may take. PostgreSQL sees to that itself, but
 /// at the end of a transaction: it has no `statement_timeout`, and for tables on local disk it takes no time.
 fn check_time() -> PgResult<()> {
@@ -88,9 +108,7 @@ pub fn ask<T>(
 ) -> Result<T, StoreError> {
     let is_backend = thread::is_backend();
     let _waiting = is_backend.then(|| WAITS.begin());
-    if is_backend {
-        WAITS_SINCE.set(Some(Instant::now()));
-    }
+    let _since = is_backend.then(Waiting::begin);
     let patience = Patience::new();
     loop {
         if is_backend {

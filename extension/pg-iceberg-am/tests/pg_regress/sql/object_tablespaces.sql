@@ -95,7 +95,7 @@ CREATE TABLESPACE regress_lake_2 LOCATION '';
 SELECT a.spcoptions = b.spcoptions AS same FROM pg_tablespace a, pg_tablespace b
     WHERE a.spcname = 'regress_lake' AND b.spcname = 'regress_lake_2';
 
--- Owners may change it and rename it.
+-- Owners may rename it and change PostgreSQL's options; those of the store say where the server's credentials go.
 SET ROLE regress_lake_user;
 ALTER TABLESPACE regress_lake SET (region = 'x');
 RESET ROLE;
@@ -103,7 +103,12 @@ GRANT CREATE ON TABLESPACE regress_lake TO regress_lake_user;
 ALTER TABLESPACE regress_lake OWNER TO regress_lake_user;
 SET ROLE regress_lake_user;
 ALTER TABLESPACE regress_lake SET (region = 'x');
+ALTER TABLESPACE regress_lake SET (endpoint = 'https://elsewhere');
+ALTER TABLESPACE regress_lake SET (credentials = 'another');
+ALTER TABLESPACE regress_lake RESET (region);
+ALTER TABLESPACE regress_lake SET (random_page_cost = 3);
 RESET ROLE;
+ALTER TABLESPACE regress_lake SET (region = 'x');
 ALTER TABLESPACE regress_lake RENAME TO regress_lake_3;
 SELECT tablespace FROM lakebase.stores WHERE tablespace ~ '^regress' ORDER BY tablespace COLLATE "C";
 ALTER TABLESPACE regress_lake_3 RENAME TO regress_lake;
