@@ -87,13 +87,19 @@ fn outage(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
     let connection = server.start()?;
     lake.create_tablespace(&connection)?;
     psql::execute(&connection, TABLES)?;
-    // Nothing of `cold` is cached then, and all of `kept`.
+    // No row of `cold` is cached then, and all of `kept`. The publisher may look at metadata meanwhile.
+    let service = psql::query(&connection, "SELECT pid FROM lakebase.storage_service")?;
     psql::execute(
         &connection,
         "ALTER SYSTEM SET pg_lakebase.cache_directory = 'another_cache'",
     )?;
     psql::execute(&connection, "SELECT pg_reload_conf()")?;
-    wait_until(&connection, "SELECT files = 0 FROM lakebase.cache")?;
+    wait_until(
+        &connection,
+        &format!(
+            "SELECT coalesce(status = 'running' AND pid <> {service}, false) FROM lakebase.storage_service"
+        ),
+    )?;
     ensure!(
         psql::query(&connection, DIFFERENCES)? == "0",
         "twins differ"
