@@ -1,4 +1,4 @@
-//! What a server knows of its claims: a file of the data directory for each object tablespace.
+//! What a server knows of its claims: a file of the data directory for each object tablespace, and for each place that it has had.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -8,8 +8,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file;
 use pgrx::pg_sys;
+use uuid::Uuid;
 
 use super::identity::{DIRECTORY, wait_for_lock};
+use super::store::Store;
 use crate::guc;
 
 /// How the names of files begin that hold claims.
@@ -54,6 +56,12 @@ pub struct Quiet {
 }
 
 impl Quiet {
+    /// Counts what has been claimed in another place of the same tablespace.
+    fn add(&mut self, other: &Self) {
+        self.claimed = self.claimed.max(other.claimed);
+        self.taken = self.taken.max(other.taken);
+    }
+
     /// When what is not to be deleted before that time may be deleted.
     pub fn until(&self, not_before: pg_sys::TimestampTz) -> pg_sys::TimestampTz {
         let most = not_before.saturating_add(MOST_WAITS.saturating_mul(self.retention));
@@ -74,9 +82,15 @@ pub fn quiet() -> PgResult<BTreeMap<u32, Quiet>> {
     };
     for entry in entries {
         let name = entry.map_err(failed)?.file_name();
-        let number = (name.to_str()).and_then(|name| name.strip_prefix(FILE)?.parse().ok());
-        let Some(tablespace) = number else { continue };
-        let claim = read(tablespace)?;
+        let Some((tablespace, path)) = name.to_str().and_then(|name| {
+            let (number, place) = name.strip_prefix(FILE)?.split_once('.')?;
+            let is_claim = place.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let number: u32 = number.parse().ok().filter(|_| is_claim)?;
+            Some((number, format!("{DIRECTORY}/{name}")))
+        }) else {
+            continue;
+        };
+        let claim = read_file(&path)?;
         // Before it deletes anything, the server claims its identity anew.
         if claim.life == life() {
             let quiet = Quiet {
@@ -86,7 +100,7 @@ pub fn quiet() -> PgResult<BTreeMap<u32, Quiet>> {
                     .unwrap_or(0),
                 retention,
             };
-            known.insert(tablespace, quiet);
+            (known.entry(tablespace).or_insert(quiet)).add(&quiet);
         }
     }
     Ok(known)
@@ -98,17 +112,27 @@ pub fn life() -> i64 {
     unsafe { pg_sys::PgStartTime }
 }
 
-fn path_of(tablespace: u32) -> String {
-    format!("{DIRECTORY}/{FILE}{tablespace}")
+/// A tablespace that means another store has claimed nothing there, and is not to take that for somebody else's doing when it
+/// comes back.
+fn path_of(store: &Store) -> String {
+    let place = Uuid::new_v5(&Uuid::NAMESPACE_URL, store.spec().identity().as_bytes());
+    format!(
+        "{DIRECTORY}/{FILE}{}.{}",
+        store.tablespace(),
+        place.simple()
+    )
 }
 
 /// What is known without waiting for who is changing it.
-pub fn read(tablespace: u32) -> PgResult<Claim> {
-    let path = path_of(tablespace);
-    match fs::read_to_string(&path) {
+pub fn read(store: &Store) -> PgResult<Claim> {
+    read_file(&path_of(store))
+}
+
+fn read_file(path: &str) -> PgResult<Claim> {
+    match fs::read_to_string(path) {
         Ok(text) => Ok(Claim::parse(&text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Claim::default()),
-        Err(error) => Err(PgError::file_access("read file", &path, &error)),
+        Err(error) => Err(PgError::file_access("read file", path, &error)),
     }
 }
 
@@ -120,8 +144,8 @@ pub struct ClaimFile {
 
 impl ClaimFile {
     /// Waits until nobody else changes it.
-    pub fn open(tablespace: u32) -> PgResult<Self> {
-        let path = path_of(tablespace);
+    pub fn open(store: &Store) -> PgResult<Self> {
+        let path = path_of(store);
         let lock = format!("{path}.lock");
         let failed = |source: io::Error| PgError::file_access("lock file", &lock, &source);
         let lock = File::options()

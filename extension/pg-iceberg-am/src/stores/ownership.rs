@@ -69,14 +69,14 @@ pub fn look_interval() -> Duration {
 /// The identity under which the server writes to a store; claimed, unless this was done in this life of the server.
 pub fn claimed_identity(store: &Store) -> PgResult<String> {
     let identity = own_identity()?;
-    let claim = read(store.tablespace())?;
+    let claim = read(store)?;
     if claim.is_current(&identity) {
         return Ok(identity);
     }
-    let file = ClaimFile::open(store.tablespace())?;
+    let file = ClaimFile::open(store)?;
     loop {
         let identity = own_identity()?;
-        let known = read(store.tablespace())?;
+        let known = read(store)?;
         if known.is_current(&identity) {
             return Ok(identity);
         }
@@ -90,14 +90,14 @@ pub fn claimed_identity(store: &Store) -> PgResult<String> {
 /// The identities whose objects the server may have a claim to delete, without a look in the store.
 pub fn identities_claimed(store: &Store) -> PgResult<Vec<String>> {
     let own = claimed_identity(store)?;
-    let taken = read(store.tablespace())?.taken_over.into_iter();
+    let taken = read(store)?.taken_over.into_iter();
     Ok(taken.map(|taken| taken.identity).chain([own]).collect())
 }
 
 /// The identities whose objects the server may delete, having looked in the store whether it is still their only owner.
 pub fn deletable_identities(store: &Store) -> PgResult<Vec<String>> {
     let identity = claimed_identity(store)?;
-    let claim = read(store.tablespace())?;
+    let claim = read(store)?;
     if claim.identity != identity {
         // Another backend has just left that one.
         return Ok(Vec::new());
@@ -122,7 +122,7 @@ pub fn deletable_identities(store: &Store) -> PgResult<Vec<String>> {
 /// Looks whether the server is still the only owner of what it has ever claimed, and goes on under another identity if it is
 /// not; says that it uses what it has.
 pub fn look_for_doubles(store: &Store) -> PgResult<()> {
-    if read(store.tablespace())?.epoch == 0 {
+    if read(store)?.epoch == 0 {
         return Ok(());
     }
     deletable_identities(store)?;
@@ -137,7 +137,7 @@ pub fn look_for_doubles(store: &Store) -> PgResult<()> {
 /// What is known of the identities that this cluster, and those that it was copied from, have or had.
 pub fn known_identities(store: &Store) -> PgResult<Vec<Known>> {
     let own = own_identity()?;
-    let taken_over = read(store.tablespace())?.taken_over;
+    let taken_over = read(store)?.taken_over;
     let mut known = Vec::new();
     for identity in [own.clone()].into_iter().chain(former_identities()?) {
         let mut users = look(store, &identity)?.users;
@@ -183,8 +183,8 @@ pub fn take_over(store: &Store, identity: &str, force: bool) -> PgResult<()> {
         .with_detail(format!("The server with identity \"{user}\" was there less than {} minutes ago.", look_interval().as_secs() / 30))
         .with_hint("What nobody here needs is deleted, whoever else needs it. If that server is gone, pass force => true."));
     }
-    let file = ClaimFile::open(store.tablespace())?;
-    let mut claim = read(store.tablespace())?;
+    let file = ClaimFile::open(store)?;
+    let mut claim = read(store)?;
     if claim.identity != own {
         return Err(PgError::internal(
             "the cluster's identity has changed meanwhile",
