@@ -32,25 +32,13 @@ pub fn identities(lake: &Lake) -> Result<Vec<String>> {
 /// The objects below an identity, a line each, but for those that tell of its owners.
 pub fn objects(lake: &Lake, identity: &str) -> Result<String> {
     let mut found = Vec::new();
-    let root = lake.bucket().join(identity);
-    let mut directories = vec![root.clone()];
-    while let Some(directory) = directories.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            if entry.file_name() == "owner" {
-                continue;
-            }
-            // An object is a directory with its content and what is known of it.
-            if entry.file_name() == "xl.meta" {
-                let name = directory.strip_prefix(&root)?.display().to_string();
-                found.push(format!("{name} {}", entry.metadata()?.len()));
-            } else if entry.file_type()?.is_dir() {
-                directories.push(entry.path());
-            }
+    for object in lake.objects()? {
+        if let Some(name) = object.strip_prefix(&format!("{identity}/"))
+            // One that has just gone is not there.
+            && let Ok(known) = fs::metadata(lake.bucket().join(&object).join("xl.meta"))
+        {
+            found.push(format!("{name} {}", known.len()));
         }
     }
-    found.sort();
     Ok(found.join("\n"))
 }
