@@ -12,6 +12,7 @@ use crate::catalog::Origin;
 use crate::directory::{StorageKey, upgrade};
 use crate::scan::{Projection, RowReader, TableView};
 use crate::schema::TableColumns;
+use crate::stores;
 use crate::tablespaces::catalog;
 use crate::transaction;
 
@@ -31,6 +32,9 @@ pub fn set_new_filelocator(
     keep_place(&key);
     smgr::create(new, persistence);
     if upgrade::is_running() && !key.is_temporary() {
+        if catalog::is_object_tablespace(key.tablespace.into()) {
+            stores::adopt_identities(&upgrade::old_cluster()?)?;
+        }
         upgrade::take_over(&key)?;
         return Ok(Horizons::default());
     }

@@ -17,8 +17,6 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::{StorageKey, TableDirectory};
 use crate::guc::{self, UpgradeTransfer};
-use crate::stores;
-use crate::tablespaces::catalog::is_object_tablespace;
 
 /// Whether pg_upgrade runs this server: the old one or the new one (`postgres -b`).
 ///
@@ -28,21 +26,23 @@ pub fn is_running() -> bool {
     unsafe { pg_sys::IsBinaryUpgrade }
 }
 
-/// Gives the storage `key`, which is being made, the files that it has in the old cluster.
-///
-/// What is made here is not synced: pg_upgrade syncs the new cluster as a whole.
-pub fn take_over(key: &StorageKey) -> PgResult<()> {
-    let Some(cluster) = guc::upgrade_from() else {
-        return Err(PgError::new(
+/// The data directory of the old cluster.
+pub fn old_cluster() -> PgResult<PathBuf> {
+    guc::upgrade_from().ok_or_else(|| {
+        PgError::new(
             PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
             "cannot upgrade Iceberg tables without the data directory of the old cluster",
         )
         .with_detail("pg_upgrade itself leaves the files of Iceberg tables behind.")
-        .with_hint("Run pg_upgrade with --new-options='-c pg_iceberg_am.upgrade_from=/old/data/directory'."));
-    };
-    if is_object_tablespace(key.tablespace.into()) {
-        stores::adopt_identities(&cluster)?;
-    }
+        .with_hint("Run pg_upgrade with --new-options='-c pg_iceberg_am.upgrade_from=/old/data/directory'.")
+    })
+}
+
+/// Gives the storage `key`, which is being made, the files that it has in the old cluster.
+///
+/// What is made here is not synced: pg_upgrade syncs the new cluster as a whole.
+pub fn take_over(key: &StorageKey) -> PgResult<()> {
+    let cluster = old_cluster()?;
     let table = TableDirectory::of(key);
     let failed = |path: &Path| {
         let path = path.display().to_string();

@@ -1,7 +1,6 @@
 //! Why a store gave nothing.
 
-use pg_lakebase_core::error::{PgError, catch};
-use pg_lakebase_core::{interrupt, thread};
+use pg_lakebase_core::error::PgError;
 use pg_lakebase_storage::client::ClientError;
 use pg_lakebase_storage::protocol::FailureCode;
 use pgrx::PgSqlErrorCode;
@@ -68,13 +67,6 @@ impl From<StoreError> for std::io::Error {
 
 fn of_client(error: &ClientError) -> PgError {
     use ClientError as E;
-    // Another thread has given up because the query was to end: why, is said here.
-    if matches!(error, E::Interrupted(_))
-        && thread::is_backend()
-        && let Err(raised) = catch(interrupt::check)
-    {
-        return raised;
-    }
     let sqlstate = match error {
         E::Unreachable { .. } | E::Disconnected { .. } => {
             PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE
