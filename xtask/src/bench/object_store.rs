@@ -16,17 +16,18 @@ use crate::process;
 use crate::progress::note;
 use crate::psql;
 use crate::setup;
-use crate::stores::{Faults, Place, Store};
+use crate::stores::{Lake, TABLESPACE};
 use crate::tpch::Table;
 use crate::wire::Session;
 use anyhow::{Context, Result, ensure};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// The link to the store.
+/// The store.
+const NAME: &str = "bench";
+/// The link to it.
 const LATENCY: Duration = Duration::from_millis(30);
 const BYTES_A_SECOND: f64 = 125_000_000.0;
 
@@ -55,7 +56,7 @@ impl Side {
     fn tablespace(self) -> &'static str {
         match self {
             Self::Local => "pg_default",
-            Self::Store => "lake",
+            Self::Store => TABLESPACE,
         }
     }
 
@@ -85,38 +86,40 @@ pub fn run(cache: &Cache, scale_factor: f64, repeats: u32) -> Result<()> {
     interop::install_engine(cache, "pyiceberg")?;
     let csv = lineitem_csv(cache, scale_factor)?;
 
-    let stores = cache.root().join("stores").join("bench");
     let dir = cache.cluster("bench-objects");
-    let guarded = Place::directories(&stores, Store::S3);
-    let _guardian = Guardian::over(guarded.into_iter().chain([dir.clone()]))?;
-    let place = Place::at(&stores, Store::S3)?;
-    place.stop()?;
-    remove_tree(&stores)?;
-    let place = Place::at(&stores, Store::S3)?;
-    place.start(cache, Faults::OnCommand)?;
+    let _guardian = Guardian::over([
+        Lake::directory(cache, NAME),
+        Lake::proxy_directory(cache, NAME),
+        dir.clone(),
+    ])?;
+    let lake = Lake::start(cache, NAME)?.behind_proxy(cache, NAME)?;
     let mut cluster = Cluster::at(&dir)?;
     cluster.renew()?;
+    cluster.account().make_private_dir(cluster.dir())?;
+    let mut extra = lake.access(cluster.account(), cluster.dir())?;
+    let others = SETTINGS.into_iter().chain([("max_connections", "150")]);
+    extra.extend(others.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let settings = Settings {
-        extra: settings(&place, &cluster)?,
+        extra,
         ..Settings::default()
     };
     let connection = cluster.start(&installation, &library, &settings)?;
-    psql::execute(&connection, &tablespace(&place)?)?;
+    lake.create_tablespace(&connection)?;
     let milliseconds = LATENCY.as_millis();
-    place.order(&format!(
+    lake.order(&format!(
         "latency {milliseconds}ms\nbandwidth {BYTES_A_SECOND}"
     ))?;
     note(format!("measuring {repeats} repeats; this takes minutes"));
     let bench = Bench {
         cache,
         connection: &connection,
-        place: &place,
+        lake: &lake,
         csv: &csv,
         repeats,
     };
     let figures = bench.all()?;
     cluster.stop()?;
-    place.stop()?;
+    lake.stop()?;
     let report = Report {
         scale_factor,
         repeats,
@@ -142,56 +145,13 @@ pub fn run(cache: &Cache, scale_factor: f64, repeats: u32) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))?;
     println!("{}", path.display());
     cluster.renew()?;
-    remove_tree(&stores)
-}
-
-fn settings(place: &Place, cluster: &Cluster) -> Result<Vec<(String, String)>> {
-    let account = cluster.account();
-    account.make_private_dir(cluster.dir())?;
-    let path = cluster.dir().join("credentials");
-    let (key, secret) = (
-        variable(place, "LAKEBASE_S3_ACCESS_KEY_ID")?,
-        variable(place, "LAKEBASE_S3_SECRET_ACCESS_KEY")?,
-    );
-    fs::write(
-        &path,
-        format!("[bench]\naccess_key_id = {key}\nsecret_access_key = {secret}\n"),
-    )
-    .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o600)))
-    .with_context(|| format!("cannot write {}", path.display()))?;
-    account.give(&path)?;
-    let own = [
-        ("allow_in_place_tablespaces", "on".to_owned()),
-        ("max_connections", "150".to_owned()),
-        ("pg_lakebase.object_tables", "on".to_owned()),
-        ("pg_lakebase.credentials_file", path.display().to_string()),
-    ];
-    let common = SETTINGS.map(|(name, value)| (name, value.to_owned()));
-    let all = common.into_iter().chain(own);
-    Ok(all.map(|(name, value)| (name.to_owned(), value)).collect())
-}
-
-fn tablespace(place: &Place) -> Result<String> {
-    let url = variable(place, "LAKEBASE_S3_PROXY")?;
-    let bucket = variable(place, "LAKEBASE_S3_BUCKET")?;
-    Ok(format!(
-        "CREATE TABLESPACE lake LOCATION '' WITH (protocol = 's3', bucket = '{bucket}', endpoint = '{url}', \
-         region = 'us-east-1', credentials = 'bench', allow_http = true)"
-    ))
-}
-
-fn variable(place: &Place, wanted: &str) -> Result<String> {
-    let all = place.variables()?;
-    let found = all.into_iter().find(|(name, _)| *name == wanted);
-    found
-        .map(|(_, value)| value)
-        .with_context(|| format!("the store has no {wanted}"))
+    remove_tree(&Lake::directory(cache, NAME))
 }
 
 struct Bench<'a> {
     cache: &'a Cache,
     connection: &'a Connection,
-    place: &'a Place,
+    lake: &'a Lake,
     csv: &'a Path,
     repeats: u32,
 }
@@ -233,7 +193,7 @@ impl Bench<'_> {
     }
 
     fn traffic(&self) -> Result<Traffic> {
-        let told = self.place.order("counts\nforget")?;
+        let told = self.lake.order("counts\nforget")?;
         let mut traffic = Traffic::default();
         for line in told.lines() {
             let words: Vec<_> = line.split_whitespace().collect();

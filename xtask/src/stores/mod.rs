@@ -18,5 +18,5 @@ mod server;
 
 pub use command::{Args, run};
 pub use lake::{Lake, TABLESPACE};
-pub use place::{Faults, Place, STORES, Store};
+pub use place::{STORES, Store};
 pub use running::Running;
