@@ -45,8 +45,8 @@ pub fn run(args: &Args) -> Result<()> {
         },
     )?;
     println!("{tally}");
-    if tally.failed > 0 {
-        bail!("{} isolation tests failed", tally.failed);
+    if !tally.failures.is_empty() {
+        bail!("failed: {}", tally.failures.join(", "));
     }
     Ok(())
 }

@@ -67,12 +67,12 @@ pub fn run(args: &Args) -> Result<()> {
         let minutes = began.elapsed().as_secs_f64() / 60.0;
         match result {
             Ok(()) => {
-                tally += Tally::PASSED;
+                tally += Tally::passed();
                 lines.push(format!("{part:?}: passed in {minutes:.1} minutes"));
             }
             // The others are run all the same.
             Err(error) => {
-                tally += Tally::FAILED;
+                tally += Tally::failed(format!("{part:?}"));
                 lines.push(format!(
                     "{part:?}: failed after {minutes:.1} minutes: {error:#}"
                 ));
@@ -84,8 +84,8 @@ pub fn run(args: &Args) -> Result<()> {
         println!("{line}");
     }
     println!("{tally}");
-    if tally.failed > 0 {
-        bail!("{} parts failed", tally.failed);
+    if !tally.failures.is_empty() {
+        bail!("failed: {}", tally.failures.join(", "));
     }
     Ok(())
 }

@@ -146,7 +146,7 @@ pub fn run(args: &Args) -> Result<()> {
         let started = Instant::now();
         let (tally, error) = match run_step(step, args, &cache, &installation) {
             Ok(tally) => (tally, None),
-            Err(error) => (Tally::FAILED, Some(format!("{error:#}"))),
+            Err(error) => (Tally::failed(describe(step)), Some(format!("{error:#}"))),
         };
         if let Some(error) = &error {
             note(format!("{}: {error}", describe(step)));
@@ -158,15 +158,14 @@ pub fn run(args: &Args) -> Result<()> {
             error,
         });
     }
-    report(&outcomes)
+    report(outcomes)
 }
 
-fn report(outcomes: &[Outcome]) -> Result<()> {
+fn report(outcomes: Vec<Outcome>) -> Result<()> {
     let mut total = Tally::default();
     println!();
     for outcome in outcomes {
-        total += outcome.tally;
-        let verdict = if outcome.tally.failed == 0 {
+        let verdict = if outcome.tally.failures.is_empty() {
             "ok"
         } else {
             "FAILED"
@@ -175,19 +174,13 @@ fn report(outcomes: &[Outcome]) -> Result<()> {
             "{verdict:<8}{:<28}{:>12}  {}",
             describe(outcome.step),
             format_elapsed(outcome.elapsed),
-            outcome
-                .error
-                .clone()
-                .unwrap_or_else(|| outcome.tally.to_string())
+            outcome.error.unwrap_or_else(|| outcome.tally.to_string())
         );
+        total += outcome.tally;
     }
     println!("{total}");
-    if total.failed > 0 {
-        bail!(
-            "{} of {} tests failed",
-            total.failed,
-            total.passed + total.failed
-        );
+    if !total.failures.is_empty() {
+        bail!("failed: {}", total.failures.join(", "));
     }
     Ok(())
 }
@@ -266,7 +259,7 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             twin::run(&twin::Args::short(TWIN_STATEMENTS, TWIN_SEED))?;
             let there = twin::Args::short(TWIN_OBJECT_STATEMENTS, TWIN_SEED).in_object_store();
             twin::run(&there)?;
-            Ok(Tally::PASSED)
+            Ok(Tally::passed())
         }
         Step::Interop => {
             let mut skipped = interop::compare(cache, Flavour::Assert, &[])?;
@@ -274,16 +267,16 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             for engine in &skipped {
                 note(format!("skipped: {engine}"));
             }
-            Ok(Tally::PASSED)
+            Ok(Tally::passed())
         }
         Step::Operations => operations::run_all(cache, installation),
         Step::Crash => {
             crash::run(&crash::Args::short(CRASHES, CRASH_SEED))?;
-            Ok(Tally::PASSED)
+            Ok(Tally::passed())
         }
         Step::Soak => {
             soak::run(&soak::Args::short(SOAK_MINUTES))?;
-            Ok(Tally::PASSED)
+            Ok(Tally::passed())
         }
     }
 }
@@ -353,7 +346,11 @@ fn program(cache: &Cache, step: Step, command: &mut Command) -> Result<Tally> {
     let all = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
     let from = usize::try_from(start).unwrap_or(0);
     let output = String::from_utf8_lossy(all.get(from..).unwrap_or_default());
-    let tally = Tally::of_program(Tally::from_libtest(&output), status.success());
+    let tally = Tally::of_program(
+        describe(step),
+        Tally::from_libtest(&output),
+        status.success(),
+    );
     if !status.success() {
         eprint!("{}", process::tail(&log, start, 60));
         note(format!(

@@ -70,8 +70,8 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let tally = run_some(&cache, &installation, operations)?;
     println!("{tally}");
-    if tally.failed > 0 {
-        bail!("{} operations failed", tally.failed);
+    if !tally.failures.is_empty() {
+        bail!("failed: {}", tally.failures.join(", "));
     }
     Ok(())
 }
@@ -111,10 +111,10 @@ fn run_some(cache: &Cache, installation: &Installation, operations: &[Operation]
             Err(_) => servers.stop(),
         };
         match result.and(stopped) {
-            Ok(()) => tally += Tally::PASSED,
+            Ok(()) => tally += Tally::passed(),
             Err(error) => {
                 note(format!("{error:#}"));
-                tally += Tally::FAILED;
+                tally += Tally::failed(format!("{operation:?}"));
             }
         }
     }

@@ -228,7 +228,7 @@ fn drive(
             eprint!("{}", process::tail(&cluster.log(), 0, 30));
         }
     }
-    Ok(Tally::of_program(reported, status.success()))
+    Ok(Tally::of_program(suite.name(), reported, status.success()))
 }
 
 /// The drivers give up where a test has no expected output; an empty one makes it fail by itself,
