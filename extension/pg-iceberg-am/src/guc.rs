@@ -30,9 +30,6 @@ static OBJECT_PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5000);
 /// Minutes for which objects are kept that no table needs any more.
 static OBJECT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60);
 
-/// Whether Iceberg tables may lie in object tablespaces: not all is there yet that they need.
-static OBJECT_TABLES: GucSetting<bool> = GucSetting::<bool>::new(false);
-
 /// Workers that serve all databases.
 static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
 
@@ -115,14 +112,6 @@ pub fn register() {
         0,
         60_000,
         GucFlags::UNIT_MS,
-    );
-    GucRegistry::define_bool_guc(
-        c"pg_lakebase.object_tables",
-        c"Lets Iceberg tables lie in object tablespaces.",
-        c"They are in development: nothing is promised of what is stored there.",
-        &OBJECT_TABLES,
-        GucContext::Suset,
-        GucFlags::NO_SHOW_ALL,
     );
     int(
         GucContext::Suset,
@@ -237,11 +226,6 @@ pub fn target_file_size() -> u64 {
 /// How long it takes from one metadata file of a table to the next; zero if every transaction makes one.
 pub fn publish_interval() -> Duration {
     Duration::from_millis(PUBLISH_INTERVAL.get().unsigned_abs().into())
-}
-
-/// Whether Iceberg tables may lie in object tablespaces.
-pub fn object_tables() -> bool {
-    OBJECT_TABLES.get()
 }
 
 /// The same of a table in an object store, if it is longer.

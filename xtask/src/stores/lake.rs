@@ -155,7 +155,6 @@ impl Lake {
         account.give(&path)?;
         Ok([
             ("allow_in_place_tablespaces", "on".to_owned()),
-            ("pg_lakebase.object_tables", "on".to_owned()),
             ("pg_lakebase.credentials_file", path.display().to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))

@@ -12,7 +12,6 @@ use pgrx::pg_sys;
 
 use super::utility::{commands, option, relation};
 use crate::catalog::{access_method, is_iceberg_relid};
-use crate::guc;
 use crate::tablespaces::catalog::{find, is_object_tablespace, lock_as_user, name};
 
 /// What to do instead.
@@ -72,15 +71,7 @@ impl Placed<'_> {
             _ if self.is_iceberg && self.persistence == pg_sys::RELPERSISTENCE_UNLOGGED => {
                 "unlogged table"
             }
-            _ if self.is_iceberg && guc::object_tables() => return Ok(()),
-            _ if self.is_iceberg => {
-                return Err(PgError::feature_not_supported(format!(
-                    "Iceberg table \"{}\" cannot lie in object tablespace \"{tablespace}\"",
-                    self.relation
-                ))
-                .with_detail("Tables in object stores are not implemented yet.")
-                .with_hint(HINT));
-            }
+            _ if self.is_iceberg => return Ok(()),
             pg_sys::RELKIND_MATVIEW => "materialized view",
             _ => "heap table",
         };

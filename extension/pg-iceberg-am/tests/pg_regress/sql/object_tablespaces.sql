@@ -130,7 +130,6 @@ CREATE TABLE heap_there (id int PRIMARY KEY USING INDEX TABLESPACE regress_lake)
 ALTER TABLE local ADD PRIMARY KEY (id) USING INDEX TABLESPACE regress_lake;
 CREATE INDEX local_id ON local (id);
 ALTER TABLE local SET TABLESPACE regress_lake;
-ALTER TABLE local SET ACCESS METHOD iceberg, SET TABLESPACE regress_lake;
 ALTER INDEX local_id SET TABLESPACE regress_lake;
 REINDEX (TABLESPACE regress_lake) INDEX local_id;
 ALTER TABLE local OWNER TO regress_lake_user;
@@ -158,12 +157,6 @@ CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10) USING heap
 CREATE INDEX ON parted (id) TABLESPACE regress_lake;
 CREATE INDEX parted_id ON parted (id);
 ALTER INDEX parted_id SET TABLESPACE regress_lake;
--- Tables in object stores are to come.
-CREATE TABLE there (id int) USING iceberg TABLESPACE regress_lake;
-CREATE TABLE here (id int) USING iceberg;
-INSERT INTO here VALUES (1);
-ALTER TABLE here SET TABLESPACE regress_lake;
-SELECT * FROM here;
 SELECT count(*) FROM pg_class WHERE reltablespace = (SELECT oid FROM pg_tablespace WHERE spcname = 'regress_lake') AND relkind <> 'p';
 
 -- Temporary Iceberg tables are local.
