@@ -302,16 +302,16 @@ fn a_store_that_hangs_is_a_time_out_and_the_client_goes_on() {
     let Setup {
         store,
         daemon,
+        mut client,
         directory: _directory,
-        ..
     } = setup(100_000);
-    let mut config = daemon.config();
-    config.limit = |_| Duration::from_millis(200);
-    let mut client = Client::new(config, Uninterrupted);
-    client.open_store(memory_store()).unwrap();
     put(&mut client, "a", b"content");
+    let mut config = daemon.config();
+    config.limit = |_| Duration::from_millis(500);
+    let mut hasty = Client::new(config, Uninterrupted);
+    hasty.open_store(memory_store()).unwrap();
     store.inject([Fault::Hang]);
-    let error = client.head(&object("a")).unwrap_err();
+    let error = hasty.head(&object("a")).unwrap_err();
     assert_eq!(
         error.failure().map(|failure| failure.code),
         Some(FailureCode::TimedOut),
@@ -321,7 +321,7 @@ fn a_store_that_hangs_is_a_time_out_and_the_client_goes_on() {
     eventually("the request is cancelled", || {
         store.hanging.load(SeqCst) == 0
     });
-    client.head(&object("a")).unwrap();
+    hasty.head(&object("a")).unwrap();
 }
 
 #[test]

@@ -36,6 +36,8 @@ const GAP: u64 = 4;
 const PIECE: u64 = 1024;
 /// With less time left, an error is told that another request met.
 const TIME_TO_ASK_AGAIN: Duration = Duration::from_secs(5);
+/// How much sooner than whoever wants it a download gives up, at most: there is time left then to tell why.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How often what is gone again is fetched.
 const ATTEMPTS: usize = 4;
 
@@ -80,7 +82,7 @@ impl StorageService {
             // What others fetch counts for them.
             attempts += usize::from(!own.is_empty());
             for flight in own {
-                self.begin(&store, &cached, flight, deadline);
+                self.begin(&store, &cached, flight, with_time_to_tell(deadline));
             }
             for waiting in waiting {
                 match outcome(object, waiting, deadline).await {
@@ -329,6 +331,12 @@ fn covers((first, data): &(u64, Bytes)) -> Range<u64> {
 /// Is there time left to ask the store again?
 fn is_early(deadline: Instant) -> bool {
     Instant::now() + TIME_TO_ASK_AGAIN < deadline
+}
+
+/// When a download has to end so that a request with this deadline tells what came of it.
+fn with_time_to_tell(deadline: Instant) -> Instant {
+    let left = deadline.saturating_duration_since(Instant::now());
+    deadline - LAST_WORDS.min(left / 16)
 }
 
 /// What came of a download that this request waits for.
