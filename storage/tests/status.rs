@@ -50,6 +50,19 @@ fn a_client_is_told_what_stores_were_asked_and_what_the_cache_has() {
     for _ in 0..3 {
         read(&mut client, "there", Some(50_000), 0, 50_000).unwrap();
     }
+    // Nobody has read it yet: what is there already counts for nothing.
+    let whole = ByteRange {
+        offset: 0,
+        length: 50_000,
+    };
+    for name in ["there", "ahead"] {
+        store.write(name, &content(50_000));
+        client.prefetch(&object(name), 50_000, &[whole]).unwrap();
+    }
+    eventually("it is fetched ahead of time", || {
+        client.status().unwrap().cache.bytes >= 100_000
+    });
+    read(&mut client, "ahead", Some(50_000), 0, 50_000).unwrap();
     put(&mut client, "new", &content(7000));
     // Tried again until it succeeds: one operation, and no error.
     store.inject([Fault::Error(ErrorKind::Unavailable); 2]);
@@ -70,18 +83,18 @@ fn a_client_is_told_what_stores_were_asked_and_what_the_cache_has() {
     };
     assert_eq!(lake.store, store_id());
     assert_eq!(lake.identity, memory_store().identity());
-    assert_eq!((lake.hits, lake.misses), (2, 1));
+    assert_eq!((lake.hits, lake.misses), (3, 2));
     // The object that was deleted is forgotten.
-    assert_eq!((lake.cached_files, cache.files), (1, 1));
+    assert_eq!((lake.cached_files, cache.files), (2, 2));
     assert!(
-        lake.cached_bytes >= 50_000 && lake.cached_bytes == cache.bytes,
+        lake.cached_bytes >= 100_000 && lake.cached_bytes == cache.bytes,
         "{lake:?} {cache:?}"
     );
     let counted = |operation| {
         let counts = of(lake, operation);
         (counts.requests, counts.errors, counts.bytes)
     };
-    assert_eq!(counted(StoreOperation::Get), (1, 0, 50_000));
+    assert_eq!(counted(StoreOperation::Get), (2, 0, 100_000));
     assert_eq!(counted(StoreOperation::Put), (1, 0, 7000));
     assert_eq!(counted(StoreOperation::Head), (2, 1, 0));
     assert_eq!(counted(StoreOperation::Delete), (1, 0, 0));

@@ -41,6 +41,13 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 /// How often what is gone again is fetched.
 const ATTEMPTS: usize = 4;
 
+/// When somebody is to read what is asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Now,
+    AheadOfTime,
+}
+
 impl StorageService {
     /// A file that holds these ranges of an object, as far as they lie within it.
     ///
@@ -53,6 +60,18 @@ impl StorageService {
         size: Option<u64>,
         ranges: &[ByteRange],
         deadline: Instant,
+    ) -> Result<(File, ObjectMeta), Failure> {
+        self.provide(object, size, ranges, deadline, Asked::Now)
+            .await
+    }
+
+    async fn provide(
+        self: &Arc<Self>,
+        object: &ObjectRef,
+        size: Option<u64>,
+        ranges: &[ByteRange],
+        deadline: Instant,
+        asked: Asked,
     ) -> Result<(File, ObjectMeta), Failure> {
         let store = self.store(&object.store)?;
         let cached = match size {
@@ -70,7 +89,10 @@ impl StorageService {
         let granules = merged(ranges.iter().map(|range| layout.granules_of(*range)));
         let mut uncached = Vec::new();
         let mut missing = self.missing(&cached, &granules, &uncached).await?;
-        store.counters.looked_up(missing.is_empty());
+        // What is there ahead of time is a hit of whoever comes to read it.
+        if asked == Asked::Now || !missing.is_empty() {
+            store.counters.looked_up(missing.is_empty());
+        }
         let mut attempts = 0;
         while !missing.is_empty() {
             if attempts == ATTEMPTS {
@@ -124,7 +146,9 @@ impl StorageService {
         let deadline = Instant::now() + service_limit(answer_limit(bytes));
         tokio::spawn(async move {
             // Whoever wants them is told what is wrong.
-            drop(service.want(&object, Some(size), &ranges, deadline).await);
+            let provided =
+                service.provide(&object, Some(size), &ranges, deadline, Asked::AheadOfTime);
+            drop(provided.await);
             drop(permit);
         });
     }
