@@ -60,7 +60,7 @@ fn a_client_is_told_what_stores_were_asked_and_what_the_cache_has() {
         client.prefetch(&object(name), 50_000, &[whole]).unwrap();
     }
     eventually("it is fetched ahead of time", || {
-        client.status().unwrap().cache.bytes >= 100_000
+        service.client().status().unwrap().cache.bytes >= 100_000
     });
     read(&mut client, "ahead", Some(50_000), 0, 50_000).unwrap();
     put(&mut client, "new", &content(7000));
