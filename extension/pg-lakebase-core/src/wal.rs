@@ -84,6 +84,12 @@ pub fn in_recovery() -> bool {
     unsafe { pg_sys::RecoveryInProgress() }
 }
 
+/// The timeline that the server, which is not in recovery, writes its log on.
+pub fn insertion_timeline() -> u32 {
+    // SAFETY: reads shared memory.
+    unsafe { pg_sys::GetWALInsertionTimeLine() }
+}
+
 /// Makes durable what this transaction has logged so far, and with it every commit that it knows of: one that did not
 /// wait for its record (`synchronous_commit = off`) may be undone by a crash until then.
 pub fn flush() {

@@ -2,7 +2,7 @@
 
 use super::server::Servers;
 use super::{
-    backup, checksums, copies, databases, leftovers, outage, probe, replication, service,
+    backup, checksums, copies, databases, leftovers, outage, probe, replication, service, standby,
     tablespaces, upgrade,
 };
 use crate::cache::Cache;
@@ -41,18 +41,21 @@ enum Operation {
     Probe,
     /// Copies of a server with tables in an object store
     Copies,
+    /// A standby of a server with tables in an object store, and its promotion beside it
+    Standby,
     /// What is deleted of an object store, and when
     Leftovers,
     /// An object store that does not answer for a while
     Outage,
 }
 
-const OPERATIONS: [Operation; 11] = [
+const OPERATIONS: [Operation; 12] = [
     Operation::Databases,
     Operation::Tablespaces,
     Operation::Service,
     Operation::Probe,
     Operation::Copies,
+    Operation::Standby,
     Operation::Leftovers,
     Operation::Outage,
     Operation::Checksums,
@@ -98,6 +101,7 @@ fn run_some(cache: &Cache, installation: &Installation, operations: &[Operation]
             Operation::Service => service::run,
             Operation::Probe => probe::run,
             Operation::Copies => copies::run,
+            Operation::Standby => standby::run,
             Operation::Leftovers => leftovers::run,
             Operation::Outage => outage::run,
         };

@@ -14,6 +14,7 @@ mod probe;
 mod replication;
 mod server;
 mod service;
+mod standby;
 mod tablespaces;
 mod upgrade;
 

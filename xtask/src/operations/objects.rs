@@ -5,7 +5,10 @@ use crate::cluster::Connection;
 use crate::psql;
 use crate::stores::Lake;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::Path;
 
 pub const NO_GARBAGE: &str = "SELECT NOT EXISTS (SELECT FROM lakebase.garbage)";
 
@@ -41,4 +44,29 @@ pub fn objects(lake: &Lake, identity: &str) -> Result<String> {
         }
     }
     Ok(found.join("\n"))
+}
+
+/// The objects below an identity, but for those that tell of its owners, each with what tells its content from others.
+pub fn contents(lake: &Lake, identity: &str) -> Result<BTreeMap<String, u64>> {
+    let mut found = BTreeMap::new();
+    for object in lake.objects()? {
+        if object.starts_with(&format!("{identity}/")) {
+            let mut hasher = DefaultHasher::new();
+            hash(&lake.bucket().join(&object), &mut hasher);
+            found.insert(object, hasher.finish());
+        }
+    }
+    Ok(found)
+}
+
+/// MinIO keeps what is large in files of a directory beside what it knows of the object.
+fn hash(path: &Path, hasher: &mut DefaultHasher) {
+    let Ok(entries) = fs::read_dir(path) else {
+        // One that has just gone has no content.
+        fs::read(path).unwrap_or_default().hash(hasher);
+        return;
+    };
+    let mut below: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    below.sort();
+    below.iter().for_each(|path| hash(path, hasher));
 }

@@ -7,6 +7,7 @@
 
 pub mod durable;
 mod file_name;
+pub mod identity_file;
 mod key;
 pub mod startup;
 mod table_directory;

@@ -84,6 +84,11 @@ fn of_client(error: &ClientError) -> PgError {
         E::Unreachable { .. } => pg_error.with_hint(
             "See lakebase.storage_service for whether the storage service runs, and the server's log for why not.",
         ),
+        E::Failed { operation: "read", source, .. } if source.code == FailureCode::NotFound => {
+            pg_error.with_hint(
+                "The server that made it keeps an object for pg_lakebase.object_retention after it has ceased to need it: too short for a query on a standby that takes longer and gives no hot_standby_feedback, and for a server that was set back to a time before that.",
+            )
+        }
         _ => pg_error,
     }
 }

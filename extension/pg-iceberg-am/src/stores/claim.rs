@@ -10,8 +10,9 @@ use pg_lakebase_core::file;
 use pgrx::pg_sys;
 use uuid::Uuid;
 
-use super::identity::{DIRECTORY, wait_for_lock};
+use super::identity::wait_for_lock;
 use super::store::Store;
+use crate::directory::identity_file::DIRECTORY;
 use crate::guc;
 
 /// How the names of files begin that hold claims.

@@ -6,7 +6,8 @@
 //!
 //! An identity is a file of the data directory. It says which file it is, and of which machine, so that a copy of the data
 //! directory is known to be one, and gets an identity of its own; its original keeps what it has. Of a copy that cannot be
-//! known like this, of a whole volume, see [`super::ownership`].
+//! known like this, of a whole volume, see [`super::ownership`]. Whom a server follows, or was restored from, it knows by
+//! such files as well: those that were copied, and those that redo makes of records in the log.
 
 use std::cell::RefCell;
 use std::fs::{self, File, Metadata};
@@ -17,14 +18,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::{file, interrupt, wal as core_wal};
-use pgrx::pg_sys;
 
-/// Where identities are, relative to the data directory.
-pub(super) const DIRECTORY: &str = "pg_lakebase";
-/// How the names of files begin that hold identities.
-const FILE: &str = "identity.";
-/// How the name of one ends that is being made.
-const TEMPORARY: &str = ".tmp";
+use crate::directory::identity_file::{self, DIRECTORY, PREFIX, TEMPORARY};
+
 const MACHINE: &str = "/etc/machine-id";
 /// Time between two looks whether somebody else is done.
 const POLL: Duration = Duration::from_millis(10);
@@ -98,7 +94,7 @@ fn files() -> PgResult<Vec<(String, String)>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(DIRECTORY).map_err(failed)? {
         let name = entry.map_err(failed)?.file_name();
-        let is_whole = |name: &&str| name.starts_with(FILE) && !name.ends_with(TEMPORARY);
+        let is_whole = |name: &&str| name.starts_with(PREFIX) && !name.ends_with(TEMPORARY);
         let Some(name) = name.to_str().filter(is_whole) else {
             continue;
         };
@@ -124,7 +120,7 @@ pub fn adopt_identities(cluster: &Path) -> PgResult<()> {
     for entry in entries {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
-        let is_whole = |name: &&str| name.starts_with(FILE) && !name.ends_with(TEMPORARY);
+        let is_whole = |name: &&str| name.starts_with(PREFIX) && !name.ends_with(TEMPORARY);
         if name.to_str().filter(is_whole).is_none() {
             continue;
         }
@@ -133,7 +129,7 @@ pub fn adopt_identities(cluster: &Path) -> PgResult<()> {
             continue;
         };
         // No timeline has this number.
-        let path = format!("{DIRECTORY}/{FILE}{:08X}.{identity}", 0);
+        let path = format!("{}.{identity}", identity_file::path(0));
         let mut made = File::options()
             .write(true)
             .create(true)
@@ -154,9 +150,7 @@ fn current_path() -> PgResult<String> {
             "a cluster in recovery has no identity of its own",
         ));
     }
-    // SAFETY: reads shared memory; the server is not in recovery.
-    let timeline = unsafe { pg_sys::GetWALInsertionTimeLine() };
-    Ok(format!("{DIRECTORY}/{FILE}{timeline:08X}"))
+    Ok(identity_file::path(core_wal::insertion_timeline()))
 }
 
 /// What a file says.

@@ -28,6 +28,7 @@ use super::store::Store;
 use crate::error::StoreError;
 use crate::guc;
 use crate::tablespaces::catalog::object_tablespaces;
+use crate::wal;
 
 /// Where claims are below an identity.
 const OWNER: &str = "owner";
@@ -122,7 +123,8 @@ pub fn deletable_identities(store: &Store) -> PgResult<Vec<String>> {
 /// Looks whether the server is still the only owner of what it has ever claimed, and goes on under another identity if it is
 /// not; says that it uses what it has.
 pub fn look_for_doubles(store: &Store) -> PgResult<()> {
-    if read(store)?.epoch == 0 {
+    // Who follows somebody says so before writing anything.
+    if read(store)?.epoch == 0 && identities_followed()?.is_empty() {
         return Ok(());
     }
     deletable_identities(store)?;
@@ -333,6 +335,8 @@ fn claim_anew(store: &Store, file: &ClaimFile, identity: &str, known: Claim) -> 
     claim.token.clear();
     claim.life = life();
     claim.claimed = clock_timestamp();
+    // Who replays a commit that leads to objects of this identity knows of it.
+    wal::note_identity(identity);
     file.write(&claim)?;
     Ok(true)
 }

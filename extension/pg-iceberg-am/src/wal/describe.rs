@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 use pg_lakebase_core::wal::RecordKind;
 use pgrx::pg_sys;
 
-use super::record::{Payload, REMOVE_FILES, Reader, SYNC_FILES, WRITE_FILES, WRITE_FILES_UNSYNCED};
+use super::record::{
+    NOTE_IDENTITY, Payload, REMOVE_FILES, Reader, SYNC_FILES, WRITE_FILES, WRITE_FILES_UNSYNCED,
+    read_identity,
+};
 use crate::directory::TableDirectory;
 
 /// A line about a record: the table's directory, then the files.
@@ -16,6 +19,10 @@ pub fn describe(kind: RecordKind, content: &[u8]) -> String {
 fn text(kind: RecordKind, content: &[u8]) -> Option<String> {
     if kind == SYNC_FILES {
         return Some(String::new());
+    }
+    if kind == NOTE_IDENTITY {
+        let (timeline, identity) = read_identity(content)?;
+        return Some(format!("identity {identity} on timeline {timeline}"));
     }
     let (key, reader) = Reader::new(content)?;
     let mut text = TableDirectory::of(&key).to_string();

@@ -5,8 +5,8 @@ use pgrx::pg_sys;
 
 use super::edits;
 use super::record::{
-    CREATE_DIRECTORY, FileWrite, Payload, REMOVE_DIRECTORY, REMOVE_FILES, SYNC_FILES, VERSION,
-    WRITE_FILES, WRITE_FILES_UNSYNCED, head, put_name, put_write,
+    CREATE_DIRECTORY, FileWrite, NOTE_IDENTITY, Payload, REMOVE_DIRECTORY, REMOVE_FILES,
+    SYNC_FILES, VERSION, WRITE_FILES, WRITE_FILES_UNSYNCED, head, identity, put_name, put_write,
 };
 use super::resource_manager::IcebergResourceManager;
 use crate::directory::StorageKey;
@@ -68,6 +68,13 @@ pub fn write_files_unsynced(key: &StorageKey, files: &[FileContent<'_>], _delay:
 /// Logs that files of [`write_files_unsynced`] have been made durable.
 pub fn sync_files() {
     insert(SYNC_FILES, &[&[VERSION]]);
+}
+
+/// Logs that the server writes to object stores under this identity.
+pub fn note_identity(name: &str) {
+    if wal::is_needed() {
+        insert(NOTE_IDENTITY, &[&identity(wal::insertion_timeline(), name)]);
+    }
 }
 
 fn write_records(kind: RecordKind, key: &StorageKey, files: &[FileContent<'_>]) {

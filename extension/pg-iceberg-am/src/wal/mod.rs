@@ -16,7 +16,7 @@ mod redo;
 mod resource_manager;
 
 pub use log::{
-    FileContent, create_directory, remove_directory, remove_files, sync_files, write_files,
-    write_files_unsynced,
+    FileContent, create_directory, note_identity, remove_directory, remove_files, sync_files,
+    write_files, write_files_unsynced,
 };
 pub use resource_manager::register;

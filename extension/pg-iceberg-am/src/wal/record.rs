@@ -23,6 +23,8 @@ pub const REMOVE_FILES: RecordKind = RecordKind::new(3);
 pub const WRITE_FILES_UNSYNCED: RecordKind = RecordKind::new(4);
 /// Files were made durable.
 pub const SYNC_FILES: RecordKind = RecordKind::new(5);
+/// The server writes to object stores under an identity.
+pub const NOTE_IDENTITY: RecordKind = RecordKind::new(6);
 
 const RAW: u8 = 0;
 const EDITS: u8 = 1;
@@ -88,6 +90,26 @@ pub fn put_write(bytes: &mut Vec<u8>, write: &FileWrite<'_>) {
             .unwrap_or(u32::MAX)
             .to_le_bytes(),
     );
+}
+
+/// A record of the identity that the server has on a timeline.
+pub fn identity(timeline: u32, identity: &str) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    bytes.extend_from_slice(&timeline.to_le_bytes());
+    put_name(&mut bytes, identity);
+    bytes
+}
+
+/// What a record of an identity says.
+pub fn read_identity(content: &[u8]) -> Option<(u32, &str)> {
+    let mut reader = Reader(content);
+    if reader.take(1)? != [VERSION] {
+        return None;
+    }
+    let timeline = reader.u32()?;
+    // It is part of a file's name.
+    let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    Some((timeline, reader.name().filter(is_plain)?))
 }
 
 /// Reads a record; every function gives `None` for a record that is not of this layout.
@@ -217,6 +239,14 @@ mod tests {
             let read = Reader::new(&bytes[..length]).and_then(|(_, reader)| reader.writes());
             assert_eq!(read, None, "{length} bytes");
         }
+    }
+
+    #[test]
+    fn an_identity_is_read_as_written() {
+        let bytes = identity(3, "00aa");
+        assert_eq!(read_identity(&bytes), Some((3, "00aa")));
+        assert_eq!(read_identity(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(read_identity(&identity(3, "../a")), None);
     }
 
     #[test]

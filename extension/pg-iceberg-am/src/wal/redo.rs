@@ -23,10 +23,10 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::edits;
 use super::record::{
-    CREATE_DIRECTORY, FileWrite, Payload, REMOVE_DIRECTORY, REMOVE_FILES, Reader, SYNC_FILES,
-    WRITE_FILES, WRITE_FILES_UNSYNCED,
+    CREATE_DIRECTORY, FileWrite, NOTE_IDENTITY, Payload, REMOVE_DIRECTORY, REMOVE_FILES, Reader,
+    SYNC_FILES, WRITE_FILES, WRITE_FILES_UNSYNCED, read_identity,
 };
-use crate::directory::{TableDirectory, durable};
+use crate::directory::{TableDirectory, durable, identity_file};
 
 thread_local! {
     /// Files written and not durable yet.
@@ -37,6 +37,12 @@ thread_local! {
 pub fn redo(kind: RecordKind, content: &[u8], end: Lsn) -> PgResult<()> {
     if kind == SYNC_FILES {
         return sync_unsynced();
+    }
+    if kind == NOTE_IDENTITY {
+        let (timeline, name) = read_identity(content).ok_or_else(unreadable)?;
+        return identity_file::remember(timeline, name).map_err(|source| {
+            PgError::file_access("create a file in", identity_file::DIRECTORY, &source)
+        });
     }
     let (key, reader) = Reader::new(content).ok_or_else(unreadable)?;
     let directory = TableDirectory::of(&key);

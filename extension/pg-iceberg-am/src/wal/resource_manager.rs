@@ -6,7 +6,8 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::wal::{self, Lsn, RecordKind, ResourceManager};
 
 use super::record::{
-    CREATE_DIRECTORY, REMOVE_DIRECTORY, REMOVE_FILES, SYNC_FILES, WRITE_FILES, WRITE_FILES_UNSYNCED,
+    CREATE_DIRECTORY, NOTE_IDENTITY, REMOVE_DIRECTORY, REMOVE_FILES, SYNC_FILES, WRITE_FILES,
+    WRITE_FILES_UNSYNCED,
 };
 use super::{describe, redo};
 use crate::directory;
@@ -40,6 +41,7 @@ impl ResourceManager for IcebergResourceManager {
             REMOVE_FILES => Some(c"REMOVE_FILES"),
             WRITE_FILES_UNSYNCED => Some(c"WRITE_FILES_UNSYNCED"),
             SYNC_FILES => Some(c"SYNC_FILES"),
+            NOTE_IDENTITY => Some(c"NOTE_IDENTITY"),
             _ => None,
         }
     }
