@@ -1,5 +1,7 @@
 //! Reading PostgreSQL's own catalogs.
 
+use std::collections::BTreeSet;
+
 use pgrx::pg_sys;
 
 /// Gives all rows of a catalog, as far as committed transactions tell and this one, in no order.
@@ -31,4 +33,19 @@ pub unsafe fn each_row<T>(catalog: pg_sys::Oid, mut each: impl FnMut(&T)) {
         pg_sys::systable_endscan(scan);
         pg_sys::table_close(catalog, lock);
     }
+}
+
+/// The numbers of all databases, those included that are about to be dropped, or were not dropped to the end.
+pub fn databases() -> BTreeSet<u32> {
+    let mut all = BTreeSet::new();
+    // SAFETY: the rows of `pg_database`.
+    unsafe {
+        each_row(
+            pg_sys::DatabaseRelationId,
+            |row: &pg_sys::FormData_pg_database| {
+                all.insert(row.oid.to_u32());
+            },
+        );
+    }
+    all
 }

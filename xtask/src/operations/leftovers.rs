@@ -1,7 +1,7 @@
 //! Objects of what never was are deleted, though no table has ever led to them; those of what was are kept from the commit on.
 
 use super::objects::{NO_GARBAGE, identities, objects, remove_orphans};
-use super::server::{Servers, same, wait_until};
+use super::server::{Server, Servers, fails_because, same, wait_until};
 use crate::cluster::Connection;
 use crate::guardian::Guardian;
 use crate::psql;
@@ -79,7 +79,107 @@ fn leftovers(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
     same("objects soon after the commit", &found, &own)?;
     wait_until(&connection, NO_GARBAGE)?;
     same("objects in the end", &objects(lake, &identity)?, "")?;
+    of_last_tables(&mut server, lake, &identity)?;
+    of_dropped_databases(&mut server, lake, &identity)?;
     server.cluster.stop().map(drop)
+}
+
+/// A database whose last table is dropped deletes what that had, also if the server is started again before it is time.
+fn of_last_tables(server: &mut Server<'_>, lake: &Lake, identity: &str) -> Result<()> {
+    let connection = server.start()?;
+    psql::execute(
+        &connection,
+        "CREATE TABLE last USING iceberg TABLESPACE lake AS SELECT 1 AS id",
+    )?;
+    psql::execute(&connection, "DROP TABLE last")?;
+    server.cluster.stop()?;
+    ensure!(
+        !objects(lake, identity)?.is_empty(),
+        "the objects were not kept"
+    );
+    let connection = server.start()?;
+    wait_until(&connection, NO_GARBAGE)?;
+    same("objects of the last", &objects(lake, identity)?, "")
+}
+
+/// What DROP DATABASE leaves is found by another database, and kept from then on; copies of a database would share its objects, and
+/// are refused.
+fn of_dropped_databases(server: &mut Server<'_>, lake: &Lake, identity: &str) -> Result<()> {
+    let connection = server.start()?;
+    psql::execute(
+        &connection,
+        "CREATE TABLE own USING iceberg TABLESPACE lake AS SELECT 1 AS id",
+    )?;
+    remove_orphans(&connection)?;
+    let own = objects(lake, identity)?;
+    for is_found_by_itself in [false, true] {
+        psql::execute(&connection, "CREATE DATABASE passing")?;
+        let passing = connection.with_database("passing");
+        for statement in [
+            "CREATE EXTENSION pg_iceberg_am",
+            "CREATE TABLE lasts USING iceberg TABLESPACE lake AS SELECT generate_series(1, 1000) AS id",
+            "CREATE TABLE garbage USING iceberg TABLESPACE lake AS SELECT 1 AS id",
+            "DROP TABLE garbage",
+        ] {
+            psql::execute(&passing, statement)?;
+        }
+        for strategy in ["wal_log", "file_copy"] {
+            let copy = format!("CREATE DATABASE copy TEMPLATE passing STRATEGY {strategy}");
+            fails_because(
+                psql::psql(&connection).args(["--command", &copy]),
+                "cannot copy a database with Iceberg tables",
+            )?;
+        }
+        let before = objects(lake, identity)?;
+        remove_orphans(&connection)?;
+        same(
+            "objects of another database",
+            &objects(lake, identity)?,
+            &before,
+        )?;
+        let said = notices(&connection, "DROP DATABASE passing")?;
+        ensure!(
+            said.contains("objects of database \"passing\" are left in \"s3://"),
+            "DROP DATABASE says: {said}"
+        );
+        let left = objects(lake, identity)?;
+        ensure!(left.len() > own.len(), "nothing is left: {left}");
+        if is_found_by_itself {
+            server.cluster.stop()?;
+            server.start()?;
+            wait_until(&connection, "SELECT EXISTS (SELECT FROM lakebase.garbage)")?;
+        } else {
+            let listed = "SELECT count(*) FROM lakebase.remove_orphan_files(NULL, interval '0', dry_run => true)";
+            let count = left.lines().count() - own.lines().count();
+            same(
+                "a dry run",
+                &psql::query(&connection, listed)?,
+                &count.to_string(),
+            )?;
+            same("objects after it", &objects(lake, identity)?, &left)?;
+            psql::execute(
+                &connection,
+                "SELECT count(*) FROM lakebase.remove_orphan_files(NULL, interval '0')",
+            )?;
+        }
+        same("objects that are kept", &objects(lake, identity)?, &left)?;
+        wait_until(&connection, NO_GARBAGE)?;
+        same("objects that stay", &objects(lake, identity)?, &own)?;
+    }
+    let said = notices(&connection, "CREATE DATABASE empty")?;
+    let said = said + &notices(&connection, "DROP DATABASE empty")?;
+    same("of a database without objects", &said, "")
+}
+
+/// What a statement has told beside its result.
+fn notices(connection: &Connection, statement: &str) -> Result<String> {
+    let output = psql::psql(connection)
+        .args(["--command", statement])
+        .output()
+        .context("cannot run psql")?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    ensure!(output.status.success(), "{statement}: {said}");
+    Ok(said)
 }
 
 fn run_script(connection: &Connection, statements: &str) -> Result<()> {

@@ -5,13 +5,18 @@
 
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char};
+use std::sync::Arc;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pgrx::pg_sys;
+use pg_lakebase_core::hooks::UtilityCall;
+use pg_lakebase_core::relation::name_text;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::utility::option;
-use crate::directory::TableDirectory;
+use crate::directory::{TableDirectory, tablespace_directory};
 use crate::publisher;
+use crate::stores::Store;
+use crate::tablespaces::catalog::object_tablespaces;
 
 thread_local! {
     /// The template of the CREATE DATABASE that is being executed, or was last.
@@ -80,6 +85,47 @@ pub unsafe fn before_drop(statement: *mut pg_sys::DropdbStmt) {
             publisher::dismiss(database);
         }
     }
+}
+
+/// Has DROP DATABASE executed, and tells what it has left in object stores; other statements are left alone, and the answer is
+/// false. The database's garbage is gone with it, and nobody is to wait for stores here.
+pub fn proceed(call: &mut UtilityCall<'_>) -> PgResult<bool> {
+    // SAFETY: the statement is PostgreSQL's own; its name is a terminated string.
+    let (database, name) = unsafe {
+        if (*call.statement()).type_ != pg_sys::NodeTag::T_DropdbStmt {
+            return Ok(false);
+        }
+        let statement = call.statement().cast::<pg_sys::DropdbStmt>();
+        (
+            owned((*statement).dbname),
+            name_text(CStr::from_ptr((*statement).dbname)),
+        )
+    };
+    let left = database.map_or_else(Vec::new, places_of);
+    call.proceed();
+    for store in left {
+        PgError::new(
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+            format!("objects of database \"{name}\" are left in \"{}\"", store.root()),
+        )
+        .with_detail("A database of this server that has, or has had, Iceberg tables there finds them when it looks for orphans, once a day, and deletes them when pg_lakebase.object_retention has passed after that.")
+        .with_hint("SELECT lakebase.remove_orphan_files(NULL, '0 days') in such a database finds them at once.")
+        .notice();
+    }
+    Ok(true)
+}
+
+/// The stores in which a database has tables, or has had some.
+fn places_of(database: pg_sys::Oid) -> Vec<Arc<Store>> {
+    (object_tablespaces().into_iter())
+        .map(|tablespace| tablespace.to_u32())
+        .filter(|&tablespace| {
+            let directory = tablespace_directory(tablespace);
+            directory.join(database.to_u32().to_string()).is_dir()
+        })
+        // Options that some other version has written keep nobody from dropping it.
+        .filter_map(|tablespace| Store::of(tablespace).ok().flatten())
+        .collect()
 }
 
 /// The database of this name, if there is one and the user owns it; otherwise PostgreSQL reports.

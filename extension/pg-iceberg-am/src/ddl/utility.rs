@@ -42,7 +42,7 @@ pub fn register() -> PgResult<()> {
             None => {
                 // SAFETY: as above; the statement is there until the call ends.
                 let watched = unsafe { publication::watch(call.statement()) };
-                if !tablespace::proceed(call)? {
+                if !tablespace::proceed(call)? && !database::proceed(call)? {
                     table_options::proceed(call)?;
                 }
                 if let Some(watched) = watched {

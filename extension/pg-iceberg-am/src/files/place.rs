@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::wal as core_wal;
+use pg_lakebase_storage::protocol::Listed;
 use pgrx::PgSqlErrorCode;
 
 use crate::directory::{StorageKey, TableDirectory};
@@ -171,13 +172,17 @@ fn objects_below(
     let mut files = Vec::new();
     for directory in directories {
         let found = stores::list(store, &directory)?;
-        files.extend(found.into_iter().map(|object| FileEntry {
-            name: object.meta.path.as_str().to_owned(),
-            length: object.meta.version.size,
-            modified: modified(object.last_modified_ms),
-        }));
+        files.extend(found.iter().map(entry));
     }
     Ok(files)
+}
+
+fn entry(object: &Listed) -> FileEntry {
+    FileEntry {
+        name: object.meta.path.as_str().to_owned(),
+        length: object.meta.version.size,
+        modified: modified(object.last_modified_ms),
+    }
 }
 
 fn modified(unix_ms: i64) -> Option<SystemTime> {
@@ -194,6 +199,17 @@ impl ObjectPlace {
             .iter()
             .map(|identity| format!("{identity}/{tablespace}/{database}"));
         objects_below(&self.store, directories)
+    }
+
+    /// Calls `each` with the objects of all storages of the tablespace, of whichever database, that the server may delete.
+    pub fn each_file_of_tablespace(&self, mut each: impl FnMut(FileEntry)) -> PgResult<()> {
+        let tablespace = self.store.tablespace();
+        for identity in stores::deletable_identities(&self.store)? {
+            stores::list_pages(&self.store, &format!("{identity}/{tablespace}"), |page| {
+                page.iter().map(entry).for_each(&mut each);
+            })?;
+        }
+        Ok(())
     }
 
     /// Deletes the objects of these names, and all below these directories, under whatever identity, in a transaction that must

@@ -1,4 +1,5 @@
-//! Objects of tables that are no more: left by transactions that were cut off by a crash before they had made the table.
+//! Objects of tables that are no more: left by transactions that were cut off by a crash before they had made the table, and by
+//! databases that were dropped with their tables, and with the garbage that these had left.
 //!
 //! What a committed transaction has dropped is in `lakebase.garbage`, and not an orphan. Objects under other identities
 //! are left alone: whoever made them may be there.
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::system_catalog::databases;
 use pg_lakebase_core::{interrupt, xact};
 use pgrx::pg_sys;
 
@@ -59,6 +61,70 @@ pub fn remove(
     Ok(())
 }
 
+/// Finds the objects of databases that are no more, as [`remove`] does; no transaction of theirs goes on. Any database may do
+/// so for the server, and has them in its own garbage then.
+pub fn remove_of_dropped_databases(
+    before: SystemTime,
+    dry_run: bool,
+    mut found: impl FnMut(String, u64),
+) -> PgResult<()> {
+    for tablespace in object_tablespaces() {
+        let key = StorageKey::in_this_database(0, tablespace.to_u32());
+        let Place::Object(place) = Place::of(&key)? else {
+            continue;
+        };
+        // Most objects are of those that are there.
+        let known = databases();
+        let mut directories: BTreeMap<String, Vec<FileEntry>> = BTreeMap::new();
+        place.each_file_of_tablespace(|file| {
+            let directory = directory_of(&file.name).map(str::to_owned);
+            if let Some((directory, database)) = directory.and_then(|directory| {
+                let database = StorageDirectory::database_of(&directory)?;
+                Some((directory, database))
+            }) && !known.contains(&database)
+            {
+                directories.entry(directory).or_default().push(file);
+            }
+        })?;
+        // One that was made meanwhile is there now, whatever is listed of it.
+        let known = databases();
+        for (directory, files) in directories {
+            interrupt::check();
+            let is_old = |file: &FileEntry| file.modified.is_some_and(|time| time <= before);
+            let (Some(database), Some((rel_number, _))) = (
+                StorageDirectory::database_of(&directory),
+                StorageDirectory::storage_of(&directory),
+            ) else {
+                continue;
+            };
+            let key = StorageKey::in_this_database(rel_number, tablespace.to_u32());
+            if known.contains(&database)
+                || !files.iter().all(is_old)
+                || is_garbage(&key, &directory)?
+            {
+                continue;
+            }
+            for file in &files {
+                found(place.store.uri_of(&file.name), file.length);
+            }
+            if !dry_run {
+                garbage::add_objects(&key, &directory);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a directory is in this database's garbage, under whatever identity: a storage may have objects under several.
+fn is_garbage(key: &StorageKey, directory: &str) -> PgResult<bool> {
+    let Some(garbage) = GarbageCatalog::open() else {
+        return Ok(true);
+    };
+    let objects = garbage.objects_of(key)?;
+    let storage = StorageDirectory::storage_of(directory);
+    Ok((objects.iter()).any(|known| StorageDirectory::storage_of(known) == storage))
+}
+
 /// Whether no table has this directory, in whatever transaction's eyes, and no garbage is in it.
 fn is_nobodys(directory: &str, tablespace: pg_sys::Oid) -> PgResult<bool> {
     let Some(storage @ (rel_number, maker)) = StorageDirectory::storage_of(directory) else {
@@ -68,14 +134,9 @@ fn is_nobodys(directory: &str, tablespace: pg_sys::Oid) -> PgResult<bool> {
         return Ok(false);
     }
     let key = StorageKey::in_this_database(rel_number, tablespace.to_u32());
-    let Some(garbage) = GarbageCatalog::open() else {
-        return Ok(false);
-    };
     // In this order: what is dropped meanwhile is in the garbage then.
     let has_relation = has_relation(&key);
-    let objects = garbage.objects_of(&key)?;
-    // Under whatever identity: a storage may have objects under several.
-    if (objects.iter()).any(|known| StorageDirectory::storage_of(known) == Some(storage)) {
+    if is_garbage(&key, directory)? {
         return Ok(false);
     }
     // Whoever still sees one that is dropped has kept its objects in the garbage.

@@ -50,7 +50,7 @@ mod lakebase {
 
     /// Removes, or with `dry_run` only lists, files of a table that nothing needs and that are older
     /// than `older_than`; if the table is NULL, of all tables of the database, and
-    /// what is left of tables that are no more. Objects are deleted when `pg_lakebase.object_retention` has passed.
+    /// what is left of tables that are no more, those of dropped databases among them. Objects are deleted when `pg_lakebase.object_retention` has passed.
     #[pg_extern(volatile, parallel_restricted)]
     fn remove_orphan_files(
         relation: Option<Regclass>,
@@ -121,9 +121,9 @@ fn remove(
                 }
             }
             of_dropped_tables(before, dry_run, &mut orphans)?;
-            orphan_objects::remove(before, dry_run, |path, bytes| {
-                orphans.push(Orphan { path, bytes });
-            })?;
+            let mut found = |path, bytes| orphans.push(Orphan { path, bytes });
+            orphan_objects::remove(before, dry_run, &mut found)?;
+            orphan_objects::remove_of_dropped_databases(before, dry_run, &mut found)?;
         }
     }
     Ok(orphans)
@@ -202,6 +202,13 @@ pub fn remove_from(rel: Relation<'_>, older_than: Duration) -> PgResult<usize> {
 pub fn remove_left_objects(older_than: Duration) -> PgResult<usize> {
     let mut count = 0;
     orphan_objects::remove(ago(older_than), false, |_, _| count += 1)?;
+    Ok(count)
+}
+
+/// Makes what is left in stores of databases that are no more garbage of this one; how many objects.
+pub fn remove_objects_of_dropped_databases() -> PgResult<usize> {
+    let mut count = 0;
+    orphan_objects::remove_of_dropped_databases(SystemTime::now(), false, |_, _| count += 1)?;
     Ok(count)
 }
 

@@ -84,6 +84,11 @@ impl Held {
     }
 }
 
+/// Whether this publisher is to look for what dropped databases have left in stores: one of them does it for all.
+pub fn takes_search_for_dropped() -> bool {
+    std::mem::take(&mut SLOTS_IN_USE.exclusive().searches_for_dropped)
+}
+
 /// Ends a publisher's hold on its slot when its process exits, whatever ends it, and has the launcher look who is
 /// next. `argument` is the worker's name: a successor's slot is left alone.
 pub unsafe extern "C-unwind" fn free_slot(_code: std::ffi::c_int, argument: pg_sys::Datum) {

@@ -1,6 +1,7 @@
 //! The launcher's place.
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use pg_lakebase_core::xact::clock_timestamp;
@@ -9,6 +10,7 @@ use pgrx::pg_sys;
 use super::slot::{START, Stage, Thorough, after};
 use super::slots::SLOTS_IN_USE;
 use crate::directory;
+use crate::stores::claimed_tablespaces;
 
 /// How often the postmaster is asked for a worker while it has none to give.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -24,12 +26,26 @@ impl Launcher {
         Self
     }
 
-    /// Gives every database that has Iceberg tables a turn: inline commits may have been waiting when the server
-    /// stopped, and snapshots grow old where nobody writes. It is done again after `pause`.
+    /// Gives every database that has Iceberg tables, or has had some in an object store, a turn: inline commits may have been
+    /// waiting when the server stopped, snapshots grow old where nobody writes, and objects are kept for longer than their
+    /// tables. It is done again after `pause`.
     pub fn look_at_all(&self, thorough: Thorough, pause: Duration) {
+        let stores: Vec<PathBuf> = match claimed_tablespaces() {
+            Ok(claimed) => claimed
+                .into_iter()
+                .map(directory::tablespace_directory)
+                .collect(),
+            Err(error) => {
+                error.log();
+                Vec::new()
+            }
+        };
+        let is_in = |stores: &[PathBuf], database: &Path| {
+            (database.parent()).is_some_and(|parent| stores.iter().any(|store| store == parent))
+        };
         let databases: BTreeSet<u32> = directory::database_directories(None)
             .into_iter()
-            .filter(|directory| directory::holds_tables(directory))
+            .filter(|directory| directory::holds_tables(directory) || is_in(&stores, directory))
             .filter_map(|directory| directory.file_name()?.to_str()?.parse().ok())
             .collect();
         let now = clock_timestamp();

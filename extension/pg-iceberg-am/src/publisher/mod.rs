@@ -23,7 +23,7 @@ pub mod upkept;
 mod worker_name;
 
 pub use carried::Carried;
-pub use held::{Held, Requests, free_slot};
+pub use held::{Held, Requests, free_slot, takes_search_for_dropped};
 pub use launcher::{Launcher, next_look};
 pub use rest::Rest;
 pub use slot::{Storage, Thorough};

@@ -36,6 +36,8 @@ pub(super) struct Slots {
     last_ticket: u32,
     /// The launcher's latch; null while it is not there.
     pub(super) launcher: *mut pg_sys::Latch,
+    /// Whether some publisher is to look for what dropped databases have left in stores.
+    pub(super) searches_for_dropped: bool,
     /// When it will have all tables looked at again.
     pub(super) next_look: pg_sys::TimestampTz,
 }
@@ -51,6 +53,7 @@ impl Default for Slots {
             slots: [free; SLOTS],
             last_ticket: 0,
             launcher: std::ptr::null_mut(),
+            searches_for_dropped: false,
             next_look: 0,
         }
     }
@@ -94,6 +97,7 @@ impl Slots {
         thorough: Thorough,
         now: pg_sys::TimestampTz,
     ) {
+        self.searches_for_dropped |= thorough == Thorough::Orphans;
         for &database in databases {
             if let Some(slot) = self.of_or_new(database.into(), now) {
                 slot.note_request(false, now);

@@ -1,6 +1,6 @@
 //! What a server knows of its claims: a file of the data directory for each object tablespace, and for each place that it has had.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -74,23 +74,9 @@ impl Quiet {
 
 /// The same for each tablespace whose store the server has claimed in this life.
 pub fn quiet() -> PgResult<BTreeMap<u32, Quiet>> {
-    let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
     let retention = i64::try_from(guc::object_retention().as_micros()).unwrap_or(i64::MAX);
     let mut known = BTreeMap::new();
-    let entries = match fs::read_dir(DIRECTORY) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(known),
-        entries => entries.map_err(failed)?,
-    };
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        let Some((tablespace, path)) = name.to_str().and_then(|name| {
-            let (number, place) = name.strip_prefix(FILE)?.split_once('.')?;
-            let is_claim = place.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let number: u32 = number.parse().ok().filter(|_| is_claim)?;
-            Some((number, format!("{DIRECTORY}/{name}")))
-        }) else {
-            continue;
-        };
+    for (tablespace, path) in files()? {
         let claim = read_file(&path)?;
         // Before it deletes anything, the server claims its identity anew.
         if claim.life == life() {
@@ -105,6 +91,32 @@ pub fn quiet() -> PgResult<BTreeMap<u32, Quiet>> {
         }
     }
     Ok(known)
+}
+
+/// The tablespaces whose stores the server, or one that it was copied from, has ever claimed.
+pub fn claimed_tablespaces() -> PgResult<BTreeSet<u32>> {
+    let files = files()?.into_iter();
+    Ok(files.map(|(tablespace, _)| tablespace).collect())
+}
+
+/// The files that hold claims, each with its tablespace.
+fn files() -> PgResult<Vec<(u32, String)>> {
+    let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
+    let mut files = Vec::new();
+    let entries = match fs::read_dir(DIRECTORY) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        files.extend(name.to_str().and_then(|name| {
+            let (number, place) = name.strip_prefix(FILE)?.split_once('.')?;
+            let is_claim = place.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let number: u32 = number.parse().ok().filter(|_| is_claim)?;
+            Some((number, format!("{DIRECTORY}/{name}")))
+        }));
+    }
+    Ok(files)
 }
 
 /// When the server was started.

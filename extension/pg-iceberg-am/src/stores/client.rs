@@ -14,7 +14,7 @@ use pg_lakebase_core::{interrupt, thread};
 use pg_lakebase_storage::client::{
     Client, ClientError, Interrupted, Interrupts, Result as ClientResult,
 };
-use pg_lakebase_storage::protocol::{Listed, StoreId};
+use pg_lakebase_storage::protocol::{Listed, MAX_LIST_PAGE, StoreId};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::presence::Patience;
@@ -190,6 +190,32 @@ pub fn list(store: &Store, directory: &str) -> PgResult<Vec<Listed>> {
     let prefix = path(directory)?;
     ask(store, |client| client.list(&store.spec().id, Some(&prefix)))
         .map_err(StoreError::into_pg_error)
+}
+
+/// The same, a page at a time: there may be more than fit into memory.
+pub fn list_pages(
+    store: &Store,
+    directory: &str,
+    mut each: impl FnMut(Vec<Listed>),
+) -> PgResult<()> {
+    let prefix = path(directory)?;
+    let mut token = None;
+    loop {
+        let page = ask(store, |client| {
+            client.list_page(
+                &store.spec().id,
+                Some(&prefix),
+                token.clone(),
+                MAX_LIST_PAGE,
+            )
+        });
+        let (objects, next) = page.map_err(StoreError::into_pg_error)?;
+        each(objects);
+        if next.is_none() {
+            return Ok(());
+        }
+        token = next;
+    }
 }
 
 /// Deletes objects; that one is gone already is no error.

@@ -15,8 +15,8 @@ mod probe;
 mod status;
 mod store;
 
-pub use claim::{Quiet, quiet};
-pub use client::{ask, delete, list, tell};
+pub use claim::{Quiet, claimed_tablespaces, quiet};
+pub use client::{ask, delete, list, list_pages, tell};
 pub use contents::in_memory;
 pub use forget::forget;
 pub use identity::adopt_identities;

@@ -49,6 +49,11 @@ impl StorageDirectory {
         Some((rel_number.parse().ok()?, maker.parse().ok()?))
     }
 
+    /// The database of a storage, which the name of its directory tells.
+    pub fn database_of(directory: &str) -> Option<u32> {
+        directory.split('/').nth(2)?.parse().ok()
+    }
+
     /// The same under another identity.
     pub fn under(&self, identity: &str) -> String {
         under(&self.0, identity).unwrap_or_else(|| identity.to_owned())
@@ -97,6 +102,11 @@ mod tests {
             Some((16384, 748))
         );
         assert_eq!(StorageDirectory::storage_of("0f3a/5/16384"), None);
+        assert_eq!(
+            StorageDirectory::database_of("0f3a/7/5/16384-x748"),
+            Some(5)
+        );
+        assert_eq!(StorageDirectory::database_of("0f3a/7/owner"), None);
         for name in ["", "a", "a/b", "a/b/c/d/e", "a/b/c/d/e/f/g"] {
             assert_eq!(directory_of(name), None, "{name}");
         }

@@ -12,6 +12,7 @@
 use std::time::Duration;
 
 use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::system_catalog::databases;
 use pg_lakebase_core::{injection, xact};
 use pgrx::pg_sys;
 
@@ -143,10 +144,14 @@ fn remove_objects(key: &StorageKey, place: &ObjectPlace, rows: &[LockedGarbage])
         if let What::Objects(directory) = &row.garbage.what
             && let Some(storage) = StorageDirectory::storage_of(directory)
         {
-            if is_named(key, storage)? {
+            let is_needed = match StorageDirectory::database_of(directory) {
+                Some(database) if database != key.database => databases().contains(&database),
+                _ => is_named(key, storage)?,
+            };
+            if is_needed {
                 // As in a data directory that another one was put over.
                 pgrx::log!(
-                    "a table has the objects in directory \"{directory}\", which were said to be garbage"
+                    "a table or database has the objects in directory \"{directory}\", which were said to be garbage"
                 );
             } else {
                 directories.push(&**directory);

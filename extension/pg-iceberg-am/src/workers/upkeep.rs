@@ -22,7 +22,7 @@ use crate::directory::TableDirectory;
 use crate::guc;
 use crate::maintenance::{compaction, orphans};
 use crate::publisher::upkept::{self, Work};
-use crate::publisher::{Storage, Thorough};
+use crate::publisher::{self, Storage, Thorough};
 use crate::transaction::{self, Expiring, WORTHWHILE, garbage};
 
 /// How often tables are looked at.
@@ -392,12 +392,22 @@ fn remove_orphans(storage: Storage) -> PgResult<()> {
     Ok(())
 }
 
-/// Has what is left in stores of tables that are no more deleted. An error is in the log; there is a next time.
+/// Has what is left in stores of tables and databases that are no more deleted. An error is in the log; there is a next time.
 fn remove_left_objects() {
-    match try_in_transaction(|| orphans::remove_left_objects(ORPHAN_AGE)) {
-        Ok(0) => {}
-        Ok(count) => pgrx::log!("found {count} objects of Iceberg tables that are no more"),
-        Err(error) => error.log(),
+    let of_tables = || orphans::remove_left_objects(ORPHAN_AGE);
+    let of_databases = || match publisher::takes_search_for_dropped() {
+        true => orphans::remove_objects_of_dropped_databases(),
+        false => Ok(0),
+    };
+    for (found, what) in [
+        (try_in_transaction(of_tables), "Iceberg tables"),
+        (try_in_transaction(of_databases), "databases"),
+    ] {
+        match found {
+            Ok(0) => {}
+            Ok(count) => pgrx::log!("found {count} objects of {what} that are no more"),
+            Err(error) => error.log(),
+        }
     }
 }
 

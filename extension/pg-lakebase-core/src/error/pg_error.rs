@@ -94,6 +94,12 @@ impl PgError {
         self.into_report().report(PgLogLevel::WARNING);
     }
 
+    /// Sends the message to the client as a NOTICE.
+    #[track_caller]
+    pub fn notice(self) {
+        self.into_report().report(PgLogLevel::NOTICE);
+    }
+
     /// Writes the error to the server log, without sending it to the client.
     #[track_caller]
     pub fn log(self) {
