@@ -195,7 +195,7 @@ COMMENT ON FUNCTION lakebase.store_statistics() IS
     'Internal: what was asked of stores, for views lakebase.stores and lakebase.store_operations';
 COMMENT ON FUNCTION lakebase.cache_statistics() IS
     'Internal: what the cache of the storage service has, for view lakebase.cache';
-COMMENT ON FUNCTION lakebase.take_over(text, text, boolean) IS
+COMMENT ON FUNCTION lakebase.take_over(text, text, boolean, boolean) IS
     'Takes over objects that were made under an identity, before the cluster was promoted, restored or copied: no other server uses them';
 COMMENT ON FUNCTION lakebase.identities(text) IS
     'The identities under which the cluster has written to a tablespace''s store, and the other servers that use them';

@@ -59,10 +59,93 @@ fn copies(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
         "the original has too few objects: {before}"
     );
 
+    let mut third = servers.third(&[("max_prepared_transactions", "1")])?;
+    third.set(&settings);
+    of_copy(&mut original, &mut copy, &mut third, lake, &first)?;
     of_files(&mut original, &mut copy, lake, &first)?;
     of_volume(&mut original, &mut copy, lake, &first)?;
     after_take_over(&mut original, &mut copy, lake, &first)?;
     of_primary(&mut original, &mut copy, lake)
+}
+
+/// A copy of a copy, which uses the original's storage service, as that one does.
+fn of_copy(
+    original: &mut Server<'_>,
+    copy: &mut Server<'_>,
+    third: &mut Server<'_>,
+    lake: &Lake,
+    first: &str,
+) -> Result<()> {
+    let make = "CREATE TABLE of_copy USING iceberg TABLESPACE lake AS SELECT 7 AS id";
+    let rows_of_copy = "SELECT * FROM of_copy";
+    copy_data(original, copy)?;
+    let connection = copy.start()?;
+    psql::execute(&connection, make)?;
+    psql::execute(&connection, "INSERT INTO kept SELECT WHERE false")?;
+    copy.cluster.stop()?;
+    copy_data(copy, third)?;
+    let connection = original.start()?;
+    let socket = original
+        .cluster
+        .data()
+        .join("pg_lakebase_service/pgsql_tmp.socket");
+    third.set(&[(
+        "pg_lakebase.storage_socket".to_owned(),
+        socket.display().to_string(),
+    )]);
+    let copied = copy.start()?;
+    let copied_again = third.start()?;
+    let status = "SELECT status FROM lakebase.storage_service";
+    same(
+        "the service of the copy's copy",
+        &psql::query(&copied_again, status)?,
+        "external",
+    )?;
+    remove_orphans(&copied)?;
+    let of_copy = objects_of_others(lake, &[first])?;
+    ensure!(of_copy.len() == 1, "the copies have objects: {of_copy:?}");
+    let before = [(first.to_owned(), objects(lake, first)?)];
+    let before = before.into_iter().chain(of_copy);
+    let before: Vec<(String, String)> = before.collect();
+    same(
+        "the copy's row",
+        &psql::query(&copied_again, rows_of_copy)?,
+        "7",
+    )?;
+    psql::execute(&copied_again, "DROP TABLE of_copy")?;
+    drop_all(&copied_again)?;
+    for (identity, before) in &before {
+        nothing_lost(before, &objects(lake, identity)?)?;
+    }
+    ensure!(
+        identities(lake)?.len() == 3,
+        "the copy's copy has no identity of its own"
+    );
+    for server in [&connection, &copied] {
+        same("the rows", &psql::query(server, SUM)?, ROWS)?;
+    }
+    same("the copy's row", &psql::query(&copied, rows_of_copy)?, "7")?;
+    psql::execute(&copied, "DROP TABLE of_copy")?;
+    drop_all(&copied)?;
+    // What it has made itself is gone then.
+    let left = objects_of_others(lake, &[first])?;
+    ensure!(left.is_empty(), "the copies have left {left:?}");
+    same("the original's rows", &psql::query(&connection, SUM)?, ROWS)?;
+    third.cluster.stop()?;
+    copy.cluster.stop()?;
+    original.cluster.stop().map(drop)
+}
+
+/// The objects below all other identities that have any.
+fn objects_of_others(lake: &Lake, identity: &[&str]) -> Result<Vec<(String, String)>> {
+    let mut found = Vec::new();
+    for other in identities(lake)? {
+        let objects = objects(lake, &other)?;
+        if !identity.contains(&&*other) && !objects.is_empty() {
+            found.push((other, objects));
+        }
+    }
+    Ok(found)
 }
 
 /// A copy of its files: they are others.
@@ -73,6 +156,7 @@ fn of_files(
     first: &str,
 ) -> Result<()> {
     let before = objects(lake, first)?;
+    let before_others = identities(lake)?.len();
     copy_data(original, copy)?;
     let connection = original.start()?;
     let copied = copy.start()?;
@@ -81,7 +165,7 @@ fn of_files(
     same("the original's rows", &psql::query(&connection, SUM)?, ROWS)?;
     let others = identities(lake)?;
     ensure!(
-        others.len() == 2,
+        others.len() == before_others + 1,
         "the copy has no identity of its own: {others:?}"
     );
     for other in others.iter().filter(|other| *other != first) {
@@ -180,6 +264,27 @@ fn after_take_over(
         psql::psql(&connection).args(["--command", &refused]),
         "is used by another server",
     )?;
+    // It is told first how much that is.
+    let dry_run =
+        format!("SELECT lakebase.take_over('lake', '{first}', force => true, dry_run => true)");
+    let output = psql::psql(&connection)
+        .args(["--command", &dry_run])
+        .output()
+        .context("cannot run psql")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    let number = "SELECT oid FROM pg_tablespace WHERE spcname = 'lake'";
+    let number = format!("{}/", psql::query(&connection, number)?);
+    let all = objects(lake, first)?;
+    let count = all.lines().filter(|line| line.starts_with(&number)).count();
+    ensure!(
+        said.contains(&format!("there are {count} objects of ")),
+        "of {count} objects: {said}"
+    );
+    let known = psql::query(
+        &connection,
+        "SELECT bool_or(is_taken_over) FROM lakebase.identities('lake')",
+    )?;
+    same("what a dry run has taken over", &known, "f")?;
     for tablespace in ["lake", "same_lake"] {
         let take_over =
             format!("SELECT lakebase.take_over('{tablespace}', '{first}', force => true)");

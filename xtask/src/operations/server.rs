@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-const NAMES: [&str; 2] = ["operations-first", "operations-second"];
+const NAMES: [&str; 3] = ["operations-first", "operations-second", "operations-third"];
 const POLL: Duration = Duration::from_millis(50);
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -31,7 +31,7 @@ END $$";
 /// Where servers are made, and of what.
 pub struct Servers<'a> {
     pub cache: &'a Cache,
-    directories: [PathBuf; 2],
+    directories: [PathBuf; 3],
     installation: &'a Installation,
     library: &'a str,
 }
@@ -46,7 +46,7 @@ impl<'a> Servers<'a> {
         }
     }
 
-    pub fn directories(&self) -> [PathBuf; 2] {
+    pub fn directories(&self) -> [PathBuf; 3] {
         self.directories.clone()
     }
 
@@ -69,6 +69,10 @@ impl<'a> Servers<'a> {
 
     pub fn second(&self, settings: &[(&str, &str)]) -> Result<Server<'_>> {
         Server::new(self, &self.directories[1], settings)
+    }
+
+    pub fn third(&self, settings: &[(&str, &str)]) -> Result<Server<'_>> {
+        Server::new(self, &self.directories[2], settings)
     }
 }
 

@@ -18,12 +18,29 @@ mod lakebase {
 
     /// Takes over the objects in the store of a tablespace that were made under an identity, this cluster's before it was
     /// promoted, restored or copied: whoever calls this says that no other server uses them. An error if one did so lately,
-    /// unless `force` is true. For superusers.
+    /// unless `force` is true. A NOTICE tells how many there are; with `dry_run` that is all. For superusers.
     #[pg_extern(volatile, parallel_unsafe, strict)]
-    fn take_over(tablespace: &str, identity: &str, force: default!(bool, "false")) {
+    fn take_over(
+        tablespace: &str,
+        identity: &str,
+        force: default!(bool, "false"),
+        dry_run: default!(bool, "false"),
+    ) {
         check_superuser("take over the objects of other servers")
             .and_then(|()| store_of(tablespace))
-            .and_then(|store| stores::take_over(&store, identity, force))
+            .and_then(|store| {
+                let (objects, bytes) = stores::take_over(&store, identity, force, dry_run)?;
+                PgError::new(
+                    PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+                    format!(
+                        "there are {objects} objects of {bytes} bytes under identity \"{identity}\" in \"{}\"",
+                        store.root()
+                    ),
+                )
+                .with_detail("Those of them that no table of this server needs, or has needed of late, are deleted when pg_lakebase.object_retention has passed after the take-over.")
+                .notice();
+                Ok(())
+            })
             .unwrap_or_else(|error| error.raise());
     }
 

@@ -21,9 +21,10 @@ use pg_lakebase_storage::protocol::{ByteRange, FailureCode, PutCondition};
 use pgrx::PgSqlErrorCode;
 
 use super::claim::{Claim, ClaimFile, Taken, life, read};
-use super::client::{ask, list};
+use super::client::{ask, list, list_pages};
 use super::contents::in_memory;
 use super::identity::{former_identities, identities_followed, leave, own_identity};
+use super::object_name::directory_of;
 use super::store::Store;
 use crate::error::StoreError;
 use crate::guc;
@@ -155,8 +156,14 @@ pub fn known_identities(store: &Store) -> PgResult<Vec<Known>> {
 }
 
 /// Takes over what was made under an identity, whose owner is said to be gone: if it is not, it finds that its identity is
-/// shared. Refuses if somebody has used it of late, unless that is to count for nothing (`force`).
-pub fn take_over(store: &Store, identity: &str, force: bool) -> PgResult<()> {
+/// shared. Refuses if somebody has used it of late, unless that is to count for nothing (`force`). A `dry_run` only looks. Returns how
+/// many objects there are, and how many bytes they have.
+pub fn take_over(
+    store: &Store,
+    identity: &str,
+    force: bool,
+    dry_run: bool,
+) -> PgResult<(u64, u64)> {
     let own = claimed_identity(store)?;
     if identity == own {
         return Err(PgError::new(
@@ -185,6 +192,10 @@ pub fn take_over(store: &Store, identity: &str, force: bool) -> PgResult<()> {
         .with_detail(format!("The server with identity \"{user}\" was there less than {} minutes ago.", look_interval().as_secs() / 30))
         .with_hint("What nobody here needs is deleted, whoever else needs it. If that server is gone, pass force => true."));
     }
+    let size = size_of(store, identity)?;
+    if dry_run {
+        return Ok(size);
+    }
     let file = ClaimFile::open(store)?;
     let mut claim = read(store)?;
     if claim.identity != own {
@@ -203,7 +214,26 @@ pub fn take_over(store: &Store, identity: &str, force: bool) -> PgResult<()> {
         epoch,
         since: clock_timestamp(),
     });
-    file.write(&claim)
+    file.write(&claim)?;
+    Ok(size)
+}
+
+/// How many objects of tables there are below an identity, and how many bytes they have.
+fn size_of(store: &Store, identity: &str) -> PgResult<(u64, u64)> {
+    let (mut objects, mut bytes) = (0, 0);
+    list_pages(
+        store,
+        &format!("{identity}/{}", store.tablespace()),
+        |page| {
+            let of_tables =
+                (page.iter()).filter(|object| directory_of(object.meta.path.as_str()).is_some());
+            for object in of_tables {
+                objects += 1;
+                bytes += object.meta.version.size;
+            }
+        },
+    )?;
+    Ok((objects, bytes))
 }
 
 fn age_of(unix_ms: i64) -> Duration {
