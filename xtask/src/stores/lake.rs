@@ -183,9 +183,10 @@ impl Lake {
         }
     }
 
-    /// What clients of a MinIO need to know.
-    pub fn variables(&self) -> [(&'static str, String); 3] {
+    /// What clients of a MinIO need to know, those of `xtask/interop` too.
+    pub fn variables(&self) -> [(&'static str, String); 4] {
         [
+            ("LAKEBASE_TABLESPACE", TABLESPACE.to_owned()),
             ("LAKEBASE_S3_ENDPOINT", self.url.clone()),
             ("LAKEBASE_S3_ACCESS_KEY_ID", minio::ACCESS_KEY_ID.to_owned()),
             (
