@@ -294,6 +294,38 @@ fn cloud_stores_take_their_options_and_refuse_others() {
 }
 
 #[test]
+#[cfg(feature = "cloud")]
+fn a_bucket_is_put_before_names_and_not_before_addresses() {
+    use pg_lakebase_storage::protocol::StoreProtocol;
+    let directory = TempDir::new().unwrap();
+    let daemon = Daemon::start(directory.path(), "1M");
+    let mut client = daemon.client();
+    let mut open = |host: &str, is_virtual_hosted: &str| {
+        let spec = StoreSpec {
+            protocol: StoreProtocol::S3,
+            options: [
+                ("endpoint", &*format!("https://{host}")),
+                ("virtual_hosted_style_request", is_virtual_hosted),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+            ..memory_store()
+        };
+        let opened = client.open_store(spec);
+        client.close_store(&store_id()).unwrap();
+        opened
+    };
+    for host in ["127.0.0.1:9000", "[::1]:9000"] {
+        open(host, "false").unwrap();
+        let refused = open(host, "true").unwrap_err();
+        let failure = refused.failure().unwrap();
+        assert_eq!(failure.code, FailureCode::InvalidStore);
+        assert!(failure.message.contains("is an address"), "{failure}");
+    }
+    open("s3.invalid", "true").unwrap();
+}
+
+#[test]
 fn the_socket_is_private_and_a_second_daemon_leaves_it_alone() {
     let directory = TempDir::new().unwrap();
     let daemon = Daemon::start(directory.path(), "1M");

@@ -81,6 +81,41 @@ fn transient_errors_are_retried_and_permanent_ones_are_not() {
 }
 
 #[test]
+fn a_request_that_panics_is_answered_and_others_go_on() {
+    let Setup {
+        store,
+        mut client,
+        daemon,
+        directory: _directory,
+    } = setup(100_000);
+    put(&mut client, "a", b"content");
+    store.inject([Fault::Wait]);
+    thread::scope(|scope| {
+        let mut other = daemon.client();
+        let waiting = scope.spawn(move || other.head(&object("a")));
+        eventually("it hangs", || store.hanging.load(SeqCst) == 1);
+        store.inject([Fault::Panic]);
+        let began = Instant::now();
+        let error = client.head(&object("a")).unwrap_err();
+        assert!(began.elapsed() < Duration::from_secs(2), "{error}");
+        let failure = error.failure().unwrap();
+        assert_eq!(failure.code, FailureCode::Internal);
+        assert!(failure.message.contains("injected panic"), "{failure}");
+        store.inject([Fault::Panic]);
+        let error = try_put(&mut client, "b", b"data", PutCondition::Any).unwrap_err();
+        assert_eq!(error.failure().unwrap().code, FailureCode::Internal);
+        store.inject([Fault::Panic; 20]);
+        let error = read(&mut client, "c", Some(7), 0, 7).unwrap_err();
+        assert_eq!(error.failure().unwrap().code, FailureCode::Internal);
+        store.forget_faults();
+        store.release();
+        waiting.join().unwrap().unwrap();
+    });
+    // The same connection serves on.
+    client.head(&object("a")).unwrap();
+}
+
+#[test]
 fn what_is_cached_is_read_without_the_store() {
     let Setup {
         store,

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     credentials::{Entry, Secret},
-    protocol::{StoreProtocol, StoreSpec},
+    protocol::{StoreProtocol, StoreSpec, is_address},
 };
 
 /// Longest time to connect, and for one request of an upload in parts.
@@ -64,6 +64,12 @@ fn open_s3(
         Some(endpoint) => endpoint.trim_end_matches('/').to_owned(),
         None => format!("https://s3.{region}.amazonaws.com"),
     };
+    if is_virtual_hosted && is_address(&service) {
+        let cause = format!(
+            "the host of endpoint \"{service}\" is an address, and virtual_hosted_style_request puts the bucket before a name"
+        );
+        return Err(invalid(spec, cause));
+    }
     let service = match is_virtual_hosted {
         true => with_bucket_in_host(&service, &spec.bucket),
         false => service,

@@ -1,7 +1,8 @@
 //! The state machine of a connection: greeting, then requests side by side.
 
-use std::{fs::File, sync::Arc, time::Duration};
+use std::{any::Any, fmt::Display, fs::File, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::{
     net::UnixStream,
     sync::{mpsc, watch},
@@ -244,8 +245,12 @@ impl Session {
                 let limit = service_limit(header.limit.unwrap_or_else(|| answer_limit(0)));
                 let deadline = Instant::now() + limit;
                 requests.spawn(async move {
+                    let kind = request.kind();
                     let answered = answer(&service, request, descriptor, deadline);
-                    let (response, descriptor) = answered.await;
+                    // What the request had of the service is given back as when it is cancelled.
+                    let answered = AssertUnwindSafe(answered).catch_unwind().await;
+                    let (response, descriptor) = answered
+                        .unwrap_or_else(|panic| (Response::Failed(panicked(kind, &*panic)), None));
                     answers.send(id, &response, descriptor).await;
                 });
             }
@@ -257,6 +262,17 @@ enum Ending {
     ClientGone,
     Stopping,
     Broken(TransportError),
+}
+
+/// What the client is told of a request that has panicked. The log says where.
+fn panicked(kind: impl Display, panic: &(dyn Any + Send)) -> Failure {
+    let said = (panic.downcast_ref::<&str>().copied())
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let message = format!(
+        "the service is at fault: a request of kind {kind} panicked: {}",
+        said.unwrap_or("it does not say why").replace('\n', " ")
+    );
+    Failure::permanent(FailureCode::Internal, "connection", message)
 }
 
 /// Carries out a request before its deadline; `descriptor` came with it, if it is one that has any.

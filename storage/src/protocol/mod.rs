@@ -30,7 +30,7 @@ pub use response::Response;
 pub use status::{
     CacheStatus, MAX_STATUS_STORES, OperationCounts, Status, StoreOperation, StoreStatus,
 };
-pub use store::{MAX_STORE_OPTIONS, StoreId, StoreProtocol, StoreSpec};
+pub use store::{MAX_STORE_OPTIONS, StoreId, StoreProtocol, StoreSpec, is_address};
 
 /// Oldest and newest protocol this code speaks, offered in `Hello`.
 pub const PROTOCOL_VERSIONS: std::ops::RangeInclusive<u16> = 1..=1;

@@ -211,6 +211,22 @@ impl fmt::Debug for StoreSpec {
     }
 }
 
+/// Whether the host of a URL is an IP address: no bucket can stand before that as a part of the host's name.
+pub fn is_address(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.starts_with('[') {
+        return true;
+    }
+    let host = authority.split(':').next().unwrap_or_default();
+    // As URLs are read: a name does not end with a number.
+    let last = host.trim_end_matches('.').rsplit('.').next();
+    let last = last.unwrap_or_default().to_ascii_lowercase();
+    let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    let is_hexadecimal = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_decimal || last.strip_prefix("0x").is_some_and(is_hexadecimal)
+}
+
 /// A URL without what may be said or left out: case of scheme and host, the scheme's own port, slashes at the end.
 fn canonical_url(url: &str) -> String {
     let Some((scheme, rest)) = url.trim_end_matches('/').split_once("://") else {

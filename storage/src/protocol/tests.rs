@@ -402,6 +402,30 @@ fn store_at(protocol: StoreProtocol, options: &[(&str, &str)]) -> StoreSpec {
 }
 
 #[test]
+fn addresses_are_known_from_names() {
+    for url in [
+        "http://127.0.0.1:9000",
+        "https://10.0.0.7/path",
+        "https://[::1]:9000",
+        "http://0x7f.0x1",
+        "http://127.0.0.1.",
+        "http://2130706433",
+    ] {
+        assert!(super::is_address(url), "{url}");
+    }
+    for url in [
+        "http://localhost:9000",
+        "https://s3.eu-1.amazonaws.com",
+        "https://10.0.0.7.example",
+        "https://1.2.3.4x/5",
+        "https://x/127.0.0.1",
+        "https://",
+    ] {
+        assert!(!super::is_address(url), "{url}");
+    }
+}
+
+#[test]
 fn whoever_asks_and_however_the_store_is_the_same() {
     use StoreProtocol::{Azure, Gcs, S3};
     let same = |protocol, one: &[(&str, &str)], other: &[(&str, &str)]| {

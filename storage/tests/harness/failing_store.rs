@@ -30,6 +30,7 @@ pub enum Fault {
     /// It waits for [`FailingStore::release`], and then does its work, or fails.
     Wait,
     WaitThenFail(ErrorKind),
+    Panic,
 }
 
 #[derive(Debug)]
@@ -93,6 +94,7 @@ impl FailingStore {
         });
     }
 
+    #[expect(clippy::panic, reason = "a fault of the service's own")]
     async fn meet(&self, operation: &'static str, path: &ObjectPath) -> Result<()> {
         self.calls.fetch_add(1, SeqCst);
         let fault = self.faults.lock().unwrap().pop_front();
@@ -109,6 +111,7 @@ impl FailingStore {
                 self.wait().await;
                 Ok(())
             }
+            Some(Fault::Panic) => panic!("injected panic"),
             Some(Fault::WaitThenFail(kind)) => {
                 self.wait().await;
                 Err(BackendError::new(kind, operation, path, "injected fault"))

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_storage::protocol::{ObjectPath, StoreId, StoreProtocol, StoreSpec};
+use pg_lakebase_storage::protocol::{ObjectPath, StoreId, StoreProtocol, StoreSpec, is_address};
 use pgrx::PgSqlErrorCode;
 
 use super::vocabulary::{self, Kind, Known, PROTOCOLS, Role};
@@ -16,6 +16,8 @@ use super::vocabulary::{self, Kind, Known, PROTOCOLS, Role};
 pub const PROTOCOL: &str = "protocol";
 /// Whether statements that name a store try it; kept only if they do not, so that dumps are restored as they were made.
 pub const PROBE: &str = "probe";
+
+const VIRTUAL_HOST: &str = "virtual_hosted_style_request";
 
 /// PostgreSQL's own options of tablespaces (`tablespace_reloptions`).
 const POSTGRES: [&str; 4] = [
@@ -109,6 +111,7 @@ impl StoreOptions {
             probe,
         };
         options.check_http()?;
+        options.check_virtual_host()?;
         Ok(Some(options))
     }
 
@@ -196,6 +199,23 @@ impl StoreOptions {
                 Err(invalid(format!("endpoint \"{endpoint}\" is not encrypted"))
                     .with_hint("Give an endpoint with https://, or add allow_http = true."))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// A bucket can be part of a host's name, not of an address.
+    fn check_virtual_host(&self) -> PgResult<()> {
+        let is_asked = (self.values.get(VIRTUAL_HOST)).is_some_and(|value| value == "true");
+        match self.values.get("endpoint") {
+            Some(endpoint) if is_asked && is_address(endpoint) => Err(invalid(format!(
+                "option \"{VIRTUAL_HOST}\" needs an endpoint with a host name"
+            ))
+            .with_detail(format!(
+                "The host of endpoint \"{endpoint}\" is an address, which no bucket can be part of."
+            ))
+            .with_hint(format!(
+                "Give an endpoint with a host name, or leave {VIRTUAL_HOST} out."
+            ))),
             _ => Ok(()),
         }
     }

@@ -32,6 +32,7 @@ CREATE TABLESPACE regress_lake LOCATION '' WITH (protocol = 's3', bucket = 'b', 
 CREATE TABLESPACE regress_lake LOCATION '' WITH (protocol = 's3', bucket = 'b', allow_http = maybe);
 CREATE TABLESPACE regress_lake LOCATION '' WITH (protocol = 's3', bucket = 'b', endpoint = 'localhost:9000');
 CREATE TABLESPACE regress_lake LOCATION '' WITH (protocol = 's3', bucket = 'b', endpoint = 'http://localhost:9000');
+CREATE TABLESPACE regress_lake LOCATION '' WITH (protocol = 's3', bucket = 'b', endpoint = 'https://127.0.0.1:9000', virtual_hosted_style_request);
 CREATE TABLESPACE regress_lake LOCATION '' WITH (protocol = 's3', bucket = 'b', random_page_cost = 'dear');
 CREATE TABLESPACE regress_lake LOCATION '' WITH (protocol = 's3', bucket = 'b', a.b = 'c');
 -- Credentials are not for everybody to read, wherever they are hidden.
