@@ -4,7 +4,6 @@
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::wait_event::WaitEvent;
 use pg_lakebase_core::{background, wal as core_wal};
 use pgrx::bgworkers::{BackgroundWorker, SignalWakeFlags};
@@ -62,20 +61,22 @@ pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum)
             Ok(())
         });
     }
-    let _ = background::in_transaction(look_for_doubles);
+    look_for_doubles();
 }
 
-/// Looks whether another server has the identity of this one, which may have been idle since it was copied.
-fn look_for_doubles() -> PgResult<()> {
+/// Looks whether another server has the identity of this one, which may have been idle since it was copied. A store that
+/// fails, or does not answer, keeps it from none of the others; the log says why.
+fn look_for_doubles() {
     if core_wal::in_recovery() {
-        return Ok(());
+        return;
     }
-    for tablespace in object_tablespaces() {
-        if let Some(store) = Store::of(tablespace.to_u32())? {
-            stores::look_for_doubles(&store)?;
-        }
+    let tablespaces = background::in_transaction(|| Ok(object_tablespaces()));
+    for tablespace in tablespaces.into_iter().flatten() {
+        let _ = background::in_transaction(|| match Store::of(tablespace.to_u32())? {
+            Some(store) => stores::look_for_doubles(&store),
+            None => Ok(()),
+        });
     }
-    Ok(())
 }
 
 fn start() {

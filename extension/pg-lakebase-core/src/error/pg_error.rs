@@ -78,6 +78,15 @@ impl PgError {
             .and_then(|origin| origin.constraint_name())
     }
 
+    /// Whether the statement was told to end: cancelled, out of time or terminated.
+    pub fn is_cancellation(&self) -> bool {
+        use PgSqlErrorCode as C;
+        matches!(
+            self.sqlstate,
+            C::ERRCODE_QUERY_CANCELED | C::ERRCODE_ADMIN_SHUTDOWN | C::ERRCODE_CRASH_SHUTDOWN
+        )
+    }
+
     /// Raises the error. Destructors of the calling frames run; the guard of the callback that
     /// PostgreSQL called reports it.
     ///
