@@ -88,13 +88,17 @@ unsafe fn drop_tablespace(call: &mut UtilityCall<'_>) -> PgResult<()> {
     // SAFETY: the caller's promise; a terminated string.
     let tablespace = unsafe {
         let statement = call.statement().cast::<pg_sys::DropTableSpaceStmt>();
-        find(CStr::from_ptr((*statement).tablespacename))
+        find_owned(CStr::from_ptr((*statement).tablespacename))
     };
     let object = tablespace.filter(|&tablespace| is_object_tablespace(tablespace));
     let Some(tablespace) = object else {
+        // PostgreSQL says what is wrong, if anything is.
         call.proceed();
         return Ok(());
     };
+    let is_top_level = call.context() == UtilityContext::TopLevel;
+    // SAFETY: raises, guarded.
+    unsafe { pg_sys::PreventInTransactionBlock(is_top_level, c"DROP TABLESPACE".as_ptr()) };
     // Options that some other version has written keep nobody from dropping it.
     let store = Store::of(tablespace.to_u32()).ok().flatten();
     changes::note();
@@ -145,14 +149,7 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
             .cast::<pg_sys::AlterTableSpaceOptionsStmt>();
         let resets = (*statement).isReset;
         let name = CStr::from_ptr((*statement).tablespacename).to_owned();
-        let owned = find(&name).filter(|&tablespace| {
-            pg_sys::object_ownercheck(
-                pg_sys::TableSpaceRelationId,
-                tablespace,
-                pg_sys::GetUserId(),
-            )
-        });
-        let Some(tablespace) = owned else {
+        let Some(tablespace) = find_owned(&name) else {
             // PostgreSQL says what is wrong.
             call.proceed();
             return Ok(());
@@ -221,6 +218,20 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
         }
         Ok(())
     }
+}
+
+/// The tablespace of this name, if the user owns it.
+fn find_owned(name: &CStr) -> Option<pg_sys::Oid> {
+    find(name).filter(|&tablespace| {
+        // SAFETY: look-ups in the system caches.
+        unsafe {
+            pg_sys::object_ownercheck(
+                pg_sys::TableSpaceRelationId,
+                tablespace,
+                pg_sys::GetUserId(),
+            )
+        }
+    })
 }
 
 /// Has PostgreSQL say what is wrong with its own options, before anything is tried.
