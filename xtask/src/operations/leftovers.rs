@@ -6,7 +6,9 @@ use crate::cluster::Connection;
 use crate::guardian::Guardian;
 use crate::psql;
 use crate::stores::Lake;
+use crate::wire::Session;
 use anyhow::{Context, Result, ensure};
+use std::time::Duration;
 
 const NAME: &str = "operations-leftovers";
 /// How long objects are kept, `object_retention` being 0: longer than it takes to look at them.
@@ -73,6 +75,8 @@ fn leftovers(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
         let found = objects(lake, &identity)?;
         same(&format!("objects after {end}"), &found, &own)?;
     }
+
+    moved_meanwhile(&connection, lake)?;
 
     run_script(
         &connection,
@@ -185,6 +189,47 @@ fn notices(connection: &Connection, statement: &str) -> Result<String> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(output.status.success(), "{statement}: {said}");
     Ok(said)
+}
+
+/// What a savepoint undoes together with the change of where the tablespace leads, and what it has undone before such a change:
+/// nothing leads to either place.
+fn moved_meanwhile(connection: &Connection, lake: &Lake) -> Result<()> {
+    let options = lake.options();
+    psql::execute(
+        connection,
+        &format!("CREATE TABLESPACE moving LOCATION '' WITH ({options}, prefix = 'first')"),
+    )?;
+    let load = LOAD.replace("TABLESPACE lake", "TABLESPACE moving");
+    let move_it = "ALTER TABLESPACE moving SET (prefix = 'elsewhere')";
+    let below = |prefix: &str| -> Result<String> {
+        let found = lake.objects()?;
+        let found = (found.into_iter()).filter(|name| name.starts_with(prefix));
+        Ok(found.collect::<Vec<_>>().join("\n"))
+    };
+    for (before, after, prefix) in [
+        (&*format!("{move_it}; {load}"), "", "elsewhere/"),
+        (&load, &*format!("{move_it}; "), "first/"),
+    ] {
+        let mut session = Session::open(connection)?;
+        session.set_time_limit(Duration::from_secs(60))?;
+        session.query("BEGIN")?;
+        session.query("SAVEPOINT s")?;
+        for statement in before.split(';').filter(|text| !text.trim().is_empty()) {
+            session.query(statement)?;
+        }
+        ensure!(
+            !below(prefix)?.is_empty(),
+            "nothing was handed over below {prefix}"
+        );
+        session.query("ROLLBACK TO s")?;
+        for statement in after.split("; ").filter(|text| !text.is_empty()) {
+            session.query(statement)?;
+        }
+        session.query("COMMIT")?;
+        wait_until(connection, NO_GARBAGE)?;
+        same(&format!("objects below {prefix}"), &below(prefix)?, "")?;
+    }
+    psql::execute(connection, "DROP TABLESPACE moving")
 }
 
 fn run_script(connection: &Connection, statements: &str) -> Result<()> {

@@ -23,8 +23,7 @@ impl TransactionCallbacks for IcebergTransaction {
         if has_changes() {
             commit(false)?;
         }
-        garbage::add_undone();
-        Ok(())
+        garbage::add_undone()
     }
 
     fn commit() {
@@ -49,8 +48,7 @@ impl TransactionCallbacks for IcebergTransaction {
             garbage::check_can_prepare()?;
             with_transaction(|state| state.remove_made_and_dropped());
         }
-        garbage::add_undone();
-        Ok(())
+        garbage::add_undone()
     }
 
     /// What is left to do is the one's who commits it or rolls it back.

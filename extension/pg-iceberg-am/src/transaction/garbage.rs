@@ -23,7 +23,7 @@ use crate::catalog::{
 };
 use crate::directory::{StorageKey, TableDirectory};
 use crate::files::{self, ObjectPlace, Place, Removal};
-use crate::stores::{self, StorageDirectory, directory_of};
+use crate::stores::{self, StorageDirectory, Store, directory_of};
 
 /// Rows of storages cleared away in one transaction.
 const BATCH: usize = 1000;
@@ -180,9 +180,40 @@ pub fn add_objects(key: &StorageKey, directory: &str) {
 }
 
 /// Makes what the transaction has handed over of storages garbage that it made and undid with a savepoint.
-pub(super) fn add_undone() {
-    for (key, directory) in with_transaction(|state| std::mem::take(&mut state.undone)) {
-        add_objects(&key, &directory);
+pub(super) fn add_undone() -> PgResult<()> {
+    for (key, place) in with_transaction(|state| std::mem::take(&mut state.undone)) {
+        let Some(directory) = &place.directory else {
+            continue;
+        };
+        match Store::of(key.tablespace)? {
+            Some(store) if store.is_same_place(&place.store) => {
+                add_objects(&key, directory.name());
+            }
+            _ => delete_elsewhere(&place, directory)?,
+        }
+    }
+    Ok(())
+}
+
+/// Deletes objects that nobody has ever seen, in a place that the tablespace has meant in this transaction alone, or has meant
+/// before it: no row of garbage would lead there.
+fn delete_elsewhere(place: &ObjectPlace, directory: &StorageDirectory) -> PgResult<()> {
+    let names: [&str; 0] = [];
+    match place.delete(&names, &[directory.name()]) {
+        Ok(()) => {
+            stores::forget(&place.store, None);
+            Ok(())
+        }
+        Err(error) if error.is_cancellation() => Err(error),
+        Err(mut error) => {
+            let uri = place.store.uri_of(directory.name());
+            error.message = format!(
+                "objects that were rolled back are left in \"{uri}\": {}",
+                error.message
+            );
+            error.warn();
+            Ok(())
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use super::pending::PendingRows;
 use crate::catalog::options::TableOptions;
 use crate::catalog::{self, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog};
 use crate::directory::StorageKey;
-use crate::files::{self, Place, TableFiles, Which, cache};
+use crate::files::{self, ObjectPlace, Place, TableFiles, Which, cache};
 
 use crate::row_id::RowId;
 use crate::row_id::counter::Counter;
@@ -48,8 +48,8 @@ pub struct TransactionState {
     pub(super) pending_bytes: usize,
     /// Files of temporary tables that nobody needs once the transaction has committed.
     pub(super) superfluous: Vec<String>,
-    /// Storages in object stores that the transaction made and undid with a savepoint, with the directories of their objects.
-    pub(super) undone: Vec<(StorageKey, String)>,
+    /// Storages in object stores that the transaction made and undid with a savepoint, with the places of their objects.
+    pub(super) undone: Vec<(StorageKey, ObjectPlace)>,
     /// Storages whose columns were renamed or dropped, with their tables, which are locked since.
     pub(super) changed_columns: BTreeMap<StorageKey, pg_sys::Oid>,
     /// The storage inserted into last and the subtransaction that did: its mark is set already.
@@ -157,10 +157,10 @@ impl StorageState {
         Ok(first)
     }
 
-    /// The directory of its objects, if it lies in an object store and this transaction made it.
-    fn objects_made(&self) -> Option<&str> {
+    /// The place of its objects, if it lies in an object store and this transaction made it.
+    fn objects_made(&self) -> Option<&ObjectPlace> {
         match self.io.place() {
-            Place::Object(place) if self.created => Some(place.directory.as_ref()?.name()),
+            Place::Object(place) if self.created => Some(place),
             _ => None,
         }
     }
@@ -219,7 +219,7 @@ impl TransactionState {
         for key in &level.created {
             if let Some(storage) = self.storages.remove(key) {
                 let objects = storage.objects_made();
-                (self.undone).extend(objects.map(|directory| (*key, directory.to_owned())));
+                (self.undone).extend(objects.map(|place| (*key, place.clone())));
                 files::remove_directory(key);
                 if let Some(counter) = storage.counter {
                     counter.unpin();
@@ -475,8 +475,8 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
         let xid = xact::full_transaction_id();
         garbage.insert(&key, xid);
         let made = with_transaction(|state| {
-            let storage = state.storages.get(&key);
-            storage.and_then(|storage| storage.objects_made().map(str::to_owned))
+            let place = state.storages.get(&key)?.objects_made()?;
+            Some(place.directory.as_ref()?.name().to_owned())
         });
         let before = metadata.as_deref().and_then(stores::directory_of);
         if let Some(directory) = before.or(made.as_deref()) {
