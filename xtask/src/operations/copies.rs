@@ -14,6 +14,10 @@ use std::path::Path;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 const NAME: &str = "operations-copies";
+/// A store that does not always answer.
+const FAR: &str = "operations-copies-far";
+/// How long a write takes at most that has to do with a store that answers.
+const SOON: Duration = Duration::from_secs(5);
 /// How soon a server that is started looks for copies of it.
 const LIMIT: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(50);
@@ -21,13 +25,16 @@ const SUM: &str = "SELECT count(*), sum(id) FROM all_kept";
 const ROWS: &str = "1000|500500";
 
 pub fn run(servers: &Servers<'_>) -> Result<()> {
-    let _guardian = Guardian::over([Lake::directory(servers.cache, NAME)])?;
+    let _guardian = Guardian::over([NAME, FAR].map(|name| Lake::directory(servers.cache, name)))?;
     let lake = Lake::start(servers.cache, NAME)?;
-    let result = copies(servers, &lake);
+    let result = Lake::start(servers.cache, FAR).and_then(|far| {
+        let result = copies(servers, &lake, &far);
+        far.set_hung(false).and_then(|()| far.stop()).and(result)
+    });
     lake.stop().and(result)
 }
 
-fn copies(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
+fn copies(servers: &Servers<'_>, lake: &Lake, far: &Lake) -> Result<()> {
     let mut original = servers.first(&[("max_prepared_transactions", "1")])?;
     let mut copy = servers.second(&[("max_prepared_transactions", "1")])?;
     let mut settings = lake.settings(original.cluster.account(), original.cluster.dir())?;
@@ -35,6 +42,11 @@ fn copies(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
     original.set(&settings);
     copy.set(&settings);
     let connection = original.start()?;
+    // Before the others, so that it is looked at before them.
+    psql::execute(
+        &connection,
+        &format!("CREATE TABLESPACE far LOCATION '' WITH ({})", far.options()),
+    )?;
     lake.create_tablespace(&connection)?;
     // Of one place, which is no other cluster's.
     let options = lake.options();
@@ -65,7 +77,8 @@ fn copies(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
     of_files(&mut original, &mut copy, lake, &first)?;
     of_volume(&mut original, &mut copy, lake, &first)?;
     after_take_over(&mut original, &mut copy, lake, &first)?;
-    of_primary(&mut original, &mut copy, lake)
+    of_primary(&mut original, &mut copy, lake)?;
+    beside_a_store_that_hangs(&mut original, &mut copy, lake, far)
 }
 
 /// A copy of a copy, which uses the original's storage service, as that one does.
@@ -375,6 +388,107 @@ fn of_primary(original: &mut Server<'_>, copy: &mut Server<'_>, lake: &Lake) -> 
     )?;
     copy.cluster.stop()?;
     original.cluster.stop().map(drop)
+}
+
+/// One of the stores does not answer when the original finds that it has a double: it goes on with the other one, and tells the
+/// first one later.
+fn beside_a_store_that_hangs(
+    original: &mut Server<'_>,
+    copy: &mut Server<'_>,
+    lake: &Lake,
+    far: &Lake,
+) -> Result<()> {
+    let connection = original.start()?;
+    for statement in [
+        "CREATE TABLE kept USING iceberg TABLESPACE lake AS SELECT generate_series(1, 500) AS id",
+        "CREATE TABLE also_kept USING iceberg TABLESPACE far AS SELECT generate_series(501, 1000) AS id",
+        "CREATE TABLE going USING iceberg TABLESPACE lake AS SELECT 1 AS id",
+        "CREATE VIEW all_kept AS SELECT * FROM kept UNION ALL SELECT * FROM also_kept",
+    ] {
+        psql::execute(&connection, statement)?;
+    }
+    let own = "SELECT DISTINCT identity FROM lakebase.identities('lake') WHERE is_own";
+    let shared = psql::query(&connection, own)?;
+    original.cluster.stop()?;
+    let (near_before, far_before) = (objects(lake, &shared)?, objects(far, &shared)?);
+    copy_data(original, copy)?;
+    make_identical(&copy.cluster.data())?;
+    let copied = copy.start()?;
+    for tablespace in ["lake", "far"] {
+        let write = format!(
+            "CREATE TABLE of_copy_in_{tablespace} USING iceberg TABLESPACE {tablespace} AS SELECT 1 AS id"
+        );
+        psql::execute(&copied, &write)?;
+    }
+    copy.cluster.stop()?;
+
+    far.set_hung(true)?;
+    let connection = original.start()?;
+    let started = Instant::now();
+    psql::execute(
+        &connection,
+        "CREATE TABLE more USING iceberg TABLESPACE lake AS SELECT 2 AS id",
+    )?;
+    ensure!(
+        started.elapsed() < SOON,
+        "a write took {:?} beside a store that hangs",
+        started.elapsed()
+    );
+    ensure!(
+        psql::query(&connection, own)? != shared,
+        "the original has not noticed its copy"
+    );
+    psql::execute(&connection, "DROP TABLE going, more")?;
+    let oid = "SELECT oid FROM pg_tablespace WHERE spcname = 'far'";
+    let oid = psql::query(&connection, oid)?;
+    ensure!(
+        is_untold(original, &oid)?,
+        "it is not known what is still to be told"
+    );
+    // It is known to the next life as well.
+    original.cluster.stop()?;
+    original.start()?;
+    ensure!(
+        is_untold(original, &oid)?,
+        "what is to be told is forgotten"
+    );
+    original.cluster.stop()?;
+    far.set_hung(false)?;
+    let connection = original.start()?;
+    let started = Instant::now();
+    while is_untold(original, &oid)? {
+        ensure!(
+            started.elapsed() < LIMIT,
+            "the store is not told that its objects are shared"
+        );
+        std::thread::sleep(POLL);
+    }
+    wait_until(&connection, NO_GARBAGE)?;
+    nothing_lost(&near_before, &objects(lake, &shared)?)?;
+    // The copy deletes nothing of it in either store.
+    let copied = copy.start()?;
+    psql::execute(&copied, "DROP VIEW all_kept")?;
+    psql::execute(
+        &copied,
+        "DROP TABLE kept, also_kept, going, of_copy_in_lake, of_copy_in_far",
+    )?;
+    wait_until(&copied, NO_GARBAGE)?;
+    remove_orphans(&copied)?;
+    nothing_lost(&far_before, &objects(far, &shared)?)?;
+    nothing_lost(&near_before, &objects(lake, &shared)?)?;
+    same("the original's rows", &psql::query(&connection, SUM)?, ROWS)?;
+    copy.cluster.stop()?;
+    original.cluster.stop().map(drop)
+}
+
+/// Whether the server has still to tell a tablespace's store.
+fn is_untold(server: &Server<'_>, tablespace: &str) -> Result<bool> {
+    let entries = fs::read_dir(server.cluster.data().join("pg_lakebase"))?;
+    let of = format!(".{tablespace}.");
+    Ok(entries.flatten().any(|entry| {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        name.starts_with("untold.") && name.contains(&of)
+    }))
 }
 
 fn nothing_lost(before: &str, found: &str) -> Result<()> {

@@ -150,12 +150,10 @@ fn worker(function: &str) -> BackgroundWorkerBuilder {
         .set_start_time(BgWorkerStartTime::ConsistentState)
 }
 
-/// Has a worker look whether the service is needed, and start it or stop it.
-pub fn look() {
-    if is_servers() {
-        // Where there is no room for it, the service stays as it is until somebody needs it, or looks again.
-        let _ = looker().load_dynamic();
-    }
+/// Has a worker look whether the service is needed, start it or stop it, and look for doubles. Returns whether one will.
+/// Where there is no room for it, the service stays as it is until somebody needs it, or looks again.
+pub fn look() -> bool {
+    is_servers() && looker().load_dynamic().is_ok()
 }
 
 /// Has a supervisor run the service, if it is the server that does. Returns whether one does, or will: if not,

@@ -125,15 +125,15 @@ pub fn life() -> i64 {
     unsafe { pg_sys::PgStartTime }
 }
 
-/// A tablespace that means another store has claimed nothing there, and is not to take that for somebody else's doing when it
-/// comes back.
-fn path_of(store: &Store) -> String {
+/// What stands for a tablespace's store in names of files: a tablespace that means another store has claimed nothing there, and
+/// is not to take that for somebody else's doing when it comes back.
+pub(super) fn place_of(store: &Store) -> String {
     let place = Uuid::new_v5(&Uuid::NAMESPACE_URL, store.spec().identity().as_bytes());
-    format!(
-        "{DIRECTORY}/{FILE}{}.{}",
-        store.tablespace(),
-        place.simple()
-    )
+    format!("{}.{}", store.tablespace(), place.simple())
+}
+
+fn path_of(store: &Store) -> String {
+    format!("{DIRECTORY}/{FILE}{}", place_of(store))
 }
 
 /// What is known without waiting for who is changing it.

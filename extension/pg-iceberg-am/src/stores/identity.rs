@@ -19,6 +19,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::{file, interrupt, wal as core_wal};
 
+use super::untold;
 use crate::directory::identity_file::{self, DIRECTORY, PREFIX, TEMPORARY};
 
 const MACHINE: &str = "/etc/machine-id";
@@ -54,15 +55,15 @@ pub fn own_identity() -> PgResult<String> {
     let found = read(&path)?.filter(Identity::is_in_place);
     let name = match found {
         Some(found) => found.name,
-        None => return replace_if(&path, |found| !found.is_in_place()),
+        None => return replace_if(&path, |found| !found.is_in_place(), || Ok(())),
     };
     KNOWN.set(now.map(|now| (path, now, name.clone())));
     Ok(name)
 }
 
-/// Gives the cluster another identity, unless it has another one than `left` already.
-pub(super) fn leave(left: &str) -> PgResult<String> {
-    replace_if(&current_path()?, |found| found.name == left)
+/// Gives the cluster another identity, unless it has another one than `left` already; before that it does `first`.
+pub(super) fn leave(left: &str, first: impl FnOnce() -> PgResult<()>) -> PgResult<String> {
+    replace_if(&current_path()?, |found| found.name == left, first)
 }
 
 /// The identities of the servers that this one followed or was restored from, on timelines before its own.
@@ -107,7 +108,7 @@ fn files() -> PgResult<Vec<(String, String)>> {
 }
 
 /// Takes the identities along that a cluster had with this data directory, from which pg_upgrade makes this one: they count
-/// as those of a server that this one followed.
+/// as those of a server that this one followed. So it does with what stores are still to be told.
 pub fn adopt_identities(cluster: &Path) -> PgResult<()> {
     let old = cluster.join(DIRECTORY);
     let failed =
@@ -121,6 +122,10 @@ pub fn adopt_identities(cluster: &Path) -> PgResult<()> {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
         let is_whole = |name: &&str| name.starts_with(PREFIX) && !name.ends_with(TEMPORARY);
+        if let Some(name) = name.to_str().filter(|name| name.starts_with(untold::FILE)) {
+            untold::adopt(name)?;
+            continue;
+        }
         if name.to_str().filter(is_whole).is_none() {
             continue;
         }
@@ -230,8 +235,12 @@ fn parse(text: &str, found: Origin) -> Option<Identity> {
     })
 }
 
-/// Makes a new identity if there is none or it `is_to_go`, and returns the one that is there then.
-fn replace_if(path: &str, is_to_go: impl Fn(&Identity) -> bool) -> PgResult<String> {
+/// Makes a new identity, after `first`, if there is none or it `is_to_go`, and returns the one that is there then.
+fn replace_if(
+    path: &str,
+    is_to_go: impl Fn(&Identity) -> bool,
+    first: impl FnOnce() -> PgResult<()>,
+) -> PgResult<String> {
     let _lock = lock()?;
     if let Some(found) = read(path)? {
         if !is_to_go(&found) {
@@ -244,6 +253,7 @@ fn replace_if(path: &str, is_to_go: impl Fn(&Identity) -> bool) -> PgResult<Stri
         };
         linked.map_err(|source| PgError::file_access("create file", &kept, &source))?;
     }
+    first()?;
     make(path).map_err(|source| PgError::file_access("create file", path, &source))
 }
 

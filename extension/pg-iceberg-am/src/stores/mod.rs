@@ -14,6 +14,7 @@ mod presence;
 mod probe;
 mod status;
 mod store;
+mod untold;
 
 pub use claim::{Quiet, claimed_tablespaces, quiet};
 pub use client::{ask, delete, list, list_pages, tell};

@@ -3,7 +3,8 @@
 //! Two servers may have one identity without knowing of each other, where a whole volume was copied. So a server claims
 //! its identity in the store, once in each of its lives before it writes there: it makes the next of the objects
 //! `<identity>/<tablespace>/owner/<epoch>`, which a store makes once only. Who finds an epoch that is none of its own has a double.
-//! It leaves the object `shared-<epoch>` beside it and goes on under a new identity; who finds that object does the same.
+//! It goes on under a new identity, and leaves the object `shared-<epoch>` beside the epoch in all stores, in those that do
+//! not answer once they do ([`super::untold`]); who finds that object does the same.
 //! Before a server deletes anything it looks for both, and deletes nothing of an identity that it has left, or shares: neither the
 //! original loses an object then nor its copy. A server that is idle looks as well, from time to time; and one that has just
 //! claimed an identity deletes nothing for a while ([`super::claim::Quiet`]): its double notices before.
@@ -26,8 +27,10 @@ use super::contents::in_memory;
 use super::identity::{former_identities, identities_followed, leave, own_identity};
 use super::object_name::directory_of;
 use super::store::Store;
+use super::untold;
 use crate::error::StoreError;
 use crate::guc;
+use crate::storage_service::supervision;
 use crate::tablespaces::catalog::object_tablespaces;
 use crate::wal;
 
@@ -76,6 +79,7 @@ pub fn claimed_identity(store: &Store) -> PgResult<String> {
         return Ok(identity);
     }
     let file = ClaimFile::open(store)?;
+    tell_shared(store)?;
     loop {
         let identity = own_identity()?;
         let known = read(store)?;
@@ -98,6 +102,7 @@ pub fn identities_claimed(store: &Store) -> PgResult<Vec<String>> {
 
 /// The identities whose objects the server may delete, having looked in the store whether it is still their only owner.
 pub fn deletable_identities(store: &Store) -> PgResult<Vec<String>> {
+    tell_shared(store)?;
     let identity = claimed_identity(store)?;
     let claim = read(store)?;
     if claim.identity != identity {
@@ -124,6 +129,7 @@ pub fn deletable_identities(store: &Store) -> PgResult<Vec<String>> {
 /// Looks whether the server is still the only owner of what it has ever claimed, and goes on under another identity if it is
 /// not; says that it uses what it has.
 pub fn look_for_doubles(store: &Store) -> PgResult<()> {
+    tell_shared(store)?;
     // Who follows somebody says so before writing anything.
     if read(store)?.epoch == 0 && identities_followed()?.is_empty() {
         return Ok(());
@@ -208,6 +214,8 @@ pub fn take_over(
     while !put(store, &epoch_name(store, identity, epoch), &own)? {
         epoch += 1;
     }
+    // The epoch has told it, and from here on it is not shared.
+    untold::forget(store, identity)?;
     claim.taken_over.retain(|taken| taken.identity != identity);
     claim.taken_over.push(Taken {
         identity: identity.to_owned(),
@@ -243,17 +251,36 @@ fn age_of(unix_ms: i64) -> Duration {
 
 /// Goes on under another identity: this one has another owner as well.
 fn leave_shared(store: &Store, identity: &str) -> PgResult<()> {
-    // It is left in all stores, and in all of them others have it.
-    for tablespace in object_tablespaces() {
-        if let Some(other) = Store::of(tablespace.to_u32())? {
-            say_shared(&other, identity)?;
-        }
-    }
-    let new = leave(identity)?;
+    // It is left in all stores, and in all of them others have it. Nothing is written where the options cannot be read.
+    let stores: Vec<_> = (object_tablespaces().into_iter())
+        .filter_map(|tablespace| Store::of(tablespace.to_u32()).ok().flatten())
+        .collect();
+    let new = leave(identity, || untold::note(&stores, identity))?;
     pgrx::log!(
         "another server has the identity {identity} in store \"{}\": this one goes on as {new}, and deletes nothing of what is shared",
         store.spec().id
     );
+    tell_shared(store)?;
+    if supervision::look() {
+        // The worker tells the others: they may not answer.
+        return Ok(());
+    }
+    for other in stores {
+        match tell_shared(&other) {
+            Err(error) if error.is_cancellation() => return Err(error),
+            Err(error) => error.log(),
+            Ok(()) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Tells a store what it has not been told yet of identities that the server has left.
+fn tell_shared(store: &Store) -> PgResult<()> {
+    for identity in untold::identities(store)? {
+        say_shared(store, &identity)?;
+        untold::forget(store, &identity)?;
+    }
     Ok(())
 }
 

@@ -1,0 +1,83 @@
+//! Stores that are still to be told that several servers have an identity, which this one has left.
+//!
+//! It leaves an identity at once, whether all stores answer or not: one that does not keeps it from none of the others. So
+//! there is a file of the data directory for each store that is to be told, which is empty and goes when that is done.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+
+use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::file;
+
+use super::claim::place_of;
+use super::store::Store;
+use crate::directory::identity_file::DIRECTORY;
+
+/// How the names of the files begin; identity, tablespace and place come after it.
+pub(super) const FILE: &str = "untold.";
+
+/// Notes, durably, that these stores are to be told of an identity.
+pub fn note(stores: &[Arc<Store>], identity: &str) -> PgResult<()> {
+    for store in stores {
+        make(&path_of(store, identity))?;
+    }
+    synced()
+}
+
+/// The identities of which a store is still to be told.
+pub fn identities(store: &Store) -> PgResult<Vec<String>> {
+    let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
+    let place = place_of(store);
+    let mut identities = Vec::new();
+    let entries = match fs::read_dir(DIRECTORY) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(identities),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        let parts = (name.to_str())
+            .and_then(|name| name.strip_prefix(FILE))
+            .and_then(|rest| rest.split_once('.'));
+        if let Some((identity, of)) = parts
+            && of == place
+        {
+            identities.push(identity.to_owned());
+        }
+    }
+    Ok(identities)
+}
+
+/// Notes that a store has been told, or need not be.
+pub fn forget(store: &Store, identity: &str) -> PgResult<()> {
+    let path = path_of(store, identity);
+    file::remove_file(&path)
+        .map_err(|source| PgError::file_access("remove file", &path, &source))?;
+    synced()
+}
+
+/// Makes one that stands for what another data directory's stands for, as its name says.
+pub(super) fn adopt(name: &str) -> PgResult<()> {
+    make(&format!("{DIRECTORY}/{name}"))
+}
+
+fn path_of(store: &Store, identity: &str) -> String {
+    format!("{DIRECTORY}/{FILE}{identity}.{}", place_of(store))
+}
+
+fn make(path: &str) -> PgResult<()> {
+    (File::options())
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|source| PgError::file_access("create file", path, &source))
+}
+
+fn synced() -> PgResult<()> {
+    file::fsync_directory(DIRECTORY)
+        .map_err(|source| PgError::file_access("fsync directory", DIRECTORY, &source))
+}
