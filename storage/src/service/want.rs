@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     flights::{Flight, Waiting},
-    storage_service::{StorageService, internal},
+    storage_service::StorageService,
     stores::OpenStore,
 };
 use crate::{
@@ -371,7 +371,12 @@ async fn outcome(
 ) -> Result<Option<(u64, Bytes)>, Failure> {
     match timeout_at(deadline, waiting.wait_for(Option::is_some)).await {
         Ok(Ok(outcome)) => outcome.clone().transpose().map(Option::flatten),
-        Ok(Err(_)) => Err(internal(object, "a download has failed")),
+        // It would do so again.
+        Ok(Err(_)) => Err(Failure::permanent(
+            FailureCode::Internal,
+            object,
+            "the service is at fault: a download panicked",
+        )),
         Err(_) => {
             let message = "another request is still fetching what was wanted";
             Err(Failure::transient(FailureCode::TimedOut, object, message))
