@@ -150,10 +150,13 @@ fn worker(function: &str) -> BackgroundWorkerBuilder {
         .set_start_time(BgWorkerStartTime::ConsistentState)
 }
 
-/// Has a worker look whether the service is needed, start it or stop it, and look for doubles. Returns whether one will.
-/// Where there is no room for it, the service stays as it is until somebody needs it, or looks again.
-pub fn look() -> bool {
-    is_servers() && looker().load_dynamic().is_ok()
+/// Has a worker look whether the server's own service is needed, start it or stop it, and look for doubles.
+pub fn look() {
+    let has_service = !matches!(settings::provider(), Provider::Nobody);
+    if has_service && !directory::upgrade::is_running() {
+        // Where there is no room for it, all stays as it is until somebody needs the service, or looks again.
+        let _ = looker().load_dynamic();
+    }
 }
 
 /// Has a supervisor run the service, if it is the server that does. Returns whether one does, or will: if not,

@@ -260,19 +260,9 @@ fn leave_shared(store: &Store, identity: &str) -> PgResult<()> {
         "another server has the identity {identity} in store \"{}\": this one goes on as {new}, and deletes nothing of what is shared",
         store.spec().id
     );
-    tell_shared(store)?;
-    if supervision::look() {
-        // The worker tells the others: they may not answer.
-        return Ok(());
-    }
-    for other in stores {
-        match tell_shared(&other) {
-            Err(error) if error.is_cancellation() => return Err(error),
-            Err(error) => error.log(),
-            Ok(()) => {}
-        }
-    }
-    Ok(())
+    // The others, which may not answer, are told by who looks for doubles, now or next time.
+    supervision::look();
+    tell_shared(store)
 }
 
 /// Tells a store what it has not been told yet of identities that the server has left.

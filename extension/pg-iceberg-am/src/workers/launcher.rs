@@ -12,6 +12,7 @@ use pgrx::prelude::*;
 
 use crate::publisher::{Launcher, Thorough};
 use crate::storage_service::supervision;
+use crate::stores;
 
 /// How often the launcher looks around when nobody wakes it.
 const IDLE: Duration = Duration::from_secs(60);
@@ -29,7 +30,9 @@ pub extern "C-unwind" fn pg_iceberg_launcher_main(_argument: pg_sys::Datum) {
     BackgroundWorker::connect_worker_to_spi(None, None);
     let launcher = Launcher::take();
     let mut looked: Option<Instant> = None;
+    let mut looked_at_stores: Option<Instant> = None;
     let mut times = 0;
+    let interval_of_stores = || stores::look_interval().min(THOROUGH);
     loop {
         if looked.is_none_or(|looked| looked.elapsed() >= THOROUGH) {
             looked = Some(Instant::now());
@@ -38,9 +41,13 @@ pub extern "C-unwind" fn pg_iceberg_launcher_main(_argument: pg_sys::Datum) {
                 _ => Thorough::History,
             };
             launcher.look_at_all(thorough, THOROUGH);
-            // A standby, and a worker that there was no room for, may have left it as it should not be.
-            supervision::look();
             times += 1;
+        }
+        // A standby, and a worker that there was no room for, may have left the storage service as it should not be; and
+        // another server may have this one's identity.
+        if (looked_at_stores).is_none_or(|looked| looked.elapsed() >= interval_of_stores()) {
+            looked_at_stores = Some(Instant::now());
+            supervision::look();
         }
         let pause = launcher.start_workers().unwrap_or(IDLE).min(IDLE);
         if !BackgroundWorker::wait_latch(Some(pause.max(Duration::from_millis(1)))) {

@@ -36,9 +36,9 @@ pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum)
     BackgroundWorker::attach_signal_handlers(SignalWakeFlags::SIGTERM);
     let provider = settings::provider();
     match provider {
-        Provider::Nobody | Provider::Other(_) => return,
+        Provider::Nobody => return,
         Provider::Server => start(),
-        Provider::ServerIfNeeded => {}
+        Provider::ServerIfNeeded | Provider::Other(_) => {}
     }
     // For those who copy template0: who makes a tablespace may keep this waiting.
     background::give_way();
@@ -96,14 +96,9 @@ pub extern "C-unwind" fn pg_lakebase_storage_service_main(_argument: pg_sys::Dat
         return;
     };
     let mut service = Service::new(&supervisor);
-    let mut looked = Instant::now();
     loop {
         while supervisor.is_needed() && !background::is_to_end() {
             let pause = service.go_on();
-            if looked.elapsed() >= stores::look_interval() {
-                looked = Instant::now();
-                supervision::look();
-            }
             IDLE.wait(service.log(), pause);
             if background::reload_configuration_if_asked() {
                 service.reload();
