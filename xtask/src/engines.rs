@@ -4,6 +4,7 @@
 use crate::cache::Cache;
 use crate::checkout;
 use crate::interop;
+use crate::stores::Lake;
 use anyhow::{Context, Result, bail};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -33,7 +34,8 @@ pub struct Answer {
 }
 
 impl Engines {
-    pub fn start(cache: &Cache) -> Result<Self> {
+    /// Starts them; with a store, they read tables there.
+    pub fn start(cache: &Cache, lake: Option<&Lake>) -> Result<Self> {
         for name in NAMES {
             interop::install_engine(cache, name)?;
         }
@@ -43,6 +45,7 @@ impl Engines {
         let mut child = Command::new(cache.venv().join("bin/python"))
             .arg(checkout::root().join("xtask/interop/read_tables.py"))
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .envs(lake.into_iter().flat_map(Lake::variables))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(stderr)

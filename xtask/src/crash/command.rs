@@ -103,7 +103,7 @@ pub fn run(args: &Args) -> Result<()> {
             .into_iter()
             .chain(cases::stores(&cache)),
     )?;
-    if let Err(error) = cases::run(&cache, &installation, &library) {
+    if let Err(error) = cases::run(&cache, &installation, &library, !args.no_engines) {
         primary::stop_all(&cache)?;
         return Err(error);
     }

@@ -28,15 +28,25 @@ pub fn check(engines: &mut Engines, primary: &Primary, expected: &Fingerprints) 
             }
             continue;
         }
-        for answer in engines.read(metadata)? {
-            let engine = &answer.engine;
-            if let Some(error) = answer.error {
-                bail!("{engine} cannot read {table} at {metadata}: {error}");
-            }
-            let found = (answer.rows, answer.sum.as_deref());
-            if found != (Some(expected.rows), Some(expected.sum.as_str())) {
-                bail!("{engine} reads {found:?} from {table} at {metadata}, not {expected:?}");
-            }
+        compare(engines, metadata, expected.rows, &expected.sum)
+            .with_context(|| format!("reading {table} at {metadata}"))?;
+    }
+    Ok(())
+}
+
+/// Compares what the engines find in a metadata file with a number of rows and the sum of their ids.
+pub fn compare(engines: &mut Engines, metadata: &str, rows: u64, sum: &str) -> Result<()> {
+    for answer in engines.read(metadata)? {
+        let engine = &answer.engine;
+        if let Some(error) = answer.error {
+            bail!("{engine} fails: {error}");
+        }
+        let (found, expected) = (
+            (answer.rows, answer.sum.as_deref()),
+            (Some(rows), Some(sum)),
+        );
+        if found != expected {
+            bail!("{engine} finds {found:?}, not {expected:?}");
         }
     }
     Ok(())

@@ -131,7 +131,7 @@ impl Harness {
             .context("the standby's standby")?;
         let engines = parts
             .engines
-            .then(|| Engines::start(cache))
+            .then(|| Engines::start(cache, None))
             .transpose()
             .context("DuckDB and PyIceberg cannot be had")?;
         Ok(Self {

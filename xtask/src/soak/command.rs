@@ -131,7 +131,7 @@ fn soak(
         .then(|| Standby::create(standby_dir, upstream, SLOT, installation, library))
         .transpose()?;
     let mut engines = (!args.no_engines)
-        .then(|| Engines::start(cache))
+        .then(|| Engines::start(cache, None))
         .transpose()
         .context("DuckDB and PyIceberg cannot be had")?;
     let servers = Servers {

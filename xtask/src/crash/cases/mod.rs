@@ -11,6 +11,7 @@ use super::primary::Primary;
 use super::standby::{self, Standby, Upstream};
 use crate::cache::Cache;
 use crate::cluster::Connection;
+use crate::engines::Engines;
 use crate::installation::Installation;
 use crate::progress::note;
 use crate::stores::Lake;
@@ -138,16 +139,24 @@ pub struct Server {
     cache: Cache,
     installation: Installation,
     library: String,
+    /// Read tables in a store.
+    engines: Option<Engines>,
 }
 
-/// Runs all cases on one server.
-pub fn run(cache: &Cache, installation: &Installation, library: &str) -> Result<()> {
+/// Runs all cases on one server; with other engines, these read the tables in a store as well.
+pub fn run(
+    cache: &Cache,
+    installation: &Installation,
+    library: &str,
+    with_engines: bool,
+) -> Result<()> {
     let [dir, ..] = super::primary::directories(cache);
     let mut server = Server {
         primary: Primary::create(&dir, installation, library)?,
         cache: Cache::open()?,
         installation: installation.clone(),
         library: library.to_owned(),
+        engines: None,
     };
     let mut failed = Vec::new();
     for (name, case) in CASES {
@@ -158,6 +167,9 @@ pub fn run(cache: &Cache, installation: &Installation, library: &str) -> Result<
     let settings = lake.settings(cluster.account(), cluster.dir())?;
     server.primary.restart_with(settings)?;
     lake.create_tablespace(&server.primary.connection)?;
+    server.engines = with_engines
+        .then(|| Engines::start(cache, Some(&lake)))
+        .transpose()?;
     for (name, case) in OBJECT_CASES {
         server.run(name, &mut failed, |server| case(server, &lake))?;
         lake.order("clear")?;

@@ -1,6 +1,7 @@
 //! Tables in an object store, beside heap tables: a backend, the server or the storage service dies at each step of a
 //! commit, of a publisher's and of the deletion of objects; and the store loses answers.
 
+use super::super::engines;
 use super::{Server, expect, wait_for_answer};
 use crate::cluster::processes;
 use crate::stores::Lake;
@@ -44,36 +45,17 @@ enum Victim {
 
 const VICTIMS: [Victim; 3] = [Victim::Backend, Victim::Server, Victim::Service];
 
+/// Has somebody die at a step.
+type Death = fn(&mut Server, &'static str, Victim) -> Result<()>;
+
 /// A commit left rows without files, or files without rows.
 pub fn commits(server: &mut Server, lake: &Lake) -> Result<()> {
-    if !server.primary.has_points() {
-        return Ok(());
-    }
-    server.create_stored()?;
-    for step in STEPS {
-        for victim in VICTIMS {
-            server
-                .die_in_commit(step, victim)
-                .with_context(|| format!("{victim:?} at {step}"))?;
-        }
-    }
-    server.drop_stored(lake)
+    server.die_at_all_steps(lake, Server::die_in_commit)
 }
 
 /// A publisher's death left inline rows twice, or not at all.
 pub fn publishers(server: &mut Server, lake: &Lake) -> Result<()> {
-    if !server.primary.has_points() {
-        return Ok(());
-    }
-    server.create_stored()?;
-    for step in STEPS {
-        for victim in VICTIMS {
-            server
-                .die_in_publisher(step, victim)
-                .with_context(|| format!("{victim:?} at {step}"))?;
-        }
-    }
-    server.drop_stored(lake)
+    server.die_at_all_steps(lake, Server::die_in_publisher)
 }
 
 /// Objects were left for ever when somebody died between their deletion and its record.
@@ -174,11 +156,38 @@ impl Server {
         self.insert_both(MANY)
     }
 
+    /// Everybody dies at every step.
+    fn die_at_all_steps(&mut self, lake: &Lake, die: Death) -> Result<()> {
+        if !self.primary.has_points() {
+            return Ok(());
+        }
+        self.create_stored()?;
+        for step in STEPS {
+            for victim in VICTIMS {
+                die(self, step, victim).with_context(|| format!("{victim:?} at {step}"))?;
+            }
+        }
+        self.drop_stored(lake)
+    }
+
+    /// Other engines find in the store what is in the mirror.
+    fn read_by_others(&mut self) -> Result<()> {
+        let metadata = self.query("SELECT lakebase.publish('stored')")?;
+        let mirror = self.query("SELECT count(*), sum(id) FROM stored_mirror")?;
+        let (rows, sum) = mirror.split_once('|').context("two numbers")?;
+        match &mut self.engines {
+            Some(engines) => engines::compare(engines, &metadata, rows.parse()?, sum)
+                .with_context(|| format!("reading {metadata}")),
+            None => Ok(()),
+        }
+    }
+
     /// Drops the tables; no object may be left then.
-    fn drop_stored(&self, lake: &Lake) -> Result<()> {
+    fn drop_stored(&mut self, lake: &Lake) -> Result<()> {
         self.expect_same()?;
         self.remove_orphans()?;
         self.expect_same()?;
+        self.read_by_others()?;
         self.execute("DROP TABLE stored, stored_mirror")?;
         self.wait_until(NO_GARBAGE)?;
         self.remove_orphans()?;
