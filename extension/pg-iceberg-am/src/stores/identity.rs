@@ -93,7 +93,12 @@ pub fn former_identities() -> PgResult<Vec<String>> {
 fn files() -> PgResult<Vec<(String, String)>> {
     let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
     let mut files = Vec::new();
-    for entry in fs::read_dir(DIRECTORY).map_err(failed)? {
+    let entries = match fs::read_dir(DIRECTORY) {
+        // Nobody has asked for one yet.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+        entries => entries.map_err(failed)?,
+    };
+    for entry in entries {
         let name = entry.map_err(failed)?.file_name();
         let is_whole = |name: &&str| name.starts_with(PREFIX) && !name.ends_with(TEMPORARY);
         let Some(name) = name.to_str().filter(is_whole) else {

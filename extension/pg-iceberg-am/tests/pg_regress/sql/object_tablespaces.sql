@@ -10,6 +10,8 @@ CREATE SCHEMA test_object_tablespaces;
 SET search_path = test_object_tablespaces;
 SET allow_in_place_tablespaces = on;
 \set SHOW_CONTEXT never
+SELECT current_setting('data_directory') || '/../log/postgresql.log' AS log \gset
+SELECT size AS logged_before FROM pg_stat_file(:'log') \gset
 
 -- What is wrong with options is told by name.
 CREATE TABLESPACE regress_lake LOCATION '' WITH (protocol = 's4', bucket = 'b');
@@ -222,6 +224,8 @@ SET ROLE regress_lake_user;
 SELECT status, version ~ '^\d+\.\d+\.\d+$' AS has_version, pid IS NOT NULL AS has_process, started < clock_timestamp() AS was_started FROM lakebase.storage_service;
 RESET ROLE;
 
+-- Where nothing was written to any store yet, who looks for other servers there has nothing to complain of.
+SELECT pg_read_file(:'log', :logged_before, size) ~ 'could not read directory' AS complained FROM pg_stat_file(:'log');
 -- Sockets and ports are checked.
 ALTER SYSTEM SET pg_lakebase.metrics = '0.0.0.0:9187';
 ALTER SYSTEM SET pg_lakebase.metrics = 'metrics';
