@@ -95,6 +95,8 @@ CREATE TABLE t (id int) USING iceberg;
 INSERT INTO t VALUES (2);
 SELECT * FROM t;
 \c :home
+-- Of tables in a store it tells what is left there.
+SET client_min_messages = warning;
 DROP DATABASE regress_iceberg_copy;
 DROP DATABASE regress_iceberg_template;
 
@@ -131,6 +133,8 @@ END $$;
 SELECT count(*) AS waiting FROM lakebase.inline_commit;
 SELECT count(*) FROM t;
 \c :home
+-- Of tables in a store it tells what is left there.
+SET client_min_messages = warning;
 DROP DATABASE regress_iceberg_db;
 DROP ROLE regress_iceberg_nobody, regress_iceberg_maker;
 SELECT count(*) FROM pg_database WHERE datname LIKE 'regress\_iceberg\_%';

@@ -24,4 +24,6 @@ SELECT count(*) FROM lakebase.iceberg_tables;
 SELECT lakebase.publish('numbers') IS NOT NULL AS published;
 SELECT count(*) FROM lakebase.iceberg_files('numbers');
 \c :home
+-- Of tables in a store it tells what is left there.
+SET client_min_messages = warning;
 DROP DATABASE regress_iceberg_latin1;

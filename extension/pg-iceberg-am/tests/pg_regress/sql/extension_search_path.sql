@@ -24,5 +24,7 @@ SELECT count(*) FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::
  WHERE o.oprnamespace = 'public'::regnamespace;
 
 \c :before
+-- Of tables in a store it tells what is left there.
+SET client_min_messages = warning;
 DROP DATABASE regress_iceberg_search_path;
 DROP ROLE regress_iceberg_search_path;

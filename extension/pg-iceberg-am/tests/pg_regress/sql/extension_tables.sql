@@ -40,4 +40,6 @@ COMMIT PREPARED 'regress_iceberg_dropped';
 SELECT count(*) FROM pg_extension WHERE extname = 'pg_iceberg_am';
 
 \c :before
+-- Of tables in a store it tells what is left there.
+SET client_min_messages = warning;
 DROP DATABASE regress_iceberg_own_tables;

@@ -156,4 +156,6 @@ DO $$ BEGIN
     ASSERT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'pg_iceberg publisher');
 END $$;
 \c :before
+-- Of tables in a store it tells what is left there.
+SET client_min_messages = warning;
 DROP DATABASE regress_iceberg_publish;

@@ -38,4 +38,6 @@ SELECT count(*), sum(id) FROM held;
 SELECT count(*), sum(id) FROM other;
 
 \c :before
+-- Of tables in a store it tells what is left there.
+SET client_min_messages = warning;
 DROP DATABASE regress_iceberg_upkeep_locked;
