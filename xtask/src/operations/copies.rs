@@ -346,8 +346,12 @@ fn of_primary(original: &mut Server<'_>, copy: &mut Server<'_>, lake: &Lake) -> 
     );
     let started = Instant::now();
     let promoted = loop {
-        match copy.start() {
-            // Recovery may take a moment longer than the server takes to answer.
+        let start = copy.start().and_then(|connection| {
+            psql::query(&connection, "SELECT 1")?;
+            Ok(connection)
+        });
+        match start {
+            // Recovery may take a moment longer than the server takes to start.
             Err(_) if started.elapsed() < LIMIT => std::thread::sleep(POLL),
             result => break result?,
         }
