@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file;
 
 /// Where they are, relative to the data directory.
@@ -13,6 +14,20 @@ pub const DIRECTORY: &str = "pg_lakebase";
 pub const PREFIX: &str = "identity.";
 /// How the name of one ends that is being made.
 pub const TEMPORARY: &str = ".tmp";
+
+/// The names of the files there; none where nobody has asked for an identity yet.
+pub fn names() -> PgResult<Vec<String>> {
+    let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
+    let entries = match fs::read_dir(DIRECTORY) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry.map_err(failed)?.file_name().into_string());
+    }
+    Ok(names)
+}
 
 /// The file of the server's own identity on a timeline.
 pub fn path(timeline: u32) -> String {

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::identity::wait_for_lock;
 use super::store::Store;
-use crate::directory::identity_file::DIRECTORY;
+use crate::directory::identity_file::{self, DIRECTORY};
 use crate::guc;
 
 /// How the names of files begin that hold claims.
@@ -101,22 +101,16 @@ pub fn claimed_tablespaces() -> PgResult<BTreeSet<u32>> {
 
 /// The files that hold claims, each with its tablespace.
 fn files() -> PgResult<Vec<(u32, String)>> {
-    let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
-    let mut files = Vec::new();
-    let entries = match fs::read_dir(DIRECTORY) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
-        entries => entries.map_err(failed)?,
+    let file = |name: String| {
+        let (number, place) = name.strip_prefix(FILE)?.split_once('.')?;
+        let is_claim = place.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number: u32 = number.parse().ok().filter(|_| is_claim)?;
+        Some((number, format!("{DIRECTORY}/{name}")))
     };
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        files.extend(name.to_str().and_then(|name| {
-            let (number, place) = name.strip_prefix(FILE)?.split_once('.')?;
-            let is_claim = place.bytes().all(|byte| byte.is_ascii_hexdigit());
-            let number: u32 = number.parse().ok().filter(|_| is_claim)?;
-            Some((number, format!("{DIRECTORY}/{name}")))
-        }));
-    }
-    Ok(files)
+    Ok(identity_file::names()?
+        .into_iter()
+        .filter_map(file)
+        .collect())
 }
 
 /// When the server was started.

@@ -91,19 +91,9 @@ pub fn former_identities() -> PgResult<Vec<String>> {
 
 /// The files that hold identities, with these.
 fn files() -> PgResult<Vec<(String, String)>> {
-    let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
     let mut files = Vec::new();
-    let entries = match fs::read_dir(DIRECTORY) {
-        // Nobody has asked for one yet.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
-        entries => entries.map_err(failed)?,
-    };
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        let is_whole = |name: &&str| name.starts_with(PREFIX) && !name.ends_with(TEMPORARY);
-        let Some(name) = name.to_str().filter(is_whole) else {
-            continue;
-        };
+    let is_whole = |name: &String| name.starts_with(PREFIX) && !name.ends_with(TEMPORARY);
+    for name in identity_file::names()?.into_iter().filter(is_whole) {
         let path = format!("{DIRECTORY}/{name}");
         if let Some(identity) = read(&path)? {
             files.push((path, identity.name));

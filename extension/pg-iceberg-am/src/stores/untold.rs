@@ -3,8 +3,7 @@
 //! It leaves an identity at once, whether all stores answer or not: one that does not keeps it from none of the others. So
 //! there is a file of the data directory for each store that is to be told, which is empty and goes when that is done.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
@@ -13,7 +12,7 @@ use pg_lakebase_core::file;
 
 use super::claim::place_of;
 use super::store::Store;
-use crate::directory::identity_file::DIRECTORY;
+use crate::directory::identity_file::{self, DIRECTORY};
 
 /// How the names of the files begin; identity, tablespace and place come after it.
 pub(super) const FILE: &str = "untold.";
@@ -28,25 +27,14 @@ pub fn note(stores: &[Arc<Store>], identity: &str) -> PgResult<()> {
 
 /// The identities of which a store is still to be told.
 pub fn identities(store: &Store) -> PgResult<Vec<String>> {
-    let failed = |source: io::Error| PgError::file_access("read directory", DIRECTORY, &source);
     let place = place_of(store);
-    let mut identities = Vec::new();
-    let entries = match fs::read_dir(DIRECTORY) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(identities),
-        entries => entries.map_err(failed)?,
+    let identity = |name: String| {
+        let (identity, of) = name.strip_prefix(FILE)?.split_once('.')?;
+        (of == place).then(|| identity.to_owned())
     };
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        let parts = (name.to_str())
-            .and_then(|name| name.strip_prefix(FILE))
-            .and_then(|rest| rest.split_once('.'));
-        if let Some((identity, of)) = parts
-            && of == place
-        {
-            identities.push(identity.to_owned());
-        }
-    }
-    Ok(identities)
+    Ok((identity_file::names()?.into_iter())
+        .filter_map(identity)
+        .collect())
 }
 
 /// Notes that a store has been told, or need not be.
