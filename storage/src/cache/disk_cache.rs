@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     cache_file::Layout,
-    protocol::{ObjectPath, ObjectVersion},
+    protocol::{ByteRange, ObjectPath, ObjectVersion},
 };
 
 /// Bytes of a block, in which the file system counts.
@@ -366,6 +366,32 @@ impl DiskCache {
     ) -> Arc<CachedObject> {
         let key = ObjectKey::new(binding, path);
         self.shared.lock().new_object(key, size)
+    }
+
+    /// The file and version of an object, which is marked used, if all of `ranges` is there, undamaged; of this size, or of
+    /// whichever.
+    pub fn open_whole(
+        &self,
+        binding: StoreBinding,
+        path: &ObjectPath,
+        size: Option<u64>,
+        ranges: &[ByteRange],
+    ) -> Option<(File, ObjectVersion)> {
+        let object = self.find(binding, path)?;
+        let layout = object.layout;
+        if size.is_some_and(|size| size != layout.size()) {
+            return None;
+        }
+        let file = self.open_file(&object, false).ok()?;
+        let is_there = |range: &ByteRange| {
+            let granules = layout.granules_of(*range);
+            layout.missing(&file, &granules, |_| false).is_empty()
+        };
+        if !ranges.iter().all(is_there) {
+            return None;
+        }
+        self.touch(&object);
+        Some((file, object.version()))
     }
 
     /// Opens an object's file. One that is gone, or of another length, is forgotten.

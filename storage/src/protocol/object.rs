@@ -1,6 +1,6 @@
 //! Names and properties of objects.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{
     decode::{DecodeError, Decoder},
@@ -24,10 +24,10 @@ pub struct NameError {
 
 /// Path of an object within its store: relative, segments parted by single slashes.
 ///
-/// Neither empty segments nor `.` and `..` occur, so that a path cannot leave its store whatever
+/// Cheap to clone. Neither empty segments nor `.` and `..` occur, so that a path cannot leave its store whatever
 /// the store is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ObjectPath(String);
+pub struct ObjectPath(Arc<str>);
 
 impl ObjectPath {
     /// # Errors
@@ -46,7 +46,7 @@ impl ObjectPath {
             None
         };
         match reason {
-            None => Ok(Self(path)),
+            None => Ok(Self(path.into())),
             Some(reason) => Err(NameError {
                 what: "object path",
                 name: path,

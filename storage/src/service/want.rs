@@ -14,7 +14,10 @@ use std::{
 
 use bytes::Bytes;
 use rustix::fs::{MemfdFlags, memfd_create};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    task::block_in_place,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     flights::{Flight, Waiting},
@@ -54,6 +57,9 @@ impl StorageService {
     /// # Errors
     /// [`FailureCode::Changed`] when the object has another size, and whatever the store says. A cache that fails or is full
     /// is no error: the bytes come in a file of their own.
+    ///
+    /// # Panics
+    /// On a runtime of one thread.
     pub async fn want(
         self: &Arc<Self>,
         object: &ObjectRef,
@@ -74,6 +80,9 @@ impl StorageService {
         asked: Asked,
     ) -> Result<(File, ObjectMeta), Failure> {
         let store = self.store(&object.store)?;
+        if let Some(hit) = self.hit(&store, object, size, ranges, asked) {
+            return Ok(hit);
+        }
         let cached = match size {
             Some(size) => self.entry(&store, &object.path, size).await,
             None => match self.cache.find(store.binding, &object.path) {
@@ -88,11 +97,8 @@ impl StorageService {
         let layout = cached.layout();
         let granules = merged(ranges.iter().map(|range| layout.granules_of(*range)));
         let mut uncached = Vec::new();
+        store.counters.looked_up(false);
         let mut missing = self.missing(&cached, &granules, &uncached).await?;
-        // What is there ahead of time is a hit of whoever comes to read it.
-        if asked == Asked::Now || !missing.is_empty() {
-            store.counters.looked_up(missing.is_empty());
-        }
         let mut attempts = 0;
         while !missing.is_empty() {
             if attempts == ATTEMPTS {
@@ -151,6 +157,27 @@ impl StorageService {
             drop(provided.await);
             drop(permit);
         });
+    }
+
+    /// The object's file and version, if the cache has all of these ranges, undamaged. It is what is asked for most, and no
+    /// other thread has to wake up for it; those who could run on this one meanwhile go elsewhere.
+    fn hit(
+        &self,
+        store: &OpenStore,
+        object: &ObjectRef,
+        size: Option<u64>,
+        ranges: &[ByteRange],
+        asked: Asked,
+    ) -> Option<(File, ObjectMeta)> {
+        let path = &object.path;
+        let open = || (self.cache).open_whole(store.binding, path, size, ranges);
+        let (file, version) = block_in_place(open)?;
+        // What is there ahead of time is a hit of whoever comes to read it.
+        if asked == Asked::Now {
+            store.counters.looked_up(true);
+        }
+        let path = path.clone();
+        Some((file, ObjectMeta { path, version }))
     }
 
     /// The object's entry in the cache; one that is in nobody's way where the cache cannot make any.
