@@ -25,6 +25,8 @@ pub struct Args {
 enum Part {
     /// 60 minutes of writing, on the optimised build, with all bounds
     Soak,
+    /// 20 minutes of it with the tables in an object store
+    SoakObjects,
     /// 200 crashes and stops
     Crash,
     /// 100,000 statements on both sides
@@ -33,9 +35,16 @@ enum Part {
     TwinObjects,
 }
 
-const PARTS: [Part; 4] = [Part::Twin, Part::TwinObjects, Part::Crash, Part::Soak];
+const PARTS: [Part; 5] = [
+    Part::Twin,
+    Part::TwinObjects,
+    Part::Crash,
+    Part::Soak,
+    Part::SoakObjects,
+];
 
 const SOAK_MINUTES: u64 = 60;
+const OBJECT_SOAK_MINUTES: u64 = 20;
 const CRASHES: u64 = 200;
 const STATEMENTS: u64 = 100_000;
 const OBJECT_STATEMENTS: u64 = 20_000;
@@ -57,6 +66,10 @@ pub fn run(args: &Args) -> Result<()> {
         let began = Instant::now();
         let result = match part {
             Part::Soak => soak::run(&soak::Args::whole(share(SOAK_MINUTES))),
+            Part::SoakObjects => {
+                let args = soak::Args::whole(share(OBJECT_SOAK_MINUTES));
+                soak::run(&args.in_object_store())
+            }
             Part::Crash => crash::run(&crash::Args::short(share(CRASHES), seed)),
             Part::Twin => twin::run(&twin::Args::short(share(STATEMENTS), seed)),
             Part::TwinObjects => {

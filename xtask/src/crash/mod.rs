@@ -42,6 +42,6 @@ mod summary;
 use crate::random;
 
 pub use command::{Args, run};
-pub use primary::{clear, common_settings, unmount_small_disk};
+pub use primary::{clear, unmount_small_disk};
 pub use server_log::ServerLog;
 pub use standby::{Standby, Upstream, flushed, wait_replayed};

@@ -168,7 +168,7 @@ impl Primary {
 
     /// Starts the server as a standby, which its data directory makes it.
     pub fn follow(&mut self) -> Result<()> {
-        let settings = follower_settings(&[]);
+        let settings = follower_settings(common_settings(), &[]);
         self.connection = self
             .cluster
             .start(&self.installation, &self.library, &settings)?;
@@ -278,9 +278,8 @@ pub fn common_settings() -> Vec<(String, String)> {
     .into()
 }
 
-/// The library is loaded, but nothing is created in a database that is not to be written.
-pub fn follower_settings(further: &[(&str, &str)]) -> Settings {
-    let mut extra = common_settings();
+/// The library is loaded, but nothing is created in a database that is not to be written. `extra` is what it has as its primary.
+pub fn follower_settings(mut extra: Vec<(String, String)>, further: &[(&str, &str)]) -> Settings {
     extra.push((
         "shared_preload_libraries".to_owned(),
         extension::NAME.to_owned(),

@@ -91,11 +91,14 @@ impl Restore {
         fs::write(&signal, "").with_context(|| format!("cannot write {}", signal.display()))?;
         self.cluster.account().give(&signal)?;
         let restore_command = format!("cp \"{}/%f\" \"%p\"", primary.archive().display());
-        let settings = primary::follower_settings(&[
-            ("restore_command", &restore_command),
-            (setting, value),
-            ("recovery_target_action", "promote"),
-        ]);
+        let settings = primary::follower_settings(
+            primary::common_settings(),
+            &[
+                ("restore_command", &restore_command),
+                (setting, value),
+                ("recovery_target_action", "promote"),
+            ],
+        );
         let connection = self
             .cluster
             .start(installation, library, &settings)

@@ -50,15 +50,31 @@ impl Standby {
         installation: &Installation,
         library: &str,
     ) -> Result<Self> {
+        let settings = primary::common_settings();
+        Self::create_with(dir, upstream, slot, installation, library, settings)
+    }
+
+    /// As [`Self::create`], of a primary with other settings.
+    pub fn create_with(
+        dir: &Path,
+        upstream: Upstream<'_>,
+        slot: &str,
+        installation: &Installation,
+        library: &str,
+        settings: Vec<(String, String)>,
+    ) -> Result<Self> {
         primary::clear(dir)?;
         let options = ["--create-slot", "--slot", slot, "--write-recovery-conf"];
         let mut cluster = base_backup(dir, upstream, installation, &options)?;
-        let settings = primary::follower_settings(&[
-            ("wal_retrieve_retry_interval", "500ms"),
-            // A comparison in the way of replay is cancelled soon, and made again.
-            ("max_standby_streaming_delay", "2s"),
-            ("max_standby_archive_delay", "2s"),
-        ]);
+        let settings = primary::follower_settings(
+            settings,
+            &[
+                ("wal_retrieve_retry_interval", "500ms"),
+                // A comparison in the way of replay is cancelled soon, and made again.
+                ("max_standby_streaming_delay", "2s"),
+                ("max_standby_archive_delay", "2s"),
+            ],
+        );
         let connection = cluster
             .start(installation, library, &settings)
             .context("the standby does not start")?;

@@ -3,7 +3,7 @@
 //! History is thinned to the newest hundred snapshots, one a minute for an hour, one an hour for a day, and one a
 //! day for five days. Small files merge in tiers. What is no longer needed is removed a minute later.
 
-use super::sample::{Sample, TableSample};
+use super::sample::{Sample, StoreSample, TableSample};
 use super::tables::TABLES;
 use crate::bench::median;
 
@@ -40,6 +40,12 @@ const INSERT_RATIO: f64 = 1.2;
 const WINDOW: usize = 3;
 /// Nobody waits longer, in milliseconds, beside what the machine makes everybody wait.
 const WAIT_MS: f64 = 1000.0;
+/// What the storage service may take of memory, and of descriptors: it has some threads, a connection to each session, and to
+/// the store one for each request under way and some for those to come.
+const SERVICE_BYTES: f64 = 512.0 * 1024.0 * 1024.0;
+const SERVICE_DESCRIPTORS: f64 = 256.0;
+/// Every five seconds a metadata file of each table, with what it names, and what bulk loads, merges and removals add to that.
+const REQUESTS_A_MINUTE: f64 = 2000.0;
 /// Of the writers' processor time, what the workers may take.
 const WORKERS_SHARE: f64 = 0.25;
 
@@ -177,6 +183,25 @@ pub fn all(samples: &[Sample]) -> Vec<Bound> {
             &workers,
         ),
     ]);
+    if samples.iter().any(|sample| sample.store.is_some()) {
+        let mut add = |name: &str, of: fn(&StoreSample) -> (f64, f64)| {
+            bounds.push(Bound::new(name, When::Always, samples, |_, sample| {
+                sample.store.as_ref().map_or((0.0, 0.0), of)
+            }));
+        };
+        add("bytes of the storage service", |store| {
+            (store.memory, SERVICE_BYTES)
+        });
+        add("descriptors of the storage service", |store| {
+            (store.descriptors, SERVICE_DESCRIPTORS)
+        });
+        add("requests to the store a minute", |store| {
+            (store.requests, REQUESTS_A_MINUTE)
+        });
+        add("bytes of the cache", |store| {
+            (store.cached_bytes, store.cache_capacity)
+        });
+    }
     bounds
 }
 
@@ -256,6 +281,20 @@ mod tests {
         assert_eq!(missed(&[held]), ["bytes of lakebase.inline_commit"]);
         held.oldest_snapshot = 60.0;
         assert!(missed(&[held, sample(2.0)]).is_empty());
+    }
+
+    #[test]
+    fn what_the_service_takes_counts_where_there_is_one() {
+        let store = |memory| Sample {
+            store: Some(StoreSample {
+                memory,
+                ..StoreSample::default()
+            }),
+            ..sample(1.0)
+        };
+        assert_eq!(all(&[store(0.0)]).len(), all(&[sample(1.0)]).len() + 4);
+        assert!(missed(&[store(300e6)]).is_empty());
+        assert_eq!(missed(&[store(600e6)]), ["bytes of the storage service"]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The command: clusters of its own, the run, the files, and what is too much.
 
 use super::run::{self, Servers, Times};
-use super::{bounds, picture, report};
+use super::{bounds, picture, report, tables};
 use crate::cache::Cache;
 use crate::checkout;
 use crate::cluster::{Cluster, Settings, end_processes};
@@ -12,14 +12,16 @@ use crate::guardian::Guardian;
 use crate::installation::{Flavour, Installation};
 use crate::progress::note;
 use crate::setup;
+use crate::stores::{Lake, TABLESPACE};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const SLOT: &str = "soak_standby";
 /// Everything that protects data is on, and everything else is as it comes, but for what tells of long waits.
-const SETTINGS: [(&str, &str); 6] = [
+const SETTINGS: [(&str, &str); 7] = [
     ("wal_level", "replica"),
+    ("hot_standby", "on"),
     ("fsync", "on"),
     ("max_wal_size", "4GB"),
     ("log_lock_waits", "on"),
@@ -27,6 +29,10 @@ const SETTINGS: [(&str, &str); 6] = [
     ("deadlock_timeout", "1s"),
     ("log_checkpoints", "off"),
 ];
+/// The store, if there is one.
+const NAME: &str = "soak";
+/// For as long as superfluous files are kept on local disk.
+const OBJECT_RETENTION: (&str, &str) = ("pg_lakebase.object_retention", "1min");
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -36,6 +42,9 @@ pub struct Args {
     /// Take the build with assertions instead of the optimised one
     #[arg(long)]
     assertions: bool,
+    /// With the tables in an object store, a MinIO on this machine
+    #[arg(long)]
+    object_store: bool,
     /// Without a standby
     #[arg(long)]
     no_standby: bool,
@@ -53,9 +62,18 @@ impl Args {
         Self {
             minutes,
             assertions: false,
+            object_store: false,
             no_standby: false,
             no_engines: false,
             growth_only: false,
+        }
+    }
+
+    /// The same with the tables in an object store.
+    pub fn in_object_store(self) -> Self {
+        Self {
+            object_store: true,
+            ..self
         }
     }
 
@@ -64,6 +82,7 @@ impl Args {
         Self {
             minutes,
             assertions: true,
+            object_store: false,
             no_standby: false,
             no_engines: true,
             growth_only: true,
@@ -82,8 +101,13 @@ pub fn run(args: &Args) -> Result<()> {
     let installation = setup::ensure(&cache, flavour)?;
     let library = extension::ensure(&cache, &installation)?;
     let directories = ["soak", "soak-standby"].map(|name| cache.cluster(name));
-    let _guardian = Guardian::over(directories.clone())?;
-    let done = soak(args, &cache, &installation, &library, &directories);
+    let lake = Lake::directory(&cache, NAME);
+    let _guardian = Guardian::over(directories.iter().cloned().chain([lake]))?;
+    let lake = (args.object_store)
+        .then(|| Lake::start(&cache, NAME))
+        .transpose()?;
+    let done = soak(args, &cache, &installation, &library, &directories, lake);
+    end_processes(&Lake::directory(&cache, NAME))?;
     for dir in &directories {
         match &done {
             Ok(_) => crash::clear(dir)?,
@@ -108,51 +132,70 @@ fn soak(
     installation: &Installation,
     library: &str,
     directories: &[PathBuf; 2],
+    lake: Option<Lake>,
 ) -> Result<Vec<String>> {
     let [dir, standby_dir] = directories;
     // A standby left over would stream from the new primary.
     crash::clear(standby_dir)?;
     crash::clear(dir)?;
     let mut cluster = Cluster::at(dir)?;
-    let mut extra = crash::common_settings();
-    extra.extend(SETTINGS.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let mut extra: Vec<_> = SETTINGS.into_iter().map(owned).collect();
+    if let Some(lake) = &lake {
+        cluster.account().make_private_dir(cluster.dir())?;
+        extra.extend(lake.access(cluster.account(), cluster.dir())?);
+        extra.push(owned(OBJECT_RETENTION));
+    }
     let settings = Settings {
-        extra,
+        extra: extra.clone(),
         ..Settings::default()
     };
     let connection = cluster.start(installation, library, &settings)?;
-    run::prepare(&connection)?;
+    let tablespace = match &lake {
+        Some(lake) => {
+            lake.create_tablespace(&connection)?;
+            TABLESPACE
+        }
+        None => "pg_default",
+    };
+    tables::create(&connection, tablespace)?;
     let upstream = Upstream {
         cluster: &cluster,
         connection: &connection,
         tablespace: None,
     };
     let standby = (!args.no_standby)
-        .then(|| Standby::create(standby_dir, upstream, SLOT, installation, library))
+        .then(|| Standby::create_with(standby_dir, upstream, SLOT, installation, library, extra))
         .transpose()?;
     let mut engines = (!args.no_engines)
-        .then(|| Engines::start(cache, None))
+        .then(|| Engines::start(cache, lake.as_ref()))
         .transpose()
         .context("DuckDB and PyIceberg cannot be had")?;
     let servers = Servers {
         cluster,
         connection,
         standby,
+        lake,
     };
     let samples = run::run(&servers, engines.as_mut(), Times::of(args.minutes))?;
     let bounds = bounds::all(&samples);
     print!("{}", report::table(&samples, &bounds));
     let title = format!(
-        "pg-lakebase: {} minutes of small transactions by {} sessions, {flavour} build",
+        "pg-lakebase: {} minutes of small transactions by {} sessions{where_to}, {flavour} build",
         args.minutes,
         super::writers::WRITERS,
+        where_to = if args.object_store {
+            " to an object store"
+        } else {
+            ""
+        },
         flavour = installation.flavour
     );
     for (extension, text) in [
         ("csv", report::csv(&samples)),
         ("svg", picture::svg(&title, &bounds)),
     ] {
-        println!("{}", write(args.minutes, extension, &text)?.display());
+        println!("{}", write(args, extension, &text)?.display());
     }
     Ok(bounds
         .into_iter()
@@ -161,9 +204,14 @@ fn soak(
         .collect())
 }
 
-fn write(minutes: u64, extension: &str, text: &str) -> Result<PathBuf> {
+fn write(args: &Args, extension: &str, text: &str) -> Result<PathBuf> {
     let dir = checkout::root().join("soak-results");
-    let path = dir.join(format!("{minutes}-minutes.{extension}"));
+    let of = if args.object_store {
+        "-object-store"
+    } else {
+        ""
+    };
+    let path = dir.join(format!("{}-minutes{of}.{extension}", args.minutes));
     let put = |path: &Path| -> std::io::Result<()> {
         fs::create_dir_all(&dir)?;
         fs::write(path, text)

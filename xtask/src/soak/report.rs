@@ -1,7 +1,7 @@
 //! The result as a table and as CSV.
 
 use super::bounds::Bound;
-use super::sample::{Sample, TableSample};
+use super::sample::{Sample, StoreSample, TableSample};
 use super::tables::TABLES;
 use std::fmt::Write as _;
 
@@ -24,7 +24,7 @@ const OF_TABLES: [Column<TableSample>; 10] = [
     }),
 ];
 
-const OF_ALL: [Column<Sample>; 22] = [
+const OF_ALL: [Column<Sample>; 28] = [
     ("inline_commits", |sample| sample.inline_commits),
     ("inline_commit_bytes", |sample| sample.inline_commit_bytes),
     ("pointer_bytes", |sample| sample.pointer_bytes),
@@ -46,8 +46,29 @@ const OF_ALL: [Column<Sample>; 22] = [
     ("standby_lag_bytes", |sample| sample.standby_lag_bytes),
     ("read_by_others", |sample| sample.read_by_others),
     ("overtaken", |sample| sample.overtaken),
+    ("objects", |sample| of_store(sample, |store| store.objects)),
+    ("requests_a_minute", |sample| {
+        of_store(sample, |store| store.requests)
+    }),
+    ("cached_files", |sample| {
+        of_store(sample, |store| store.cached_files)
+    }),
+    ("cached_bytes", |sample| {
+        of_store(sample, |store| store.cached_bytes)
+    }),
+    ("service_bytes", |sample| {
+        of_store(sample, |store| store.memory)
+    }),
+    ("service_descriptors", |sample| {
+        of_store(sample, |store| store.descriptors)
+    }),
     ("minutes", |sample| sample.minutes),
 ];
+
+/// 0 where the tables are on local disk.
+fn of_store(sample: &Sample, of: fn(&StoreSample) -> f64) -> f64 {
+    sample.store.as_ref().map_or(0.0, of)
+}
 
 /// Samples that are printed; all are in the CSV file.
 const PRINTED: usize = 12;

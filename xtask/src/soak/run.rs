@@ -2,13 +2,14 @@
 
 use super::gate::Gate;
 use super::sample::{Counters, Sample, Sampler};
-use super::tables::{self, TABLES};
+use super::tables::TABLES;
 use super::writers::WRITERS;
 use super::{other_engines, readers, writers};
 use crate::cluster::{Cluster, Connection};
 use crate::crash::{ServerLog, Standby, flushed, wait_replayed};
 use crate::engines::Engines;
 use crate::progress::Progress;
+use crate::stores::Lake;
 use anyhow::{Context, Result, bail};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -42,6 +43,8 @@ pub struct Servers {
     pub cluster: Cluster,
     pub connection: Connection,
     pub standby: Option<Standby>,
+    /// Where the tables are, if they are in an object store.
+    pub lake: Option<Lake>,
 }
 
 /// What a thread does until work ends.
@@ -87,7 +90,7 @@ pub fn run(servers: &Servers, engines: Option<&mut Engines>, times: Times) -> Re
             // Who fails ends the work of all.
             .map(|job| scope.spawn(move || job().inspect_err(|_| gate.end())))
             .collect();
-        let sampled = Sampler::new(connection, log, gate, counters)
+        let sampled = Sampler::new(servers, log, gate, counters)
             .and_then(|sampler| sample(sampler, gate, times));
         gate.end();
         let mut worked = Ok(());
@@ -144,9 +147,4 @@ fn check_rows(servers: &Servers, counters: &Counters) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes the tables.
-pub fn prepare(connection: &Connection) -> Result<()> {
-    tables::create(connection)
 }

@@ -4,15 +4,16 @@ use super::gate::Gate;
 use super::other_engines::ReadByOthers;
 use super::processes::{Processes, Used};
 use super::readers::Read;
-use super::tables::{EVENTS, HEAP, OnDisk, TABLES};
+use super::run::Servers;
+use super::tables::{EVENTS, HEAP, OnDisk, TABLES, size};
 use super::writers::{Written, insert, open};
 use crate::bench::median;
-use crate::cluster::Connection;
 use crate::crash::ServerLog;
+use crate::stores::Lake;
 use crate::wire::{Row, Session};
 use anyhow::{Context, Result};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,21 @@ pub struct TableSample {
     /// Metadata files, manifest lists and manifests.
     pub metadata_files_on_disk: f64,
     pub metadata_bytes_on_disk: f64,
+}
+
+/// Of the storage service and of what it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StoreSample {
+    /// All in the bucket.
+    pub objects: f64,
+    /// Requests to the store, a minute of work, since the sample before.
+    pub requests: f64,
+    pub cached_files: f64,
+    pub cached_bytes: f64,
+    pub cache_capacity: f64,
+    /// The service's memory, in bytes.
+    pub memory: f64,
+    pub descriptors: f64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,6 +89,8 @@ pub struct Sample {
     pub standby_lag_bytes: f64,
     pub read_by_others: f64,
     pub overtaken: f64,
+    /// `None` if the tables are on local disk.
+    pub store: Option<StoreSample>,
 }
 
 /// What everybody has counted.
@@ -86,6 +104,7 @@ pub struct Counters {
 
 pub struct Sampler<'a> {
     session: Session,
+    lake: Option<&'a Lake>,
     log: ServerLog,
     gate: &'a Gate,
     counters: &'a Counters,
@@ -93,25 +112,28 @@ pub struct Sampler<'a> {
     /// When the present stretch of work began.
     resumed: Instant,
     transactions: u64,
+    requests: f64,
     lock_waits: u64,
     id: u64,
 }
 
 impl<'a> Sampler<'a> {
     pub fn new(
-        connection: &Connection,
+        servers: &'a Servers,
         log: ServerLog,
         gate: &'a Gate,
         counters: &'a Counters,
     ) -> Result<Self> {
         Ok(Self {
-            session: open(connection, "soak-sampler")?,
+            session: open(&servers.connection, "soak-sampler")?,
+            lake: servers.lake.as_ref(),
             log,
             gate,
             counters,
             started: Instant::now(),
             resumed: Instant::now(),
             transactions: 0,
+            requests: 0.0,
             lock_waits: 0,
             id: FIRST_ID,
         })
@@ -151,9 +173,12 @@ impl<'a> Sampler<'a> {
             if let Some(place) = sample.tables.get_mut(index) {
                 *place = TableSample {
                     manifests,
-                    ..look_at_table(&mut self.session, table)?
+                    ..look_at_table(&mut self.session, table, self.lake)?
                 };
             }
+        }
+        if let Some(lake) = self.lake {
+            sample.store = Some(self.look_at_store(lake, worked)?);
         }
         std::thread::sleep(SETTLE);
         self.measure_inserts(&mut sample)?;
@@ -193,6 +218,30 @@ impl<'a> Sampler<'a> {
         Ok(())
     }
 
+    fn look_at_store(&mut self, lake: &Lake, worked: f64) -> Result<StoreSample> {
+        let (_, rows) = self.session.query_rows(
+            "SELECT (SELECT sum(requests) FROM lakebase.stores), files, bytes, capacity, pid \
+             FROM lakebase.cache, lakebase.storage_service",
+        )?;
+        let mut values = numbers(&rows);
+        let mut next = || values.next().context("the storage service tells nothing");
+        let requests = next()?;
+        let (cached_files, cached_bytes, cache_capacity) = (next()?, next()?, next()?);
+        let process = Path::new("/proc").join(next()?.to_string());
+        // A service that was started again counts from the beginning.
+        let new = requests - self.requests;
+        self.requests = requests;
+        Ok(StoreSample {
+            objects: lake.objects()?.len() as f64,
+            requests: if new < 0.0 { requests } else { new } * 60.0 / worked.max(0.001),
+            cached_files,
+            cached_bytes,
+            cache_capacity,
+            memory: resident_bytes(&process)?,
+            descriptors: fs::read_dir(process.join("fd"))?.count() as f64,
+        })
+    }
+
     fn measure_inserts(&mut self, sample: &mut Sample) -> Result<()> {
         let events = TABLES[EVENTS];
         sample.first_insert_ms = self.timed_insert(events)?;
@@ -216,7 +265,20 @@ impl<'a> Sampler<'a> {
     }
 }
 
-fn look_at_table(session: &mut Session, table: &str) -> Result<TableSample> {
+/// See `proc(5)`.
+fn resident_bytes(process: &Path) -> Result<f64> {
+    let status = fs::read_to_string(process.join("status"))?;
+    let kilobytes = (status.lines())
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+        .context("no memory is told")?;
+    Ok(kilobytes.parse::<f64>()? * 1024.0)
+}
+
+fn look_at_table(session: &mut Session, table: &str, lake: Option<&Lake>) -> Result<TableSample> {
+    let on_disk = |place: &str| match lake {
+        Some(lake) => lake.path_of(place),
+        None => Ok(PathBuf::from(place)),
+    };
     let (_, rows) = session.query_rows(&format!(
         "SELECT location, metadata_location, row_count, total_bytes, file_count, \
          snapshots, age \
@@ -230,12 +292,10 @@ fn look_at_table(session: &mut Session, table: &str) -> Result<TableSample> {
         .with_context(|| format!("{table} is not in lakebase.iceberg_tables"))?;
     let location = row.first().cloned().flatten().context("no location")?;
     let metadata_file_bytes = match row.get(1).cloned().flatten() {
-        Some(path) => fs::metadata(&path)
-            .with_context(|| format!("cannot look at {path}"))?
-            .len(),
+        Some(path) => size(&on_disk(&path)?)?,
         None => 0,
     };
-    let on_disk = OnDisk::look(Path::new(&location))?;
+    let on_disk = OnDisk::look(&on_disk(&location)?)?;
     let mut values = row.iter().skip(2).map(|value| as_number(value.as_deref()));
     let mut next = || values.next().context("a table's numbers are missing");
     Ok(TableSample {

@@ -3,7 +3,8 @@
 use crate::cluster::Connection;
 use crate::psql;
 use anyhow::{Context, Result};
-use std::fs;
+use std::fs::{self, DirEntry};
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// Columns of every table. Each row has a counterpart with the negative id.
@@ -17,15 +18,16 @@ pub const FACTS: usize = 1;
 /// The heap table that tells what is the machine's doing.
 pub const HEAP: &str = "control";
 
-pub fn create(connection: &Connection) -> Result<()> {
-    for (table, method) in TABLES
-        .map(|table| (table, "iceberg"))
+/// Makes them, the Iceberg tables in this tablespace.
+pub fn create(connection: &Connection, tablespace: &str) -> Result<()> {
+    for (table, method, tablespace) in TABLES
+        .map(|table| (table, "iceberg", tablespace))
         .into_iter()
-        .chain([(HEAP, "heap")])
+        .chain([(HEAP, "heap", "pg_default")])
     {
         psql::execute(
             connection,
-            &format!("CREATE TABLE {table} ({COLUMNS}) USING {method}"),
+            &format!("CREATE TABLE {table} ({COLUMNS}) USING {method} TABLESPACE {tablespace}"),
         )?;
     }
     Ok(())
@@ -54,12 +56,26 @@ impl OnDisk {
 
 /// How many files a directory has, and their size. Files that go meanwhile do not count.
 fn count(directory: &Path) -> Result<(u64, u64)> {
-    let entries =
-        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
-    Ok(entries
-        .flatten()
-        .filter_map(|entry| entry.metadata().ok())
-        .fold((0, 0), |(files, bytes), metadata| {
-            (files + 1, bytes + metadata.len())
-        }))
+    Ok(entries(directory)?
+        .filter_map(|entry| size(&entry.path()).ok())
+        .fold((0, 0), |(files, bytes), size| (files + 1, bytes + size)))
+}
+
+/// The size of a file, or of what a MinIO has of an object in a directory.
+pub fn size(path: &Path) -> Result<u64> {
+    let metadata =
+        fs::metadata(path).with_context(|| format!("cannot look at {}", path.display()))?;
+    match metadata.is_dir() {
+        true => entries(path)?.map(|entry| size(&entry.path())).sum(),
+        false => Ok(metadata.len()),
+    }
+}
+
+/// What a directory has; nothing if it is not there, as where there is no object below it.
+fn entries(directory: &Path) -> Result<impl Iterator<Item = DirEntry> + use<>> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        entries => Some(entries.with_context(|| format!("cannot read {}", directory.display()))?),
+    };
+    Ok(entries.into_iter().flatten().flatten())
 }

@@ -107,6 +107,13 @@ impl Lake {
         self.server.data().join(minio::BUCKET)
     }
 
+    /// Where a MinIO has what lies at a URI.
+    pub fn path_of(&self, uri: &str) -> Result<PathBuf> {
+        let name = uri.strip_prefix(&format!("s3://{}/", minio::BUCKET));
+        let name = name.with_context(|| format!("{uri} is not in the bucket"))?;
+        Ok(self.bucket().join(name))
+    }
+
     /// The names of all objects of a MinIO, but for those that tell of owners.
     pub fn objects(&self) -> Result<Vec<String>> {
         let root = self.bucket();
