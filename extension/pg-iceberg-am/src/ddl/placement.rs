@@ -17,6 +17,9 @@ use crate::tablespaces::catalog::{find, is_object_tablespace, lock_as_user, name
 /// What to do instead.
 const HINT: &str =
     "Use another tablespace: name one with TABLESPACE, or set default_tablespace to one.";
+/// What to do with an unlogged table.
+const UNLOGGED_HINT: &str =
+    "Leave UNLOGGED out, or use another tablespace: name one with TABLESPACE.";
 /// As above, of a table that is there.
 const MOVE_HINT: &str = "Move it to another tablespace by the same statement, with SET TABLESPACE.";
 /// Why.
@@ -69,18 +72,26 @@ impl Placed<'_> {
                 return Ok(());
             }
             _ if self.is_iceberg && self.persistence == pg_sys::RELPERSISTENCE_UNLOGGED => {
-                "unlogged table"
+                return Err(self
+                    .refused("unlogged Iceberg table", tablespace)
+                    .with_detail("What an unlogged table has is gone after a crash, and what is in an object store is not.")
+                    .with_hint(UNLOGGED_HINT));
             }
             _ if self.is_iceberg => return Ok(()),
             pg_sys::RELKIND_MATVIEW => "materialized view",
             _ => "heap table",
         };
-        Err(PgError::feature_not_supported(format!(
+        Err(self
+            .refused(what, tablespace)
+            .with_detail(DETAIL)
+            .with_hint(HINT))
+    }
+
+    fn refused(&self, what: &str, tablespace: &str) -> PgError {
+        PgError::feature_not_supported(format!(
             "{what} \"{}\" cannot lie in object tablespace \"{tablespace}\"",
             self.relation
         ))
-        .with_detail(DETAIL)
-        .with_hint(HINT))
     }
 }
 

@@ -262,7 +262,7 @@ fn find(protocol: StoreProtocol, name: &str) -> PgResult<&'static Known> {
         .with_detail("Everybody may read the options of tablespaces, and dumps and logs have them.")
         .with_hint(CREDENTIALS_HINT));
     }
-    let names: Vec<_> = all.iter().map(|known| known.name).collect();
+    let names: Vec<_> = all.iter().map(|known| known.name).chain([PROBE]).collect();
     let hint = format!(
         "Options of protocol \"{}\" are {}.",
         protocol.as_str(),

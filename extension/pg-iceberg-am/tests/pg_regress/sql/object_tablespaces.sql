@@ -125,6 +125,7 @@ CREATE UNLOGGED TABLE heap_there (id int) USING heap TABLESPACE regress_lake;
 CREATE TABLE heap_there USING heap TABLESPACE regress_lake AS SELECT 1 AS id;
 CREATE MATERIALIZED VIEW heap_there USING heap TABLESPACE regress_lake AS SELECT 1 AS id;
 CREATE TEMPORARY TABLE heap_there (id int) USING heap TABLESPACE regress_lake;
+CREATE UNLOGGED TABLE unlogged_there (id int) USING iceberg TABLESPACE regress_lake;
 CREATE TABLE local (id int, t text) USING heap;
 CREATE INDEX ON local (id) TABLESPACE regress_lake;
 CREATE INDEX CONCURRENTLY failed ON local (id) TABLESPACE regress_lake;
