@@ -28,7 +28,7 @@ static PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(100);
 /// Milliseconds from one metadata file of a table in an object store to the next.
 static OBJECT_PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5000);
 /// Minutes for which objects are kept that no table needs any more.
-static OBJECT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 60);
+static OBJECT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 3600);
 
 /// Workers that serve all databases.
 static MAX_WORKERS: GucSetting<i32> = GucSetting::<i32>::new(2);
@@ -129,7 +129,7 @@ pub fn register() {
         &OBJECT_RETENTION,
         0,
         i32::MAX,
-        GucFlags::UNIT_MIN,
+        GucFlags::UNIT_S,
     );
     GucRegistry::define_int_guc(
         c"pg_iceberg_am.max_workers",
@@ -235,7 +235,7 @@ pub fn object_publish_interval() -> Duration {
 
 /// How long objects are kept that no table needs any more.
 pub fn object_retention() -> Duration {
-    Duration::from_secs(60 * u64::from(OBJECT_RETENTION.get().unsigned_abs()))
+    Duration::from_secs(u64::from(OBJECT_RETENTION.get().unsigned_abs()))
 }
 
 /// How many background workers serve all databases.

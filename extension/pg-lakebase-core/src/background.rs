@@ -47,6 +47,14 @@ pub fn give_way() {
     unsafe { (*pg_sys::MyProc).statusFlags |= pg_sys::PROC_IS_AUTOVACUUM as u8 };
 }
 
+/// Has the process count as one of no database, though it goes on reading the catalogs of the one that it is connected to: whoever
+/// copies that one does not find it there (`CountOtherDBBackends`). For processes that write nothing, and a database that
+/// nobody writes to: its dead rows are removed whoever sees them here.
+pub fn count_for_no_database() {
+    // SAFETY: the PGPROC is the process's own; others read the number at any time, as when `InitPostgres` sets it.
+    unsafe { (*pg_sys::MyProc).databaseId = pg_sys::InvalidOid };
+}
+
 /// Runs a transaction, with a snapshot, at the outermost level of the process; `None` if it fails, which
 /// is logged.
 pub fn in_transaction<T>(work: impl FnOnce() -> PgResult<T>) -> Option<T> {

@@ -34,6 +34,7 @@ pub mod shmem;
 pub mod slot;
 pub mod smgr;
 pub mod snapshot;
+pub mod spi;
 pub mod system_catalog;
 pub mod table_am;
 pub mod thread;

@@ -428,9 +428,11 @@ impl DiskCache {
         data: &[u8],
     ) -> Result<(), CacheError> {
         let bytes = data.len() as u64;
-        if bytes > self.shared.config.capacity {
+        // What the object has already does not make room for the rest of it.
+        let own = (self.shared.lock().recency.get(&object.key)).map_or(0, |use_| use_.bytes);
+        if own + bytes > self.shared.config.capacity {
             return Err(CacheError::Full {
-                wanted: bytes,
+                wanted: own + bytes,
                 capacity: self.shared.config.capacity,
             });
         }

@@ -83,6 +83,21 @@ fn a_file_stays_readable_when_it_is_evicted() {
 }
 
 #[test]
+fn an_object_that_is_larger_than_the_cache_is_there_in_part() {
+    let directory = TempDir::new().unwrap();
+    let (cache, binding) = open(&directory, 2);
+    let large = (cache.entry(binding, &path("large"), 9 * GRANULE_BYTES)).unwrap();
+    let written = (0..9).map(|granule| cache.write(&large, granule, &vec![7; GRANULE]));
+    let written: Vec<bool> = written.map(|written| written.is_ok()).collect();
+    assert!(written[0] && !written[8], "{written:?}");
+    assert!(cache.usage().bytes <= cache.capacity());
+    // It makes room for others.
+    fill(&cache, binding, "other");
+    assert!(has(&cache, binding, "other"));
+    assert!(cache.usage().bytes <= cache.capacity());
+}
+
+#[test]
 fn an_object_of_another_size_is_another_version() {
     let directory = TempDir::new().unwrap();
     let (cache, binding) = open(&directory, 4);

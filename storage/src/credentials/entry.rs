@@ -64,6 +64,17 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The names of all keys.
+    pub(super) fn keys() -> String {
+        let mut keys: Vec<_> = KEYS
+            .iter()
+            .flat_map(|(_, keys)| keys.iter().copied())
+            .collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys.join(", ")
+    }
+
     /// The key as it is spelt here, if any protocol has it.
     pub(super) fn known_key(name: &str) -> Option<&'static str> {
         KEYS.iter()

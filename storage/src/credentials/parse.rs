@@ -37,7 +37,7 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<String, Entry>, Wrong> {
             return wrong("neither [name] nor key = value".to_owned());
         };
         let Some(key) = Entry::known_key(key.trim()) else {
-            return wrong("there is no such key".to_owned());
+            return wrong(format!("no key of this name; keys are {}", Entry::keys()));
         };
         let Some(entry) = name.as_ref().and_then(|name| entries.get_mut(name)) else {
             return wrong(format!(

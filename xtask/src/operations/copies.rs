@@ -275,7 +275,7 @@ fn after_take_over(
     let refused = format!("SELECT lakebase.take_over('lake', '{first}')");
     fails_because(
         psql::psql(&connection).args(["--command", &refused]),
-        "is used by another server",
+        "has been used of late",
     )?;
     // It is told first how much that is.
     let dry_run =

@@ -7,6 +7,7 @@ use crate::guardian::Guardian;
 use crate::progress::note;
 use crate::psql;
 use crate::stores::Lake;
+use crate::wire::Session;
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
 use std::fs::{self, File};
@@ -54,7 +55,7 @@ fn probe(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
         &[
             "could not write to the store of tablespace",
             "NoSuchBucket",
-            "probe = off",
+            "none is made",
         ],
         &connection,
     )?;
@@ -88,6 +89,8 @@ fn probe(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
         "ALTER TABLESPACE lake SET (bucket = 'nowhere', probe = off)",
     )?;
     psql::execute(&connection, "DROP TABLESPACE lake")?;
+    attempts_follow_one_another(&connection, &good)?;
+    secrets_are_kept(&connection, &server.cluster.log())?;
     create(&connection, &good)?;
     let lakes = psql::query(
         &connection,
@@ -98,11 +101,44 @@ fn probe(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
     tables_are_counted(&connection)?;
     a_standby_has_the_service_when_it_needs_it(&standby)?;
     statements_survive_the_service(&connection)?;
+    what_is_damaged_is_fetched_again(&connection, &server.cluster.data())?;
     psql::execute(&connection, "DROP TABLE t")?;
     a_hung_store_can_be_left(&connection, lake)?;
     psql::execute(&connection, "ALTER TABLESPACE lake SET (prefix = 'c')")?;
     what_nobody_deletes_any_more_is_told(&connection)?;
     server.cluster.stop().map(drop)
+}
+
+/// Without object tablespaces the service stops after each statement that failed, and that is not what the next one tells.
+fn attempts_follow_one_another(connection: &Connection, good: &str) -> Result<()> {
+    let options = good.replace("bucket = 'lakebase'", "bucket = 'nowhere'");
+    let statement = format!("CREATE TABLESPACE other LOCATION '' WITH ({options})");
+    (0..30).try_for_each(|_| refused(&statement, &["NoSuchBucket"], connection))
+}
+
+/// What stands in an endpoint before its host is refused, and the log does not have it.
+fn secrets_are_kept(connection: &Connection, log: &Path) -> Result<()> {
+    refused(
+        "CREATE TABLESPACE other LOCATION '' WITH (protocol = 's3', bucket = 'b', endpoint = 'https://me:hidden@host')",
+        &["endpoint"],
+        connection,
+    )?;
+    let log = fs::read_to_string(log).with_context(|| format!("cannot read {}", log.display()))?;
+    ensure!(!log.contains("hidden"), "the log has a secret");
+    Ok(())
+}
+
+/// Who looks for doubles in a store that hangs is in nobody's way who copies the database that he is connected to.
+fn template0_is_copied(connection: &Connection) -> Result<()> {
+    for _ in 0..3 {
+        psql::execute(connection, "SELECT pg_reload_conf()")?;
+    }
+    wait_until(
+        connection,
+        "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = 'template0' AND wait_event = 'LakebaseStorageService'",
+    )?;
+    psql::execute(connection, "CREATE DATABASE copied TEMPLATE template0")?;
+    psql::execute(connection, "DROP DATABASE copied")
 }
 
 /// The views show what is done for tables.
@@ -134,7 +170,7 @@ fn what_nobody_deletes_any_more_is_told(connection: &Connection) -> Result<()> {
     psql::execute(connection, "SELECT pg_reload_conf()")?;
     wait_until(
         connection,
-        "SELECT setting = '1440' FROM pg_settings WHERE name = 'pg_lakebase.object_retention'",
+        "SELECT setting = '86400' FROM pg_settings WHERE name = 'pg_lakebase.object_retention'",
     )?;
     for (statement, prefix) in [
         ("ALTER TABLESPACE lake SET (prefix = 'd')", "c"),
@@ -190,6 +226,31 @@ fn statements_survive_the_service(connection: &Connection) -> Result<()> {
     Ok(())
 }
 
+/// In the cache, after a session has read it.
+fn what_is_damaged_is_fetched_again(connection: &Connection, data: &Path) -> Result<()> {
+    const SUM: &str = "SELECT sum(id) FROM t";
+    psql::execute(connection, "SELECT lakebase.publish('t')")?;
+    let mut session = Session::open(connection)?;
+    let (_, expected) = session.query_rows(SUM)?;
+    let cache = data.join("pg_lakebase_cache/pgsql_tmp/data");
+    let mut damaged = 0;
+    for store in fs::read_dir(&cache)?.flatten() {
+        for file in fs::read_dir(store.path())?.flatten() {
+            File::options()
+                .write(true)
+                .open(file.path())?
+                .write_all(&[0x5a; 4096])?;
+            damaged += 1;
+        }
+    }
+    ensure!(damaged > 0, "there is nothing in the cache");
+    // The first time it may meet what it has looked at before.
+    let _ = session.query_rows(SUM);
+    let (_, found) = session.query_rows(SUM)?;
+    ensure!(found == expected, "{found:?} instead of {expected:?}");
+    Ok(())
+}
+
 /// It ran when there were no object tablespaces.
 fn a_standby_has_the_service_when_it_needs_it(standby: &Connection) -> Result<()> {
     const STATUS: &str = "SELECT status FROM lakebase.storage_service";
@@ -206,6 +267,7 @@ fn a_standby_has_the_service_when_it_needs_it(standby: &Connection) -> Result<()
 fn a_hung_store_can_be_left(connection: &Connection, lake: &Lake) -> Result<()> {
     const ALTER: &str = "ALTER TABLESPACE lake SET (prefix = 'c')";
     lake.set_hung(true)?;
+    template0_is_copied(connection)?;
     let began = Instant::now();
     let sql = format!("SET statement_timeout = '500ms'; {ALTER}");
     refused(

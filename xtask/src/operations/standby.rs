@@ -126,6 +126,11 @@ fn follows(primary: &Connection, standby: &Connection) -> Result<()> {
     let tables = twins(primary)?;
     ensure!(tables.len() == 4, "the tables are {tables:?}");
     same_tables("the standby", &twins(standby)?, &tables)?;
+    let told = psql::query(standby, "SELECT * FROM lakebase.identities('lake')");
+    ensure!(
+        (told.as_ref()).is_err_and(|error| format!("{error:#}").contains("server in recovery")),
+        "a standby tells identities: {told:?}"
+    );
     wait_until(primary, NO_GARBAGE)
 }
 

@@ -115,6 +115,28 @@ pub fn proceed(call: &mut UtilityCall<'_>) -> PgResult<bool> {
     Ok(true)
 }
 
+/// The extension is about to be dropped, with all Iceberg tables of the database and what is known of their objects: tells in which
+/// stores those are left.
+pub fn extension_dropped(extension: pg_sys::Oid) {
+    // SAFETY: a look-up; the name is palloc'd, or null.
+    let is_ours = unsafe {
+        let name = pg_sys::get_extension_name(extension);
+        !name.is_null() && CStr::from_ptr(name) == c"pg_iceberg_am"
+    };
+    if !is_ours {
+        return;
+    }
+    // SAFETY: a variable of the backend.
+    for store in places_of(unsafe { pg_sys::MyDatabaseId }) {
+        PgError::new(
+            PgSqlErrorCode::ERRCODE_SUCCESSFUL_COMPLETION,
+            format!("objects of Iceberg tables of this database are left in \"{}\"", store.root()),
+        )
+        .with_detail("They are found, and deleted when pg_lakebase.object_retention has passed after that, if the extension is created here again, or the database is dropped.")
+        .notice();
+    }
+}
+
 /// The stores in which a database has tables, or has had some.
 fn places_of(database: pg_sys::Oid) -> Vec<Arc<Store>> {
     (object_tablespaces().into_iter())

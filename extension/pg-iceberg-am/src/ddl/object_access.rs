@@ -33,6 +33,10 @@ pub fn register() -> PgResult<()> {
                 attributes::altered(object, number)
             }
             (pg_sys::DatabaseRelationId, ObjectAccess::PostCreate { .. }, _) => database::created(),
+            (pg_sys::ExtensionRelationId, ObjectAccess::Drop { .. }, _) => {
+                database::extension_dropped(object);
+                Ok(())
+            }
             _ => Ok(()),
         }
     })

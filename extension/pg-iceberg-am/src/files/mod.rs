@@ -20,6 +20,7 @@ pub mod sync_queue;
 mod written;
 
 pub use file_io::TableFiles;
+pub use object_file::close_kept as close_kept_objects;
 pub use place::{FileEntry, ObjectPlace, Place};
 pub use removal::Removal;
 pub use staged::Which;

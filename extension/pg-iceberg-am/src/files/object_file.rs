@@ -36,9 +36,15 @@ thread_local! {
 /// Makes room for a descriptor. Files that are open for the next queries give way.
 pub fn permit() -> std::io::Result<ExternalFdPermit> {
     ExternalFdPermit::acquire().or_else(|_| {
-        OPEN.set(BoundedCache::new(OPEN_FILES));
+        close_kept();
         ExternalFdPermit::acquire()
     })
+}
+
+/// Closes the files that are open for the next queries: a query that failed may have met a file that was damaged after its checksums were
+/// looked at, and whoever opens it looks again.
+pub fn close_kept() {
+    OPEN.set(BoundedCache::new(OPEN_FILES));
 }
 
 /// An open file.

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use iceberg_lite::commit::reachable_files;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{LockMode, OpenRelation, Persistence, Regclass, Relation};
-use pg_lakebase_core::{interrupt, wal, xact};
+use pg_lakebase_core::{interrupt, spi, wal, xact};
 use pgrx::datum::Interval;
 use pgrx::pg_sys;
 use pgrx::prelude::*;
@@ -175,18 +175,16 @@ fn iceberg_tables() -> PgResult<Vec<(pg_sys::Oid, String)>> {
     const QUERY: &str = "SELECT c.oid, c.oid::pg_catalog.regclass::text \
          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_am a ON a.oid = c.relam \
          WHERE a.amname = 'iceberg' AND c.relkind IN ('r', 'm') AND c.relpersistence <> 't' ORDER BY 1";
-    Spi::connect(|client| {
+    let rows = spi::connect(|client| {
         client
             .select(QUERY, None, &[])?
             .map(|row| Ok((row.get(1)?, row.get(2)?)))
             .collect::<Result<Vec<_>, pgrx::spi::SpiError>>()
-    })
-    .map(|rows| {
-        rows.into_iter()
-            .filter_map(|(oid, name)| oid.zip(name))
-            .collect()
-    })
-    .map_err(|error| PgError::internal(error.to_string()))
+    })?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(oid, name)| oid.zip(name))
+        .collect())
 }
 
 /// Finds and removes the orphans of one table; how many.
@@ -373,9 +371,9 @@ fn of_dropped_tables(before: SystemTime, dry_run: bool, orphans: &mut Vec<Orphan
 }
 
 fn has_prepared_transactions() -> PgResult<bool> {
-    Spi::get_one("SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts)")
-        .map(|any| any.unwrap_or(true))
-        .map_err(|error| PgError::internal(error.to_string()))
+    const QUERY: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_xacts)";
+    let any = spi::connect(|client| client.select(QUERY, None, &[])?.first().get_one())?;
+    Ok(any.unwrap_or(true))
 }
 
 fn tablespace_of(parent: &Path) -> u32 {
@@ -388,7 +386,7 @@ fn tablespace_of(parent: &Path) -> u32 {
 
 /// When the oldest transaction in progress began, this one and prepared ones left out; now, if there is none.
 fn oldest_transaction() -> PgResult<SystemTime> {
-    let age = Spi::connect(|client| {
+    let age = spi::connect(|client| {
         client
             .select(
                 "SELECT coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - min(xact_start)), 0)::float8 \
@@ -399,8 +397,7 @@ fn oldest_transaction() -> PgResult<SystemTime> {
             )?
             .first()
             .get::<f64>(1)
-    })
-    .map_err(|error| PgError::internal(error.to_string()))?;
+    })?;
     let age = Duration::try_from_secs_f64(age.unwrap_or(0.0).max(0.0)).unwrap_or_default();
     Ok(SystemTime::now()
         .checked_sub(age)

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::wal;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::prelude::*;
 
@@ -98,6 +99,12 @@ fn identities(tablespace: &str) -> PgResult<Vec<Row>> {
 }
 
 fn store_of(tablespace: &str) -> PgResult<Arc<Store>> {
+    if wal::in_recovery() {
+        return Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+            "a server in recovery has no identity of its own in object stores",
+        ));
+    }
     let found = CString::new(tablespace).ok().and_then(|name| find(&name));
     let Some(number) = found else {
         return Err(PgError::new(

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use pg_lakebase_core::error::PgError;
 use pg_lakebase_core::shmem::Message;
 use pg_lakebase_core::xact::clock_timestamp;
 use pgrx::{PGRXSharedMemory, PgLwLock, pg_guard, pg_shmem_init, pg_sys};
@@ -166,10 +167,14 @@ pub fn note_done(storage: Storage, work: Work) {
 
 /// Notes that something could not be done for a table of this database. It is not to be tried again for a while, longer
 /// with each failure that follows.
-pub fn note_failure(storage: Storage, work: Work, message: &str) {
+pub fn note_failure(storage: Storage, work: Work, error: &PgError) {
+    let text = match &error.detail {
+        Some(detail) => format!("{}: {detail}", error.message),
+        None => error.message.clone(),
+    };
     let failure = Failure {
         at: clock_timestamp(),
-        message: Message::new(message),
+        message: Message::new(&text),
     };
     let mut board = UPKEPT.exclusive();
     board.note_failure(this_database(), storage, work, failure);

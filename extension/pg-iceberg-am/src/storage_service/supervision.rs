@@ -67,6 +67,10 @@ pub struct Board {
     latch: *mut pg_sys::Latch,
     /// Whether it is to end.
     is_dismissed: bool,
+    /// The process that looks for doubles; 0 if none does.
+    looker: i32,
+    /// Whether it is to look again.
+    looks_again: bool,
 }
 
 // SAFETY: plain data; a latch belongs to a PGPROC, which lies in shared memory at the same address in every process.
@@ -83,6 +87,8 @@ impl Default for Board {
             supervisor: 0,
             latch: std::ptr::null_mut(),
             is_dismissed: false,
+            looker: 0,
+            looks_again: false,
         }
     }
 }
@@ -198,8 +204,14 @@ pub fn is_there() -> Result<bool, Absence> {
     if directory::upgrade::is_running() {
         return Err(Absence::IsOff);
     }
-    match read().stage {
-        Stage::Running => Ok(true),
+    let board = read();
+    match board.stage {
+        Stage::Running if !board.is_dismissed => Ok(true),
+        // It is about to stop, or goes on.
+        Stage::Running => {
+            ensure_running();
+            Ok(false)
+        }
         Stage::Starting | Stage::Failed => Ok(false),
         Stage::Stopped | Stage::Asked(_) if ensure_running() => Ok(false),
         Stage::Stopped | Stage::Asked(_) => Err(Absence::NoRoom),
@@ -236,6 +248,46 @@ pub fn dismiss() {
 /// What is known of the service.
 pub fn read() -> Board {
     *BOARD.share()
+}
+
+/// A hold on the place of who looks for doubles: several at a time would find no more, and each of them may have to wait for a store.
+pub struct Looking(());
+
+impl Looking {
+    /// Takes the place. `None` if somebody has it, who looks again then. Whatever ends the process, it is given back.
+    pub fn begin() -> Option<Self> {
+        let mut board = BOARD.exclusive();
+        if board.looker != 0 {
+            board.looks_again = true;
+            return None;
+        }
+        // SAFETY: the process's own number.
+        board.looker = unsafe { pg_sys::MyProcPid };
+        board.looks_again = false;
+        drop(board);
+        // SAFETY: the function is that of a library that stays loaded.
+        unsafe { pg_sys::before_shmem_exit(Some(stop_looking), pg_sys::Datum::from(0)) };
+        Some(Self(()))
+    }
+
+    /// Whether to look again, since somebody has asked for it; if not, the place is given back.
+    pub fn goes_on(&self) -> bool {
+        let mut board = BOARD.exclusive();
+        let goes_on = std::mem::take(&mut board.looks_again);
+        if !goes_on {
+            board.looker = 0;
+        }
+        goes_on
+    }
+}
+
+#[pg_guard]
+unsafe extern "C-unwind" fn stop_looking(_code: std::ffi::c_int, _argument: pg_sys::Datum) {
+    let mut board = BOARD.exclusive();
+    // SAFETY: the process's own number.
+    if board.looker == unsafe { pg_sys::MyProcPid } {
+        board.looker = 0;
+    }
 }
 
 /// The supervisor's hold on its place.

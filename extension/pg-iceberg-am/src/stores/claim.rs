@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::time::Duration;
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::file;
@@ -11,6 +12,7 @@ use pgrx::pg_sys;
 use uuid::Uuid;
 
 use super::identity::wait_for_lock;
+use super::ownership::look_interval;
 use super::store::Store;
 use crate::directory::identity_file::{self, DIRECTORY};
 use crate::guc;
@@ -74,7 +76,7 @@ impl Quiet {
 
 /// The same for each tablespace whose store the server has claimed in this life.
 pub fn quiet() -> PgResult<BTreeMap<u32, Quiet>> {
-    let retention = i64::try_from(guc::object_retention().as_micros()).unwrap_or(i64::MAX);
+    let retention = i64::try_from(wait().as_micros()).unwrap_or(i64::MAX);
     let mut known = BTreeMap::new();
     for (tablespace, path) in files()? {
         let claim = read_file(&path)?;
@@ -91,6 +93,14 @@ pub fn quiet() -> PgResult<BTreeMap<u32, Quiet>> {
         }
     }
     Ok(known)
+}
+
+/// How long nothing is deleted after a claim: `object_retention`, and, unless that is 0, long enough for a double that runs to look.
+fn wait() -> Duration {
+    match guc::object_retention() {
+        Duration::ZERO => Duration::ZERO,
+        retention => retention.max(look_interval() * 2),
+    }
 }
 
 /// The tablespaces whose stores the server, or one that it was copied from, has ever claimed.

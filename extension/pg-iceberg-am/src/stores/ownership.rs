@@ -162,7 +162,7 @@ pub fn known_identities(store: &Store) -> PgResult<Vec<Known>> {
 }
 
 /// Takes over what was made under an identity, whose owner is said to be gone: if it is not, it finds that its identity is
-/// shared. Refuses if somebody has used it of late, unless that is to count for nothing (`force`). A `dry_run` only looks. Returns how
+/// shared. Refuses if somebody has used it of late, unless that is to count for nothing (`force`). A `dry_run` only looks, and refuses nothing. Returns how
 /// many objects there are, and how many bytes they have.
 pub fn take_over(
     store: &Store,
@@ -190,12 +190,18 @@ pub fn take_over(
     // One that this server had before may be its double's.
     let user = (found.users.iter())
         .find(|(user, last)| *user != own && age_of(*last) < look_interval() * 2);
-    if let Some((user, _)) = user.filter(|_| !force) {
+    if let Some((user, _)) = user.filter(|_| !force && !dry_run) {
+        let who = match user == identity {
+            true => {
+                "This server before it left the identity, or another one that has it,".to_owned()
+            }
+            false => format!("The server with identity \"{user}\""),
+        };
         return Err(PgError::new(
             PgSqlErrorCode::ERRCODE_OBJECT_IN_USE,
-            format!("identity \"{identity}\" is used by another server"),
+            format!("identity \"{identity}\" has been used of late"),
         )
-        .with_detail(format!("The server with identity \"{user}\" was there less than {} minutes ago.", look_interval().as_secs() / 30))
+        .with_detail(format!("{who} was there less than {} minutes ago.", look_interval().as_secs() / 30))
         .with_hint("What nobody here needs is deleted, whoever else needs it. If that server is gone, pass force => true."));
     }
     let size = size_of(store, identity)?;

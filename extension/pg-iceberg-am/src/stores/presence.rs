@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pg_lakebase_core::error::{PgError, catch};
-use pg_lakebase_core::interrupt;
+use pg_lakebase_core::{background, interrupt};
 use pgrx::PgSqlErrorCode;
 
 use crate::storage_service::supervision::{self, Absence};
@@ -42,6 +42,12 @@ impl Patience {
                 return Err(does_not_answer(supervision::last_failure()));
             }
             catch(interrupt::check)?;
+            if background::is_to_end() {
+                return Err(PgError::new(
+                    PgSqlErrorCode::ERRCODE_ADMIN_SHUTDOWN,
+                    "terminating background worker due to administrator command",
+                ));
+            }
             Self::pause();
         }
         Ok(())

@@ -169,7 +169,7 @@ impl Failure {
             )
             .with_detail(detail),
             Self::Of(step, StoreError::Client(ClientError::Failed { source, .. })) => {
-                let hint = hint_for(source.code);
+                let hint = hint_for(source.code, &source.message);
                 let detail = as_sentence(&source.message);
                 let sqlstate = StoreError::sqlstate(source.code);
                 let message = format!("could not {step} the store of tablespace \"{tablespace}\"");
@@ -198,17 +198,24 @@ fn of(step: &'static str) -> impl Fn(StoreError) -> Failure {
     move |error| Failure::Of(step, error)
 }
 
-fn hint_for(code: FailureCode) -> String {
-    let what = match code {
+fn hint_for(code: FailureCode, message: &str) -> String {
+    match code {
         FailureCode::Unauthenticated | FailureCode::PermissionDenied => {
-            "The credentials are those of the entry of pg_lakebase.credentials_file that option \"credentials\" names, or those of the service's surroundings."
+            "The credentials are those of the entry of pg_lakebase.credentials_file that option \"credentials\" names, or those of the service's environment; with skip_signature there are none."
+                .to_owned()
+        }
+        FailureCode::NotFound | FailureCode::InvalidStore => {
+            "A bucket or container has to be there before: none is made. Entries of credentials are in the file that pg_lakebase.credentials_file names, which a reload of the configuration has read again.".to_owned()
+        }
+        // What rustls says where it is answered in the clear.
+        FailureCode::Unavailable | FailureCode::TimedOut if message.contains("InvalidContentType") => {
+            "Does the service at the endpoint speak https?".to_owned()
         }
         FailureCode::Unavailable | FailureCode::TimedOut => {
-            "Is there a service at the endpoint, and can this machine reach it?"
+            format!("Is there a service at the endpoint, and can this machine reach it? {HINT}")
         }
-        _ => return HINT.to_owned(),
-    };
-    format!("{what} {HINT}")
+        _ => HINT.to_owned(),
+    }
 }
 
 /// A name for the store that no tablespace and no other probe has, also where a service serves several servers.

@@ -8,6 +8,7 @@ use pgrx::pg_sys;
 use super::commit::commit;
 use super::garbage;
 use super::state::{TransactionState, end_transaction, has_changes, with_transaction};
+use crate::files;
 use crate::publisher;
 use crate::row_id::counter;
 
@@ -39,6 +40,7 @@ impl TransactionCallbacks for IcebergTransaction {
 
     fn abort() {
         counter::unpin_all();
+        files::close_kept_objects();
         end_transaction(TransactionState::abort);
     }
 

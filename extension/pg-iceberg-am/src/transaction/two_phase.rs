@@ -7,10 +7,10 @@
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 
-use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::{file, wal as core_wal, xact};
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::{file, spi, wal as core_wal, xact};
 use pgrx::datum::DatumWithOid;
-use pgrx::{PgBuiltInOids, Spi, pg_sys};
+use pgrx::{PgBuiltInOids, pg_sys};
 
 use super::garbage;
 use crate::catalog::{GarbageCatalog, InlineCommitCatalog, PointerCatalog, has_relation};
@@ -91,7 +91,7 @@ fn xid_of(name: &CStr) -> PgResult<Option<pg_sys::TransactionId>> {
             PgBuiltInOids::TEXTOID.value(),
         )]
     };
-    let xid = Spi::connect(|client| {
+    let xid = spi::connect(|client| {
         let found = client.select(QUERY, Some(1), &arguments)?;
         // As text: pgrx reads no transaction id above 2^31 from a tuple.
         let xid = found.into_iter().next().map(|row| row.get::<String>(1));
@@ -99,8 +99,7 @@ fn xid_of(name: &CStr) -> PgResult<Option<pg_sys::TransactionId>> {
         Ok(xid
             .and_then(|xid| xid.parse().ok())
             .map(pg_sys::TransactionId::from_inner))
-    })
-    .map_err(|error: pgrx::spi::SpiError| PgError::internal(error.to_string()));
+    });
     // SAFETY: pushed above.
     unsafe { pg_sys::PopActiveSnapshot() };
     xid

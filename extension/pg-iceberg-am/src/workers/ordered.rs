@@ -92,7 +92,7 @@ impl Ordered {
                 Outcome::Done(self.so_far.summary)
             }
             Err(error) => {
-                upkept::note_failure(self.taken.storage, work, &error.message);
+                upkept::note_failure(self.taken.storage, work, &error);
                 Outcome::Failed(Message::new(&error.message))
             }
         };

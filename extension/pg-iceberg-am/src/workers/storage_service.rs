@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 
 use crate::storage_service::daemon::{Daemon, Invocation, describe};
 use crate::storage_service::settings::{self, Provider};
-use crate::storage_service::supervision::{self, Supervisor};
+use crate::storage_service::supervision::{self, Looking, Supervisor};
 use crate::storage_service::{Backoff, Life, place};
 use crate::stores::{self, Store};
 use crate::tablespaces::catalog::{
@@ -29,7 +29,7 @@ const START_LOOK: Duration = Duration::from_millis(20);
 /// The main function of the worker that looks at the server's start, when the configuration has changed, and after
 /// statements that make or drop object tablespaces, whether the service is needed; and from time to time whether another
 /// server has the identity of this one. Tablespaces are in a catalog, and a catalog can be read in a database only:
-/// template0, which is there in every cluster and is left after a moment.
+/// template0, which is there in every cluster, and which others may copy meanwhile.
 #[pg_guard]
 #[unsafe(no_mangle)]
 pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum) {
@@ -40,7 +40,6 @@ pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum)
         Provider::Server => start(),
         Provider::ServerIfNeeded | Provider::Other(_) => {}
     }
-    // For those who copy template0: who makes a tablespace may keep this waiting.
     background::give_way();
     // SAFETY: called once, in a background worker that asked for a connection.
     unsafe {
@@ -50,6 +49,8 @@ pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum)
             pg_sys::BGWORKER_BYPASS_ALLOWCONN,
         );
     }
+    // Who makes a tablespace, or a store that does not answer, may keep this waiting.
+    background::count_for_no_database();
     // The log says what has failed.
     if provider == Provider::ServerIfNeeded {
         let _ = background::in_transaction(|| {
@@ -61,7 +62,15 @@ pub extern "C-unwind" fn pg_lakebase_storage_look_main(_argument: pg_sys::Datum)
             Ok(())
         });
     }
-    look_for_doubles();
+    // One at a time, which looks again if somebody asks for that meanwhile.
+    if let Some(looking) = Looking::begin() {
+        loop {
+            look_for_doubles();
+            if !looking.goes_on() {
+                return;
+            }
+        }
+    }
 }
 
 /// Looks whether another server has the identity of this one, which may have been idle since it was copied. A store that

@@ -363,7 +363,7 @@ fn note<T>(storage: Storage, work: Work, result: PgResult<T>) {
 
 /// Tells of what could not be done for a table.
 pub fn fail(storage: Storage, work: Work, error: PgError) {
-    upkept::note_failure(storage, work, &error.message);
+    upkept::note_failure(storage, work, &error);
     error.log();
 }
 

@@ -23,6 +23,25 @@ SELECT count(*) FROM pg_depend d JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::
   JOIN pg_operator o ON d.refclassid = 'pg_operator'::regclass AND d.refobjid = o.oid
  WHERE o.oprnamespace = 'public'::regnamespace;
 
+-- Nor do functions of the extension, or what follows ROLLBACK PREPARED, find them, though the database's owner sets the path.
+CREATE FUNCTION public.intrude_text(text, text) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'intruded as %', current_user; END $$;
+CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = public.intrude_text);
+CREATE FUNCTION public.intrude_name(name, name) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'intruded as %', current_user; END $$;
+CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = name, FUNCTION = public.intrude_name);
+CREATE FUNCTION public.intrude_oid(oid, oid) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE 'intruded as %', current_user; END $$;
+CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = public.intrude_oid);
+SET search_path = public, pg_catalog;
+BEGIN;
+INSERT INTO t VALUES (2);
+PREPARE TRANSACTION 'regress_iceberg_search_path';
+ROLLBACK PREPARED 'regress_iceberg_search_path';
+BEGIN;
+INSERT INTO t VALUES (3);
+PREPARE TRANSACTION 'regress_iceberg_search_path';
+COMMIT PREPARED 'regress_iceberg_search_path';
+SELECT * FROM lakebase.remove_orphan_files(NULL);
+SELECT * FROM t ORDER BY id;
+
 \c :before
 -- Of tables in a store it tells what is left there.
 SET client_min_messages = warning;
