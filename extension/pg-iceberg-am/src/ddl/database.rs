@@ -133,7 +133,7 @@ pub fn extension_dropped(extension: pg_sys::Oid) {
             format!("objects of Iceberg tables of this database are left in \"{}\"", store.root()),
         )
         .with_detail("They are found, and deleted when pg_lakebase.object_retention has passed after that, if the extension is created here again, or the database is dropped.")
-        .notice();
+        .log();
     }
 }
 
