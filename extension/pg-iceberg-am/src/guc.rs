@@ -27,7 +27,7 @@ static PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(100);
 
 /// Milliseconds from one metadata file of a table in an object store to the next.
 static OBJECT_PUBLISH_INTERVAL: GucSetting<i32> = GucSetting::<i32>::new(5000);
-/// Minutes for which objects are kept that no table needs any more.
+/// Seconds for which objects are kept that no table needs any more.
 static OBJECT_RETENTION: GucSetting<i32> = GucSetting::<i32>::new(7 * 24 * 3600);
 
 /// Workers that serve all databases.

@@ -17,11 +17,11 @@ use crate::tablespaces::catalog::{find, is_object_tablespace, lock_as_user, name
 /// What to do instead.
 const HINT: &str =
     "Use another tablespace: name one with TABLESPACE, or set default_tablespace to one.";
+/// As above, of a table that is there.
+const MOVE_HINT: &str = "Move it to another tablespace by the same statement, with SET TABLESPACE.";
 /// What to do with an unlogged table.
 const UNLOGGED_HINT: &str =
     "Leave UNLOGGED out, or use another tablespace: name one with TABLESPACE.";
-/// As above, of a table that is there.
-const MOVE_HINT: &str = "Move it to another tablespace by the same statement, with SET TABLESPACE.";
 /// Why.
 const DETAIL: &str =
     "It is in an object store, for Iceberg tables; what else lies there would be on local disk.";

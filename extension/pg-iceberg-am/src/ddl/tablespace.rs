@@ -280,20 +280,9 @@ unsafe fn keep_secret(elements: &[*mut pg_sys::DefElem]) {
     // SAFETY: the caller's promise; a variable of the backend's, which may be null.
     unsafe {
         let is_secret = |&element: &*mut pg_sys::DefElem| {
-            let (name, value) = match (*element).arg.is_null() {
-                true => (
-                    CStr::from_ptr((*element).defname)
-                        .to_string_lossy()
-                        .into_owned(),
-                    None,
-                ),
-                false => {
-                    let (name, value) = text_of(element);
-                    (name, Some(value))
-                }
-            };
+            let (name, value) = text_of(element);
             // As in `https://user:password@host`.
-            is_credential(&name) || value.is_some_and(|value| value.contains('@'))
+            is_credential(&name) || value.contains('@')
         };
         if elements.iter().any(is_secret) {
             pg_sys::debug_query_string = std::ptr::null();

@@ -168,13 +168,9 @@ pub fn note_done(storage: Storage, work: Work) {
 /// Notes that something could not be done for a table of this database. It is not to be tried again for a while, longer
 /// with each failure that follows.
 pub fn note_failure(storage: Storage, work: Work, error: &PgError) {
-    let text = match &error.detail {
-        Some(detail) => format!("{}: {detail}", error.message),
-        None => error.message.clone(),
-    };
     let failure = Failure {
         at: clock_timestamp(),
-        message: Message::new(&text),
+        message: Message::new(&error.to_string()),
     };
     let mut board = UPKEPT.exclusive();
     board.note_failure(this_database(), storage, work, failure);
