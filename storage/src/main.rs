@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use nix::unistd::User;
 use pg_lakebase_storage::{
     backend::{Limits, StoreOpener, TestStores, Uploads},
     cache::{CacheConfig, DiskCache},
@@ -39,7 +40,7 @@ struct Arguments {
     socket_mode: u32,
 
     /// Let this user connect, besides root and the user that the daemon runs as. May be repeated.
-    #[arg(long = "allow-uid", value_name = "UID")]
+    #[arg(long = "allow-user", value_name = "NAME or UID", value_parser = user)]
     allowed_uids: Vec<u32>,
 
     /// Directory of the disk cache.
@@ -87,6 +88,17 @@ fn socket_mode(text: &str) -> Result<u32, String> {
     match u32::from_str_radix(text, 8) {
         Ok(mode @ (0o600 | 0o660)) => Ok(mode),
         _ => Err("neither 0600 nor 0660".to_owned()),
+    }
+}
+
+fn user(text: &str) -> Result<u32, String> {
+    if let Ok(uid) = text.parse() {
+        return Ok(uid);
+    }
+    match User::from_name(text) {
+        Ok(Some(user)) => Ok(user.uid.as_raw()),
+        Ok(None) => Err("there is no such user".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }
 

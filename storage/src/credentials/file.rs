@@ -97,9 +97,9 @@ fn read(path: &Path) -> Result<BTreeMap<String, Entry>, CredentialsError> {
             metadata.uid()
         ));
     }
-    if metadata.mode() & 0o077 != 0 {
+    if let Some(wanted) = excess(metadata.uid(), own, metadata.mode()) {
         return refused(format!(
-            "its permissions are {:04o}, where only its owner may have any (chmod 0600)",
+            "its permissions are {:04o}, where {wanted}",
             metadata.mode() & 0o7777
         ));
     }
@@ -113,6 +113,17 @@ fn read(path: &Path) -> Result<BTreeMap<String, Entry>, CredentialsError> {
         line,
         reason,
     })
+}
+
+/// What the permissions of a file should be, if they are more: root's may be read by its group, by which systemd and
+/// administrators let others have what is root's.
+fn excess(owner: u32, own: u32, mode: u32) -> Option<&'static str> {
+    if owner == 0 && own != 0 {
+        let is_excess = mode & 0o037 != 0;
+        return is_excess.then_some("others than root and its group may have none (chmod 0640)");
+    }
+    let is_excess = mode & 0o077 != 0;
+    is_excess.then_some("only its owner may have any (chmod 0600)")
 }
 
 #[cfg(test)]
@@ -144,6 +155,19 @@ mod tests {
         assert!(CredentialsFile::open(&path).unwrap().entry("a").is_some());
         let error = CredentialsFile::open(directory.path().join("none")).unwrap_err();
         assert!(matches!(error, CredentialsError::Read { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_of_roots_may_be_read_by_its_group() {
+        for mode in [0o100_400, 0o100_440, 0o100_640] {
+            assert_eq!(excess(0, 7, mode), None, "{mode:o}");
+        }
+        for mode in [0o100_444, 0o100_660, 0o100_650, 0o100_641] {
+            assert!(excess(0, 7, mode).is_some(), "{mode:o}");
+        }
+        for owner in [0, 7] {
+            assert!(excess(owner, owner, 0o100_640).is_some());
+        }
     }
 
     #[test]

@@ -213,12 +213,13 @@ fn of_volume(
     let before = objects(lake, first)?;
     copy_data(original, copy)?;
     make_identical(&copy.cluster.data())?;
-    copy.set(&[("pg_lakebase.object_retention".to_owned(), "1min".to_owned())]);
+    // Shorter than the original takes to look again: that is waited for all the same.
+    copy.set(&[("pg_lakebase.object_retention".to_owned(), "1s".to_owned())]);
     let copied = copy.start()?;
     same(
         "the copy's retention",
         &psql::query(&copied, "SHOW pg_lakebase.object_retention")?,
-        "1min",
+        "1s",
     )?;
     for statement in [
         "CREATE TABLE claims (id int) USING iceberg TABLESPACE lake",

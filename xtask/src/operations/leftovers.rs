@@ -175,9 +175,47 @@ fn of_dropped_databases(server: &mut Server<'_>, lake: &Lake, identity: &str) ->
         wait_until(&connection, NO_GARBAGE)?;
         same("objects that stay", &objects(lake, identity)?, &own)?;
     }
+    of_a_dropped_extension(&connection, lake, identity, &own)?;
     let said = notices(&connection, "CREATE DATABASE empty")?;
     let said = said + &notices(&connection, "DROP DATABASE empty")?;
     same("of a database without objects", &said, "")
+}
+
+/// DROP EXTENSION tells what it leaves; it is found when the extension is created again.
+fn of_a_dropped_extension(
+    connection: &Connection,
+    lake: &Lake,
+    identity: &str,
+    own: &str,
+) -> Result<()> {
+    psql::execute(connection, "CREATE DATABASE again")?;
+    let again = connection.with_database("again");
+    let create = "CREATE EXTENSION pg_iceberg_am";
+    psql::execute(&again, create)?;
+    let said = notices(&again, "DROP EXTENSION pg_iceberg_am")?;
+    same("DROP EXTENSION of a database without objects", &said, "")?;
+    psql::execute(&again, create)?;
+    psql::execute(
+        &again,
+        "CREATE TABLE lasts USING iceberg TABLESPACE lake AS SELECT generate_series(1, 1000) AS id",
+    )?;
+    let said = notices(&again, "DROP EXTENSION pg_iceberg_am CASCADE")?;
+    ensure!(
+        said.contains("objects of Iceberg tables of this database are left in \"s3://"),
+        "DROP EXTENSION says: {said}"
+    );
+    ensure!(
+        objects(lake, identity)?.len() > own.len(),
+        "nothing is left"
+    );
+    psql::execute(&again, create)?;
+    psql::execute(
+        &again,
+        "SELECT count(*) FROM lakebase.remove_orphan_files(NULL, interval '0')",
+    )?;
+    wait_until(&again, NO_GARBAGE)?;
+    same("objects that stay", &objects(lake, identity)?, own)?;
+    psql::execute(connection, "DROP DATABASE again")
 }
 
 /// What a statement has told beside its result.

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const NAME: &str = "operations-outage";
 /// How soon a statement ends that is told to.
 const LIMIT: Duration = Duration::from_secs(1);
+/// How soon a server stops.
+const SHUTDOWN: Duration = Duration::from_secs(4);
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 /// In each table of the store there is what its heap twin has.
@@ -156,6 +158,29 @@ fn outage(servers: &Servers<'_>, lake: &Lake) -> Result<()> {
     }
     let count = psql::query(&connection, "SELECT count(*) FROM kept")?;
     ensure!(count == "250001", "{count} rows");
+
+    // A publisher that waits for the store does not keep the server from stopping, and what it was to write is there afterwards.
+    lake.set_hung(true)?;
+    psql::execute(
+        &connection,
+        "INSERT INTO kept VALUES (-3, 'left to the publisher')",
+    )?;
+    wait_until(
+        &connection,
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type <> 'client backend' AND wait_event = 'LakebaseStorageService')",
+    )?;
+    let began = Instant::now();
+    server.cluster.stop()?;
+    ensure!(
+        began.elapsed() < SHUTDOWN,
+        "the server took {:?} to stop beside the store",
+        began.elapsed()
+    );
+    lake.set_hung(false)?;
+    let connection = server.start()?;
+    psql::execute(&connection, "SELECT lakebase.publish('kept')")?;
+    let count = psql::query(&connection, "SELECT count(*) FROM kept")?;
+    ensure!(count == "250002", "{count} rows");
     server.cluster.stop().map(drop)
 }
 

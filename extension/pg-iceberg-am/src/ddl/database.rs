@@ -115,7 +115,7 @@ pub fn proceed(call: &mut UtilityCall<'_>) -> PgResult<bool> {
     Ok(true)
 }
 
-/// The extension is about to be dropped, with all Iceberg tables of the database and what is known of their objects: logs in which
+/// The extension is about to be dropped, with all Iceberg tables of the database and what is known of their objects: tells in which
 /// stores those are left.
 pub fn extension_dropped(extension: pg_sys::Oid) {
     // SAFETY: a look-up; the name is palloc'd, or null.
@@ -133,7 +133,7 @@ pub fn extension_dropped(extension: pg_sys::Oid) {
             format!("objects of Iceberg tables of this database are left in \"{}\"", store.root()),
         )
         .with_detail("They are found, and deleted when pg_lakebase.object_retention has passed after that, if the extension is created here again, or the database is dropped.")
-        .log();
+        .notice();
     }
 }
 

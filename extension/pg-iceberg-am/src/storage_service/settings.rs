@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
+use nix::unistd::User;
 use pg_lakebase_core::guc::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 use pg_lakebase_storage::client::ClientConfig;
 use pgrx::{pg_guard, pg_sys};
@@ -16,8 +17,10 @@ static SERVICE: GucSetting<Service> = GucSetting::<Service>::new(Service::Auto);
 static SOCKET: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
 /// The same, for threads that must not ask PostgreSQL.
 static OTHERS_SOCKET: RwLock<Option<PathBuf>> = RwLock::new(None);
-/// User that such a service may run as; -1 for none but the server's own and root.
-static SERVICE_UID: GucSetting<i32> = GucSetting::<i32>::new(-1);
+/// User that such a service may run as, besides the server's own and root.
+static SERVICE_USER: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+/// The same as an id, for threads that must not ask PostgreSQL.
+static SERVICE_UID: RwLock<Option<u32>> = RwLock::new(None);
 /// Where the cache lies, in the data directory if the path is relative.
 static CACHE_DIRECTORY: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"pg_lakebase_cache"));
@@ -68,18 +71,19 @@ pub fn register() {
         GucContext::Sighup,
         GucFlags::default(),
     );
-    GucRegistry::define_int_guc(
-        c"pg_lakebase.storage_service_uid",
-        c"User id that a storage service may have which the server does not run itself, besides the server's own and root's.",
-        c"-1 stands for none.",
-        &SERVICE_UID,
-        -1,
-        i32::MAX,
-        GucContext::Sighup,
-        GucFlags::SUPERUSER_ONLY,
-    );
     // SAFETY: the hooks are guarded.
     unsafe {
+        GucRegistry::define_string_guc_with_hooks(
+            c"pg_lakebase.storage_service_user",
+            c"User that a storage service may run as which the server does not run itself, besides the server's own and root.",
+            c"A name or an id. If it is empty, nobody else.",
+            &SERVICE_USER,
+            GucContext::Sighup,
+            GucFlags::SUPERUSER_ONLY,
+            Some(check_user),
+            Some(assign_user),
+            None,
+        );
         GucRegistry::define_string_guc_with_hooks(
             c"pg_lakebase.metrics",
             c"Where the storage service that the server runs serves metrics to Prometheus.",
@@ -167,6 +171,45 @@ unsafe extern "C-unwind" fn check_metrics(
     unsafe { refuse_if(*value, place::unfit_for_metrics) }
 }
 
+/// Refuses users who are not there.
+#[pg_guard]
+unsafe extern "C-unwind" fn check_user(
+    value: *mut *mut c_char,
+    _extra: *mut *mut c_void,
+    _source: pg_sys::GucSource::Type,
+) -> bool {
+    // SAFETY: PostgreSQL's own.
+    unsafe { refuse_if(*value, |user| user_id(user.as_os_str()).err()) }
+}
+
+/// Notes the user's id for other threads.
+#[pg_guard]
+unsafe extern "C-unwind" fn assign_user(value: *const c_char, _extra: *mut c_void) {
+    // SAFETY: PostgreSQL passes a terminated string, or null.
+    let value = (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) });
+    let user = value.map(|value| OsStr::from_bytes(value.to_bytes()));
+    *SERVICE_UID.write().unwrap_or_else(PoisonError::into_inner) =
+        user.and_then(|user| user_id(user).ok().flatten());
+}
+
+/// The id of a user by name or id; nobody's for an empty name.
+fn user_id(user: &OsStr) -> Result<Option<u32>, String> {
+    let Some(name) = user.to_str().filter(|name| !name.is_empty()) else {
+        return match user.is_empty() {
+            true => Ok(None),
+            false => Err("There is no such user.".to_owned()),
+        };
+    };
+    if let Ok(uid) = name.parse() {
+        return Ok(Some(uid));
+    }
+    match User::from_name(name) {
+        Ok(Some(user)) => Ok(Some(user.uid.as_raw())),
+        Ok(None) => Err("There is no such user.".to_owned()),
+        Err(error) => Err(format!("Users cannot be looked up: {error}.")),
+    }
+}
+
 /// Whether a check hook takes a value; if not, the reason is the error's detail.
 ///
 /// # Safety
@@ -230,7 +273,8 @@ pub fn socket() -> PathBuf {
 /// What its clients have to know. Any thread may ask.
 pub fn client() -> ClientConfig {
     let mut config = ClientConfig::new(socket());
-    config.trusted_uids = u32::try_from(SERVICE_UID.get()).into_iter().collect();
+    let uid = *SERVICE_UID.read().unwrap_or_else(PoisonError::into_inner);
+    config.trusted_uids = uid.into_iter().collect();
     config
 }
 

@@ -26,6 +26,8 @@ DROP VIEW lakebase.iceberg_tables;
 -- The extension is not dropped from under its tables.
 DROP EXTENSION pg_iceberg_am;
 SELECT count(*) FROM t;
+-- Of tables in a store a NOTICE says what is left there.
+SET client_min_messages = warning;
 -- A rolled back DROP leaves all as it was.
 BEGIN;
 DROP EXTENSION pg_iceberg_am CASCADE;
@@ -41,6 +43,7 @@ SET plan_cache_mode = force_generic_plan;
 PREPARE sizes (regclass) AS SELECT pg_table_size($1) > 0 AS size;
 EXECUTE sizes ('pg_class');
 DROP EXTENSION pg_iceberg_am CASCADE;
+RESET client_min_messages;
 EXECUTE sizes ('pg_class');
 -- And again from the start.
 CREATE EXTENSION pg_iceberg_am;

@@ -227,11 +227,12 @@ RESET ROLE;
 
 -- Where nothing was written to any store yet, who looks for other servers there has nothing to complain of.
 SELECT pg_read_file(:'log', :logged_before, size) ~ 'could not read directory' AS complained FROM pg_stat_file(:'log');
--- Sockets and ports are checked.
+-- Sockets, ports and users are checked.
 ALTER SYSTEM SET pg_lakebase.metrics = '0.0.0.0:9187';
 ALTER SYSTEM SET pg_lakebase.metrics = 'metrics';
 ALTER SYSTEM SET pg_lakebase.metrics = 'run/metrics';
 ALTER SYSTEM SET pg_lakebase.storage_socket = 'run/socket';
+ALTER SYSTEM SET pg_lakebase.storage_service_user = 'regress_no_such_user';
 
 SET client_min_messages = warning;
 DROP SCHEMA test_object_tablespaces CASCADE;
