@@ -46,13 +46,18 @@ pub fn set_cargo_env(cache: &Cache, command: &mut Command) {
 
 /// [`cargo`] with pgrx pointed at `installation` and `cargo pgrx` on the path.
 pub fn cargo_pgrx(cache: &Cache, installation: &Installation) -> Command {
+    cargo_pgrx_of(cache, &installation.pgrx_home(cache))
+}
+
+/// The same with the directory of pgrx's configuration.
+pub fn cargo_pgrx_of(cache: &Cache, pgrx_home: &Path) -> Command {
     let mut command = cargo(cache);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let dirs = std::iter::once(cache.cargo_pgrx().join("bin")).chain(std::env::split_paths(&path));
     if let Ok(path) = std::env::join_paths(dirs) {
         command.env("PATH", path);
     }
-    command.env("PGRX_HOME", installation.pgrx_home(cache));
+    command.env("PGRX_HOME", pgrx_home);
     command
         .env_remove("PGRX_PG_CONFIG_PATH")
         .env_remove("PG_VERSION");

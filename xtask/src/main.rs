@@ -17,8 +17,10 @@ mod guardian;
 mod installation;
 mod interop;
 mod isolation;
+mod mount;
 mod nightly;
 mod operations;
+mod package;
 mod process;
 mod progress;
 mod psql;
@@ -70,6 +72,8 @@ enum Command {
     Soak(soak::Args),
     /// Keep object stores on this machine, of S3's, GCS' and Azure's protocols, and let them fail
     Stores(stores::Args),
+    /// Debian packages, and trying them on a machine of Debian 13
+    Package(package::Args),
     /// What is too long for test-all: a soak of an hour, and random campaigns
     Nightly(nightly::Args),
     /// Measure Iceberg tables against heap tables
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
         Command::Operations(args) => operations::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Stores(args) => stores::run(&args),
+        Command::Package(args) => package::run(&args),
         Command::Nightly(args) => nightly::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::GuardServers(args) => guardian::run(&args),

@@ -10,6 +10,7 @@ use crate::guardian::Guardian;
 use crate::installation::{Flavour, Installation};
 use crate::interop;
 use crate::operations;
+use crate::package;
 use crate::process;
 use crate::progress::{format_elapsed, note};
 use crate::regress::{self, Selection, Suite, Where};
@@ -72,10 +73,11 @@ enum Step {
     Operations,
     Crash,
     Soak,
+    Packages,
 }
 
 /// In this order: what fails soonest first.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step::Fmt,
     Step::Clippy,
     Step::Unit,
@@ -89,6 +91,7 @@ const STEPS: [Step; 13] = [
     Step::Operations,
     Step::Crash,
     Step::Soak,
+    Step::Packages,
 ];
 
 /// Crates whose tests need no server.
@@ -200,6 +203,7 @@ fn describe(step: Step) -> &'static str {
         Step::Operations => "operations",
         Step::Crash => "crashes",
         Step::Soak => "whatever grows",
+        Step::Packages => "packages",
     }
 }
 
@@ -278,6 +282,13 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             soak::run(&soak::Args::short(SOAK_MINUTES))?;
             Ok(Tally::passed())
         }
+        Step::Packages => match package::missing() {
+            Some(reason) => {
+                note(format!("skipped: packages: {reason}"));
+                Ok(Tally::default())
+            }
+            None => package::run_check(cache),
+        },
     }
 }
 

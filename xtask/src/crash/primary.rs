@@ -3,12 +3,12 @@
 use super::leftover;
 use super::points::POINTS;
 use super::server_log::ServerLog;
-use super::small_disk;
 use crate::cache::{Cache, remove_tree};
 use crate::cluster::processes::{self, KILL_LIMIT};
 use crate::cluster::{Cluster, Connection, Settings, end_processes};
 use crate::extension;
 use crate::installation::Installation;
+use crate::mount::unmount;
 use crate::process::log_length;
 use crate::progress::note;
 use crate::psql;
@@ -225,7 +225,7 @@ pub fn stop_all(cache: &Cache) -> Result<()> {
 
 /// Unmounts the small disk that a run which failed left mounted in the cluster in `dir`.
 pub fn unmount_small_disk(dir: &Path) -> Result<()> {
-    small_disk::unmount_left(&small_disk_path(Cluster::at(dir)?.dir()))
+    unmount(&small_disk_path(Cluster::at(dir)?.dir()))
 }
 
 pub fn small_disk_path(dir: &Path) -> PathBuf {

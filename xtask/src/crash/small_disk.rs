@@ -2,6 +2,7 @@
 //! Only root can mount it; without it, the faults that need it are left out.
 
 use crate::account::Account;
+use crate::mount::unmount;
 use crate::process;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
@@ -66,24 +67,10 @@ impl SmallDisk {
     }
 
     pub fn unmount(&self) -> Result<()> {
-        unmount_left(&self.path)
+        unmount(&self.path)
     }
 
     fn filler(&self) -> PathBuf {
         self.path.join("filler")
     }
-}
-
-/// Unmounts what a run that failed left mounted at `path`.
-pub fn unmount_left(path: &Path) -> Result<()> {
-    let mounts = fs::read_to_string("/proc/mounts").unwrap_or_default();
-    let here = path.display().to_string();
-    let mounted = mounts
-        .lines()
-        .filter(|line| line.split(' ').nth(1) == Some(&here))
-        .count();
-    for _ in 0..mounted {
-        process::output(Command::new("umount").arg(path))?;
-    }
-    Ok(())
 }

@@ -59,39 +59,95 @@ pub fn fetch(cache: &Cache) -> Result<PathBuf> {
     )
 }
 
-fn fetch_from(cache: &Cache, source: &Source, log: &Path) -> Result<()> {
-    let state = cache.apt();
-    for dir in ["lists/partial", "cache/archives/partial", "etc"] {
-        let dir = state.join(dir);
-        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    }
-    fs::create_dir_all(cache.src()).context("cannot create the source directory")?;
-    let list = state.join("etc/sources.list");
-    fs::write(&list, source.line()).with_context(|| format!("cannot write {}", list.display()))?;
-    let apt = || {
-        let mut command = Command::new("apt-get");
-        command.current_dir(cache.src());
-        for (option, value) in [
-            (
-                "Dir::State::lists",
-                state.join("lists").display().to_string(),
-            ),
-            ("Dir::Cache", state.join("cache").display().to_string()),
-            ("Dir::Etc::sourcelist", list.display().to_string()),
-            ("Dir::Etc::sourceparts", "-".to_owned()),
-        ] {
-            command.arg("-o").arg(format!("{option}={value}"));
+/// Downloads a binary package of the suite that the source package is looked for in, into `dir`.
+pub fn download(cache: &Cache, package: &str, dir: &Path) -> Result<PathBuf> {
+    let log = cache.log("postgresql-source");
+    let mut failures = Vec::new();
+    for source in source_lines()? {
+        let apt = Apt::new(cache, &source.line("deb"), dir)?;
+        let title = format!("Downloading {package} of {}", source.suite);
+        let downloaded = process::try_logged(
+            "Reading the package index",
+            &log,
+            apt.command().arg("update"),
+        )
+        .and_then(|()| {
+            process::try_logged(&title, &log, apt.command().args(["download", package]))
+        });
+        match downloaded {
+            Ok(()) => {
+                let entries =
+                    fs::read_dir(dir).with_context(|| format!("cannot read {}", dir.display()))?;
+                let name = format!("{package}_");
+                return entries
+                    .flatten()
+                    .find(|entry| entry.file_name().to_string_lossy().starts_with(&name))
+                    .map(|entry| entry.path())
+                    .with_context(|| format!("{package} did not come; see {}", log.display()));
+            }
+            Err(error) => failures.push(error),
         }
-        command
-    };
-    process::try_logged("Reading the source index", log, apt().arg("update"))?;
+    }
+    for failure in failures {
+        note(format!("{failure:#}"));
+    }
+    bail!("the package {package} cannot be had; see {}", log.display())
+}
+
+fn fetch_from(cache: &Cache, source: &Source, log: &Path) -> Result<()> {
+    let apt = Apt::new(cache, &source.line("deb-src"), &cache.src())?;
+    process::try_logged("Reading the source index", log, apt.command().arg("update"))?;
     let package = format!("postgresql-{MAJOR}");
     let title = format!("Downloading the source of {package}");
     process::try_logged(
         &title,
         log,
-        apt().args(["source", "--download-only", &package]),
+        apt.command().args(["source", "--download-only", &package]),
     )
+}
+
+/// apt with state of our own, which reads one line of sources and downloads into one directory.
+struct Apt {
+    state: PathBuf,
+    dir: PathBuf,
+}
+
+impl Apt {
+    fn new(cache: &Cache, line: &str, dir: &Path) -> Result<Self> {
+        let state = cache.apt();
+        for dir in ["lists/partial", "cache/archives/partial", "etc"] {
+            let dir = state.join(dir);
+            fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        }
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let apt = Self {
+            state,
+            dir: dir.to_owned(),
+        };
+        let list = apt.list();
+        fs::write(&list, line).with_context(|| format!("cannot write {}", list.display()))?;
+        Ok(apt)
+    }
+
+    fn list(&self) -> PathBuf {
+        self.state.join("etc/sources.list")
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new("apt-get");
+        command.current_dir(&self.dir);
+        for (option, path) in [
+            ("Dir::State::lists", self.state.join("lists")),
+            ("Dir::Cache", self.state.join("cache")),
+            ("Dir::Etc::sourcelist", self.list()),
+            ("Dir::Etc::sourceparts", PathBuf::from("-")),
+        ] {
+            command
+                .arg("-o")
+                .arg(format!("{option}={}", path.display()));
+        }
+        command
+    }
 }
 
 /// The release [`KNOWN`] from the mirror's pool, where releases stay for a while after a newer one
@@ -112,6 +168,15 @@ fn fetch_known(cache: &Cache, source: &Source, log: &Path) -> Result<PathBuf> {
     Ok(tar)
 }
 
+/// The mirror that apt is configured with.
+pub fn mirror() -> Result<String> {
+    let sources = source_lines()?;
+    let first = sources.into_iter().next();
+    first
+        .map(|source| source.site)
+        .context("apt is configured with no mirror")
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Source {
     site: String,
@@ -120,11 +185,12 @@ struct Source {
 }
 
 impl Source {
-    fn line(&self) -> String {
+    /// A line of `sources.list` for packages of a type.
+    fn line(&self, kind: &str) -> String {
         let signed_by = self.keyring.as_ref().map_or_else(String::new, |path| {
             format!("[signed-by={}] ", path.display())
         });
-        format!("deb-src {signed_by}{} {} main\n", self.site, self.suite)
+        format!("{kind} {signed_by}{} {} main\n", self.site, self.suite)
     }
 }
 

@@ -41,6 +41,18 @@ const POSTGRES: [Package; 9] = [
     package("libzstd-dev", None),
 ];
 
+const PACKAGING: [Package; 3] = [
+    package("dpkg-dev", Some("dpkg-buildpackage")),
+    package("debhelper", Some("dh")),
+    package("help2man", Some("help2man")),
+];
+
+const MACHINES: [Package; 3] = [
+    package("lintian", Some("lintian")),
+    package("mmdebstrap", Some("mmdebstrap")),
+    package("systemd-container", Some("systemd-nspawn")),
+];
+
 /// `cargo pgrx test --runas` steps down by sudo.
 const ROOT: [Package; 1] = [package("sudo", Some("sudo"))];
 
@@ -56,6 +68,16 @@ pub fn for_extension() -> Vec<Package> {
 /// What PostgreSQL's own build needs.
 pub fn for_postgres() -> Vec<Package> {
     POSTGRES.to_vec()
+}
+
+/// What making Debian packages needs.
+pub fn for_packages() -> Vec<Package> {
+    PACKAGING.to_vec()
+}
+
+/// What trying them on machines of Debian 13 needs.
+pub fn for_machines() -> Vec<Package> {
+    MACHINES.to_vec()
 }
 
 /// Those of `packages` that are not there.

@@ -2,10 +2,11 @@
 
 use crate::cache::Cache;
 use crate::checkout;
-use crate::installation::{Installation, MAJOR};
+use crate::installation::MAJOR;
 use crate::process;
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 const CARGO_PGRX_VERSION: &str = "0.18.1";
@@ -43,18 +44,14 @@ fn installed_version(cache: &Cache) -> Option<String> {
     text.split_whitespace().last().map(str::to_owned)
 }
 
-/// Writes the configuration that makes pgrx use `installation`, and only when it differs: pgrx's
+/// Writes the configuration in `home` that makes pgrx use the PostgreSQL of `pg_config`, and only when it differs: pgrx's
 /// build scripts run again whenever the file is touched.
-pub fn write_pgrx_configuration(cache: &Cache, installation: &Installation) -> Result<()> {
-    let home = installation.pgrx_home(cache);
+pub fn write_pgrx_configuration(home: &Path, pg_config: &Path) -> Result<()> {
     let path = home.join("config.toml");
-    let wanted = format!(
-        "[configs]\npg{MAJOR} = \"{}\"\n",
-        installation.pg_config.display()
-    );
+    let wanted = format!("[configs]\npg{MAJOR} = \"{}\"\n", pg_config.display());
     if fs::read_to_string(&path).is_ok_and(|present| present == wanted) {
         return Ok(());
     }
-    fs::create_dir_all(&home).with_context(|| format!("cannot create {}", home.display()))?;
+    fs::create_dir_all(home).with_context(|| format!("cannot create {}", home.display()))?;
     fs::write(&path, wanted).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,10 +1,11 @@
 //! The command itself: what is needed, in order.
 
-use super::{build_packages, build_tools, find_postgres, postgres_build};
+use super::{build_packages, build_tools, find_postgres, postgres_build, server_headers};
 use crate::cache::Cache;
 use crate::installation::{Flavour, Installation};
 use crate::progress::note;
 use anyhow::Result;
+use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -45,7 +46,7 @@ pub fn ensure(cache: &Cache, flavour: Flavour) -> Result<Installation> {
         && build_packages::missing(&build_packages::for_extension())?.is_empty()
         && build_tools::ready(cache)
     {
-        build_tools::write_pgrx_configuration(cache, &ready)?;
+        configure_pgrx(cache, &ready)?;
         return Ok(ready);
     }
     let _lock = cache.lock("setup")?;
@@ -64,6 +65,25 @@ pub fn ensure(cache: &Cache, flavour: Flavour) -> Result<Installation> {
         },
     };
     build_tools::ensure_cargo_pgrx(cache)?;
-    build_tools::write_pgrx_configuration(cache, &installation)?;
+    configure_pgrx(cache, &installation)?;
     Ok(installation)
+}
+
+fn configure_pgrx(cache: &Cache, installation: &Installation) -> Result<()> {
+    let home = installation.pgrx_home(cache);
+    build_tools::write_pgrx_configuration(&home, &installation.pg_config)
+}
+
+/// The headers of the distribution's PostgreSQL 17 and what makes packages for it. Returns the directory of pgrx's configuration
+/// for it, and its `pg_config`.
+pub fn ensure_packaging(cache: &Cache) -> Result<(PathBuf, PathBuf)> {
+    let _lock = cache.lock("setup")?;
+    let mut packages = build_packages::for_extension();
+    packages.extend(build_packages::for_packages());
+    build_packages::ensure(&packages)?;
+    build_tools::ensure_cargo_pgrx(cache)?;
+    let pg_config = server_headers::ensure(cache)?;
+    let home = cache.root().join("pgrx-debian");
+    build_tools::write_pgrx_configuration(&home, &pg_config)?;
+    Ok((home, pg_config))
 }

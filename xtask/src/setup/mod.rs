@@ -10,6 +10,8 @@ mod build_tools;
 mod command;
 mod find_postgres;
 mod postgres_build;
+mod server_headers;
 
-pub use build_packages::on_path;
-pub use command::{Args, ensure, run};
+pub use apt_source::mirror;
+pub use build_packages::{ensure as ensure_packages, for_machines, on_path};
+pub use command::{Args, ensure, ensure_packaging, run};

@@ -36,7 +36,8 @@ pub fn start(cache: &Cache, server: &Server) -> Result<()> {
     })
 }
 
-fn install(cache: &Cache) -> Result<PathBuf> {
+/// The program, installed where it is not there.
+pub fn install(cache: &Cache) -> Result<PathBuf> {
     let _lock = cache.lock("minio")?;
     let dir = cache.root().join("stores").join(format!("minio-{VERSION}"));
     let program = dir.join("minio");

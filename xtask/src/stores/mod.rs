@@ -18,5 +18,6 @@ mod server;
 
 pub use command::{Args, run};
 pub use lake::{Lake, TABLESPACE};
+pub use minio::install as minio_program;
 pub use place::{STORES, Store};
 pub use running::Running;

@@ -1,0 +1,61 @@
+//! The command itself.
+
+use super::build::{Built, DebugSymbols};
+use super::installed;
+use crate::cache::Cache;
+use crate::progress::note;
+use crate::setup;
+use crate::tally::Tally;
+use anyhow::{Context, Result, bail};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Make the packages
+    Deb,
+    /// Make them, and try them on a machine of Debian 13, as root
+    Check,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let cache = Cache::open()?;
+    match args.command {
+        Command::Deb => {
+            let _lock = cache.lock("package")?;
+            for package in Built::of_checkout(&cache)?.pack(&cache, DebugSymbols::Packed)? {
+                println!("{}", package.display());
+            }
+            Ok(())
+        }
+        Command::Check => match missing() {
+            Some(reason) => bail!("packages cannot be tried here: {reason}"),
+            None => run_check(&cache).map(drop),
+        },
+    }
+}
+
+/// Why packages cannot be tried on this machine, if that is so.
+pub fn missing() -> Option<&'static str> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("only root can start a machine");
+    }
+    if !setup::on_path("apt-get") {
+        return Some("there is no apt-get");
+    }
+    None
+}
+
+/// Makes the packages and tries them.
+pub fn run_check(cache: &Cache) -> Result<Tally> {
+    let _lock = cache.lock("package")?;
+    setup::ensure_packages(&setup::for_machines())?;
+    let built = Built::of_checkout(cache)?;
+    installed::check(cache, &built).context("packages")?;
+    note("the packages can be installed, used, upgraded and removed");
+    Ok(Tally::passed())
+}

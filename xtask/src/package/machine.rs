@@ -1,0 +1,224 @@
+//! A machine: a container of systemd's, booted as a whole, without a network but its own loopback interface.
+
+use super::tree;
+use crate::cache::Cache;
+use crate::cluster::processes;
+use crate::process;
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const BOOT_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);
+
+pub struct Machine {
+    dir: PathBuf,
+    root: PathBuf,
+    container: Child,
+    /// Its first process, as seen from here.
+    leader: i32,
+}
+
+impl Machine {
+    /// Where the machine of this name is; its container works in `data` there.
+    pub fn directory(cache: &Cache, name: &str) -> PathBuf {
+        cache.root().join("machines").join(name)
+    }
+
+    /// Boots a machine anew.
+    pub fn boot(cache: &Cache, name: &str) -> Result<Self> {
+        let tree = tree::ensure(cache)?;
+        let dir = Self::directory(cache, name);
+        processes::kill_all(&dir.join("data"), processes::KILL_LIMIT)?;
+        let root = tree::lay_over(&tree, &dir)?;
+        let log = cache.log(&format!("machine-{name}"));
+        let console =
+            File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
+        let errors = console
+            .try_clone()
+            .context("cannot duplicate the log's descriptor")?;
+        let container = Command::new("systemd-nspawn")
+            .args([
+                "--quiet",
+                "--boot",
+                "--register=no",
+                "--keep-unit",
+                "--private-network",
+            ])
+            .args(["--console=pipe", "--machine", name, "--directory"])
+            .arg(&root)
+            .current_dir(dir.join("data"))
+            .stdin(Stdio::null())
+            .stdout(console)
+            .stderr(errors)
+            // An interrupt at the terminal is not for it.
+            .process_group(0)
+            .spawn()
+            .context("cannot run systemd-nspawn")?;
+        let mut machine = Self {
+            dir,
+            root,
+            container,
+            leader: 0,
+        };
+        let started = Instant::now();
+        while !machine.is_up() {
+            if let Some(status) = machine.container.try_wait()? {
+                let told = process::tail(&log, 0, 20);
+                bail!("the machine {}:\n{told}", process::describe(status));
+            }
+            ensure!(
+                started.elapsed() < BOOT_LIMIT,
+                "the machine does not come up; see {}",
+                log.display()
+            );
+            thread::sleep(POLL);
+        }
+        Ok(machine)
+    }
+
+    fn is_up(&mut self) -> bool {
+        if self.leader == 0 {
+            let Some(leader) = child_of(self.container.id()) else {
+                return false;
+            };
+            self.leader = leader;
+        }
+        let mut command = self.command("systemctl");
+        command.args(["is-active", "--quiet", "multi-user.target"]);
+        command
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    }
+
+    /// Its root directory.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A program of the machine's, run there by root.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .arg(format!("--target={}", self.leader))
+            .args([
+                "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd", "--",
+            ])
+            .arg("/usr/bin/env")
+            .args([
+                "-i",
+                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            ])
+            .args([
+                "LANG=C.UTF-8",
+                "HOME=/root",
+                "DEBIAN_FRONTEND=noninteractive",
+            ])
+            .arg(program)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// What shell commands print there, run by root; they have to succeed.
+    pub fn sh(&self, script: &str) -> Result<String> {
+        let mut command = self.command("sh");
+        let output = command.args(["-e", "-c", script]).output();
+        let output = output.context("cannot run a command of the machine's")?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(
+            output.status.success(),
+            "{script}: {}:\n{printed}{}",
+            process::describe(output.status),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(printed)
+    }
+
+    /// What shell commands say that have to fail.
+    pub fn fails(&self, script: &str) -> Result<String> {
+        let mut command = self.command("sh");
+        let output = command
+            .args(["-e", "-c", script])
+            .output()
+            .context("cannot run a command of the machine's")?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(
+            !output.status.success(),
+            "{script}: succeeded, and should fail"
+        );
+        Ok(said)
+    }
+
+    /// What SQL gives in the cluster's database, executed by its superuser.
+    pub fn sql(&self, database: &str, sql: &str) -> Result<String> {
+        let mut command = self.command("runuser");
+        command.args([
+            "-u",
+            "postgres",
+            "--",
+            "psql",
+            "--no-psqlrc",
+            "--quiet",
+            "-At",
+        ]);
+        command.args(["-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql]);
+        let output = process::output(&mut command).with_context(|| sql.to_owned())?;
+        Ok(output.trim_end().to_owned())
+    }
+
+    /// Waits until shell commands succeed.
+    pub fn wait_until(&self, script: &str, limit: Duration) -> Result<()> {
+        let started = Instant::now();
+        loop {
+            match self.sh(script) {
+                Ok(_) => return Ok(()),
+                Err(error) if started.elapsed() > limit => return Err(error),
+                Err(_) => thread::sleep(POLL),
+            }
+        }
+    }
+
+    /// Shuts it down and removes it.
+    pub fn stop(mut self) -> Result<()> {
+        let stopped = self.shut_down();
+        // Whatever has become of it.
+        let _ = self.container.kill();
+        let _ = self.container.wait();
+        stopped.and(tree::clear(&self.dir))
+    }
+
+    fn shut_down(&mut self) -> Result<()> {
+        // SIGTERM to it is an order to shut down to what it runs.
+        processes::send(i32::try_from(self.container.id())?, Signal::TERM)?;
+        let started = Instant::now();
+        while self.container.try_wait()?.is_none() {
+            ensure!(
+                started.elapsed() < STOP_LIMIT,
+                "the machine does not shut down"
+            );
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // After a failure; one that was stopped is gone.
+        let _ = self.container.kill();
+        let _ = self.container.wait();
+    }
+}
+
+/// The only child of a process, once it has one.
+fn child_of(pid: u32) -> Option<i32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    children.split_whitespace().next()?.parse().ok()
+}

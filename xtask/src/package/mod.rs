@@ -1,0 +1,13 @@
+//! `cargo xtask package`: Debian packages, and trying them.
+//!
+//! `debian/` at the root says what is in the packages; the files are built here against the headers of Debian's own
+//! PostgreSQL 17, and packed by debhelper. A machine of Debian 13, in a container of systemd's, has them installed,
+//! used, upgraded and removed.
+
+mod build;
+mod command;
+mod installed;
+mod machine;
+mod tree;
+
+pub use command::{Args, missing, run, run_check};
