@@ -21,6 +21,7 @@ use pg_lakebase_storage::{
     service::StorageService,
     transport::{PeerPolicy, SocketListener},
 };
+use sd_notify::NotifyState;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
@@ -184,6 +185,11 @@ async fn run(arguments: Arguments) -> Result<()> {
     };
     let listener = SocketListener::bind(&arguments.socket, arguments.socket_mode, policy)?;
     tracing::info!(socket = %arguments.socket.display(), "listening");
+    if !arguments.supervised
+        && let Err(error) = sd_notify::notify(&[NotifyState::Ready])
+    {
+        tracing::warn!(%error, "systemd could not be told");
+    }
 
     let (stop, stopping) = watch::channel(false);
     let metrics = metrics.map(|listener| {

@@ -1,7 +1,7 @@
 //! The command itself.
 
 use super::build::{Built, DebugSymbols};
-use super::installed;
+use super::{container, installed};
 use crate::cache::Cache;
 use crate::progress::note;
 use crate::setup;
@@ -18,7 +18,9 @@ pub struct Args {
 enum Command {
     /// Make the packages
     Deb,
-    /// Make them, and try them on a machine of Debian 13, as root
+    /// Make an image for containers of them, as root
+    Container,
+    /// Make all of it, and try it: packages on a machine of Debian 13, the image in a container; as root
     Check,
 }
 
@@ -30,6 +32,13 @@ pub fn run(args: &Args) -> Result<()> {
             for package in Built::of_checkout(&cache)?.pack(&cache, DebugSymbols::Packed)? {
                 println!("{}", package.display());
             }
+            Ok(())
+        }
+        Command::Container => {
+            let _lock = cache.lock("package")?;
+            setup::ensure_packages(&setup::for_machines())?;
+            let packages = Built::of_checkout(&cache)?.pack(&cache, DebugSymbols::Left)?;
+            println!("{}", container::build(&cache, &packages)?.display());
             Ok(())
         }
         Command::Check => match missing() {
@@ -55,7 +64,12 @@ pub fn run_check(cache: &Cache) -> Result<Tally> {
     let _lock = cache.lock("package")?;
     setup::ensure_packages(&setup::for_machines())?;
     let built = Built::of_checkout(cache)?;
-    installed::check(cache, &built).context("packages")?;
+    let packages = built.pack(cache, DebugSymbols::Left)?;
+    installed::check(cache, &built, &packages).context("packages")?;
     note("the packages can be installed, used, upgraded and removed");
-    Ok(Tally::passed())
+    let image = container::build(cache, &packages)?;
+    container::check(cache, &image).context("container")?;
+    let mut tally = Tally::passed();
+    tally += Tally::passed();
+    Ok(tally)
 }

@@ -13,9 +13,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const BOOT_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
+/// What is found without a path.
+const PATH: &str =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/lib/postgresql/17/bin";
 
 pub struct Machine {
     dir: PathBuf,
@@ -37,23 +40,48 @@ impl Machine {
         let dir = Self::directory(cache, name);
         processes::kill_all(&dir.join("data"), processes::KILL_LIMIT)?;
         let root = tree::lay_over(&tree, &dir)?;
+        let mut container = Command::new("systemd-nspawn");
+        container.args(["--boot", "--machine", name, "--directory"]);
+        container.arg(&root);
+        let is_up = ["systemctl", "is-active", "--quiet", "multi-user.target"];
+        Self::start(cache, name, root, container, &is_up)
+    }
+
+    /// Runs what the bundle in a machine's `root` says, an OCI's, as it was left.
+    pub fn run_bundle(cache: &Cache, name: &str) -> Result<Self> {
+        let bundle = Self::directory(cache, name).join("root");
+        let mut container = Command::new("systemd-nspawn");
+        container.arg(format!("--oci-bundle={}", bundle.display()));
+        let is_up = ["pg_isready", "--quiet"];
+        Self::start(cache, name, bundle.join("rootfs"), container, &is_up)
+    }
+
+    /// Starts a container, and waits until a command in it succeeds.
+    fn start(
+        cache: &Cache,
+        name: &str,
+        root: PathBuf,
+        mut container: Command,
+        is_up: &[&str],
+    ) -> Result<Self> {
+        let dir = Self::directory(cache, name);
+        let data = dir.join("data");
+        fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
         let log = cache.log(&format!("machine-{name}"));
         let console =
             File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let errors = console
             .try_clone()
             .context("cannot duplicate the log's descriptor")?;
-        let container = Command::new("systemd-nspawn")
-            .args([
-                "--quiet",
-                "--boot",
-                "--register=no",
-                "--keep-unit",
-                "--private-network",
-            ])
-            .args(["--console=pipe", "--machine", name, "--directory"])
-            .arg(&root)
-            .current_dir(dir.join("data"))
+        container.args([
+            "--quiet",
+            "--register=no",
+            "--keep-unit",
+            "--private-network",
+            "--console=pipe",
+        ]);
+        let container = container
+            .current_dir(data)
             .stdin(Stdio::null())
             .stdout(console)
             .stderr(errors)
@@ -68,14 +96,14 @@ impl Machine {
             leader: 0,
         };
         let started = Instant::now();
-        while !machine.is_up() {
+        while !machine.succeeds(is_up) {
             if let Some(status) = machine.container.try_wait()? {
                 let told = process::tail(&log, 0, 20);
-                bail!("the machine {}:\n{told}", process::describe(status));
+                bail!("{name} {}:\n{told}", process::describe(status));
             }
             ensure!(
-                started.elapsed() < BOOT_LIMIT,
-                "the machine does not come up; see {}",
+                started.elapsed() < START_LIMIT,
+                "{name} does not come up; see {}",
                 log.display()
             );
             thread::sleep(POLL);
@@ -83,19 +111,22 @@ impl Machine {
         Ok(machine)
     }
 
-    fn is_up(&mut self) -> bool {
+    fn succeeds(&mut self, command: &[&str]) -> bool {
         if self.leader == 0 {
             let Some(leader) = child_of(self.container.id()) else {
                 return false;
             };
             self.leader = leader;
         }
-        let mut command = self.command("systemctl");
-        command.args(["is-active", "--quiet", "multi-user.target"]);
-        command
+        let [program, arguments @ ..] = command else {
+            return false;
+        };
+        let status = self
+            .command(program)
+            .args(arguments)
             .stderr(Stdio::null())
-            .status()
-            .is_ok_and(|status| status.success())
+            .status();
+        status.is_ok_and(|status| status.success())
     }
 
     /// Its root directory.
@@ -112,10 +143,7 @@ impl Machine {
                 "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd", "--",
             ])
             .arg("/usr/bin/env")
-            .args([
-                "-i",
-                "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            ])
+            .args(["-i", PATH])
             .args([
                 "LANG=C.UTF-8",
                 "HOME=/root",
@@ -183,6 +211,15 @@ impl Machine {
                 Err(_) => thread::sleep(POLL),
             }
         }
+    }
+
+    /// Ends it at once, and leaves what it has written.
+    pub fn kill(mut self) -> Result<()> {
+        self.container.kill().context("cannot kill the container")?;
+        self.container
+            .wait()
+            .context("cannot wait for the container")?;
+        Ok(())
     }
 
     /// Shuts it down and removes it.

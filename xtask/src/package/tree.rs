@@ -21,21 +21,50 @@ pub fn ensure(cache: &Cache) -> Result<PathBuf> {
     }
     let new = dir.join(format!("{SUITE}.new"));
     remove_tree(&new)?;
-    let packages = format!("systemd,systemd-sysv,dbus,adduser,ca-certificates,postgresql-{MAJOR}");
-    let mut command = Command::new("mmdebstrap");
-    command
-        .args(["--mode=root", "--variant=minbase"])
-        .arg(format!("--include={packages}"))
-        // A cluster is made when the machine has been started.
-        .arg("--essential-hook=mkdir -p \"$1/etc/postgresql-common\"")
-        .arg("--essential-hook=echo 'create_main_cluster = false' > \"$1/etc/postgresql-common/createcluster.conf\"")
-        .arg(SUITE)
-        .arg(&new)
-        .arg(setup::mirror()?);
+    let packages = [
+        "systemd",
+        "systemd-sysv",
+        "dbus",
+        "adduser",
+        "ca-certificates",
+    ];
+    let mut command = mmdebstrap(&packages);
+    command.arg(SUITE).arg(&new).arg(setup::mirror()?);
     let title = "Making a tree of Debian 13 with PostgreSQL 17";
     process::run_logged(title, &cache.log("debian-tree"), &mut command)?;
     fs::rename(&new, &tree).with_context(|| format!("cannot rename {}", new.display()))?;
     Ok(tree)
+}
+
+/// The lower layer of container images, an archive, made where there is none: Debian 13 with its PostgreSQL 17 and little else.
+pub fn container_base(cache: &Cache) -> Result<PathBuf> {
+    let dir = cache.root().join("debian");
+    let archive = dir.join(format!("{SUITE}-container.tar"));
+    if archive.exists() {
+        return Ok(archive);
+    }
+    let new = dir.join(format!("{SUITE}-container.new.tar"));
+    let mut command = mmdebstrap(&["ca-certificates"]);
+    for path in ["man", "locale", "info"] {
+        command.arg(format!("--dpkgopt=path-exclude=/usr/share/{path}/*"));
+    }
+    command.arg(SUITE).arg(&new).arg(setup::mirror()?);
+    let title = "Making the lower layer of an image";
+    process::run_logged(title, &cache.log("debian-tree"), &mut command)?;
+    fs::rename(&new, &archive).with_context(|| format!("cannot rename {}", new.display()))?;
+    Ok(archive)
+}
+
+/// The program that makes trees, with PostgreSQL and more packages.
+fn mmdebstrap(packages: &[&str]) -> Command {
+    let mut command = Command::new("mmdebstrap");
+    command
+        .args(["--mode=root", "--variant=minbase"])
+        .arg(format!("--include=postgresql-{MAJOR},{}", packages.join(",")))
+        // A cluster is made when it is used.
+        .arg("--essential-hook=mkdir -p \"$1/etc/postgresql-common\"")
+        .arg("--essential-hook=echo 'create_main_cluster = false' > \"$1/etc/postgresql-common/createcluster.conf\"");
+    command
 }
 
 /// A root file system over `tree` at `dir/root`, whose changes are in `dir` too and are forgotten with it.

@@ -47,10 +47,11 @@ const PACKAGING: [Package; 3] = [
     package("help2man", Some("help2man")),
 ];
 
-const MACHINES: [Package; 3] = [
+const MACHINES: [Package; 4] = [
     package("lintian", Some("lintian")),
     package("mmdebstrap", Some("mmdebstrap")),
     package("systemd-container", Some("systemd-nspawn")),
+    package("umoci", Some("umoci")),
 ];
 
 /// `cargo pgrx test --runas` steps down by sudo.

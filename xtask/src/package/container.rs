@@ -1,0 +1,153 @@
+//! An image of the form that the OCI specifies: Debian 13 with its PostgreSQL 17 below, what the packages have above.
+
+use super::build::VERSION;
+use super::machine::Machine;
+use super::tree;
+use crate::cache::{Cache, remove_tree};
+use crate::checkout;
+use crate::guardian::Guardian;
+use crate::installation::MAJOR;
+use crate::process;
+use crate::progress::note;
+use anyhow::{Context, Result, ensure};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const NAME: &str = "lakebase-container";
+/// What runs first, where it is in the checkout and in the image.
+const ENTRY: &str = "pkgs/container-entry.sh";
+const ENTRY_PROGRAM: &str = "usr/local/bin/pg-lakebase-entry";
+const DATABASE: &str = "postgres";
+/// How soon a new container answers.
+const FIRST_ANSWER: Duration = Duration::from_secs(20);
+
+/// Makes the image of these packages, an archive.
+pub fn build(cache: &Cache, packages: &[PathBuf]) -> Result<PathBuf> {
+    let base = tree::container_base(cache)?;
+    let dir = cache.root().join("debian/container");
+    remove_tree(&dir)?;
+    let layer = dir.join("layer");
+    let entry = layer.join(ENTRY_PROGRAM);
+    fs::create_dir_all(entry.parent().unwrap_or(&layer))
+        .with_context(|| format!("cannot create {}", layer.display()))?;
+    for package in packages {
+        process::output(Command::new("dpkg-deb").arg("-x").arg(package).arg(&layer))?;
+    }
+    let source = checkout::root().join(ENTRY);
+    let script =
+        fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    fs::write(&entry, format!("#!/bin/bash\nset -euo pipefail\n{script}"))
+        .and_then(|()| fs::set_permissions(&entry, fs::Permissions::from_mode(0o755)))
+        .with_context(|| format!("cannot write {}", entry.display()))?;
+    let above = dir.join("layer.tar");
+    let mut tar = Command::new("tar");
+    tar.args([
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--sort=name",
+        "-cf",
+    ]);
+    process::output(tar.arg(&above).arg("-C").arg(&layer).arg("."))?;
+
+    let layout = dir.join("image");
+    let image = format!("{}:{VERSION}", layout.display());
+    let log = cache.log("package-container");
+    let umoci = |arguments: &[&str]| {
+        let mut command = Command::new("umoci");
+        command.args(arguments);
+        command
+    };
+    process::run_logged(
+        "Beginning an image",
+        &log,
+        umoci(&["init", "--layout"]).arg(&layout),
+    )?;
+    process::output(&mut umoci(&["new", "--image", &image]))?;
+    for tar in [&base, &above] {
+        let title = format!("Adding {} to the image", tar.display());
+        let mut add = umoci(&["raw", "add-layer", "--image", &image]);
+        process::run_logged(&title, &log, add.arg(tar))?;
+    }
+    let path = format!("/usr/lib/postgresql/{MAJOR}/bin:/usr/local/bin:/usr/bin:/bin");
+    let mut config = umoci(&["config", "--image", &image]);
+    for (option, value) in [
+        ("user", "postgres"),
+        ("workingdir", "/var/lib/postgresql"),
+        ("env", &format!("PATH={path}")),
+        ("env", "PGDATA=/var/lib/postgresql/data"),
+        ("entrypoint", "pg-lakebase-entry"),
+        ("volume", "/var/lib/postgresql"),
+        ("exposedports", "5432/tcp"),
+        ("stopsignal", "SIGINT"),
+        ("label", "org.opencontainers.image.title=pg-lakebase"),
+        (
+            "label",
+            &format!("org.opencontainers.image.version={VERSION}"),
+        ),
+        ("label", "org.opencontainers.image.licenses=Apache-2.0"),
+    ] {
+        config.arg(format!("--config.{option}={value}"));
+    }
+    process::output(&mut config)?;
+    let archive = dir.join(format!("pg-lakebase-{VERSION}.oci.tar"));
+    let mut tar = Command::new("tar");
+    process::output(tar.arg("-cf").arg(&archive).arg("-C").arg(&layout).arg("."))?;
+    Ok(archive)
+}
+
+/// Runs a container of the image, kills it, and runs it again.
+pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
+    let directory = Machine::directory(cache, NAME);
+    let _guardian = Guardian::over([directory.clone()])?;
+    tree::clear(&directory)?;
+    let layout = directory.join("image");
+    fs::create_dir_all(&layout).with_context(|| format!("cannot create {}", layout.display()))?;
+    process::output(
+        Command::new("tar")
+            .arg("-xf")
+            .arg(archive)
+            .arg("-C")
+            .arg(&layout),
+    )?;
+    let mut unpack = Command::new("umoci");
+    unpack.args([
+        "unpack",
+        "--image",
+        &format!("{}:{VERSION}", layout.display()),
+    ]);
+    process::output(unpack.arg(directory.join("root")))?;
+    remove_tree(&layout)?;
+
+    let begun = Instant::now();
+    let container = Machine::run_bundle(cache, NAME)?;
+    container.sql(
+        DATABASE,
+        "CREATE TABLE t USING iceberg AS SELECT generate_series(1, 1000) AS id",
+    )?;
+    note(format!(
+        "a container answers after {:.1} s",
+        begun.elapsed().as_secs_f64()
+    ));
+    ensure!(
+        begun.elapsed() < FIRST_ANSWER,
+        "the first answer took {:?}",
+        begun.elapsed()
+    );
+    let user = container
+        .sh("stat --format %U /proc/$(head -n 1 /var/lib/postgresql/data/postmaster.pid)")?;
+    ensure!(user.trim() == "postgres", "the server runs as {user}");
+    container.kill()?;
+
+    let container = Machine::run_bundle(cache, NAME)?;
+    let sum = container.sql(DATABASE, "SELECT count(*), sum(id) FROM t")?;
+    ensure!(
+        sum == "1000|500500",
+        "after the container was killed there is {sum}"
+    );
+    container.kill()?;
+    tree::clear(&directory)
+}
