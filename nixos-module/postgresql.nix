@@ -1,0 +1,76 @@
+# What PostgreSQL's own module is told.
+{
+  config,
+  lib,
+  ...
+}:
+
+let
+  cfg = config.services.pg-lakebase;
+  account = "pg-lakebase";
+  socket = "/run/pg-lakebase/storage.sock";
+  # Settings that are known only when the server starts.
+  runtimeSettings = "/run/postgresql/pg-lakebase.conf";
+  locations = map (tablespace: tablespace.location) (lib.attrValues cfg.tablespaces);
+
+  given = lib.concatMapAttrs (
+    prefix: settings:
+    lib.mapAttrs' (name: lib.nameValuePair "${prefix}.${name}") (
+      lib.filterAttrs (_: value: value != null) settings
+    )
+  ) cfg.settings;
+in
+{
+  config = lib.mkIf cfg.enable {
+    services.postgresql = {
+      enable = true;
+      # Before what `stateVersion` means, after what users set.
+      package = lib.mkOverride 900 cfg.postgresqlPackage;
+      extensions = _: [ cfg.package ];
+      ensureDatabases = cfg.databases;
+      settings = lib.mkMerge [
+        given
+        {
+          shared_preload_libraries = [ "pg_iceberg_am" ];
+          # Five for the extension, six with tablespaces in object stores.
+          max_worker_processes = lib.mkDefault 16;
+        }
+        (lib.mkIf cfg.storage.enable {
+          "pg_lakebase.storage_socket" = socket;
+          include_if_exists = runtimeSettings;
+        })
+        (lib.mkIf (!cfg.storage.enable) {
+          "pg_lakebase.storage_program" = lib.getExe' cfg.storage.package "pg-lakebase-storage";
+        })
+      ];
+    };
+
+    # Directories of tablespaces have to be there before the server gets its view of the file system.
+    systemd.tmpfiles.settings.pg-lakebase-tablespaces = lib.genAttrs locations (_: {
+      d = {
+        user = "postgres";
+        group = "postgres";
+        mode = "0700";
+      };
+    });
+
+    systemd.services.postgresql = lib.mkMerge [
+      { serviceConfig.ReadWritePaths = locations; }
+      (lib.mkIf cfg.storage.enable {
+        wants = [ "pg-lakebase-storage.service" ];
+        after = [ "pg-lakebase-storage.service" ];
+        # The socket lets the service's group connect.
+        serviceConfig.SupplementaryGroups = [ account ];
+        # The server speaks to a storage service of its own account, of root, or of the one that it is told by its number,
+        # which is given to the account when the system is activated.
+        preStart = ''
+          printf 'pg_lakebase.storage_service_uid = %s\n' "$(id -u ${account})" > ${runtimeSettings}
+        '';
+      })
+    ];
+
+    networking.firewall.allowedTCPPorts = lib.mkIf cfg.openFirewall [
+      config.services.postgresql.settings.port
+    ];
+  };
+}
