@@ -16,7 +16,7 @@
     {
       packages = forEachSystem (pkgs: (ours pkgs).flakePackages);
       apps = forEachSystem (pkgs: (ours pkgs).flakeApps);
-      checks = forEachSystem (pkgs: (ours pkgs).callPackage ./pkgs/checks.nix { });
+      checks = forEachSystem (pkgs: (ours pkgs).flakeChecks);
       devShells = forEachSystem (pkgs: {
         default = (ours pkgs).callPackage ./pkgs/dev-shell.nix { };
       });
@@ -24,7 +24,7 @@
 
       overlays.default = final: _prev: (ours final).flakePackages;
 
-      nixosModules.default = ./nixos-module;
+      nixosModules.default = import ./nixos-module;
       nixosModules.pg-lakebase = self.nixosModules.default;
     };
 }

@@ -103,7 +103,7 @@ let
   }) settings.ofServersService;
 
   ofServersSettings = map (name: {
-    assertion = !postgresql.settings ? ${name};
+    assertion = !postgresql.settings ? ${name} || isGiven name;
     message = "services.postgresql.settings must not have ${name}, which services.pg-lakebase sets.";
   }) (if cfg.storage.enable then settings.ofServersService else [ ]);
 

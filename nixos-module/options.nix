@@ -22,7 +22,7 @@ in
     package = mkOption {
       type = types.package;
       default = ours.pg-iceberg-am.override { postgresql = cfg.postgresqlPackage; };
-      defaultText = literalExpression "pg-iceberg-am, built for `postgresqlPackage`";
+      defaultText = lib.literalMD "`pg-iceberg-am`, built for `postgresqlPackage`";
       description = "The extension.";
     };
 

@@ -144,7 +144,7 @@ in
         default = null;
         description =
           setting.description
-          + " PostgreSQL's own default is `${
+          + " If it is not set: `${
             if lib.isBool setting.default then
               (if setting.default then "on" else "off")
             else if setting.default == "" then

@@ -59,11 +59,14 @@ in
         exit "$status"
       '';
 
-      serviceConfig = {
+      serviceConfig = import ./hardening.nix // {
         Type = "oneshot";
         RemainAfterExit = true;
         User = "postgres";
         Group = "postgres";
+        RestrictAddressFamilies = [ "AF_UNIX" ];
+        PrivateNetwork = true;
+        UMask = "0077";
         # A store that does not answer yet.
         Restart = "on-failure";
         RestartSec = "10s";

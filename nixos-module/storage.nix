@@ -75,7 +75,7 @@ in
         done
       '';
 
-      serviceConfig = {
+      serviceConfig = import ./hardening.nix // {
         Type = "exec";
         User = account;
         Group = account;
@@ -90,39 +90,10 @@ in
         # Each connection and each file of the cache in use takes one.
         LimitNOFILE = 65536;
 
-        CapabilityBoundingSet = [ "" ];
-        AmbientCapabilities = [ "" ];
-        DevicePolicy = "closed";
-        LockPersonality = true;
-        MemoryDenyWriteExecute = true;
-        NoNewPrivileges = true;
-        PrivateDevices = true;
-        PrivateMounts = true;
-        PrivateTmp = true;
-        ProcSubset = "pid";
-        ProtectClock = true;
-        ProtectControlGroups = true;
-        ProtectHome = true;
-        ProtectHostname = true;
-        ProtectKernelLogs = true;
-        ProtectKernelModules = true;
-        ProtectKernelTunables = true;
-        ProtectProc = "invisible";
-        ProtectSystem = "strict";
-        RemoveIPC = true;
         RestrictAddressFamilies = [
           "AF_INET"
           "AF_INET6"
           "AF_UNIX"
-        ];
-        RestrictNamespaces = true;
-        RestrictRealtime = true;
-        RestrictSUIDSGID = true;
-        SystemCallArchitectures = "native";
-        SystemCallFilter = [
-          "@system-service"
-          "~@privileged"
-          "~@resources"
         ];
         # No PrivateUsers: the service asks the kernel for the number of who connects.
       };

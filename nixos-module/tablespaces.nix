@@ -82,7 +82,7 @@ let
     probe = {
       inherit protocols;
       type = types.bool;
-      description = "Whether statements that name the store try it. PostgreSQL's own default is `on`.";
+      description = "Whether statements that name the store try it, which they do if it is not set.";
     };
   };
 
@@ -107,7 +107,7 @@ in
         location = mkOption {
           type = types.path;
           default = "/var/lib/pg-lakebase/tablespaces/${name}";
-          defaultText = "/var/lib/pg-lakebase/tablespaces/‹name›";
+          defaultText = lib.literalExpression ''"/var/lib/pg-lakebase/tablespaces/‹name›"'';
           description = ''
             Directory for what is local of the tablespace: temporary tables, and an empty file of each other table. It is
             made for the server's account.

@@ -34,6 +34,11 @@ pkgs.lib.makeScope pkgs.newScope (self: {
       ;
   };
 
+  flakeChecks = import ./checks.nix {
+    inherit (pkgs) lib;
+    inherit (self) callPackage flakePackages pg-lakebase-psql;
+  };
+
   flakeApps = {
     default = {
       type = "app";

@@ -31,7 +31,7 @@
   options-page =
     runCommand "options-page"
       {
-        wanted = import ../nixos-module/page { inherit lib; };
+        wanted = import ../nixos-module/options-page.nix { inherit lib; };
         passAsFile = [ "wanted" ];
       }
       ''

@@ -3,15 +3,17 @@
 # A scenario's steps are Python, `scenarios/<name>.py`. They run in the NixOS test driver, and in any other that has machines
 # with the functions that scenarios/README.md lists.
 let
-  base = {
-    imports = [ ../nixos-module ];
-    services.pg-lakebase.enable = true;
-    # What is dropped is deleted at once, and rows are in the store as soon as they would be on disk.
-    services.pg-lakebase.settings.pg_lakebase = {
-      object_publish_interval = 0;
-      object_retention = 0;
+  base =
+    { lib, ... }:
+    {
+      imports = [ ../nixos-module ];
+      services.pg-lakebase.enable = true;
+      # What is dropped is deleted at once, and rows are in the store as soon as they would be on disk.
+      services.pg-lakebase.settings.pg_lakebase = {
+        object_publish_interval = lib.mkDefault 0;
+        object_retention = lib.mkDefault 0;
+      };
     };
-  };
 
   # A program that listens, in a directory of its own.
   store =

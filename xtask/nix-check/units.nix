@@ -1,8 +1,6 @@
-# What a configuration makes of a machine, as JSON: `files` (name below the root, text, mode), `users` and `groups`, and the
-# messages of `failed` assertions.
-#
-#   nix-instantiate --eval --strict --json --readonly-mode xtask/nix-check/units.nix [--arg configuration MODULE]
-#     [--argstr postgresql DIR] [--argstr other DIR] [--argstr scripts DIR]
+# What a configuration makes of a machine, for `nix-instantiate --eval --strict --json`: `files` by their paths, with text and
+# mode; `scripts` that units run, by their names in the directory `scripts`; `users` with their groups, `groups`, the `settings` of
+# PostgreSQL, open `ports`, and the messages of `failed` assertions.
 {
   configuration ? {
     services.pg-lakebase.enable = true;
@@ -94,10 +92,7 @@ let
     name: unit:
     lib.mapAttrs' (
       _: phase:
-      lib.nameValuePair "${scripts}/${scriptName name phase}" {
-        text = "#!/bin/bash\nset -e\n${unit.${phase}}";
-        mode = "0755";
-      }
+      lib.nameValuePair (scriptName name phase) "#!/bin/bash\nset -e\n${unit.${phase}}"
     ) (lib.filterAttrs (_: phase: unit.${phase} != "") phases);
 
   file = text: {
@@ -124,11 +119,11 @@ in
     // lib.mapAttrs' (
       name: unit: lib.nameValuePair "/etc/systemd/system/${name}.target" (file (head unit + install unit))
     ) (enabled config.systemd.targets)
-    // lib.concatMapAttrs scriptsOf (enabled config.systemd.services)
     // lib.mapAttrs' (name: entry: lib.nameValuePair "/etc/${name}" entry) config.environment.etc
     // {
       "/etc/tmpfiles.d/pg-lakebase-test.conf" = file tmpfiles;
     };
+  scripts = lib.concatMapAttrs scriptsOf (enabled config.systemd.services);
   users = lib.mapAttrs (_: user: user.group) config.users.users;
   groups = lib.attrNames config.users.groups;
   settings = config.services.postgresql.settings;
