@@ -22,7 +22,7 @@
       });
       formatter = forEachSystem (pkgs: (ours pkgs).formatter);
 
-      overlays.default = final: _prev: (ours final).flakePackages;
+      overlays.default = import ./pkgs/overlay.nix;
 
       nixosModules.default = import ./nixos-module;
       nixosModules.pg-lakebase = self.nixosModules.default;

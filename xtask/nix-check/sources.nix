@@ -28,6 +28,15 @@ let
     find "--([a-z-]+)=" unit.systemd.services.pg-lakebase-storage.script
   );
 
+  # Names of packages that the overlay gives, each evaluated.
+  overlaid =
+    let
+      nixpkgs = import ./nixpkgs { system = "x86_64-linux"; };
+      overlay = import ../../pkgs/overlay.nix;
+      final = lib.fix (lib.extends overlay (_: nixpkgs));
+    in
+    lib.filter (name: final.${name}.drvPath != "") (lib.attrNames (overlay final nixpkgs));
+
   tablespaceOptions = find ''known\("([a-z_]+)"'' (
     lib.head (lib.splitString "const TEST" (read "extension/pg-iceberg-am/src/tablespaces/vocabulary.rs"))
   );
@@ -49,4 +58,17 @@ in
       "probe"
     ]
   ) declared;
+  overlay-missing = lib.subtractLists overlaid [
+    "cargo-pgrx_0_18_1"
+    "pg-iceberg-am"
+    "pg-lakebase"
+    "pg-lakebase-container"
+    "pg-lakebase-psql"
+    "pg-lakebase-quickstart"
+    "pg-lakebase-storage"
+  ];
+  # The one that Cargo.toml has, unless cargo-pgrx is of the same.
+  pgrx-other = lib.subtractLists (find ''version = "([0-9.]+)"'' (read "pkgs/cargo-pgrx.nix")) (
+    find ''pgrx-tests = "=([0-9.]+)"'' (read "Cargo.toml")
+  );
 }
