@@ -14,10 +14,12 @@ if [ ! -e "$PGDATA/PG_VERSION" ]; then
     listen=
     if [ -n "$password" ]; then
         listen='*'
-        arguments+=(--pwfile=<(printf '%s' "$password"))
+        (umask 0077 && printf '%s\n' "$password" >"$new.password")
+        arguments+=(--pwfile="$new.password")
     fi
     initdb --pgdata="$new" --username=postgres --auth-local=peer --auth-host=scram-sha-256 --locale-provider=builtin \
         --builtin-locale=C.UTF-8 --locale=C --encoding=UTF8 --no-instructions "${arguments[@]}"
+    rm -f "$new.password"
     cat >>"$new/postgresql.conf" <<END
 listen_addresses = '$listen'
 shared_preload_libraries = 'pg_iceberg_am'

@@ -14,8 +14,9 @@ start_cluster() {
         echo "PostgreSQL does not run as root: be another user." >&2
         exit 1
     fi
-    mkdir -p -m 700 "$directory" "$PGHOST"
-    if [ ! -O "$PGHOST" ]; then
+    mkdir -p "$directory"
+    chmod 700 "$directory"
+    if ! mkdir -m 700 "$PGHOST" 2>/dev/null && [ ! -O "$PGHOST" ]; then
         echo "$PGHOST belongs to somebody else." >&2
         exit 1
     fi
