@@ -32,7 +32,7 @@ let
   ownedArguments = {
     socket = "The socket is the module's own";
     socket-mode = "The socket is the module's own";
-    allow-uid = "The module lets PostgreSQL's account connect";
+    allow-user = "The module lets PostgreSQL's account connect";
     cache-dir = "Set services.pg-lakebase.storage.cacheDirectory";
     cache-size = "Set services.pg-lakebase.storage.cacheSize";
     credentials = "Set services.pg-lakebase.storage.credentialsFile";

@@ -9,8 +9,6 @@ let
   cfg = config.services.pg-lakebase;
   account = "pg-lakebase";
   socket = "/run/pg-lakebase/storage.sock";
-  # Settings that are known only when the server starts.
-  runtimeSettings = "/run/postgresql/pg-lakebase.conf";
   locations = map (tablespace: tablespace.location) (lib.attrValues cfg.tablespaces);
 
   given = lib.concatMapAttrs (
@@ -37,7 +35,8 @@ in
         }
         (lib.mkIf cfg.storage.enable {
           "pg_lakebase.storage_socket" = socket;
-          include_if_exists = runtimeSettings;
+          # The server speaks to a service of its own account, of root, or of this one.
+          "pg_lakebase.storage_service_user" = account;
         })
         (lib.mkIf (!cfg.storage.enable) {
           "pg_lakebase.storage_program" = lib.getExe' cfg.storage.package "pg-lakebase-storage";
@@ -61,11 +60,6 @@ in
         after = [ "pg-lakebase-storage.service" ];
         # The socket lets the service's group connect.
         serviceConfig.SupplementaryGroups = [ account ];
-        # The server speaks to a storage service of its own account, of root, or of the one that it is told by its number,
-        # which is given to the account when the system is activated.
-        preStart = ''
-          printf 'pg_lakebase.storage_service_uid = %s\n' "$(id -u ${account})" > ${runtimeSettings}
-        '';
       })
     ];
 

@@ -115,8 +115,8 @@ let
       storage_socket = path "" // {
         description = "Socket of a storage service that somebody else runs.";
       };
-      storage_service_uid = number (-1) 2147483647 (-1) // {
-        description = "User id that such a service may run as.";
+      storage_service_user = path "" // {
+        description = "User that such a service may run as.";
       };
       storage_program = path "" // {
         description = "The service's program.";

@@ -9,9 +9,7 @@ let
   cfg = config.services.pg-lakebase;
   inherit (cfg) storage;
   account = "pg-lakebase";
-  directory = "/run/pg-lakebase";
-  socket = "${directory}/storage.sock";
-  credentials = "${directory}/credentials";
+  socket = "/run/pg-lakebase/storage.sock";
   hasCredentials = storage.credentialsFile != null;
 
   settings = lib.concatLists (
@@ -28,10 +26,10 @@ let
   arguments = [
     "--socket=${socket}"
     "--socket-mode=0660"
+    "--allow-user=postgres"
     "--cache-dir=${storage.cacheDirectory}"
     "--cache-size=${storage.cacheSize}"
   ]
-  ++ lib.optional hasCredentials "--credentials=${credentials}"
   ++ settings;
 in
 {
@@ -56,17 +54,15 @@ in
       # It is tried again as long as it takes: PostgreSQL cannot do without it.
       unitConfig.StartLimitIntervalSec = 0;
 
-      # What systemd hands over has permissions for its group where the file system has access control lists, and the service
-      # refuses that.
-      preStart = lib.mkIf hasCredentials ''
-        umask 0077
-        rm -f ${credentials}
-        cp "$CREDENTIALS_DIRECTORY/credentials" ${credentials}
-      '';
-      script = ''
-        exec ${lib.getExe' storage.package "pg-lakebase-storage"} ${lib.escapeShellArgs arguments} \
-          --allow-uid="$(id -u postgres)"
-      '';
+      script = "exec ${
+        lib.concatStringsSep " " (
+          [
+            (lib.getExe' storage.package "pg-lakebase-storage")
+            (lib.escapeShellArgs arguments)
+          ]
+          ++ lib.optional hasCredentials ''--credentials="$CREDENTIALS_DIRECTORY/credentials"''
+        )
+      }";
       # Started means that it listens.
       postStart = ''
         until test -S ${socket}; do

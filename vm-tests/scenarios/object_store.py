@@ -15,7 +15,7 @@ def run(server):
     expect(server, "SELECT cache_misses > 0 FROM lakebase.stores", "t")
 
     # PostgreSQL's account cannot read the credentials, where there are some.
-    server.fail(as_postgres("cat /run/pg-lakebase/credentials"))
+    server.fail(as_postgres("cat /run/credentials/pg-lakebase-storage.service/credentials"))
 
     server.succeed("systemctl restart postgresql.service")
     lake(server)

@@ -204,7 +204,7 @@ let
       [
         "socket"
         "socket-mode"
-        "allow-uid"
+        "allow-user"
         "cache-dir"
         "cache-size"
         "credentials"
