@@ -26,6 +26,8 @@ in
       package = lib.mkOverride 900 cfg.postgresqlPackage;
       extensions = _: [ cfg.package ];
       ensureDatabases = cfg.databases;
+      # Of a new cluster, whatever the system's locale: columns of text need it. What users add comes later and counts.
+      initdbArgs = lib.mkBefore [ "--encoding=UTF8" ];
       settings = lib.mkMerge [
         given
         {

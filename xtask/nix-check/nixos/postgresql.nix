@@ -45,6 +45,10 @@ in
       );
       default = _: [ ];
     };
+    initdbArgs = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+    };
     ensureDatabases = mkOption {
       type = types.listOf types.str;
       default = [ ];
@@ -128,7 +132,7 @@ in
       preStart = ''
         if ! test -e ${cfg.dataDir}/PG_VERSION; then
           rm -f ${cfg.dataDir}/*.conf
-          initdb -U postgres
+          initdb -U postgres ${lib.escapeShellArgs cfg.initdbArgs}
         fi
         ln -sfn /etc/pg-lakebase-test/postgresql.conf ${cfg.dataDir}/postgresql.conf
       '';
