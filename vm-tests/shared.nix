@@ -21,7 +21,10 @@ let
       systemd.services.${name} = {
         description = "Emulated object store ${name}";
         wantedBy = [ "multi-user.target" ];
-        inherit environment;
+        # MinIO wants one.
+        environment = environment // {
+          HOME = "/var/lib/${name}";
+        };
         serviceConfig = {
           ExecStart = command;
           DynamicUser = true;
