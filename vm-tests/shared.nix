@@ -52,6 +52,7 @@ in
     services.postgresql = {
       enableTCPIP = true;
       authentication = ''
+        local replication postgres peer map=postgres
         host replication postgres all trust
         host all postgres all trust
       '';

@@ -36,7 +36,8 @@ def run(server):
 
     for table in TABLES:
         server.succeed(f"rm /tmp/write-{table}")
-    server.wait_until_succeeds("! pgrep --full /tmp/writer")
+    # The pattern is not to match the command that looks for it.
+    server.wait_until_succeeds("! pgrep --full '/tmp/write[r]'")
     for table in TABLES:
         # What was told to be committed is there, once.
         server.succeed(f"chmod 644 /tmp/committed-{table}")
