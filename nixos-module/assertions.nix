@@ -142,10 +142,7 @@ let
         '';
       }
       {
-        assertion =
-          credentials == null
-          || cfg.storage.credentialsFile != null
-          || !cfg.storage.enable;
+        assertion = credentials == null || cfg.storage.credentialsFile != null || !cfg.storage.enable;
         message = ''
           ${option}.credentials names an entry of a file of credentials, and there is none. Set
           services.pg-lakebase.storage.credentialsFile.

@@ -26,9 +26,7 @@ let
       "\n${title}:\n\n```nix\n${given}\n```\n"
     else
       "\n${title}: `${given}`\n";
-  plain =
-    description:
-    lib.trim (lib.replaceStrings [ "{option}`" ] [ "`" ] (text description));
+  plain = description: lib.trim (lib.replaceStrings [ "{option}`" ] [ "`" ] (text description));
   section =
     option:
     ''

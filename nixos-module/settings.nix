@@ -71,19 +71,15 @@ let
         default = true;
         description = "Whether the planner may use Iceberg scan nodes.";
       };
-      unconstrained_numeric =
-        choice [ "decimal" "text" ] "decimal"
-        // {
-          description = "What `numeric` without a precision is kept as in new tables.";
-        };
+      unconstrained_numeric = choice [ "decimal" "text" ] "decimal" // {
+        description = "What `numeric` without a precision is kept as in new tables.";
+      };
       upgrade_from = path "" // {
         description = "For pg_upgrade: data directory of the old cluster.";
       };
-      upgrade_transfer =
-        choice [ "copy" "link" ] "copy"
-        // {
-          description = "For pg_upgrade: whether files are copied or linked.";
-        };
+      upgrade_transfer = choice [ "copy" "link" ] "copy" // {
+        description = "For pg_upgrade: whether files are copied or linked.";
+      };
     };
 
     pg_lakebase = {
@@ -145,13 +141,13 @@ in
         description =
           setting.description
           + " If it is not set: `${
-            if lib.isBool setting.default then
-              (if setting.default then "on" else "off")
-            else if setting.default == "" then
-              "''"
-            else
-              toString setting.default
-          }`."
+             if lib.isBool setting.default then
+               (if setting.default then "on" else "off")
+             else if setting.default == "" then
+               "''"
+             else
+               toString setting.default
+           }`."
           + lib.optionalString (setting.ofServersService or false) " Only where `storage.enable` is off.";
       }
     )

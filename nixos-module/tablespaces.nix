@@ -151,8 +151,6 @@ in
       clause = option: "${option} = ${value tablespace.${option}}";
     in
     "CREATE TABLESPACE ${identifier name} LOCATION ${literal tablespace.location} WITH (${
-      lib.concatStringsSep ", " (
-        [ "protocol = ${literal tablespace.protocol}" ] ++ map clause given
-      )
+      lib.concatStringsSep ", " ([ "protocol = ${literal tablespace.protocol}" ] ++ map clause given)
     })";
 }

@@ -16,34 +16,32 @@ let
     };
 
   # A program that listens, in a directory of its own.
-  store =
-    name: command: environment: {
-      systemd.services.${name} = {
-        description = "Emulated object store ${name}";
-        wantedBy = [ "multi-user.target" ];
-        # MinIO wants one.
-        environment = environment // {
-          HOME = "/var/lib/${name}";
-        };
-        serviceConfig = {
-          ExecStart = command;
-          DynamicUser = true;
-          StateDirectory = name;
-          WorkingDirectory = "/var/lib/${name}";
-          Restart = "on-failure";
-        };
+  store = name: command: environment: {
+    systemd.services.${name} = {
+      description = "Emulated object store ${name}";
+      wantedBy = [ "multi-user.target" ];
+      # MinIO wants one.
+      environment = environment // {
+        HOME = "/var/lib/${name}";
+      };
+      serviceConfig = {
+        ExecStart = command;
+        DynamicUser = true;
+        StateDirectory = name;
+        WorkingDirectory = "/var/lib/${name}";
+        Restart = "on-failure";
       };
     };
+  };
 
   # Nobody but these tests' emulators has these keys.
-  credentials =
-    text: {
-      services.pg-lakebase.storage.credentialsFile = "/etc/lakebase-credentials";
-      environment.etc."lakebase-credentials" = {
-        inherit text;
-        mode = "0600";
-      };
+  credentials = text: {
+    services.pg-lakebase.storage.credentialsFile = "/etc/lakebase-credentials";
+    environment.etc."lakebase-credentials" = {
+      inherit text;
+      mode = "0600";
     };
+  };
 in
 {
   server = {
@@ -69,12 +67,15 @@ in
     {
       imports = [
         # Each directory of its data is a bucket.
-        (store "minio" "${lib.getExe' minio "minio"} server --address :9000 --console-address 127.0.0.1:9001 data" {
-          MINIO_ROOT_USER = "lakebase";
-          MINIO_ROOT_PASSWORD = "lakebase-secret";
-          MINIO_BROWSER = "off";
-          MINIO_UPDATE = "off";
-        })
+        (store "minio"
+          "${lib.getExe' minio "minio"} server --address :9000 --console-address 127.0.0.1:9001 data"
+          {
+            MINIO_ROOT_USER = "lakebase";
+            MINIO_ROOT_PASSWORD = "lakebase-secret";
+            MINIO_BROWSER = "off";
+            MINIO_UPDATE = "off";
+          }
+        )
         (credentials ''
           [minio]
           access_key_id = lakebase

@@ -5,7 +5,12 @@ let
   evaluate = import ./evaluate.nix { };
   inherit (evaluate) lib;
 
-  ours = settings: { services.pg-lakebase = { enable = true; } // settings; };
+  ours = settings: {
+    services.pg-lakebase = {
+      enable = true;
+    }
+    // settings;
+  };
   lake = {
     protocol = "s3";
     bucket = "lake";
@@ -85,7 +90,9 @@ let
           imports = [ (ours { }) ];
           services.postgresql.package = pkgs.postgresql_16;
         };
-      fails = [ "services.pg-lakebase needs PostgreSQL 17, and services.postgresql.package is of major version 16" ];
+      fails = [
+        "services.pg-lakebase needs PostgreSQL 17, and services.postgresql.package is of major version 16"
+      ];
     };
     another-major-version-of-ours = {
       configuration =
@@ -177,7 +184,9 @@ let
     };
     entry-without-file = {
       configuration = withLake { credentials = "lake"; };
-      fails = [ "tablespaces.lake.credentials names an entry of a file of credentials, and there is none" ];
+      fails = [
+        "tablespaces.lake.credentials names an entry of a file of credentials, and there is none"
+      ];
     };
     not-encrypted = {
       configuration = withLake { endpoint = "http://minio.example.com:9000"; };

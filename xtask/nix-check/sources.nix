@@ -14,19 +14,20 @@ let
   known = (import ../../nixos-module/settings.nix { inherit lib; }).names;
 
   main = read "storage/src/main.rs";
-  arguments = map (lib.replaceStrings [ "_" ] [ "-" ]) (
-    find "\n    ([a-z_]+): " (lib.head (lib.splitString "\n}\n" (lib.last (lib.splitString "struct Arguments {" main))))
-  )
-  ++ find ''long = "([a-z-]+)"'' main;
+  arguments =
+    map (lib.replaceStrings [ "_" ] [ "-" ]) (
+      find "\n    ([a-z_]+): " (
+        lib.head (lib.splitString "\n}\n" (lib.last (lib.splitString "struct Arguments {" main)))
+      )
+    )
+    ++ find ''long = "([a-z-]+)"'' main;
   unit = (import ./evaluate.nix { }).of [
     {
       services.pg-lakebase.enable = true;
       services.pg-lakebase.storage.credentialsFile = "/credentials";
     }
   ];
-  passed = lib.unique (
-    find "--([a-z-]+)=" unit.systemd.services.pg-lakebase-storage.script
-  );
+  passed = lib.unique (find "--([a-z-]+)=" unit.systemd.services.pg-lakebase-storage.script);
 
   # Names of packages that the overlay gives, each evaluated.
   overlaid =
@@ -38,7 +39,9 @@ let
     lib.filter (name: final.${name}.drvPath != "") (lib.attrNames (overlay final nixpkgs));
 
   tablespaceOptions = find ''known\("([a-z_]+)"'' (
-    lib.head (lib.splitString "const TEST" (read "extension/pg-iceberg-am/src/tablespaces/vocabulary.rs"))
+    lib.head (
+      lib.splitString "const TEST" (read "extension/pg-iceberg-am/src/tablespaces/vocabulary.rs")
+    )
   );
   declared = lib.attrNames (
     (import ../../nixos-module/tablespaces.nix { inherit lib; }).type.getSubOptions [ ]

@@ -31,8 +31,7 @@ let
 
   # Units as NixOS writes them.
   line =
-    key: value:
-    "${key}=${if lib.isBool value then lib.boolToString value else toString value}\n";
+    key: value: "${key}=${if lib.isBool value then lib.boolToString value else toString value}\n";
   section = lib.mapAttrsToList (key: value: lib.concatMapStrings (line key) (lib.toList value));
   dependencies =
     unit:
@@ -91,8 +90,7 @@ let
   scriptsOf =
     name: unit:
     lib.mapAttrs' (
-      _: phase:
-      lib.nameValuePair (scriptName name phase) "#!/bin/bash\nset -e\n${unit.${phase}}"
+      _: phase: lib.nameValuePair (scriptName name phase) "#!/bin/bash\nset -e\n${unit.${phase}}"
     ) (lib.filterAttrs (_: phase: unit.${phase} != "") phases);
 
   file = text: {
@@ -104,9 +102,7 @@ let
     lib.concatLists (
       lib.mapAttrsToList (
         path:
-        lib.mapAttrsToList (
-          type: entry: "${type} ${path} ${entry.mode} ${entry.user} ${entry.group} - -\n"
-        )
+        lib.mapAttrsToList (type: entry: "${type} ${path} ${entry.mode} ${entry.user} ${entry.group} - -\n")
       ) (lib.foldl' lib.recursiveUpdate { } (lib.attrValues config.systemd.tmpfiles.settings))
     )
   );

@@ -19,6 +19,7 @@ mod interop;
 mod isolation;
 mod mount;
 mod nightly;
+mod nix_check;
 mod operations;
 mod package;
 mod process;
@@ -74,6 +75,8 @@ enum Command {
     Stores(stores::Args),
     /// Debian packages, and trying them on a machine of Debian 13
     Package(package::Args),
+    /// Evaluate the flake and the NixOS module, without nixpkgs
+    NixCheck(nix_check::Args),
     /// What is too long for test-all: a soak of an hour, and random campaigns
     Nightly(nightly::Args),
     /// Measure Iceberg tables against heap tables
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::Soak(args) => soak::run(&args),
         Command::Stores(args) => stores::run(&args),
         Command::Package(args) => package::run(&args),
+        Command::NixCheck(args) => nix_check::run(&args),
         Command::Nightly(args) => nightly::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::GuardServers(args) => guardian::run(&args),

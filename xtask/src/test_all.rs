@@ -9,6 +9,7 @@ use crate::extension;
 use crate::guardian::Guardian;
 use crate::installation::{Flavour, Installation};
 use crate::interop;
+use crate::nix_check;
 use crate::operations;
 use crate::package;
 use crate::process;
@@ -61,6 +62,7 @@ pub struct Args {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Step {
     Fmt,
+    Nix,
     Clippy,
     Unit,
     PgTest,
@@ -77,8 +79,9 @@ enum Step {
 }
 
 /// In this order: what fails soonest first.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step::Fmt,
+    Step::Nix,
     Step::Clippy,
     Step::Unit,
     Step::Regression,
@@ -191,6 +194,7 @@ fn report(outcomes: Vec<Outcome>) -> Result<()> {
 fn describe(step: Step) -> &'static str {
     match step {
         Step::Fmt => "formatting",
+        Step::Nix => "Nix code",
         Step::Clippy => "lints",
         Step::Unit => "unit and property tests",
         Step::PgTest => "tests inside the server",
@@ -282,13 +286,23 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             soak::run(&soak::Args::short(SOAK_MINUTES))?;
             Ok(Tally::passed())
         }
-        Step::Packages => match package::missing() {
-            Some(reason) => {
-                note(format!("skipped: packages: {reason}"));
-                Ok(Tally::default())
-            }
-            None => package::run_check(cache),
-        },
+        Step::Packages => unless_skipped(step, package::missing(), || package::run_check(cache)),
+        Step::Nix => unless_skipped(step, nix_check::missing(), || nix_check::run_check(cache)),
+    }
+}
+
+/// Runs a step that not every machine can run.
+fn unless_skipped(
+    step: Step,
+    reason: Option<&str>,
+    run: impl FnOnce() -> Result<Tally>,
+) -> Result<Tally> {
+    match reason {
+        Some(reason) => {
+            note(format!("skipped: {}: {reason}", describe(step)));
+            Ok(Tally::default())
+        }
+        None => run(),
     }
 }
 

@@ -28,7 +28,8 @@ in
     finalPackage = mkOption {
       type = types.package;
       readOnly = true;
-      default = if cfg.extensions { } == [ ] then cfg.package else cfg.package.withPackages cfg.extensions;
+      default =
+        if cfg.extensions { } == [ ] then cfg.package else cfg.package.withPackages cfg.extensions;
     };
     dataDir = mkOption {
       type = types.path;
@@ -65,7 +66,9 @@ in
           ]
         );
         options.shared_preload_libraries = mkOption {
-          type = types.nullOr (types.coercedTo (types.listOf types.str) (lib.concatStringsSep ",") types.commas);
+          type = types.nullOr (
+            types.coercedTo (types.listOf types.str) (lib.concatStringsSep ",") types.commas
+          );
           default = null;
         };
         options.port = mkOption {

@@ -54,6 +54,11 @@ const MACHINES: [Package; 4] = [
     package("umoci", Some("umoci")),
 ];
 
+const NIX: [Package; 2] = [
+    package("nix-bin", Some("nix-instantiate")),
+    package("systemd", Some("systemd-analyze")),
+];
+
 /// `cargo pgrx test --runas` steps down by sudo.
 const ROOT: [Package; 1] = [package("sudo", Some("sudo"))];
 
@@ -79,6 +84,11 @@ pub fn for_packages() -> Vec<Package> {
 /// What trying them on machines of Debian 13 needs.
 pub fn for_machines() -> Vec<Package> {
     MACHINES.to_vec()
+}
+
+/// What evaluating Nix code and looking at units needs.
+pub fn for_nix() -> Vec<Package> {
+    NIX.to_vec()
 }
 
 /// Those of `packages` that are not there.

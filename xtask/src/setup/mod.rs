@@ -13,5 +13,5 @@ mod postgres_build;
 mod server_headers;
 
 pub use apt_source::mirror;
-pub use build_packages::{ensure as ensure_packages, for_machines, on_path};
+pub use build_packages::{ensure as ensure_packages, for_machines, for_nix, on_path};
 pub use command::{Args, ensure, ensure_packaging, run};
