@@ -218,6 +218,11 @@ pub(crate) fn install_engine(cache: &Cache, name: &str) -> Result<()> {
     install(cache, engine)
 }
 
+/// The Python packages of engines that read tables without a JVM.
+pub fn python_packages() -> Vec<&'static str> {
+    [PYICEBERG, DUCKDB].concat()
+}
+
 /// Installs an engine's packages; a file in the environment remembers that it is done.
 fn install(cache: &Cache, engine: &Engine) -> Result<()> {
     let venv = cache.venv();

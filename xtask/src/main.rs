@@ -17,9 +17,11 @@ mod guardian;
 mod installation;
 mod interop;
 mod isolation;
+mod machine;
 mod mount;
 mod nightly;
 mod nix_check;
+mod nixos;
 mod operations;
 mod package;
 mod process;
@@ -77,6 +79,8 @@ enum Command {
     Package(package::Args),
     /// Evaluate the flake and the NixOS module, without nixpkgs
     NixCheck(nix_check::Args),
+    /// Run the scenarios of `vm-tests` on machines of Debian 13 with the units that the NixOS module makes
+    Nixos(nixos::Args),
     /// What is too long for test-all: a soak of an hour, and random campaigns
     Nightly(nightly::Args),
     /// Measure Iceberg tables against heap tables
@@ -100,6 +104,7 @@ fn main() -> ExitCode {
         Command::Soak(args) => soak::run(&args),
         Command::Stores(args) => stores::run(&args),
         Command::Package(args) => package::run(&args),
+        Command::Nixos(args) => nixos::run(&args),
         Command::NixCheck(args) => nix_check::run(&args),
         Command::Nightly(args) => nightly::run(&args),
         Command::Bench(args) => bench::run(&args),

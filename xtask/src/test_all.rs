@@ -9,7 +9,9 @@ use crate::extension;
 use crate::guardian::Guardian;
 use crate::installation::{Flavour, Installation};
 use crate::interop;
+use crate::machine;
 use crate::nix_check;
+use crate::nixos;
 use crate::operations;
 use crate::package;
 use crate::process;
@@ -76,10 +78,11 @@ enum Step {
     Crash,
     Soak,
     Packages,
+    Nixos,
 }
 
 /// In this order: what fails soonest first.
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step::Fmt,
     Step::Nix,
     Step::Clippy,
@@ -95,6 +98,7 @@ const STEPS: [Step; 15] = [
     Step::Crash,
     Step::Soak,
     Step::Packages,
+    Step::Nixos,
 ];
 
 /// Crates whose tests need no server.
@@ -208,6 +212,7 @@ fn describe(step: Step) -> &'static str {
         Step::Crash => "crashes",
         Step::Soak => "whatever grows",
         Step::Packages => "packages",
+        Step::Nixos => "scenarios of NixOS",
     }
 }
 
@@ -286,7 +291,8 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             soak::run(&soak::Args::short(SOAK_MINUTES))?;
             Ok(Tally::passed())
         }
-        Step::Packages => unless_skipped(step, package::missing(), || package::run_check(cache)),
+        Step::Packages => unless_skipped(step, machine::missing(), || package::run_check(cache)),
+        Step::Nixos => unless_skipped(step, nixos::missing(), || nixos::run_all(cache)),
         Step::Nix => unless_skipped(step, nix_check::missing(), || nix_check::run_check(cache)),
     }
 }

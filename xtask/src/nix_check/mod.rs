@@ -9,3 +9,4 @@ mod nix;
 mod tools;
 
 pub use command::{Args, missing, run, run_check};
+pub use nix::Nix;

@@ -3,6 +3,7 @@
 use super::build::{Built, DebugSymbols};
 use super::{container, installed};
 use crate::cache::Cache;
+use crate::machine;
 use crate::progress::note;
 use crate::setup;
 use crate::tally::Tally;
@@ -41,22 +42,11 @@ pub fn run(args: &Args) -> Result<()> {
             println!("{}", container::build(&cache, &packages)?.display());
             Ok(())
         }
-        Command::Check => match missing() {
+        Command::Check => match machine::missing() {
             Some(reason) => bail!("packages cannot be tried here: {reason}"),
             None => run_check(&cache).map(drop),
         },
     }
-}
-
-/// Why packages cannot be tried on this machine, if that is so.
-pub fn missing() -> Option<&'static str> {
-    if !rustix::process::geteuid().is_root() {
-        return Some("only root can start a machine");
-    }
-    if !setup::on_path("apt-get") {
-        return Some("there is no apt-get");
-    }
-    None
 }
 
 /// Makes the packages and tries them.

@@ -1,12 +1,11 @@
 //! An image of the form that the OCI specifies: Debian 13 with its PostgreSQL 17 below, what the packages have above.
 
 use super::build::VERSION;
-use super::machine::Machine;
-use super::tree;
 use crate::cache::{Cache, remove_tree};
 use crate::checkout;
 use crate::guardian::Guardian;
 use crate::installation::MAJOR;
+use crate::machine::{self, Machine};
 use crate::process;
 use crate::progress::note;
 use anyhow::{Context, Result, ensure};
@@ -26,7 +25,7 @@ const FIRST_ANSWER: Duration = Duration::from_secs(20);
 
 /// Makes the image of these packages, an archive.
 pub fn build(cache: &Cache, packages: &[PathBuf]) -> Result<PathBuf> {
-    let base = tree::container_base(cache)?;
+    let base = machine::container_base(cache)?;
     let dir = cache.root().join("debian/container");
     remove_tree(&dir)?;
     let layer = dir.join("layer");
@@ -103,7 +102,7 @@ pub fn build(cache: &Cache, packages: &[PathBuf]) -> Result<PathBuf> {
 pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
     let directory = Machine::directory(cache, NAME);
     let _guardian = Guardian::over([directory.clone()])?;
-    tree::clear(&directory)?;
+    machine::clear(&directory)?;
     let layout = directory.join("image");
     fs::create_dir_all(&layout).with_context(|| format!("cannot create {}", layout.display()))?;
     process::output(
@@ -149,5 +148,5 @@ pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
         "after the container was killed there is {sum}"
     );
     container.kill()?;
-    tree::clear(&directory)
+    machine::clear(&directory)
 }

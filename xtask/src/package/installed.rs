@@ -1,10 +1,10 @@
 //! The packages on a machine of Debian 13: installed, used as their README.Debian says, upgraded and removed.
 
 use super::build::{Built, DebugSymbols, VERSION};
-use super::machine::Machine;
 use crate::cache::Cache;
 use crate::checkout;
 use crate::guardian::Guardian;
+use crate::machine::{self, Machine};
 use crate::progress::note;
 use crate::stores;
 use anyhow::{Context, Result, bail, ensure};
@@ -35,6 +35,7 @@ pub fn check(cache: &Cache, built: &Built, packages: &[PathBuf]) -> Result<()> {
 
     let _guardian = Guardian::over([Machine::directory(cache, NAME)])?;
     let booted = Instant::now();
+    Machine::lay(cache, NAME, &[&machine::debian(cache)?])?;
     let machine = Machine::boot(cache, NAME)?;
     note(format!(
         "the machine is up ({:.1} s)",

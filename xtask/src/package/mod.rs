@@ -8,7 +8,6 @@ mod build;
 mod command;
 mod container;
 mod installed;
-mod machine;
-mod tree;
 
-pub use command::{Args, missing, run, run_check};
+pub use build::{Built, DebugSymbols};
+pub use command::{Args, run, run_check};

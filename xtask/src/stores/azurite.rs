@@ -37,7 +37,8 @@ pub fn start(cache: &Cache, server: &Server) -> Result<()> {
     Ok(())
 }
 
-fn install(cache: &Cache) -> Result<PathBuf> {
+/// Its script, installed where it is not there.
+pub fn install(cache: &Cache) -> Result<PathBuf> {
     let _lock = cache.lock("azurite")?;
     let dir = cache
         .root()

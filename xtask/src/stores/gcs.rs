@@ -26,8 +26,8 @@ pub fn start(cache: &Cache, server: &Server) -> Result<()> {
     })
 }
 
-/// Go knows by itself what there is to do.
-fn build(cache: &Cache) -> Result<PathBuf> {
+/// The program. Go knows by itself what there is to do.
+pub fn build(cache: &Cache) -> Result<PathBuf> {
     let _lock = cache.lock("gcs")?;
     let program = cache.root().join("stores").join("gcs-emulator");
     let mut command = Command::new("go");

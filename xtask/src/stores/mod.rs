@@ -16,7 +16,9 @@ mod proxy;
 mod running;
 mod server;
 
+pub use azurite::install as azurite_program;
 pub use command::{Args, run};
+pub use gcs::build as gcs_program;
 pub use lake::{Lake, TABLESPACE};
 pub use minio::install as minio_program;
 pub use place::{STORES, Store};

@@ -13,9 +13,9 @@ use std::process::Command;
 const SUITE: &str = "trixie";
 
 /// The tree, made where there is none; nothing is to be written to it.
-pub fn ensure(cache: &Cache) -> Result<PathBuf> {
+pub fn debian(cache: &Cache) -> Result<PathBuf> {
     let dir = cache.root().join("debian");
-    let tree = dir.join(SUITE);
+    let tree = dir.join(format!("{SUITE}-machine"));
     if tree.exists() {
         return Ok(tree);
     }
@@ -27,6 +27,8 @@ pub fn ensure(cache: &Cache) -> Result<PathBuf> {
         "dbus",
         "adduser",
         "ca-certificates",
+        "procps",
+        "python3",
     ];
     let mut command = mmdebstrap(&packages);
     command.arg(SUITE).arg(&new).arg(setup::mirror()?);
@@ -67,8 +69,8 @@ fn mmdebstrap(packages: &[&str]) -> Command {
     command
 }
 
-/// A root file system over `tree` at `dir/root`, whose changes are in `dir` too and are forgotten with it.
-pub fn lay_over(tree: &Path, dir: &Path) -> Result<PathBuf> {
+/// A root file system over trees, the uppermost first, at `dir/root`, whose changes are in `dir/changes` and are forgotten with it.
+pub fn lay_over(trees: &[&Path], dir: &Path) -> Result<PathBuf> {
     clear(dir)?;
     let root = dir.join("root");
     for dir in [
@@ -79,9 +81,12 @@ pub fn lay_over(tree: &Path, dir: &Path) -> Result<PathBuf> {
     ] {
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
+    let lower: Vec<String> = (trees.iter())
+        .map(|tree| tree.display().to_string())
+        .collect();
     let options = format!(
         "lowerdir={},upperdir={},workdir={}",
-        tree.display(),
+        lower.join(":"),
         dir.join("changes").display(),
         dir.join("work").display()
     );

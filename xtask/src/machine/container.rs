@@ -34,16 +34,20 @@ impl Machine {
         cache.root().join("machines").join(name)
     }
 
-    /// Boots a machine anew.
-    pub fn boot(cache: &Cache, name: &str) -> Result<Self> {
-        let tree = tree::ensure(cache)?;
+    /// Lays the root file system of a machine anew over trees, the uppermost first. Returns its root directory.
+    pub fn lay(cache: &Cache, name: &str, trees: &[&Path]) -> Result<PathBuf> {
         let dir = Self::directory(cache, name);
         processes::kill_all(&dir.join("data"), processes::KILL_LIMIT)?;
-        let root = tree::lay_over(&tree, &dir)?;
+        tree::lay_over(trees, &dir)
+    }
+
+    /// Boots the machine that was laid.
+    pub fn boot(cache: &Cache, name: &str) -> Result<Self> {
+        let root = Self::directory(cache, name).join("root");
         let mut container = Command::new("systemd-nspawn");
         container.args(["--boot", "--machine", name, "--directory"]);
         container.arg(&root);
-        let is_up = ["systemctl", "is-active", "--quiet", "multi-user.target"];
+        let is_up = ["systemctl", "is-active", "--quiet", "basic.target"];
         Self::start(cache, name, root, container, &is_up)
     }
 
@@ -127,6 +131,11 @@ impl Machine {
             .stderr(Stdio::null())
             .status();
         status.is_ok_and(|status| status.success())
+    }
+
+    /// The number of its first process, outside of it.
+    pub fn leader(&self) -> i32 {
+        self.leader
     }
 
     /// Its root directory.

@@ -1,0 +1,144 @@
+//! A machine of a scenario: what the module makes of it, on Debian.
+
+use super::programs::{put_store_files, write};
+use crate::cache::Cache;
+use crate::machine::Machine;
+use crate::nix_check::Nix;
+use crate::process;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value};
+use std::fmt::Write;
+use std::path::Path;
+use std::process::Command;
+
+const UNITS: &str = "/etc/systemd/system/";
+/// Where another configuration of the machine is kept.
+const OTHERS: &str = "opt/configurations";
+
+/// A machine's configuration.
+pub struct Node<'a> {
+    pub scenario: &'a str,
+    pub name: &'a str,
+    /// Names and addresses of all machines of the scenario.
+    pub hosts: &'a [(String, String)],
+    /// A configuration that it may be switched to.
+    pub specialisation: Option<&'a str>,
+}
+
+impl Node<'_> {
+    /// The machine's name among all that there are.
+    pub fn machine(&self) -> String {
+        machine_name(self.scenario, self.name)
+    }
+
+    /// Lays and boots the machine over these trees, the uppermost first.
+    pub fn boot(&self, cache: &Cache, nix: &Nix, trees: &[&Path]) -> Result<Machine> {
+        let root = Machine::lay(cache, &self.machine(), trees)?;
+        let configuration = self.evaluate(nix, None)?;
+        let mut enabled = Vec::new();
+        for (path, file) in files(&configuration)? {
+            let text = file.get("text").and_then(Value::as_str).unwrap_or_default();
+            if let Some(unit) = path.strip_prefix(UNITS)
+                && text.contains("\nWantedBy=")
+            {
+                enabled.push(unit);
+            }
+        }
+        put(&configuration, &root)?;
+        for (user, _) in object(&configuration, "users")? {
+            let mut useradd = Command::new("chroot");
+            useradd.arg(&root).args(["sh", "-c"]);
+            useradd.arg(format!(
+                "id -u {user} >/dev/null 2>&1 || useradd --system --user-group {user}"
+            ));
+            process::output(&mut useradd)?;
+        }
+        let mut systemctl = Command::new("systemctl");
+        systemctl
+            .arg("--quiet")
+            .arg("--root")
+            .arg(&root)
+            .arg("enable")
+            .args(&enabled);
+        if !enabled.is_empty() {
+            process::output(&mut systemctl)?;
+        }
+        let mut hosts = "127.0.0.1 localhost\n".to_owned();
+        for (name, address) in self.hosts {
+            writeln!(hosts, "{address} {name}")?;
+        }
+        write(&root.join("etc/hosts"), &hosts, 0o644)?;
+        write(
+            &root.join("etc/hostname"),
+            &format!("{}\n", self.name),
+            0o644,
+        )?;
+        if let Some(name) = self.specialisation {
+            let other = self.evaluate(nix, Some(name))?;
+            put(&other, &root.join(OTHERS).join(name))?;
+            let script = format!(
+                "#!/bin/sh\nset -e\ncp -a \"/{OTHERS}/$1/.\" /\nsystemctl daemon-reload\n\
+                 systemctl restart pg-lakebase-storage.service postgresql.service pg-lakebase-setup.service\n"
+            );
+            write(
+                &root.join("usr/local/bin/switch-configuration"),
+                &script,
+                0o755,
+            )?;
+        }
+        Machine::boot(cache, &self.machine())
+    }
+
+    fn evaluate(&self, nix: &Nix, specialisation: Option<&str>) -> Result<Value> {
+        let specialisation =
+            specialisation.map_or_else(|| "null".to_owned(), |name| format!("\"{name}\""));
+        let expression = format!(
+            "import ./xtask/nix-check/units.nix {{ specialisation = {specialisation}; configuration = \
+             (import ./xtask/nix-check/scenarios.nix).{}.nodes.{}; }}",
+            self.scenario, self.name
+        );
+        let configuration = nix.evaluate(&["--expr", &expression])?;
+        let failed = configuration.get("failed").and_then(Value::as_array);
+        ensure!(
+            failed.is_some_and(Vec::is_empty),
+            "assertions fail: {failed:?}"
+        );
+        Ok(configuration)
+    }
+}
+
+pub fn machine_name(scenario: &str, node: &str) -> String {
+    format!("lakebase-{scenario}-{node}")
+}
+
+/// Writes files and scripts of a configuration below `root`.
+fn put(configuration: &Value, root: &Path) -> Result<()> {
+    for (path, file) in files(configuration)? {
+        let text = file
+            .get("text")
+            .and_then(Value::as_str)
+            .context("a file without text")?;
+        let mode = file.get("mode").and_then(Value::as_str).unwrap_or("0644");
+        let mode = u32::from_str_radix(mode, 8).with_context(|| format!("mode {mode}"))?;
+        write(&root.join(path.trim_start_matches('/')), text, mode)?;
+    }
+    for (name, text) in object(configuration, "scripts")? {
+        let text = text.as_str().context("a script without text")?;
+        put_store_files(text, root)?;
+        write(
+            &root.join("etc/pg-lakebase-test/scripts").join(name),
+            text,
+            0o755,
+        )?;
+    }
+    Ok(())
+}
+
+fn files(configuration: &Value) -> Result<&Map<String, Value>> {
+    object(configuration, "files")
+}
+
+fn object<'a>(configuration: &'a Value, name: &str) -> Result<&'a Map<String, Value>> {
+    let object = configuration.get(name).and_then(Value::as_object);
+    object.with_context(|| format!("a configuration without {name}"))
+}
