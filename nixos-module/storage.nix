@@ -63,16 +63,8 @@ in
           ++ lib.optional hasCredentials ''--credentials="$CREDENTIALS_DIRECTORY/credentials"''
         )
       }";
-      # Started means that it listens.
-      postStart = ''
-        until test -S ${socket}; do
-          kill -0 "$MAINPID"
-          sleep 0.05
-        done
-      '';
-
       serviceConfig = import ./hardening.nix // {
-        Type = "exec";
+        Type = "notify";
         User = account;
         Group = account;
         Restart = "always";
