@@ -93,6 +93,42 @@ let
     message = "services.pg-lakebase.storage.settings must not have ${name}. ${advice}.";
   }) ownedArguments;
 
+  ofMetrics =
+    let
+      metrics = toString (cfg.storage.settings.metrics or "");
+    in
+    [
+      {
+        assertion = !lib.hasInfix "/" metrics || lib.hasPrefix "/run/pg-lakebase/" metrics;
+        message = ''
+          services.pg-lakebase.storage.settings.metrics is ${metrics}, where the storage service cannot make a socket. Take a path below
+          /run/pg-lakebase, or a port of a loopback address such as 127.0.0.1:9187.
+        '';
+      }
+      {
+        assertion =
+          metrics == ""
+          || lib.any (start: lib.hasPrefix start metrics) [
+            "/"
+            "127."
+            "[::1]:"
+          ];
+        message = ''
+          services.pg-lakebase.storage.settings.metrics is ${metrics}, and the storage service serves metrics on this machine alone. Take a
+          port of a loopback address such as 127.0.0.1:9187.
+        '';
+      }
+    ];
+
+  # Of a service that systemd does not run.
+  ofNoService = {
+    assertion = cfg.storage.credentialsFile == null;
+    message = ''
+      services.pg-lakebase.storage.credentialsFile is of a storage service that systemd runs, and the server runs it. Set
+      services.pg-lakebase.settings.pg_lakebase.credentials_file to a file that PostgreSQL's account may read.
+    '';
+  };
+
   # Each in one place only.
   ofServersService = map (name: {
     assertion = !isGiven name;
@@ -142,10 +178,18 @@ let
         '';
       }
       {
-        assertion = credentials == null || cfg.storage.credentialsFile != null || !cfg.storage.enable;
+        assertion =
+          credentials == null
+          || (
+            if cfg.storage.enable then
+              cfg.storage.credentialsFile != null
+            else
+              cfg.settings.pg_lakebase.credentials_file != null
+          );
         message = ''
-          ${option}.credentials names an entry of a file of credentials, and there is none. Set
-          services.pg-lakebase.storage.credentialsFile.
+          ${option}.credentials names an entry of a file of credentials, and there is none. Set services.pg-lakebase.${
+            if cfg.storage.enable then "storage.credentialsFile" else "settings.pg_lakebase.credentials_file"
+          }.
         '';
       }
       {
@@ -206,7 +250,10 @@ in
       ofFirewall
       ofLibraries
     ]
-    ++ lib.optionals cfg.storage.enable (ofCache ++ ofCredentials ++ ofArguments ++ ofServersService)
+    ++ lib.optionals cfg.storage.enable (
+      ofCache ++ ofCredentials ++ ofArguments ++ ofMetrics ++ ofServersService
+    )
+    ++ lib.optional (!cfg.storage.enable) ofNoService
     ++ ofServersSettings
     ++ lib.concatLists (lib.mapAttrsToList ofTablespace cfg.tablespaces)
     ++ ofTablespaces;

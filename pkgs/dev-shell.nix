@@ -15,7 +15,6 @@
   postgresql_17,
   formatter,
   deadnix,
-  statix,
   bison,
   flex,
   perl,
@@ -72,7 +71,6 @@ mkShell {
 
     formatter
     deadnix
-    statix
   ];
 
   env = {

@@ -1,10 +1,9 @@
-# Formatting and lints of Nix code, and the page that is made of the module's options.
+# Formatting and unused parts of Nix code, and the page that is made of the module's options.
 {
   lib,
   runCommand,
   nixfmt,
   deadnix,
-  statix,
   source,
 }:
 
@@ -14,19 +13,10 @@
     touch $out
   '';
 
-  nix-lint =
-    runCommand "nix-lint"
-      {
-        nativeBuildInputs = [
-          deadnix
-          statix
-        ];
-      }
-      ''
-        deadnix --fail --no-lambda-pattern-names ${source.nixFiles}
-        statix check ${source.nixFiles}
-        touch $out
-      '';
+  nix-lint = runCommand "nix-lint" { nativeBuildInputs = [ deadnix ]; } ''
+    deadnix --fail --no-lambda-pattern-names ${source.nixFiles}
+    touch $out
+  '';
 
   options-page =
     runCommand "options-page"

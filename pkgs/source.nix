@@ -14,6 +14,8 @@ let
     (root + "/iceberg")
     (root + "/storage")
   ];
+  regressionTests = root + "/extension/pg-iceberg-am/tests/pg_regress";
+  isolationTests = root + "/extension/pg-iceberg-am/tests/isolation";
   toSource =
     files:
     lib.fileset.toSource {
@@ -25,15 +27,18 @@ in
   inherit (workspace.package) version;
   lockFile = root + "/Cargo.lock";
 
-  # What the packages need: a change to the maintenance commands, to documentation or to Nix code builds none of them anew.
-  packages = toSource (
-    manifests
-    ++ crates
-    ++ [
-      (root + "/xtask/Cargo.toml")
-      (root + "/xtask/src/main.rs")
-    ]
-  );
+  # What the packages need: a change to the maintenance commands, to tests in SQL, to documentation or to Nix code builds none of
+  # them anew.
+  packages = toSource [
+    (lib.fileset.difference (lib.fileset.unions (manifests ++ crates)) (
+      lib.fileset.unions [
+        regressionTests
+        isolationTests
+      ]
+    ))
+    (root + "/xtask/Cargo.toml")
+    (root + "/xtask/src/main.rs")
+  ];
 
   # What lints and tests need.
   everything = toSource (
@@ -48,10 +53,14 @@ in
     ]
   );
 
-  regressionTests = root + "/extension/pg-iceberg-am/tests/pg_regress";
-  isolationTests = root + "/extension/pg-iceberg-am/tests/isolation";
+  inherit regressionTests isolationTests;
   gcsEmulator = root + "/xtask/stores/gcs";
-  nixFiles = toSource [ (lib.fileset.fileFilter (file: file.hasExt "nix") root) ];
+  # Without those that are nixpkgs'.
+  nixFiles = toSource [
+    (lib.fileset.difference (lib.fileset.fileFilter (file: file.hasExt "nix") root) (
+      root + "/xtask/nix-check/nixpkgs-lib"
+    ))
+  ];
 
   meta = {
     license = lib.licenses.asl20;

@@ -8,6 +8,8 @@ in
     imports = [ ../nixos-module ];
     services.pg-lakebase.enable = true;
 
+    # Machines of tests cannot be switched otherwise.
+    system.switch.enable = true;
     specialisation.changed.configuration.services.pg-lakebase = {
       settings.pg_iceberg_am.target_file_size = "64MB";
       databases = [

@@ -46,6 +46,8 @@ in
 {
   server = {
     imports = [ base ];
+    virtualisation.memorySize = 2048;
+    virtualisation.diskSize = 4096;
     # Others connect to it, as replicas and for backups.
     services.postgresql = {
       enableTCPIP = true;

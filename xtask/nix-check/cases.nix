@@ -135,6 +135,38 @@ let
       configuration = ours { storage.credentialsFile = "credentials"; };
       fails = [ "credentialsFile has to be an absolute path" ];
     };
+    metrics-in-tmp = {
+      configuration = ours { storage.settings.metrics = "/tmp/metrics.sock"; };
+      fails = [ "metrics is /tmp/metrics.sock, where the storage service cannot make a socket" ];
+    };
+    metrics-for-others = {
+      configuration = ours { storage.settings.metrics = "0.0.0.0:9187"; };
+      fails = [ "serves metrics on this machine alone" ];
+    };
+    metrics = {
+      configuration = ours { storage.settings.metrics = "127.0.0.1:9187"; };
+      fails = [ ];
+    };
+    metrics-in-socket = {
+      configuration = ours { storage.settings.metrics = "/run/pg-lakebase/metrics.sock"; };
+      fails = [ ];
+    };
+    file-without-service = {
+      configuration = ours {
+        storage.enable = false;
+        storage.credentialsFile = "/etc/secrets/lakebase-credentials";
+      };
+      fails = [ "settings.pg_lakebase.credentials_file to a file that PostgreSQL's account may read" ];
+    };
+    entry-without-servers-file = {
+      configuration = ours {
+        storage.enable = false;
+        tablespaces.lake = lake // {
+          credentials = "lake";
+        };
+      };
+      fails = [ "Set services.pg-lakebase.settings.pg_lakebase.credentials_file" ];
+    };
     servers-settings = {
       configuration = ours { settings.pg_lakebase.cache_size = "1GB"; };
       fails = [ "settings.pg_lakebase.cache_size is of a storage service that the server runs itself" ];

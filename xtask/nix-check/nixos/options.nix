@@ -117,6 +117,11 @@ in
       type = types.listOf types.port;
       default = [ ];
     };
+    system.switch.enable = lib.mkEnableOption "changing to another configuration";
+    virtualisation = mkOption {
+      type = types.attrsOf types.int;
+      default = { };
+    };
     specialisation = mkOption {
       type = types.attrsOf (
         types.submodule { options.configuration = mkOption { type = types.deferredModule; }; }

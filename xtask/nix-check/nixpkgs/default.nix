@@ -114,7 +114,6 @@ let
       "rust-analyzer"
       "rustc"
       "rustfmt"
-      "statix"
       "zlib"
       "zstd"
     ] (name: package name { })
