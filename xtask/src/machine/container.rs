@@ -210,18 +210,6 @@ impl Machine {
         Ok(output.trim_end().to_owned())
     }
 
-    /// Waits until shell commands succeed.
-    pub fn wait_until(&self, script: &str, limit: Duration) -> Result<()> {
-        let started = Instant::now();
-        loop {
-            match self.sh(script) {
-                Ok(_) => return Ok(()),
-                Err(error) if started.elapsed() > limit => return Err(error),
-                Err(_) => thread::sleep(POLL),
-            }
-        }
-    }
-
     /// Ends it at once, and leaves what it has written.
     pub fn kill(mut self) -> Result<()> {
         self.container.kill().context("cannot kill the container")?;

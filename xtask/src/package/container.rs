@@ -35,6 +35,8 @@ pub fn build(cache: &Cache, packages: &[PathBuf]) -> Result<PathBuf> {
     for package in packages {
         process::output(Command::new("dpkg-deb").arg("-x").arg(package).arg(&layer))?;
     }
+    // Units are of no use there, and a directory would take the place of the link that `/lib` is.
+    remove_tree(&layer.join("lib"))?;
     let source = checkout::root().join(ENTRY);
     let script =
         fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;

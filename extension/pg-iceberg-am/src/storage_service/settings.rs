@@ -283,11 +283,6 @@ pub fn metrics() -> Option<PathBuf> {
     path(&METRICS)
 }
 
-/// Whether the service is not somebody else's. Any thread may ask.
-pub fn is_own() -> bool {
-    others_socket().is_none()
-}
-
 /// Where the cache lies.
 pub fn cache_directory() -> PathBuf {
     path(&CACHE_DIRECTORY).unwrap_or_else(|| "pg_lakebase_cache".into())

@@ -151,13 +151,12 @@ pub(super) fn outcome<T>(result: ClientResult<T>) -> Result<T, StoreError> {
     }
 }
 
-/// Whether the service that the server runs was not there.
+/// Whether the service was not there, or has gone: whoever runs it may be starting it again.
 fn is_lost(error: &ClientError) -> bool {
-    let is_unanswered = matches!(
+    matches!(
         error,
         ClientError::Unreachable { .. } | ClientError::Disconnected { .. }
-    );
-    is_unanswered && settings::is_own()
+    )
 }
 
 impl Service {
