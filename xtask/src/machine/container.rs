@@ -1,7 +1,7 @@
 //! A machine: a container of systemd's, booted as a whole, without a network but its own loopback interface.
 
 use super::tree;
-use crate::cache::Cache;
+use crate::cache::{Cache, remove_tree};
 use crate::cluster::processes;
 use crate::process;
 use anyhow::{Context, Result, bail, ensure};
@@ -45,27 +45,39 @@ impl Machine {
     pub fn boot(cache: &Cache, name: &str) -> Result<Self> {
         let root = Self::directory(cache, name).join("root");
         let mut container = Command::new("systemd-nspawn");
-        container.args(["--boot", "--machine", name, "--directory"]);
+        container.args([
+            "--quiet",
+            "--register=no",
+            "--keep-unit",
+            "--private-network",
+        ]);
+        container.args(["--console=pipe", "--boot", "--machine", name, "--directory"]);
         container.arg(&root);
         let is_up = ["systemctl", "is-active", "--quiet", "basic.target"];
-        Self::start(cache, name, root, container, &is_up)
+        Self::start(cache, name, root, container, 1, &is_up)
     }
 
-    /// Runs what the bundle in a machine's `root` says, an OCI's, as it was left.
-    pub fn run_bundle(cache: &Cache, name: &str) -> Result<Self> {
-        let bundle = Self::directory(cache, name).join("root");
-        let mut container = Command::new("systemd-nspawn");
-        container.arg(format!("--oci-bundle={}", bundle.display()));
-        let is_up = ["pg_isready", "--quiet"];
-        Self::start(cache, name, bundle.join("rootfs"), container, &is_up)
+    /// Runs the bundle, an OCI's, that is in the directory of the machine, until a command in it succeeds.
+    pub fn run_bundle(cache: &Cache, name: &str, is_up: &[&str]) -> Result<Self> {
+        let dir = Self::directory(cache, name);
+        let (bundle, state) = (dir.join("bundle"), dir.join("runc"));
+        // What is known of one that was killed.
+        remove_tree(&state)?;
+        // All of it ends with this process, whatever has become of runc.
+        let mut container = Command::new("unshare");
+        container.args(["--fork", "--pid", "--mount-proc", "--kill-child", "runc"]);
+        container.arg("--root").arg(&state);
+        container.arg("run").arg("--bundle").arg(&bundle).arg(name);
+        Self::start(cache, name, bundle.join("rootfs"), container, 2, is_up)
     }
 
-    /// Starts a container, and waits until a command in it succeeds.
+    /// Starts a container, whose first process is so many generations below, and waits until a command in it succeeds.
     fn start(
         cache: &Cache,
         name: &str,
         root: PathBuf,
         mut container: Command,
+        generations: usize,
         is_up: &[&str],
     ) -> Result<Self> {
         let dir = Self::directory(cache, name);
@@ -77,13 +89,6 @@ impl Machine {
         let errors = console
             .try_clone()
             .context("cannot duplicate the log's descriptor")?;
-        container.args([
-            "--quiet",
-            "--register=no",
-            "--keep-unit",
-            "--private-network",
-            "--console=pipe",
-        ]);
         let container = container
             .current_dir(data)
             .stdin(Stdio::null())
@@ -100,7 +105,7 @@ impl Machine {
             leader: 0,
         };
         let started = Instant::now();
-        while !machine.succeeds(is_up) {
+        while !machine.succeeds(generations, is_up) {
             if let Some(status) = machine.container.try_wait()? {
                 let told = process::tail(&log, 0, 20);
                 bail!("{name} {}:\n{told}", process::describe(status));
@@ -115,13 +120,16 @@ impl Machine {
         Ok(machine)
     }
 
-    fn succeeds(&mut self, command: &[&str]) -> bool {
-        if self.leader == 0 {
-            let Some(leader) = child_of(self.container.id()) else {
-                return false;
-            };
-            self.leader = leader;
+    /// Whether a command succeeds in what is so many generations below the container's process, which is taken for its first one.
+    fn succeeds(&mut self, generations: usize, command: &[&str]) -> bool {
+        let mut process = i32::try_from(self.container.id()).ok();
+        for _ in 0..generations {
+            process = process.and_then(child_of);
         }
+        let Some(leader) = process else {
+            return false;
+        };
+        self.leader = leader;
         let [program, arguments @ ..] = command else {
             return false;
         };
@@ -251,8 +259,11 @@ impl Drop for Machine {
     }
 }
 
-/// The only child of a process, once it has one.
-fn child_of(pid: u32) -> Option<i32> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    children.split_whitespace().next()?.parse().ok()
+/// The first child of a process, whichever of its threads has started it, once it has one.
+fn child_of(pid: i32) -> Option<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    threads.flatten().find_map(|thread| {
+        let children = fs::read_to_string(thread.path().join("children")).ok()?;
+        children.split_whitespace().next()?.parse().ok()
+    })
 }

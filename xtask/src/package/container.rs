@@ -8,9 +8,10 @@ use crate::installation::MAJOR;
 use crate::machine::{self, Machine};
 use crate::process;
 use crate::progress::note;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -19,6 +20,8 @@ const NAME: &str = "lakebase-container";
 /// What runs first, where it is in the checkout and in the image.
 const ENTRY: &str = "pkgs/container-entry.sh";
 const ENTRY_PROGRAM: &str = "usr/local/bin/pg-lakebase-entry";
+/// Where the cluster is.
+const VOLUME: &str = "/var/lib/postgresql";
 const DATABASE: &str = "postgres";
 /// How soon a new container answers.
 const FIRST_ANSWER: Duration = Duration::from_secs(20);
@@ -43,15 +46,15 @@ pub fn build(cache: &Cache, packages: &[PathBuf]) -> Result<PathBuf> {
     fs::write(&entry, format!("#!/bin/bash\nset -euo pipefail\n{script}"))
         .and_then(|()| fs::set_permissions(&entry, fs::Permissions::from_mode(0o755)))
         .with_context(|| format!("cannot write {}", entry.display()))?;
+    // Where a machine boots, that makes it.
+    let sockets = layer.join("run/postgresql");
+    let (uid, gid) = postgres_of(&base)?;
+    fs::create_dir_all(&sockets)
+        .and_then(|()| chown(&sockets, Some(uid), Some(gid)))
+        .with_context(|| format!("cannot create {}", sockets.display()))?;
     let above = dir.join("layer.tar");
     let mut tar = Command::new("tar");
-    tar.args([
-        "--owner=0",
-        "--group=0",
-        "--numeric-owner",
-        "--sort=name",
-        "-cf",
-    ]);
+    tar.args(["--numeric-owner", "--sort=name", "-cf"]);
     process::output(tar.arg(&above).arg("-C").arg(&layer).arg("."))?;
 
     let layout = dir.join("image");
@@ -77,11 +80,11 @@ pub fn build(cache: &Cache, packages: &[PathBuf]) -> Result<PathBuf> {
     let mut config = umoci(&["config", "--image", &image]);
     for (option, value) in [
         ("user", "postgres"),
-        ("workingdir", "/var/lib/postgresql"),
+        ("workingdir", VOLUME),
         ("env", &format!("PATH={path}")),
         ("env", "PGDATA=/var/lib/postgresql/data"),
         ("entrypoint", "pg-lakebase-entry"),
-        ("volume", "/var/lib/postgresql"),
+        ("volume", VOLUME),
         ("exposedports", "5432/tcp"),
         ("stopsignal", "SIGINT"),
         ("label", "org.opencontainers.image.title=pg-lakebase"),
@@ -100,6 +103,23 @@ pub fn build(cache: &Cache, packages: &[PathBuf]) -> Result<PathBuf> {
     Ok(archive)
 }
 
+/// The numbers of the server's user and group in a layer.
+fn postgres_of(layer: &Path) -> Result<(u32, u32)> {
+    let mut tar = Command::new("tar");
+    let users = process::output(tar.arg("-xOf").arg(layer).arg("./etc/passwd"))?;
+    let user = users
+        .lines()
+        .find_map(|line| line.strip_prefix("postgres:x:"));
+    let mut numbers = user
+        .unwrap_or_default()
+        .split(':')
+        .map_while(|number| number.parse().ok());
+    let (Some(uid), Some(gid)) = (numbers.next(), numbers.next()) else {
+        bail!("{} has no user postgres", layer.display());
+    };
+    Ok((uid, gid))
+}
+
 /// Runs a container of the image, kills it, and runs it again.
 pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
     let directory = Machine::directory(cache, NAME);
@@ -107,24 +127,20 @@ pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
     machine::clear(&directory)?;
     let layout = directory.join("image");
     fs::create_dir_all(&layout).with_context(|| format!("cannot create {}", layout.display()))?;
-    process::output(
-        Command::new("tar")
-            .arg("-xf")
-            .arg(archive)
-            .arg("-C")
-            .arg(&layout),
-    )?;
+    let mut tar = Command::new("tar");
+    process::output(tar.arg("-xf").arg(archive).arg("-C").arg(&layout))?;
     let mut unpack = Command::new("umoci");
     unpack.args([
         "unpack",
         "--image",
         &format!("{}:{VERSION}", layout.display()),
     ]);
-    process::output(unpack.arg(directory.join("root")))?;
-    remove_tree(&layout)?;
+    process::output(unpack.arg(directory.join("bundle")))?;
+    give_volume(&directory)?;
 
+    let is_up = ["pg_isready", "--quiet"];
     let begun = Instant::now();
-    let container = Machine::run_bundle(cache, NAME)?;
+    let container = Machine::run_bundle(cache, NAME, &is_up)?;
     container.sql(
         DATABASE,
         "CREATE TABLE t USING iceberg AS SELECT generate_series(1, 1000) AS id",
@@ -138,12 +154,11 @@ pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
         "the first answer took {:?}",
         begun.elapsed()
     );
-    let user = container
-        .sh("stat --format %U /proc/$(head -n 1 /var/lib/postgresql/data/postmaster.pid)")?;
+    let user = container.sh("stat --format %U /proc/1")?;
     ensure!(user.trim() == "postgres", "the server runs as {user}");
     container.kill()?;
 
-    let container = Machine::run_bundle(cache, NAME)?;
+    let container = Machine::run_bundle(cache, NAME, &is_up)?;
     let sum = container.sql(DATABASE, "SELECT count(*), sum(id) FROM t")?;
     ensure!(
         sum == "1000|500500",
@@ -151,4 +166,38 @@ pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
     );
     container.kill()?;
     machine::clear(&directory)
+}
+
+/// Has the container keep its volume in a directory, as those who run containers do, and not use a terminal.
+fn give_volume(directory: &Path) -> Result<()> {
+    let path = directory.join("bundle/config.json");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut config: Value = serde_json::from_str(&text).context("the bundle's configuration")?;
+    let number = |config: &Value, name: &str| {
+        let number = config.pointer(&format!("/process/user/{name}"));
+        let number = number.and_then(Value::as_u64);
+        number.and_then(|number| u32::try_from(number).ok())
+    };
+    let (uid, gid) = (number(&config, "uid"), number(&config, "gid"));
+    ensure!(uid.is_some_and(|uid| uid != 0), "the image runs as root");
+    let volume = directory.join("volume");
+    fs::create_dir_all(&volume)
+        .and_then(|()| chown(&volume, uid, gid))
+        .with_context(|| format!("cannot create {}", volume.display()))?;
+    let mounts = config.pointer_mut("/mounts").and_then(Value::as_array_mut);
+    let mounts = mounts.context("the bundle has no mounts")?;
+    let volumes = mounts.len();
+    mounts.retain(|mount| mount.get("destination") != Some(&json!(VOLUME)));
+    ensure!(
+        mounts.len() + 1 == volumes,
+        "the image has not one volume at {VOLUME}"
+    );
+    mounts.push(json!({
+        "destination": VOLUME, "type": "bind", "source": volume, "options": ["rbind", "rw"],
+    }));
+    if let Some(terminal) = config.pointer_mut("/process/terminal") {
+        *terminal = json!(false);
+    }
+    fs::write(&path, config.to_string()).with_context(|| format!("cannot write {}", path.display()))
 }

@@ -47,11 +47,13 @@ const PACKAGING: [Package; 3] = [
     package("help2man", Some("help2man")),
 ];
 
-const MACHINES: [Package; 4] = [
+const MACHINES: [Package; 6] = [
     package("lintian", Some("lintian")),
     package("mmdebstrap", Some("mmdebstrap")),
     package("systemd-container", Some("systemd-nspawn")),
     package("umoci", Some("umoci")),
+    package("runc", Some("runc")),
+    package("iproute2", Some("ip")),
 ];
 
 const NIX: [Package; 2] = [
