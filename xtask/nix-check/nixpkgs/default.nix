@@ -106,7 +106,6 @@ let
       "minio"
       "nixfmt"
       "nixfmt-tree"
-      "nodejs"
       "openssl"
       "perl"
       "pkg-config"
@@ -123,6 +122,9 @@ let
       postgresql_17 = postgresql "17";
       jdk17_headless = package "jdk" { } // {
         home = "/jdk";
+      };
+      nodejs = package "nodejs" { } // {
+        meta.mainProgram = "node";
       };
       python3 = package "python3" { } // {
         withPackages = f: package "python3-env" { packages = lib.concatStrings (f python3Packages); };

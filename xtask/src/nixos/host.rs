@@ -15,6 +15,11 @@ const UNITS: &str = "/etc/systemd/system/";
 /// Where another configuration of the machine is kept.
 const OTHERS: &str = "opt/configurations";
 
+/// Units that scenarios kill. Where the kernel's cgroups are of version 1, systemd in a container is not told that the last process of
+/// a unit is gone, and waits for as long as one may take to stop.
+const KILLED: [&str; 2] = ["postgresql.service", "pg-lakebase-storage.service"];
+const NOT_TOLD: &str = "[Service]\nTimeoutStopSec=3s\n";
+
 /// A machine's configuration.
 pub struct Node<'a> {
     pub scenario: &'a str,
@@ -62,6 +67,10 @@ impl Node<'_> {
             .args(&enabled);
         if !enabled.is_empty() {
             process::output(&mut systemctl)?;
+        }
+        for unit in KILLED {
+            let place = format!("{}{unit}.d/host.conf", UNITS.trim_start_matches('/'));
+            write(&root.join(place), NOT_TOLD, 0o644)?;
         }
         let mut hosts = "127.0.0.1 localhost\n".to_owned();
         for (name, address) in self.hosts {
