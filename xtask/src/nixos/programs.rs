@@ -4,7 +4,7 @@ use crate::cache::{Cache, remove_tree};
 use crate::checkout;
 use crate::interop;
 use crate::machine;
-use crate::package::{Built, DebugSymbols};
+use crate::package::{Built, Use};
 use crate::process;
 use crate::stores;
 use anyhow::{Context, Result};
@@ -19,7 +19,7 @@ const AZURITE: &str = "opt/azurite";
 
 /// A tree that lies over Debian's: for machines with the server.
 pub fn of_servers(cache: &Cache, debian: &Path) -> Result<PathBuf> {
-    let packages = Built::of_checkout(cache)?.pack(cache, DebugSymbols::Left)?;
+    let packages = Built::of_checkout(cache)?.pack(cache, Use::Trial)?;
     let dir = cache.root().join("machines/programs");
     let root = machine::lay_over(&[debian], &dir)?;
     let install = (|| {

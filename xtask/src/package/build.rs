@@ -22,13 +22,13 @@ pub struct Built {
     version: String,
 }
 
-/// What becomes of the debug symbols, which take longest to pack.
+/// What packages are made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DebugSymbols {
-    /// Packages of their own have them.
-    Packed,
-    /// Nothing.
-    Left,
+pub enum Use {
+    /// To be kept: small, and with the debug symbols in packages of their own.
+    Release,
+    /// To be tried: made soon.
+    Trial,
 }
 
 impl Built {
@@ -99,7 +99,7 @@ impl Built {
     }
 
     /// Packs them, and returns the packages without those of debug symbols.
-    pub fn pack(&self, cache: &Cache, symbols: DebugSymbols) -> Result<Vec<PathBuf>> {
+    pub fn pack(&self, cache: &Cache, purpose: Use) -> Result<Vec<PathBuf>> {
         let dir = cache.root().join("debian/packages").join(&self.version);
         remove_tree(&dir)?;
         let source = dir.join("source");
@@ -117,8 +117,9 @@ impl Built {
             .args(["--build=binary", "--no-sign"])
             .current_dir(&source)
             .env("BUILT", &self.dir);
-        if symbols == DebugSymbols::Left {
+        if purpose == Use::Trial {
             command.env("DEB_BUILD_OPTIONS", "noautodbgsym");
+            command.env("DPKG_DEB_COMPRESSOR_LEVEL", "0");
         }
         process::run_logged(&format!("Packing {}", self.version), &log, &mut command)?;
         remove_tree(&source)?;

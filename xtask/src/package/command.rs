@@ -1,6 +1,6 @@
 //! The command itself.
 
-use super::build::{Built, DebugSymbols};
+use super::build::{Built, Use};
 use super::{container, installed};
 use crate::cache::Cache;
 use crate::machine;
@@ -30,7 +30,7 @@ pub fn run(args: &Args) -> Result<()> {
     match args.command {
         Command::Deb => {
             let _lock = cache.lock("package")?;
-            for package in Built::of_checkout(&cache)?.pack(&cache, DebugSymbols::Packed)? {
+            for package in Built::of_checkout(&cache)?.pack(&cache, Use::Release)? {
                 println!("{}", package.display());
             }
             Ok(())
@@ -38,7 +38,7 @@ pub fn run(args: &Args) -> Result<()> {
         Command::Container => {
             let _lock = cache.lock("package")?;
             setup::ensure_packages(&setup::for_machines())?;
-            let packages = Built::of_checkout(&cache)?.pack(&cache, DebugSymbols::Left)?;
+            let packages = Built::of_checkout(&cache)?.pack(&cache, Use::Trial)?;
             println!("{}", container::build(&cache, &packages)?.display());
             Ok(())
         }
@@ -54,7 +54,7 @@ pub fn run_check(cache: &Cache) -> Result<Tally> {
     let _lock = cache.lock("package")?;
     setup::ensure_packages(&setup::for_machines())?;
     let built = Built::of_checkout(cache)?;
-    let packages = built.pack(cache, DebugSymbols::Left)?;
+    let packages = built.pack(cache, Use::Trial)?;
     installed::check(cache, &built, &packages).context("packages")?;
     note("the packages can be installed, used, upgraded and removed");
     let image = container::build(cache, &packages)?;

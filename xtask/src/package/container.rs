@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const NAME: &str = "lakebase-container";
+/// The image's, with the version behind it.
+const NAME: &str = "pg-lakebase";
+const CONTAINER: &str = "lakebase-container";
 /// What runs first, where it is in the checkout and in the image.
 const ENTRY: &str = "pkgs/container-entry.sh";
 const ENTRY_PROGRAM: &str = "usr/local/bin/pg-lakebase-entry";
@@ -58,7 +60,7 @@ pub fn build(cache: &Cache, packages: &[PathBuf]) -> Result<PathBuf> {
     process::output(tar.arg(&above).arg("-C").arg(&layer).arg("."))?;
 
     let layout = dir.join("image");
-    let image = format!("{}:{VERSION}", layout.display());
+    let image = format!("{}:{NAME}:{VERSION}", layout.display());
     let log = cache.log("package-container");
     let umoci = |arguments: &[&str]| {
         let mut command = Command::new("umoci");
@@ -122,7 +124,7 @@ fn postgres_of(layer: &Path) -> Result<(u32, u32)> {
 
 /// Runs a container of the image, kills it, and runs it again.
 pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
-    let directory = Machine::directory(cache, NAME);
+    let directory = Machine::directory(cache, CONTAINER);
     let _guardian = Guardian::over([directory.clone()])?;
     machine::clear(&directory)?;
     let layout = directory.join("image");
@@ -133,14 +135,14 @@ pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
     unpack.args([
         "unpack",
         "--image",
-        &format!("{}:{VERSION}", layout.display()),
+        &format!("{}:{NAME}:{VERSION}", layout.display()),
     ]);
     process::output(unpack.arg(directory.join("bundle")))?;
     give_volume(&directory)?;
 
     let is_up = ["pg_isready", "--quiet"];
     let begun = Instant::now();
-    let container = Machine::run_bundle(cache, NAME, &is_up)?;
+    let container = Machine::run_bundle(cache, CONTAINER, &is_up)?;
     container.sql(
         DATABASE,
         "CREATE TABLE t USING iceberg AS SELECT generate_series(1, 1000) AS id",
@@ -158,7 +160,7 @@ pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
     ensure!(user.trim() == "postgres", "the server runs as {user}");
     container.kill()?;
 
-    let container = Machine::run_bundle(cache, NAME, &is_up)?;
+    let container = Machine::run_bundle(cache, CONTAINER, &is_up)?;
     let sum = container.sql(DATABASE, "SELECT count(*), sum(id) FROM t")?;
     ensure!(
         sum == "1000|500500",

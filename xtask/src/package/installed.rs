@@ -1,6 +1,6 @@
 //! The packages on a machine of Debian 13: installed, used as their README.Debian says, upgraded and removed.
 
-use super::build::{Built, DebugSymbols, VERSION};
+use super::build::{Built, Use, VERSION};
 use crate::cache::Cache;
 use crate::checkout;
 use crate::guardian::Guardian;
@@ -27,9 +27,7 @@ const ROWS: &str = "1000|500500";
 /// Goes through all of it; fails at the first thing that is not as it should be.
 pub fn check(cache: &Cache, built: &Built, packages: &[PathBuf]) -> Result<()> {
     lint(packages)?;
-    let next = built
-        .as_version(cache, NEXT)?
-        .pack(cache, DebugSymbols::Left)?;
+    let next = built.as_version(cache, NEXT)?.pack(cache, Use::Trial)?;
     let minio = stores::minio_program(cache)?;
     let readme = Readme::read()?;
 

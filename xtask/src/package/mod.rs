@@ -9,5 +9,5 @@ mod command;
 mod container;
 mod installed;
 
-pub use build::{Built, DebugSymbols};
+pub use build::{Built, Use};
 pub use command::{Args, run, run_check};
