@@ -5,7 +5,6 @@ use crate::cache::{Cache, remove_tree};
 use crate::cluster::processes;
 use crate::process;
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::Signal;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -44,7 +43,7 @@ impl Machine {
     /// Boots the machine that was laid.
     pub fn boot(cache: &Cache, name: &str) -> Result<Self> {
         let root = Self::directory(cache, name).join("root");
-        let mut container = Command::new("systemd-nspawn");
+        let mut container = contained("systemd-nspawn");
         container.args([
             "--quiet",
             "--register=no",
@@ -54,7 +53,7 @@ impl Machine {
         container.args(["--console=pipe", "--boot", "--machine", name, "--directory"]);
         container.arg(&root);
         let is_up = ["systemctl", "is-active", "--quiet", "basic.target"];
-        Self::start(cache, name, root, container, 1, &is_up)
+        Self::start(cache, name, root, container, &is_up)
     }
 
     /// Runs the bundle, an OCI's, that is in the directory of the machine, until a command in it succeeds.
@@ -63,21 +62,18 @@ impl Machine {
         let (bundle, state) = (dir.join("bundle"), dir.join("runc"));
         // What is known of one that was killed.
         remove_tree(&state)?;
-        // All of it ends with this process, whatever has become of runc.
-        let mut container = Command::new("unshare");
-        container.args(["--fork", "--pid", "--mount-proc", "--kill-child", "runc"]);
+        let mut container = contained("runc");
         container.arg("--root").arg(&state);
         container.arg("run").arg("--bundle").arg(&bundle).arg(name);
-        Self::start(cache, name, bundle.join("rootfs"), container, 2, is_up)
+        Self::start(cache, name, bundle.join("rootfs"), container, is_up)
     }
 
-    /// Starts a container, whose first process is so many generations below, and waits until a command in it succeeds.
+    /// Starts a container, and waits until a command in it succeeds.
     fn start(
         cache: &Cache,
         name: &str,
         root: PathBuf,
         mut container: Command,
-        generations: usize,
         is_up: &[&str],
     ) -> Result<Self> {
         let dir = Self::directory(cache, name);
@@ -97,7 +93,7 @@ impl Machine {
             // An interrupt at the terminal is not for it.
             .process_group(0)
             .spawn()
-            .context("cannot run systemd-nspawn")?;
+            .context("cannot run unshare")?;
         let mut machine = Self {
             dir,
             root,
@@ -105,7 +101,7 @@ impl Machine {
             leader: 0,
         };
         let started = Instant::now();
-        while !machine.succeeds(generations, is_up) {
+        while !machine.succeeds(is_up) {
             if let Some(status) = machine.container.try_wait()? {
                 let told = process::tail(&log, 0, 20);
                 bail!("{name} {}:\n{told}", process::describe(status));
@@ -120,12 +116,11 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Whether a command succeeds in what is so many generations below the container's process, which is taken for its first one.
-    fn succeeds(&mut self, generations: usize, command: &[&str]) -> bool {
-        let mut process = i32::try_from(self.container.id()).ok();
-        for _ in 0..generations {
-            process = process.and_then(child_of);
-        }
+    /// Whether a command succeeds in the container, whose first process is sought first.
+    fn succeeds(&mut self, command: &[&str]) -> bool {
+        let container = i32::try_from(self.container.id()).ok();
+        // Between them is the program that makes the container.
+        let process = container.and_then(child_of).and_then(child_of);
         let Some(leader) = process else {
             return false;
         };
@@ -237,8 +232,7 @@ impl Machine {
     }
 
     fn shut_down(&mut self) -> Result<()> {
-        // SIGTERM to it is an order to shut down to what it runs.
-        processes::send(i32::try_from(self.container.id())?, Signal::TERM)?;
+        self.sh("systemctl poweroff")?;
         let started = Instant::now();
         while self.container.try_wait()?.is_none() {
             ensure!(
@@ -257,6 +251,13 @@ impl Drop for Machine {
         let _ = self.container.kill();
         let _ = self.container.wait();
     }
+}
+
+/// A program whose processes all end with the one that is started, whatever becomes of it: they have numbers of their own.
+fn contained(program: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--fork", "--pid", "--mount-proc", "--kill-child", program]);
+    command
 }
 
 /// The first child of a process, whichever of its threads has started it, once it has one.
