@@ -48,7 +48,7 @@ struct Arguments {
     #[arg(long)]
     cache_dir: PathBuf,
 
-    /// Most bytes of cached objects, with a suffix K, M, G or T if need be.
+    /// Most bytes of cached objects, with a suffix K, M, G or T, or kB, MB, GB or TB, if need be.
     #[arg(long, default_value = "10G", value_parser = byte_size)]
     cache_size: u64,
 
@@ -104,8 +104,13 @@ fn user(text: &str) -> Result<u32, String> {
 }
 
 fn byte_size(text: &str) -> Result<u64, String> {
+    // As PostgreSQL's settings have it.
+    let text = match text.strip_suffix('B') {
+        Some(rest) if rest.ends_with(['K', 'k', 'M', 'G', 'T']) => rest,
+        _ => text,
+    };
     let (number, shift) = match text.char_indices().next_back() {
-        Some((end, 'K')) => (&text[..end], 10),
+        Some((end, 'K' | 'k')) => (&text[..end], 10),
         Some((end, 'M')) => (&text[..end], 20),
         Some((end, 'G')) => (&text[..end], 30),
         Some((end, 'T')) => (&text[..end], 40),

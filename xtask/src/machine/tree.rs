@@ -47,6 +47,18 @@ pub fn container_base(cache: &Cache) -> Result<PathBuf> {
     }
     let new = dir.join(format!("{SUITE}-container.new.tar"));
     let mut command = mmdebstrap(&["ca-certificates"]);
+    // As in the widespread images of PostgreSQL, whatever else Debian makes users for.
+    for (file, entry) in [
+        ("group", "postgres:x:999:"),
+        (
+            "passwd",
+            "postgres:x:999:999::/var/lib/postgresql:/bin/bash",
+        ),
+    ] {
+        command.arg(format!(
+            "--essential-hook=echo '{entry}' >> \"$1/etc/{file}\""
+        ));
+    }
     for path in ["man", "locale", "info"] {
         command.arg(format!("--dpkgopt=path-exclude=/usr/share/{path}/*"));
     }

@@ -198,6 +198,10 @@ fn drive(
     let mut driver = Command::new("python3");
     driver.arg(checkout::root().join("xtask/nixos/driver.py"));
     driver.arg(Value::Object(leaders).to_string()).arg(&script);
+    // Where the guardian ends what is left.
+    if let Some(node) = nodes.first() {
+        driver.current_dir(Machine::directory(cache, &machine_name(name, node)).join("data"));
+    }
     let output = driver
         .stdin(Stdio::null())
         .output()

@@ -107,8 +107,7 @@ impl Built {
             .with_context(|| format!("cannot create {}", source.display()))?;
         let mut copy = Command::new("cp");
         copy.current_dir(checkout::root());
-        copy.args(["-r", "debian", "docs", "README.md"])
-            .arg(&source);
+        copy.args(["-r", "debian", "docs"]).arg(&source);
         process::output(&mut copy)?;
         self.set_changelog(&source)?;
         let log = cache.log("package-pack");

@@ -82,7 +82,7 @@ fn of_client(error: &ClientError) -> PgError {
     };
     match error {
         E::Unreachable { .. } => pg_error.with_hint(
-            "See lakebase.storage_service for whether the storage service runs, and the server's log for why not.",
+            "See lakebase.storage_service for whether the storage service runs, and its log for why not, which is the server's if that runs it.",
         ),
         E::Failed { operation: "read", source, .. } if source.code == FailureCode::NotFound => {
             pg_error.with_hint(
