@@ -22,6 +22,36 @@ let
       "/root"
       "/run/user"
     ];
+  # Units and systemd-tmpfiles take anything else apart.
+  plain = path: builtins.match "/[A-Za-z0-9._/+@:-]*" path != null && !lib.hasInfix "/.." path;
+  # Of directories that others need, nobody is to become the owner.
+  everybodys =
+    path:
+    lib.elem (lib.removeSuffix "/" path) [
+      ""
+      "/boot"
+      "/dev"
+      "/etc"
+      "/nix"
+      "/opt"
+      "/proc"
+      "/run"
+      "/srv"
+      "/sys"
+      "/usr"
+      "/var"
+      "/var/cache"
+      "/var/lib"
+      "/var/log"
+      "/var/lib/postgresql"
+    ];
+  ofPath = option: path: {
+    assertion = plain path && !everybodys path;
+    message = ''
+      ${option} is ${path}. It has to be the absolute path of a directory for this alone, of letters, digits and the characters
+      . _ / + @ : and -, without "..".
+    '';
+  };
   isGiven =
     name:
     let
@@ -54,6 +84,7 @@ let
   };
 
   ofCache = [
+    (ofPath "services.pg-lakebase.storage.cacheDirectory" cfg.storage.cacheDirectory)
     {
       assertion = !hidden cfg.storage.cacheDirectory;
       message = ''
@@ -76,8 +107,8 @@ let
     in
     [
       {
-        assertion = file == null || lib.hasPrefix "/" file;
-        message = "services.pg-lakebase.storage.credentialsFile has to be an absolute path, and is ${toString file}.";
+        assertion = file == null || plain file;
+        message = "services.pg-lakebase.storage.credentialsFile has to be an absolute path without spaces and the like, and is ${toString file}.";
       }
       {
         assertion = file == null || !below builtins.storeDir file;
@@ -164,6 +195,7 @@ let
         assertion = !lib.hasPrefix "pg_" name;
         message = "${option} has a name that begins with pg_, which PostgreSQL keeps for itself. Take another name.";
       }
+      (ofPath "${option}.location" tablespace.location)
       {
         assertion = !hidden tablespace.location;
         message = ''

@@ -47,16 +47,19 @@ in
     };
 
     # Directories of tablespaces have to be there before the server gets its view of the file system.
-    systemd.tmpfiles.settings.pg-lakebase-tablespaces = lib.genAttrs locations (_: {
-      d = {
-        user = "postgres";
-        group = "postgres";
-        mode = "0700";
-      };
-    });
+    systemd.tmpfiles.settings.pg-lakebase-tablespaces =
+      lib.genAttrs ([ "/var/lib/pg-lakebase/tablespaces" ] ++ locations)
+        (_: {
+          d = {
+            user = "postgres";
+            group = "postgres";
+            mode = "0700";
+          };
+        });
 
     systemd.services.postgresql = lib.mkMerge [
-      { serviceConfig.ReadWritePaths = locations; }
+      # Also where tablespaces are that are not declared any more: without them the server could not recover.
+      { serviceConfig.ReadWritePaths = [ "/var/lib/pg-lakebase/tablespaces" ] ++ locations; }
       (lib.mkIf cfg.storage.enable {
         wants = [ "pg-lakebase-storage.service" ];
         after = [ "pg-lakebase-storage.service" ];

@@ -40,7 +40,7 @@ in
       environment = {
         PGPORT = toString config.services.postgresql.settings.port;
         PGDATABASE = "postgres";
-        PGOPTIONS = "-c client_min_messages=warning";
+        PGOPTIONS = "-c client_min_messages=warning -c standard_conforming_strings=on";
       };
 
       # A standby gets all of it from its primary. One thing that fails keeps no other from being done.

@@ -5,6 +5,7 @@
   writeShellApplication,
   bashInteractive,
   coreutils,
+  findutils,
   pg-lakebase,
   source,
 }:
@@ -17,6 +18,7 @@ let
     name = "entry";
     runtimeInputs = [
       coreutils
+      findutils
       pg-lakebase
     ];
     text = builtins.readFile ./container-entry.sh;

@@ -14,14 +14,21 @@ start_cluster() {
         echo "PostgreSQL does not run as root: be another user." >&2
         exit 1
     fi
-    mkdir -p "$directory"
-    chmod 700 "$directory"
+    if [ ! -e "$directory" ]; then
+        mkdir -p "$directory"
+        chmod 700 "$directory"
+    fi
     if ! mkdir -m 700 "$PGHOST" 2>/dev/null && [ ! -O "$PGHOST" ]; then
         echo "$PGHOST belongs to somebody else." >&2
         exit 1
     fi
     if [ ! -e "$PGDATA/PG_VERSION" ]; then
-        rm -rf "$PGDATA"
+        if [ -e "$PGDATA" ] && ! rmdir "$PGDATA"; then
+            echo "$PGDATA holds something else than a cluster: set PG_LAKEBASE_DIRECTORY to another directory." >&2
+            exit 1
+        fi
+        # Of a start that was interrupted.
+        rm -rf "$PGDATA.new"
         initdb --pgdata="$PGDATA.new" --username=postgres --auth=peer --locale-provider=builtin \
             --builtin-locale=C.UTF-8 --locale=C --encoding=UTF8 --no-instructions >"$directory/initdb.log"
         cat >>"$PGDATA.new/postgresql.conf" <<-'END'

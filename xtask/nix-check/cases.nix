@@ -119,6 +119,10 @@ let
       configuration = ours { storage.cacheDirectory = "/tmp/cache"; };
       fails = [ "cacheDirectory is /tmp/cache, which the storage service does not see" ];
     };
+    cache-of-everybody = {
+      configuration = ours { storage.cacheDirectory = "/var/cache/"; };
+      fails = [ "cacheDirectory is /var/cache/. It has to be" ];
+    };
     cache-in-home = {
       configuration = ours { storage.cacheDirectory = "/home/lake/cache"; };
       fails = [ "cacheDirectory is /home/lake/cache, which the storage service does not see" ];
@@ -202,6 +206,14 @@ let
     location-in-data-directory = {
       configuration = withLake { location = "/var/lib/postgresql/17/lake"; };
       fails = [ "location is /var/lib/postgresql/17/lake, inside of PostgreSQL's data directory" ];
+    };
+    location-of-everybody = {
+      configuration = withLake { location = "/etc"; };
+      fails = [ "location is /etc. It has to be" ];
+    };
+    location-with-a-space = {
+      configuration = withLake { location = "/srv/my lake"; };
+      fails = [ "location is /srv/my lake. It has to be" ];
     };
     location-twice = {
       configuration = ours {

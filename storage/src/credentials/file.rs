@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    env,
     fs::File,
     io::Read,
     os::unix::fs::MetadataExt,
@@ -97,7 +98,10 @@ fn read(path: &Path) -> Result<BTreeMap<String, Entry>, CredentialsError> {
             metadata.uid()
         ));
     }
-    if let Some(wanted) = excess(metadata.uid(), own, metadata.mode()) {
+    let by_systemd = env::var_os("CREDENTIALS_DIRECTORY");
+    let is_by_systemd = by_systemd.is_some_and(|directory| path.starts_with(directory));
+    let owner = metadata.uid();
+    if let Some(wanted) = excess(owner == 0 && is_by_systemd, metadata.mode()) {
         return refused(format!(
             "its permissions are {:04o}, where {wanted}",
             metadata.mode() & 0o7777
@@ -115,15 +119,14 @@ fn read(path: &Path) -> Result<BTreeMap<String, Entry>, CredentialsError> {
     })
 }
 
-/// What the permissions of a file should be, if they are more: root's may be read by its group, by which systemd and
-/// administrators let others have what is root's.
-fn excess(owner: u32, own: u32, mode: u32) -> Option<&'static str> {
-    if owner == 0 && own != 0 {
-        let is_excess = mode & 0o037 != 0;
-        return is_excess.then_some("others than root and its group may have none (chmod 0640)");
-    }
-    let is_excess = mode & 0o077 != 0;
-    is_excess.then_some("only its owner may have any (chmod 0600)")
+/// What the permissions of a file should be, if they are more. systemd lets a service read what is root's by an access control list, which
+/// looks like permissions of the group.
+fn excess(is_by_systemd: bool, mode: u32) -> Option<&'static str> {
+    let (excessive, wanted) = match is_by_systemd {
+        true => (0o037, "others than root and its group may have none"),
+        false => (0o077, "only its owner may have any (chmod 0600)"),
+    };
+    (mode & excessive != 0).then_some(wanted)
 }
 
 #[cfg(test)]
@@ -158,15 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_roots_may_be_read_by_its_group() {
+    fn what_systemd_gives_looks_as_if_a_group_might_read_it() {
         for mode in [0o100_400, 0o100_440, 0o100_640] {
-            assert_eq!(excess(0, 7, mode), None, "{mode:o}");
+            assert_eq!(excess(true, mode), None, "{mode:o}");
         }
         for mode in [0o100_444, 0o100_660, 0o100_650, 0o100_641] {
-            assert!(excess(0, 7, mode).is_some(), "{mode:o}");
+            assert!(excess(true, mode).is_some(), "{mode:o}");
         }
-        for owner in [0, 7] {
-            assert!(excess(owner, owner, 0o100_640).is_some());
+        for mode in [0o100_440, 0o100_640] {
+            assert!(excess(false, mode).is_some(), "{mode:o}");
         }
     }
 

@@ -100,6 +100,7 @@ let
       "deadnix"
       "duckdb"
       "fake-gcs-server"
+      "findutils"
       "flex"
       "go"
       "lz4"

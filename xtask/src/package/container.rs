@@ -22,6 +22,9 @@ const CONTAINER: &str = "lakebase-container";
 /// What runs first, where it is in the checkout and in the image.
 const ENTRY: &str = "pkgs/container-entry.sh";
 const ENTRY_PROGRAM: &str = "usr/local/bin/pg-lakebase-entry";
+/// Of the server in the image.
+const UID: u32 = 999;
+const PASSWORD: &str = "it's a $ecret";
 /// Where the cluster is.
 const VOLUME: &str = "/var/lib/postgresql";
 const DATABASE: &str = "postgres";
@@ -156,6 +159,13 @@ pub fn check(cache: &Cache, archive: &Path) -> Result<()> {
         "the first answer took {:?}",
         begun.elapsed()
     );
+    let by_password = format!(
+        "PGPASSWORD={} psql --host 127.0.0.1 --username postgres -Atc 'SELECT 1'",
+        process::shell_quote(PASSWORD)
+    );
+    container.sh(&by_password)?;
+    container
+        .fails("PGPASSWORD=another psql --host 127.0.0.1 --username postgres -c 'SELECT 1'")?;
     let user = container.sh("stat --format %U /proc/1")?;
     ensure!(user.trim() == "postgres", "the server runs as {user}");
     container.kill()?;
@@ -182,9 +192,12 @@ fn give_volume(directory: &Path) -> Result<()> {
         number.and_then(|number| u32::try_from(number).ok())
     };
     let (uid, gid) = (number(&config, "uid"), number(&config, "gid"));
-    ensure!(uid.is_some_and(|uid| uid != 0), "the image runs as root");
+    ensure!(uid == Some(UID), "the image runs as {uid:?}");
     let volume = directory.join("volume");
-    fs::create_dir_all(&volume)
+    // Others mount a volume there.
+    let data = volume.join("data");
+    fs::create_dir_all(&data)
+        .and_then(|()| chown(&data, uid, gid))
         .and_then(|()| chown(&volume, uid, gid))
         .with_context(|| format!("cannot create {}", volume.display()))?;
     let mounts = config.pointer_mut("/mounts").and_then(Value::as_array_mut);
@@ -198,6 +211,11 @@ fn give_volume(directory: &Path) -> Result<()> {
     mounts.push(json!({
         "destination": VOLUME, "type": "bind", "source": volume, "options": ["rbind", "rw"],
     }));
+    let environment = config
+        .pointer_mut("/process/env")
+        .and_then(Value::as_array_mut);
+    let environment = environment.context("the bundle has no environment")?;
+    environment.push(json!(format!("POSTGRES_PASSWORD={PASSWORD}")));
     if let Some(terminal) = config.pointer_mut("/process/terminal") {
         *terminal = json!(false);
     }

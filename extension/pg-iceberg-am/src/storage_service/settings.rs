@@ -1,6 +1,6 @@
 //! The settings `pg_lakebase.*`.
 
-use std::ffi::{CStr, CString, OsStr, c_char, c_void};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
@@ -19,8 +19,8 @@ static SOCKET: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(
 static OTHERS_SOCKET: RwLock<Option<PathBuf>> = RwLock::new(None);
 /// User that such a service may run as, besides the server's own and root.
 static SERVICE_USER: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
-/// The same as an id, for threads that must not ask PostgreSQL.
-static SERVICE_UID: RwLock<Option<u32>> = RwLock::new(None);
+/// The same for threads that must not ask PostgreSQL.
+static SERVICE_USER_ID: RwLock<Option<TrustedUser>> = RwLock::new(None);
 /// Where the cache lies, in the data directory if the path is relative.
 static CACHE_DIRECTORY: GucSetting<Option<CString>> =
     GucSetting::<Option<CString>>::new(Some(c"pg_lakebase_cache"));
@@ -33,6 +33,34 @@ static CREDENTIALS_FILE: GucSetting<Option<CString>> = GucSetting::<Option<CStri
 
 /// Where the service serves metrics.
 static METRICS: GucSetting<Option<CString>> = GucSetting::<Option<CString>>::new(None);
+
+/// A user as the configuration names it, and its id once that is known.
+#[derive(Debug)]
+struct TrustedUser {
+    name: OsString,
+    uid: Option<u32>,
+}
+
+impl TrustedUser {
+    fn new(name: &OsStr) -> Self {
+        Self {
+            name: name.to_owned(),
+            uid: user_id(name).ok().flatten(),
+        }
+    }
+}
+
+/// The id of the user that a service may have which somebody else runs. One that was not known is looked up again.
+fn service_uid() -> Option<u32> {
+    let known = SERVICE_USER_ID
+        .read()
+        .unwrap_or_else(PoisonError::into_inner);
+    let user = known.as_ref()?;
+    match user.uid {
+        Some(uid) => Some(uid),
+        None => user_id(&user.name).ok().flatten(),
+    }
+}
 
 /// When the server runs the service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PostgresGucEnum)]
@@ -179,7 +207,11 @@ unsafe extern "C-unwind" fn check_user(
     _source: pg_sys::GucSource::Type,
 ) -> bool {
     // SAFETY: PostgreSQL's own.
-    unsafe { refuse_if(*value, |user| user_id(user.as_os_str()).err()) }
+    unsafe {
+        // A server starts also where users can be looked up only later.
+        pg_sys::process_shared_preload_libraries_in_progress
+            || refuse_if(*value, |user| user_id(user.as_os_str()).err())
+    }
 }
 
 /// Notes the user's id for other threads.
@@ -188,8 +220,9 @@ unsafe extern "C-unwind" fn assign_user(value: *const c_char, _extra: *mut c_voi
     // SAFETY: PostgreSQL passes a terminated string, or null.
     let value = (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) });
     let user = value.map(|value| OsStr::from_bytes(value.to_bytes()));
-    *SERVICE_UID.write().unwrap_or_else(PoisonError::into_inner) =
-        user.and_then(|user| user_id(user).ok().flatten());
+    *SERVICE_USER_ID
+        .write()
+        .unwrap_or_else(PoisonError::into_inner) = user.map(TrustedUser::new);
 }
 
 /// The id of a user by name or id; nobody's for an empty name.
@@ -273,8 +306,7 @@ pub fn socket() -> PathBuf {
 /// What its clients have to know. Any thread may ask.
 pub fn client() -> ClientConfig {
     let mut config = ClientConfig::new(socket());
-    let uid = *SERVICE_UID.read().unwrap_or_else(PoisonError::into_inner);
-    config.trusted_uids = uid.into_iter().collect();
+    config.trusted_uids = service_uid().into_iter().collect();
     config
 }
 

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -153,10 +154,12 @@ pub(super) fn outcome<T>(result: ClientResult<T>) -> Result<T, StoreError> {
 
 /// Whether the service was not there, or has gone: whoever runs it may be starting it again.
 fn is_lost(error: &ClientError) -> bool {
-    matches!(
-        error,
-        ClientError::Unreachable { .. } | ClientError::Disconnected { .. }
-    )
+    match error {
+        // Who may not speak to it, or does not trust it, waits in vain.
+        ClientError::Unreachable { source, .. } => source.kind() != ErrorKind::PermissionDenied,
+        ClientError::Disconnected { .. } => true,
+        _ => false,
+    }
 }
 
 impl Service {
