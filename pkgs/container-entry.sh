@@ -27,10 +27,14 @@ if [ ! -e "$PGDATA/PG_VERSION" ]; then
     listen=
     if [ -n "$password" ]; then
         listen='*'
-        arguments+=(--pwfile=<(printf '%s\n' "$password"))
+        # Not in the volume.
+        file=$(mktemp)
+        printf '%s\n' "$password" >"$file"
+        arguments+=(--pwfile="$file")
     fi
     initdb --pgdata="$new" --username=postgres --auth-local=peer --auth-host=scram-sha-256 --locale-provider=builtin \
         --builtin-locale=C.UTF-8 --locale=C --encoding=UTF8 --no-instructions "${arguments[@]}"
+    rm -f "${file:-}"
     cat >>"$new/postgresql.conf" <<END
 listen_addresses = '$listen'
 shared_preload_libraries = 'pg_iceberg_am'

@@ -155,8 +155,10 @@ pub(super) fn outcome<T>(result: ClientResult<T>) -> Result<T, StoreError> {
 /// Whether the service was not there, or has gone: whoever runs it may be starting it again.
 fn is_lost(error: &ClientError) -> bool {
     match error {
-        // Who may not speak to it, or does not trust it, waits in vain.
-        ClientError::Unreachable { source, .. } => source.kind() != ErrorKind::PermissionDenied,
+        // One that is not trusted is there. The kernel refuses also while the socket's directory is made anew.
+        ClientError::Unreachable { source, .. } => {
+            source.kind() != ErrorKind::PermissionDenied || source.raw_os_error().is_some()
+        }
         ClientError::Disconnected { .. } => true,
         _ => false,
     }
