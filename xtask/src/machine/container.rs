@@ -1,4 +1,5 @@
-//! A machine: a container of systemd's, booted as a whole, without a network but its own loopback interface.
+//! A machine: a container of systemd's, booted as a whole, or one of runc's that runs a bundle; without a network but its own loopback
+//! interface.
 
 use super::tree;
 use crate::cache::{Cache, remove_tree};

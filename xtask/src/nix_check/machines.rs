@@ -1,12 +1,12 @@
 //! What the module makes of machines: no assertion fails, and systemd has nothing to say of the units.
 
+use super::configuration::{Configuration, UNITS, write};
 use super::nix::Nix;
 use crate::cache::remove_tree;
 use crate::process;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -65,37 +65,18 @@ fn check_one(nix: &Nix, configuration: &str, specialisation: &str) -> Result<()>
         write(&programs.join(program), "#!/bin/sh\n", 0o755)?;
     }
     let (programs, scripts) = (dir.join("programs"), dir.join("scripts"));
-    let expression = format!(
-        "import ./xtask/nix-check/units.nix {{ configuration = {configuration}; specialisation = {specialisation}; \
-         postgresql = \"{}\"; other = \"{}\"; scripts = \"{}\"; }}",
+    let arguments = format!(
+        "configuration = {configuration}; specialisation = {specialisation}; postgresql = \"{}\"; other = \"{}\"; scripts = \"{}\";",
         programs.display(),
         programs.display(),
         scripts.display()
     );
-    let machine = nix.evaluate(&["--expr", &expression])?;
-    let failed = machine.get("failed").context("no assertions")?;
-    ensure!(
-        failed.as_array().is_some_and(Vec::is_empty),
-        "assertions fail: {failed}"
-    );
-    for (name, text) in object(&machine, "scripts")? {
-        let path = scripts.join(name);
-        write(
-            &path,
-            text.as_str().context("a script without text")?,
-            0o755,
-        )?;
-        process::output(Command::new("bash").arg("-n").arg(&path))?;
+    let machine = Configuration::evaluate(nix, &arguments)?;
+    machine.write(&dir, &scripts)?;
+    for (name, _) in machine.scripts()? {
+        process::output(Command::new("bash").arg("-n").arg(scripts.join(name)))?;
     }
-    for (name, file) in object(&machine, "files")? {
-        let text = file.get("text").and_then(Value::as_str);
-        write(
-            &dir.join(name.trim_start_matches('/')),
-            text.context("a file without text")?,
-            0o644,
-        )?;
-    }
-    let units = dir.join("etc/systemd/system");
+    let units = dir.join(UNITS.trim_start_matches('/'));
     // A machine that only reads tables has none of ours.
     if units.exists() {
         verify(&units)?;
@@ -155,17 +136,4 @@ fn analyze(units: &Path) -> Command {
     let mut command = Command::new("systemd-analyze");
     command.env("SYSTEMD_UNIT_PATH", format!("{}:", units.display()));
     command
-}
-
-fn object<'a>(machine: &'a Value, name: &str) -> Result<&'a serde_json::Map<String, Value>> {
-    let object = machine.get(name).and_then(Value::as_object);
-    object.with_context(|| format!("a machine without {name}"))
-}
-
-fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
-    let dir = path.parent().context("a file without a directory")?;
-    fs::create_dir_all(dir)
-        .and_then(|()| fs::write(path, text))
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
-        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -1,17 +1,15 @@
 //! A machine of a scenario: what the module makes of it, on Debian.
 
-use super::programs::{put_store_files, write};
+use super::programs::put_store_files;
 use crate::cache::Cache;
 use crate::machine::Machine;
-use crate::nix_check::Nix;
+use crate::nix_check::{Configuration, Nix, UNITS, write};
 use crate::process;
-use anyhow::{Context, Result, ensure};
-use serde_json::{Map, Value};
+use anyhow::Result;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 
-const UNITS: &str = "/etc/systemd/system/";
 /// Where another configuration of the machine is kept.
 const OTHERS: &str = "opt/configurations";
 
@@ -40,17 +38,8 @@ impl Node<'_> {
     pub fn boot(&self, cache: &Cache, nix: &Nix, trees: &[&Path]) -> Result<Machine> {
         let root = Machine::lay(cache, &self.machine(), trees)?;
         let configuration = self.evaluate(nix, None)?;
-        let mut enabled = Vec::new();
-        for (path, file) in files(&configuration)? {
-            let text = file.get("text").and_then(Value::as_str).unwrap_or_default();
-            if let Some(unit) = path.strip_prefix(UNITS)
-                && text.contains("\nWantedBy=")
-            {
-                enabled.push(unit);
-            }
-        }
         put(&configuration, &root)?;
-        for (user, _) in object(&configuration, "users")? {
+        for user in configuration.users()? {
             let mut useradd = Command::new("chroot");
             useradd.arg(&root).args(["sh", "-c"]);
             useradd.arg(format!(
@@ -58,6 +47,7 @@ impl Node<'_> {
             ));
             process::output(&mut useradd)?;
         }
+        let enabled = configuration.enabled()?;
         let mut systemctl = Command::new("systemctl");
         systemctl
             .arg("--quiet")
@@ -98,21 +88,14 @@ impl Node<'_> {
         Machine::boot(cache, &self.machine())
     }
 
-    fn evaluate(&self, nix: &Nix, specialisation: Option<&str>) -> Result<Value> {
+    fn evaluate(&self, nix: &Nix, specialisation: Option<&str>) -> Result<Configuration> {
         let specialisation =
             specialisation.map_or_else(|| "null".to_owned(), |name| format!("\"{name}\""));
-        let expression = format!(
-            "import ./xtask/nix-check/units.nix {{ specialisation = {specialisation}; configuration = \
-             (import ./xtask/nix-check/scenarios.nix).{}.nodes.{}; }}",
+        let arguments = format!(
+            "specialisation = {specialisation}; configuration = (import ./xtask/nix-check/scenarios.nix).{}.nodes.{};",
             self.scenario, self.name
         );
-        let configuration = nix.evaluate(&["--expr", &expression])?;
-        let failed = configuration.get("failed").and_then(Value::as_array);
-        ensure!(
-            failed.is_some_and(Vec::is_empty),
-            "assertions fail: {failed:?}"
-        );
-        Ok(configuration)
+        Configuration::evaluate(nix, &arguments)
     }
 }
 
@@ -120,34 +103,10 @@ pub fn machine_name(scenario: &str, node: &str) -> String {
     format!("lakebase-{scenario}-{node}")
 }
 
-/// Writes files and scripts of a configuration below `root`.
-fn put(configuration: &Value, root: &Path) -> Result<()> {
-    for (path, file) in files(configuration)? {
-        let text = file
-            .get("text")
-            .and_then(Value::as_str)
-            .context("a file without text")?;
-        let mode = file.get("mode").and_then(Value::as_str).unwrap_or("0644");
-        let mode = u32::from_str_radix(mode, 8).with_context(|| format!("mode {mode}"))?;
-        write(&root.join(path.trim_start_matches('/')), text, mode)?;
-    }
-    for (name, text) in object(configuration, "scripts")? {
-        let text = text.as_str().context("a script without text")?;
+/// Writes what a configuration has below `root`.
+fn put(configuration: &Configuration, root: &Path) -> Result<()> {
+    for (_, text) in configuration.scripts()? {
         put_store_files(text, root)?;
-        write(
-            &root.join("etc/pg-lakebase-test/scripts").join(name),
-            text,
-            0o755,
-        )?;
     }
-    Ok(())
-}
-
-fn files(configuration: &Value) -> Result<&Map<String, Value>> {
-    object(configuration, "files")
-}
-
-fn object<'a>(configuration: &'a Value, name: &str) -> Result<&'a Map<String, Value>> {
-    let object = configuration.get(name).and_then(Value::as_object);
-    object.with_context(|| format!("a configuration without {name}"))
+    configuration.write(root, &root.join("etc/pg-lakebase-test/scripts"))
 }

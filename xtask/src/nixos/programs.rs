@@ -4,12 +4,12 @@ use crate::cache::{Cache, remove_tree};
 use crate::checkout;
 use crate::interop;
 use crate::machine;
+use crate::nix_check::write;
 use crate::package::{Built, Use};
 use crate::process;
 use crate::stores;
 use anyhow::{Context, Result};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -113,14 +113,6 @@ pub fn put_store_files(script: &str, root: &Path) -> Result<()> {
         copy(&from, &root.join(word.trim_start_matches('/')))?;
     }
     Ok(())
-}
-
-pub fn write(path: &Path, text: &str, mode: u32) -> Result<()> {
-    let dir = path.parent().context("a file without a directory")?;
-    fs::create_dir_all(dir)
-        .and_then(|()| fs::write(path, text))
-        .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(mode)))
-        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

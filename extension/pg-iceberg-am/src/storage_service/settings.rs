@@ -227,16 +227,15 @@ unsafe extern "C-unwind" fn assign_user(value: *const c_char, _extra: *mut c_voi
 
 /// The id of a user by name or id; nobody's for an empty name.
 fn user_id(user: &OsStr) -> Result<Option<u32>, String> {
-    let Some(name) = user.to_str().filter(|name| !name.is_empty()) else {
-        return match user.is_empty() {
-            true => Ok(None),
-            false => Err("There is no such user.".to_owned()),
-        };
-    };
+    if user.is_empty() {
+        return Ok(None);
+    }
+    // Nobody has a name that is no text.
+    let name = user.to_string_lossy();
     if let Ok(uid) = name.parse() {
         return Ok(Some(uid));
     }
-    match User::from_name(name) {
+    match User::from_name(&name) {
         Ok(Some(user)) => Ok(Some(user.uid.as_raw())),
         Ok(None) => Err("There is no such user.".to_owned()),
         Err(error) => Err(format!("Users cannot be looked up: {error}.")),
