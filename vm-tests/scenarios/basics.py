@@ -28,3 +28,13 @@ def run(server):
     await_sql(server, "SELECT capacity FROM lakebase.cache", str(1 << 30))
     await_sql(server, "SELECT count(*) FROM pg_extension WHERE extname = 'pg_iceberg_am'", "1", database="lake")
     expect(server, "SELECT count(*) FROM orders", "1000")
+
+    # A catalog that the package has no way back from is reported, and not tried again and again.
+    is_now = "UPDATE pg_extension SET extversion = {} WHERE extname = 'pg_iceberg_am'"
+    version = sql(server, "SELECT extversion FROM pg_extension WHERE extname = 'pg_iceberg_am'", database="lake")
+    sql(server, is_now.format("'1000'"), database="lake")
+    server.fail("systemctl restart pg-lakebase-setup.service")
+    found = server.succeed("systemctl show --property=ActiveState,ExecMainStatus --value pg-lakebase-setup.service").split()
+    assert sorted(found) == ["78", "failed"], found
+    sql(server, is_now.format(f"'{version}'"), database="lake")
+    server.succeed("systemctl restart pg-lakebase-setup.service")

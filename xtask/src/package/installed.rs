@@ -239,9 +239,15 @@ fn remove(machine: &Machine) -> Result<()> {
     machine.sql(DATABASE, "DROP TABLE there")?;
     machine.sql(DATABASE, "DROP TABLESPACE lake")?;
     machine.sql(DATABASE, "DROP EXTENSION pg_iceberg_am CASCADE")?;
+    let prerm = "/var/lib/dpkg/info/postgresql-17-pg-lakebase.prerm remove 2>&1";
+    let warning = "The server 17/main still has pg_iceberg_am";
+    let said = machine.sh(prerm)?;
+    ensure!(said.contains(warning), "prerm of a server's: {said}");
     machine.sh(
         "pg_conftool 17 main set shared_preload_libraries ''; systemctl restart postgresql@17-main",
     )?;
+    let said = machine.sh(prerm)?;
+    ensure!(said.is_empty(), "prerm of no server's: {said}");
     machine.sh("apt-get remove --yes --quiet postgresql-17-pg-lakebase pg-lakebase-storage")?;
     machine.sh("test -e /etc/pg-lakebase/storage.conf")?;
     machine.sh("dpkg --purge pg-lakebase-storage")?;

@@ -92,13 +92,9 @@ impl KeyedTable {
             if rel.is_null() {
                 return None;
             }
-            if (*(*rel).rd_att).natts as usize != columns {
-                PgError::new(
-                    PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    "the extension pg_iceberg_am was created by another version of its library",
-                )
-                .with_hint("With that version, copy what its tables hold elsewhere; then drop the extension and create it again.")
-                .raise();
+            let found = (*(*rel).rd_att).natts as usize;
+            if found != columns {
+                other_version(found > columns).raise();
             }
             Some(Self {
                 rel,
@@ -295,6 +291,32 @@ impl Drop for KeyedTable {
             unsafe { pg_sys::table_close(self.rel, lock) }
         }
     }
+}
+
+/// The extension's tables are not those that this library knows. Each change of them adds a column to one that every
+/// statement opens, so that no library takes tables of later ones for its own.
+fn other_version(is_newer: bool) -> PgError {
+    let (than, hint) = if is_newer {
+        (
+            "newer",
+            "Install the version that the extension was updated to, and restart the server.",
+        )
+    } else {
+        (
+            "older",
+            "Execute ALTER EXTENSION pg_iceberg_am UPDATE in this database.",
+        )
+    };
+    PgError::new(
+        PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+        format!("the catalog of extension \"pg_iceberg_am\" is {than} than its library"),
+    )
+    .with_detail(concat!(
+        "The library's version is ",
+        env!("CARGO_PKG_VERSION"),
+        "."
+    ))
+    .with_hint(hint)
 }
 
 /// The values of a key's columns.

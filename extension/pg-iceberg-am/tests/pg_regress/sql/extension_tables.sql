@@ -41,6 +41,13 @@ PREPARE TRANSACTION 'regress_iceberg_dropped';
 COMMIT PREPARED 'regress_iceberg_dropped';
 SELECT count(*) FROM pg_extension WHERE extname = 'pg_iceberg_am';
 
+-- A catalog of a later version, to which a library came back that does not know it.
+CREATE EXTENSION pg_iceberg_am;
+CREATE TABLE t USING iceberg AS SELECT 1 AS id;
+ALTER TABLE lakebase.iceberg_pointer ADD COLUMN later int;
+SELECT * FROM t;
+INSERT INTO t VALUES (2);
+
 \c :before
 -- Of tables in a store it tells what is left there.
 SET client_min_messages = warning;
