@@ -172,7 +172,8 @@ impl Context<'_> {
     }
 }
 
-fn check_writable(base: &TableMetadata) -> Result<()> {
+/// Refuses tables of versions that are only read.
+pub(super) fn check_writable(base: &TableMetadata) -> Result<()> {
     match base.format_version {
         FormatVersion::V1 | FormatVersion::V2 => Ok(()),
         FormatVersion::V3 => {

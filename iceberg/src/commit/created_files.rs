@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::error::Result;
 use crate::io::{FileIo, InputFile, OutputFile};
 use crate::manifest::ManifestCache;
-use crate::scan::FooterCache;
+use crate::scan::{DeleteCache, FooterCache};
 
 /// A decorator that notes every created file.
 pub struct CreatedFiles<'a> {
@@ -70,5 +70,9 @@ impl FileIo for CreatedFiles<'_> {
 
     fn footer_cache(&self) -> Option<Rc<FooterCache>> {
         self.io.footer_cache()
+    }
+
+    fn delete_cache(&self) -> Option<Rc<DeleteCache>> {
+        self.io.delete_cache()
     }
 }

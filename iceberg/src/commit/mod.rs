@@ -8,6 +8,9 @@
 //! returns is not part of the table until the caller points the table to it; a call that fails
 //! leaves no files behind as far as deleting works.
 //!
+//! [`delete_rows`] makes a change of deleted rows: it writes position delete files, which take the place of earlier ones
+//! about the same data files.
+//!
 //! History is thinned with a commit or by itself: [`plan_expiry`] says which snapshots go, [`unreachable_files`]
 //! which files nothing needs without them, and [`complete_and_update`] or [`expire()`] writes the metadata. The files
 //! are the caller's to delete: nobody may read earlier metadata by then.
@@ -15,6 +18,7 @@
 //! Metadata themselves change by [`TableUpdate`]s, guarded by [`TableRequirement`]s, in the pure
 //! function [`apply`].
 
+mod delete_rows;
 mod delta;
 mod file_totals;
 
@@ -41,6 +45,7 @@ mod unreachable;
 
 pub use apply::apply;
 pub use complete::{NewMetadata, complete, complete_and_update, complete_with_updates};
+pub use delete_rows::delete_rows;
 pub use delta::SnapshotDelta;
 pub use expire::{Expired, expire, snapshots_of_metadata_files};
 pub use reachable::{reachable_files, reachable_metadata_files};

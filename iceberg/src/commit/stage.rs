@@ -116,17 +116,22 @@ pub fn stage(
     })
 }
 
-/// Rewritten files have the partition of those that they were made from, whatever the table's spec is by now.
+/// Rewritten files have the partition of those that they were made from, and deletes that of the files that they are
+/// about, whatever the table's spec is by now.
 fn check_spec(delta: &SnapshotDelta, spec: &PartitionSpec) -> Result<()> {
-    let is_other = |file: &&Arc<DataFile>| file.partition_spec_id != spec.spec_id;
-    match delta.added_data_files.iter().find(is_other) {
-        Some(file) if delta.data_sequence_number.is_some() => {
+    let rewritten = (delta.data_sequence_number)
+        .map(|_| &delta.added_data_files)
+        .into_iter()
+        .flatten();
+    let mut files = rewritten.chain(&delta.added_delete_files);
+    match files.find(|file| file.partition_spec_id != spec.spec_id) {
+        None => Ok(()),
+        Some(file) => {
             let (of, given) = (file.partition_spec_id, spec.spec_id);
             let path = &file.file_path;
             let reason = format!("file \"{path}\" is of partition spec {of}, not {given}");
             Err(Error::invalid_argument("stage", reason))
         }
-        _ => Ok(()),
     }
 }
 

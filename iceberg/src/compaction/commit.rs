@@ -11,10 +11,8 @@ use super::plan::CompactionGroup;
 use crate::commit::{RemovedFiles, SnapshotDelta, check_no_new_deletes};
 use crate::error::{Error, Result};
 use crate::io::FileIo;
-use crate::manifest::{
-    DataContentType, DataFile, ManifestContent, manifest_entries, snapshot_manifests,
-};
-use crate::scan::{DELETE_FILE_PATH, ScanFile};
+use crate::manifest::{DataFile, ManifestContent, manifest_entries, snapshot_manifests};
+use crate::scan::{ScanFile, only_file_of};
 use crate::spec::{Operation, TableMetadata};
 
 /// Groups that were rewritten, to be committed as one `replace` snapshot.
@@ -250,17 +248,4 @@ impl Compaction {
         };
         self.groups.iter().flat_map(of).collect()
     }
-}
-
-/// The data file that all deletes of a delete file are about, if it says so.
-fn only_file_of(delete: &DataFile) -> Option<&str> {
-    if delete.content != DataContentType::PositionDeletes {
-        return None;
-    }
-    let lower = delete.lower_bounds.get(&DELETE_FILE_PATH);
-    let upper = delete.upper_bounds.get(&DELETE_FILE_PATH);
-    // Bounds that were cut short are not equal.
-    let bound = lower.zip(upper).filter(|(lower, upper)| lower == upper);
-    let bound = bound.and_then(|(path, _)| std::str::from_utf8(path).ok());
-    delete.referenced_data_file.as_deref().or(bound)
 }

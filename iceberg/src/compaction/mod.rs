@@ -17,5 +17,5 @@ mod commit;
 
 pub use commit::{Compaction, LostRace, RewrittenGroup};
 pub use plan::{CompactionGroup, CompactionRules, Extent, RowOrder, plan_compaction};
-pub use rewrite::{CreateOutput, Rewrite, RewriteOptions};
+pub use rewrite::{Rewrite, RewriteOptions};
 pub use source::{Fill, RewriteInput};

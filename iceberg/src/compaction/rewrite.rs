@@ -7,10 +7,10 @@ use super::ordered_rows::OrderedRows;
 use super::read_ahead::ReadAhead;
 use super::source::{OpenInput, RewriteInput, Source};
 use crate::error::{Error, Result};
-use crate::io::{FileIo, OutputFile};
+use crate::io::FileIo;
 use crate::manifest::DataFile;
 use crate::spec::{Datum, Schema, TableMetadata};
-use crate::write::{DataFileWriter, Spawn, WriteOptions, arrow_schema};
+use crate::write::{CreateOutput, DataFileWriter, Spawn, WriteOptions, arrow_schema};
 
 /// Batches of rows, to be read by whatever thread.
 pub(super) type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
@@ -47,9 +47,6 @@ impl Default for RewriteOptions {
         }
     }
 }
-
-/// Makes a new file: its path, and what to write it to.
-pub type CreateOutput<'a> = &'a mut dyn FnMut() -> Result<(String, Box<dyn OutputFile>)>;
 
 /// Writes the rows of data files of one partition into new files, a batch at a time.
 ///

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::names::unique_name;
 use crate::error::{Error, Result};
 use crate::manifest::ManifestCache;
-use crate::scan::FooterCache;
+use crate::scan::{DeleteCache, FooterCache};
 
 /// Opens, creates and deletes files by the absolute path or URI that metadata stores.
 ///
@@ -41,6 +41,11 @@ pub trait FileIo {
 
     /// Where footers of Parquet files are kept, if anywhere.
     fn footer_cache(&self) -> Option<Rc<FooterCache>> {
+        None
+    }
+
+    /// Where what was read of deletes about a single data file is kept, if anywhere.
+    fn delete_cache(&self) -> Option<Rc<DeleteCache>> {
         None
     }
 }

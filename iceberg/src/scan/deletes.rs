@@ -4,24 +4,20 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray};
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 
 use super::data_file_reader::{DataFileReader, ReadOptions};
-use super::deletion_vector::parse_deletion_vector;
 use super::file_metadata::FileMetadata;
 use super::name_mapping::NameMapping;
 use super::partition_constants::PartitionConstants;
-use super::plan::{DELETE_FILE_PATH, DELETE_POS, ScanFile};
+use super::plan::ScanFile;
+use super::position_deletes::deleted_positions;
 use super::row_ranges::RowRanges;
 use crate::error::{Error, Result};
-use crate::expr::{CompareOp, Literal, Predicate};
 use crate::io::{FileIo, InputFile};
 use crate::manifest::{DataContentType, DataFile, DataFileFormat};
-use crate::spec::{NestedField, PrimitiveType, Schema, TableMetadata};
-
-/// The largest deletion vector that is read, in bytes.
-const MAX_VECTOR_BYTES: i64 = 1 << 30;
+use crate::spec::{NestedField, Schema, TableMetadata};
 
 impl ScanFile {
     /// Opens the data file for reading, without the rows that its deletes remove.
@@ -60,7 +56,7 @@ impl ScanFile {
         check_record_count(&self.data_file, footer.num_rows())?;
         let deleted = self.deleted_rows(io, file, footer, metadata)?;
         let options = ReadOptions {
-            deleted_rows: (!deleted.is_empty()).then(|| Arc::new(deleted)),
+            deleted_rows: (!deleted.is_empty()).then_some(deleted),
             ..self.in_table(metadata, options)?
         };
         DataFileReader::with_metadata(Arc::clone(file), footer, schema, options)
@@ -82,20 +78,17 @@ impl ScanFile {
         file: &Arc<dyn InputFile>,
         footer: &FileMetadata,
         metadata: &TableMetadata,
-    ) -> Result<RowRanges> {
-        let mut deleted = RowRanges::default();
+    ) -> Result<Arc<RowRanges>> {
+        let mut deleted = Arc::<RowRanges>::default();
         for delete in &self.deletes {
-            let rows = match (delete.content, delete.file_format) {
-                (DataContentType::PositionDeletes, DataFileFormat::Puffin) => {
-                    deletion_vector(io, delete)?
+            let rows = match delete.content {
+                DataContentType::PositionDeletes => {
+                    deleted_positions(io, delete, &self.data_file.file_path)?
                 }
-                (DataContentType::PositionDeletes, _) => {
-                    position_deletes(io, delete, &self.data_file.file_path)?
-                }
-                (DataContentType::EqualityDeletes, _) => {
-                    self.equality_deletes(io, delete, file, footer, metadata)?
-                }
-                (DataContentType::Data, _) => {
+                DataContentType::EqualityDeletes => self
+                    .equality_deletes(io, delete, file, footer, metadata)?
+                    .into(),
+                DataContentType::Data => {
                     return Err(Error::invalid_metadata(
                         &*delete.file_path,
                         "content",
@@ -103,7 +96,12 @@ impl ScanFile {
                     ));
                 }
             };
-            deleted = deleted.union(&rows);
+            // Those of a single file may be a cache's: they are not copied.
+            deleted = if deleted.is_empty() {
+                rows
+            } else {
+                Arc::new(deleted.union(&rows))
+            };
         }
         Ok(deleted)
     }
@@ -238,29 +236,8 @@ fn require_parquet(file: &DataFile) -> Result<()> {
     }
 }
 
-fn deletion_vector(io: &dyn FileIo, delete: &DataFile) -> Result<RowRanges> {
-    let path = &*delete.file_path;
-    let (Some(offset), Some(length @ 0..=MAX_VECTOR_BYTES)) =
-        (delete.content_offset, delete.content_size_in_bytes)
-    else {
-        return Err(Error::invalid_metadata(
-            path,
-            "content_size_in_bytes",
-            "a deletion vector has no offset and length within the limits",
-        ));
-    };
-    let invalid = |e: String| Error::invalid_data(path, e);
-    let offset = u64::try_from(offset).map_err(|e| invalid(e.to_string()))?;
-    let length = usize::try_from(length).map_err(|e| invalid(e.to_string()))?;
-    let mut blob = vec![0; length];
-    io.open(path, delete.length())?.read_at(offset, &mut blob)?;
-    let rows = parse_deletion_vector(&blob).map_err(invalid)?;
-    check_record_count(delete, rows.count())?;
-    Ok(rows)
-}
-
 /// Opens a Parquet delete file, which must have the columns of `schema`.
-fn open_deletes(
+pub(super) fn open_deletes(
     io: &dyn FileIo,
     delete: &DataFile,
     schema: &Schema,
@@ -283,7 +260,7 @@ fn open_deletes(
 }
 
 /// Refuses files that do not hold as many rows as their manifest entry says.
-fn check_record_count(file: &DataFile, rows: u64) -> Result<()> {
+pub(super) fn check_record_count(file: &DataFile, rows: u64) -> Result<()> {
     if u64::try_from(file.record_count) == Ok(rows) {
         return Ok(());
     }
@@ -292,37 +269,4 @@ fn check_record_count(file: &DataFile, rows: u64) -> Result<()> {
         file.record_count
     );
     Err(Error::invalid_data(&*file.file_path, reason))
-}
-
-fn position_deletes(io: &dyn FileIo, delete: &DataFile, data_path: &str) -> Result<RowRanges> {
-    let schema = Schema::new(
-        0,
-        vec![
-            NestedField::required(DELETE_FILE_PATH, "file_path", PrimitiveType::String),
-            NestedField::required(DELETE_POS, "pos", PrimitiveType::Long),
-        ],
-    );
-    let options = ReadOptions {
-        projection: vec![DELETE_FILE_PATH, DELETE_POS],
-        predicate: Some(Predicate::Compare {
-            field_id: DELETE_FILE_PATH,
-            op: CompareOp::Eq,
-            value: Literal::String(data_path.to_owned()),
-        }),
-        ..ReadOptions::default()
-    };
-    let mut rows = Vec::new();
-    for batch in open_deletes(io, delete, &schema, options)? {
-        let batch = batch?.batch;
-        let paths = batch.column(0).as_string::<i32>();
-        let positions = batch.column(1).as_primitive::<Int64Type>().values();
-        for (path, position) in paths.iter().zip(positions) {
-            if path == Some(data_path) {
-                rows.push(u64::try_from(*position).map_err(|_| {
-                    Error::invalid_data(&*delete.file_path, format!("position {position}"))
-                })?);
-            }
-        }
-    }
-    Ok(RowRanges::from_positions(rows))
 }

@@ -27,18 +27,24 @@ mod row_group_pruning;
 mod data_file_reader;
 mod row_group_scan;
 
+mod delete_cache;
 mod deletes;
 mod deletion_vector;
 mod plan;
+mod position_deletes;
 
 pub use data_file_reader::{DataFileReader, FileBatch, ReadOptions, RowGroupCounts};
+pub use delete_cache::DeleteCache;
 pub use file_metadata::FileMetadata;
 pub use file_pruner::FilePruner;
 pub use footer_cache::FooterCache;
 pub use name_mapping::NameMapping;
 pub use partition_constants::PartitionConstants;
-pub(crate) use plan::DELETE_FILE_PATH;
+pub(crate) use plan::plan_named_files;
 pub use plan::{ScanFile, plan_files, plan_matching_files};
+pub(crate) use position_deletes::{
+    DELETE_FILE_PATH, DELETE_POS, deleted_positions, only_file_of, position_delete_schema,
+};
 pub use positions::RowPositions;
 pub use row_ranges::RowRanges;
 

@@ -5,18 +5,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::file_pruner::FilePruner;
+use super::position_deletes::DELETE_FILE_PATH;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{
-    DataContentType, DataFile, DataFileFormat, ManifestContent, ManifestEntry, PartitionKey,
-    manifest_entries, snapshot_manifests,
+    DataContentType, DataFile, DataFileFormat, ManifestContent, ManifestEntry, ManifestFile,
+    PartitionKey, manifest_entries, snapshot_manifests,
 };
 use crate::spec::{Snapshot, TableMetadata};
-
-/// The id of `file_path` in position delete files.
-pub(crate) const DELETE_FILE_PATH: i32 = 2_147_483_546;
-/// The id of `pos` in position delete files.
-pub(super) const DELETE_POS: i32 = 2_147_483_545;
 
 /// A data file to read, and what is deleted of it.
 #[derive(Debug, Clone)]
@@ -43,7 +39,7 @@ pub fn plan_files(
     snapshot: &Snapshot,
     io: &dyn FileIo,
 ) -> Result<Vec<ScanFile>> {
-    plan(metadata, snapshot, io, None)
+    plan(metadata, snapshot, io, |_| true, |_| true)
 }
 
 /// The data files of `snapshot` that `pruner` leaves, in the order of its manifests; manifests that
@@ -54,28 +50,39 @@ pub fn plan_matching_files(
     io: &dyn FileIo,
     pruner: &FilePruner,
 ) -> Result<Vec<ScanFile>> {
-    plan(metadata, snapshot, io, Some(pruner))
+    let manifest_may_match = |manifest: &ManifestFile| pruner.manifest_may_match(manifest);
+    let file_may_match = |file: &DataFile| pruner.file_may_match(file);
+    plan(metadata, snapshot, io, manifest_may_match, file_may_match)
+}
+
+/// The data files of `snapshot` at the paths that `is_named` says yes to, in the order of its manifests.
+pub(crate) fn plan_named_files(
+    metadata: &TableMetadata,
+    snapshot: &Snapshot,
+    io: &dyn FileIo,
+    is_named: impl Fn(&str) -> bool,
+) -> Result<Vec<ScanFile>> {
+    let file_may_match = |file: &DataFile| is_named(&file.file_path);
+    plan(metadata, snapshot, io, |_| true, file_may_match)
 }
 
 fn plan(
     metadata: &TableMetadata,
     snapshot: &Snapshot,
     io: &dyn FileIo,
-    pruner: Option<&FilePruner>,
+    manifest_may_match: impl Fn(&ManifestFile) -> bool,
+    file_may_match: impl Fn(&DataFile) -> bool,
 ) -> Result<Vec<ScanFile>> {
     let mut data = Vec::new();
     let mut deletes = Vec::new();
     for manifest in snapshot_manifests(io, snapshot)?.iter() {
         // Deletes of files that match are in the same partition as those, or in none.
-        let may_match = pruner.is_none_or(|pruner| pruner.manifest_may_match(manifest));
-        if !manifest.may_have_live_files() || !may_match {
+        if !manifest.may_have_live_files() || !manifest_may_match(manifest) {
             continue;
         }
         let entries = manifest_entries(io, manifest)?;
         let live = entries.iter().filter(|entry| entry.is_live());
-        let matches = |entry: &&ManifestEntry| {
-            pruner.is_none_or(|pruner| pruner.file_may_match(&entry.data_file))
-        };
+        let matches = |entry: &&ManifestEntry| file_may_match(&entry.data_file);
         match manifest.content {
             ManifestContent::Data => data.extend(live.filter(matches).cloned()),
             ManifestContent::Deletes => deletes.extend(live.cloned()),

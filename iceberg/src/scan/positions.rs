@@ -56,8 +56,36 @@ impl RowPositions {
         (0..self.len()).filter_map(|row| self.get(row))
     }
 
+    /// Those of the first `rows` rows, and of the others.
+    pub fn split_at(self, rows: usize) -> (Self, Self) {
+        match self {
+            Self::Range(range) => {
+                let middle = range.end.min(range.start.saturating_add(rows as u64));
+                (
+                    Self::Range(range.start..middle),
+                    Self::Range(middle..range.end),
+                )
+            }
+            Self::List(mut positions) => {
+                let rest = positions.split_off(rows.min(positions.len()));
+                (Self::List(positions), Self::List(rest))
+            }
+        }
+    }
+
+    /// Number of the first row that does not stand before `position`; that of all rows if there is none.
+    pub fn first_from(&self, position: u64) -> usize {
+        match self {
+            Self::Range(range) => {
+                let rows = position.clamp(range.start, range.end) - range.start;
+                usize::try_from(rows).unwrap_or(usize::MAX)
+            }
+            Self::List(positions) => positions.partition_point(|&other| other < position),
+        }
+    }
+
     /// The positions of the rows that are set in `kept`.
-    pub(super) fn filter(&self, kept: &BooleanBuffer) -> Self {
+    pub fn filter(&self, kept: &BooleanBuffer) -> Self {
         Self::List(kept.set_indices().filter_map(|row| self.get(row)).collect())
     }
 }
@@ -138,6 +166,20 @@ mod tests {
         assert_eq!(range.row_at(8), None);
         assert_eq!(RowPositions::List(vec![1, 9]).row_at(9), Some(1));
         assert_eq!(RowPositions::List(vec![1, 9]).row_at(8), None);
+        assert_eq!(
+            range.clone().split_at(2),
+            (RowPositions::Range(5..7), RowPositions::Range(7..8))
+        );
+        assert_eq!(
+            RowPositions::List(vec![1, 9]).split_at(1),
+            (RowPositions::List(vec![1]), RowPositions::List(vec![9]))
+        );
+        for (position, first) in [(0, 0), (1, 0), (2, 1), (9, 1), (10, 2)] {
+            assert_eq!(RowPositions::List(vec![1, 9]).first_from(position), first);
+        }
+        for (position, first) in [(0, 0), (5, 0), (7, 2), (8, 3), (9, 3)] {
+            assert_eq!(range.first_from(position), first);
+        }
         let kept = BooleanBuffer::from(vec![true, false, true]);
         assert_eq!(range.filter(&kept), RowPositions::List(vec![5, 7]));
         assert_eq!(

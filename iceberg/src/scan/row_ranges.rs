@@ -58,6 +58,11 @@ impl RowRanges {
         self.0.iter().map(|range| range.end - range.start).sum()
     }
 
+    /// Bytes that the set takes in memory, about.
+    pub fn memory_size(&self) -> usize {
+        size_of::<Self>() + size_of_val(&self.0[..])
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -86,7 +91,16 @@ impl RowRanges {
 
     /// The rows in either set.
     pub fn union(&self, other: &Self) -> Self {
-        Self::from_ranges(self.0.iter().chain(&other.0).cloned())
+        let (mut left, mut right) = (self.0.iter().peekable(), other.0.iter().peekable());
+        let mut set = Self::default();
+        while let Some(range) = match (left.peek(), right.peek()) {
+            (Some(a), Some(b)) if b.start < a.start => right.next(),
+            (Some(_), _) => left.next(),
+            (None, _) => right.next(),
+        } {
+            set.push(range.clone());
+        }
+        set
     }
 
     /// The rows of this set that are not in the other.

@@ -1,9 +1,9 @@
 //! Data files are written here: Arrow batches become Parquet with field ids and statistics.
 //!
 //! [`DataFileWriter`] takes batches and gives back the [`DataFile`](crate::manifest::DataFile) for
-//! the manifest. When to start a new file is the caller's decision; committing is
-//! [`crate::commit`]'s. Encoding may run on worker threads; output is written by the calling thread
-//! alone.
+//! the manifest; [`write_position_deletes`] writes which rows of such a file are deleted. When to
+//! start a new file is the caller's decision; committing is [`crate::commit`]'s. Encoding may run on
+//! worker threads; output is written by the calling thread alone.
 
 pub(crate) mod arrow_schema;
 mod parquet_schema;
@@ -19,8 +19,11 @@ mod metrics;
 mod nan_counts;
 
 mod data_file_writer;
+mod position_deletes;
 
 pub use arrow_schema::{FIELD_ID_KEY, arrow_schema, arrow_type};
 pub use data_file_writer::DataFileWriter;
 pub use encoder_threads::EncoderThreads;
 pub use options::{Compression, Encoder, Spawn, WriteOptions};
+pub use output::CreateOutput;
+pub use position_deletes::write_position_deletes;

@@ -1,7 +1,13 @@
-//! Between the Parquet writer and the output file.
+//! Where files are written to, and what is between the Parquet writer and the output file.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::Result;
+use crate::io::OutputFile;
+
+/// Makes a new file: its path, and what to write it to.
+pub type CreateOutput<'a> = &'a mut dyn FnMut() -> Result<(String, Box<dyn OutputFile>)>;
 
 /// Bytes that the Parquet writer produced and the output file has not got yet.
 ///

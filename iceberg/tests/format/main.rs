@@ -16,6 +16,7 @@ mod commit_conflicts;
 mod commit_faults;
 mod compaction;
 mod compaction_races;
+mod delete_rows;
 mod expire;
 mod foreign_tables;
 mod fuzz;

@@ -13,6 +13,7 @@ use iceberg_lite::manifest::{
     DataContentType, DataFile, ManifestCache, ManifestEntry, ManifestFile, manifest_entries,
     read_manifest, read_snapshot_manifests, snapshot_manifests,
 };
+use iceberg_lite::scan::DeleteCache;
 use iceberg_lite::spec::{NestedField, PartitionSpec, PrimitiveType, Schema, TableMetadata};
 use iceberg_lite::{Error, Result};
 use uuid::Uuid;
@@ -75,11 +76,12 @@ pub fn fixture_metadata(name: &str) -> TableMetadata {
     TableMetadata::read_from(&LocalFileIo, path.to_str().unwrap()).unwrap()
 }
 
-/// Files in memory, with a cache of manifests; what was created but not finished is there, cut off.
+/// Files in memory, with a cache of manifests and, if wanted, one of deletes; what was created but not finished is there, cut off.
 #[derive(Clone)]
 pub struct MemoryFileIo {
     pub files: Rc<RefCell<BTreeMap<String, Vec<u8>>>>,
     cache: Rc<ManifestCache>,
+    pub delete_cache: Option<Rc<DeleteCache>>,
 }
 
 impl Default for MemoryFileIo {
@@ -87,6 +89,7 @@ impl Default for MemoryFileIo {
         Self {
             files: Rc::default(),
             cache: Rc::new(ManifestCache::new(1 << 20)),
+            delete_cache: None,
         }
     }
 }
@@ -185,6 +188,10 @@ impl FileIo for MemoryFileIo {
 
     fn manifest_cache(&self) -> Option<Rc<ManifestCache>> {
         Some(Rc::clone(&self.cache))
+    }
+
+    fn delete_cache(&self) -> Option<Rc<DeleteCache>> {
+        self.delete_cache.clone()
     }
 }
 

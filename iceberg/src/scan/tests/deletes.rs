@@ -1,12 +1,14 @@
 //! Rows removed by delete files and deletion vectors.
 
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::memory_io::{MemoryFile, MemoryIo};
 use super::values::*;
 use crate::error::{Error, Result};
 use crate::manifest::{DataContentType, DataFile, DataFileFormat};
-use crate::scan::{ReadOptions, ScanFile};
+use crate::scan::{DeleteCache, ReadOptions, ScanFile};
 use crate::spec::{Datum, NestedField, PartitionSpec, PrimitiveType as P, Schema, TableMetadata};
 use crate::write::WriteOptions;
 
@@ -126,16 +128,21 @@ fn content(content: DataContentType) -> DataFile {
     }
 }
 
-#[test]
-fn position_deletes_remove_rows_of_the_file_they_name() {
-    let mut fixture = Fixture::new();
-    let schema = Schema::new(
+/// The columns of position delete files.
+fn position_delete_schema() -> Schema {
+    Schema::new(
         0,
         vec![
             NestedField::required(2_147_483_546, "file_path", P::String),
             NestedField::required(2_147_483_545, "pos", P::Long),
         ],
-    );
+    )
+}
+
+#[test]
+fn position_deletes_remove_rows_of_the_file_they_name() {
+    let mut fixture = Fixture::new();
+    let schema = position_delete_schema();
     let rows: Vec<Row> = [
         ("other", 1),
         ("path", 0),
@@ -248,6 +255,62 @@ fn of_several_deletion_vectors_in_a_file_the_one_at_the_offset_is_read() {
         let expected: Vec<u64> = (0..100).filter(|row| !deleted.contains(row)).collect();
         assert_eq!(fixture.rows_left(), expected);
         offset += blob.len();
+    }
+}
+
+/// Deletes about one data file are read once, those of others in the same file too, and those about several files and
+/// those that are too large for the cache each time.
+#[test]
+fn deletes_of_a_single_file_are_read_once_while_there_is_room_for_them() {
+    let blobs = [vector(&[1, 2]), vector(&[3, 99])];
+    let vectors = MemoryFile::new([&b"PFA1"[..], &blobs.concat()].concat());
+    let schema = position_delete_schema();
+    let rows = [0, 41].map(|position| vec![text("path"), long(position)]);
+    let (positions, _) = write(
+        &schema,
+        &[to_batch(&schema, &rows)],
+        WriteOptions::default(),
+    );
+    let of_several = DataFile {
+        record_count: 2,
+        ..content(DataContentType::PositionDeletes)
+    };
+    let bound = std::collections::BTreeMap::from([(2_147_483_546, b"path".to_vec())]);
+    let by_reference = DataFile {
+        referenced_data_file: Some("path".to_owned()),
+        ..of_several.clone()
+    };
+    let by_bounds = DataFile {
+        lower_bounds: bound.clone(),
+        upper_bounds: bound,
+        ..of_several.clone()
+    };
+    let second = vector_at(4 + blobs[0].len(), &blobs[1], 2);
+    for (bytes, delete, is_kept) in [
+        (1 << 20, by_reference.clone(), true),
+        (1 << 20, by_bounds, true),
+        (1 << 20, of_several, false),
+        (30, by_reference, false),
+        (1 << 20, second, true),
+    ] {
+        let is_vector = delete.file_format == DataFileFormat::Puffin;
+        let file = if is_vector { &vectors } else { &positions };
+        let mut fixture = Fixture::new();
+        fixture.io.2 = Some(Rc::new(DeleteCache::new(bytes)));
+        if is_vector {
+            let first = vector_at(4, &blobs[0], 2);
+            fixture.add_delete_file("d", Arc::clone(file), first);
+            assert_eq!(fixture.rows_left().len(), 98);
+            fixture.scan.deletes.clear();
+        }
+        let deleted = if is_vector { [3, 99] } else { [0, 41] };
+        fixture.add_delete_file("d", Arc::clone(file), delete);
+        let expected: Vec<u64> = (0..100).filter(|row| !deleted.contains(row)).collect();
+        assert_eq!(fixture.rows_left(), expected);
+        let before = file.reads.load(Ordering::Relaxed);
+        assert_eq!(fixture.rows_left(), expected);
+        let is_read_again = file.reads.load(Ordering::Relaxed) > before;
+        assert_eq!(is_read_again, !is_kept);
     }
 }
 

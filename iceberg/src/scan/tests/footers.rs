@@ -22,6 +22,7 @@ fn files(cache_bytes: usize) -> (MemoryIo, [Arc<MemoryFile>; 2]) {
     let io = MemoryIo(
         Default::default(),
         Some(Rc::new(FooterCache::new(cache_bytes))),
+        None,
     );
     for (name, file) in ["a", "b"].into_iter().zip(&files) {
         io.0.borrow_mut().insert(name.to_owned(), Arc::clone(file));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::error::{Error, Result};
 use crate::io::{FileIo, InputFile, OutputFile};
-use crate::scan::FooterCache;
+use crate::scan::{DeleteCache, FooterCache};
 
 /// A finished file, which counts the reads and the bytes read.
 #[derive(Default)]
@@ -114,6 +114,7 @@ impl OutputFile for MemoryOutput {
 pub(super) struct MemoryIo(
     pub(super) RefCell<BTreeMap<String, Arc<MemoryFile>>>,
     pub(super) Option<Rc<FooterCache>>,
+    pub(super) Option<Rc<DeleteCache>>,
 );
 
 impl FileIo for MemoryIo {
@@ -137,6 +138,10 @@ impl FileIo for MemoryIo {
 
     fn footer_cache(&self) -> Option<Rc<FooterCache>> {
         self.1.clone()
+    }
+
+    fn delete_cache(&self) -> Option<Rc<DeleteCache>> {
+        self.2.clone()
     }
 }
 
