@@ -112,6 +112,15 @@ BEGIN
     FOR i IN 1..5 LOOP FOREACH c IN ARRAY cs LOOP FETCH c INTO v; total := total + v; END LOOP; END LOOP;
     RAISE NOTICE 'sum %', total;
 END $$;
+-- Rows of a scrollable cursor are changed.
+BEGIN;
+DECLARE scrolling SCROLL CURSOR FOR SELECT id FROM t WHERE id > 105;
+FETCH 3 FROM scrolling;
+FETCH BACKWARD 1 FROM scrolling;
+DELETE FROM t WHERE CURRENT OF scrolling RETURNING id;
+FETCH FIRST FROM scrolling;
+UPDATE t SET id = -id WHERE CURRENT OF scrolling RETURNING id;
+ROLLBACK;
 
 SET client_min_messages = warning;
 DROP SCHEMA test_cursors CASCADE;

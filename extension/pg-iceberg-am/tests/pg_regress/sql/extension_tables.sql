@@ -45,8 +45,10 @@ SELECT count(*) FROM pg_extension WHERE extname = 'pg_iceberg_am';
 CREATE EXTENSION pg_iceberg_am;
 CREATE TABLE t USING iceberg AS SELECT 1 AS id;
 ALTER TABLE lakebase.iceberg_pointer ADD COLUMN later int;
+\set VERBOSITY terse
 SELECT * FROM t;
 INSERT INTO t VALUES (2);
+\set VERBOSITY default
 
 \c :before
 -- Of tables in a store it tells what is left there.

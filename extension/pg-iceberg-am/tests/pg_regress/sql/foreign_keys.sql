@@ -39,8 +39,7 @@ INSERT INTO deferred_orders VALUES (2, 8);
 COMMIT;
 SELECT * FROM deferred_orders;
 
--- What would change rows of the Iceberg table fails with its name, and changes nothing. A row that nobody refers to
--- was refused as well.
+-- What foreign keys pass on.
 CREATE TABLE owners (id int PRIMARY KEY) USING heap;
 INSERT INTO owners VALUES (1), (2), (3);
 CREATE TABLE cascading (owner int REFERENCES owners ON DELETE CASCADE ON UPDATE CASCADE) USING iceberg;
@@ -56,8 +55,7 @@ SELECT * FROM owners ORDER BY id;
 SELECT * FROM nulling;
 DROP TABLE nulling, owners;
 
--- A partitioned table that refers: its check could not be told from other row locks, and what nobody refers to was
--- kept from going.
+-- A partitioned table that refers.
 CREATE TABLE keys (id int PRIMARY KEY) USING heap;
 INSERT INTO keys VALUES (1), (2), (3), (4), (5);
 CREATE TABLE parts (k int REFERENCES keys) PARTITION BY LIST (k);

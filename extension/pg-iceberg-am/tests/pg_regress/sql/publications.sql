@@ -55,6 +55,20 @@ CREATE PUBLICATION regress_iceberg_all FOR ALL TABLES;
 CREATE TABLE one_more (id int) USING iceberg;
 CREATE TABLE becomes_one (id int) USING heap;
 ALTER TABLE becomes_one SET ACCESS METHOD iceberg;
+-- Changes of rows, of which nothing is published, need no replica identity.
+CREATE TABLE keyless (id int) USING heap;
+INSERT INTO keyless VALUES (1);
+UPDATE keyless SET id = 2;
+INSERT INTO one_more VALUES (1), (2), (3);
+UPDATE one_more SET id = id + 1;
+DELETE FROM one_more WHERE id = 3;
+MERGE INTO one_more t USING (VALUES (4)) s (id) ON t.id = s.id WHEN MATCHED THEN UPDATE SET id = 5;
+WITH gone AS (DELETE FROM one_more WHERE id = 2 RETURNING *) SELECT * FROM gone;
+PREPARE change AS UPDATE one_more SET id = id * 10;
+EXECUTE change;
+ALTER TABLE one_more SET (fillfactor = 50);
+EXECUTE change;
+SELECT * FROM one_more;
 -- No changes of these would be published anyway.
 CREATE UNLOGGED TABLE unlogged (id int) USING iceberg;
 CREATE TEMPORARY TABLE temporary (id int) USING iceberg;
