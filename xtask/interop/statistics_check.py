@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.conversions import from_bytes
-from pyiceberg.manifest import DataFile
+from pyiceberg.manifest import DataFile, DataFileContent
 from pyiceberg.types import BinaryType, FixedType, NestedField, StringType, StructType
 
 
@@ -21,7 +21,7 @@ def check(table: Any, expected_rows: int) -> Iterator[str]:
         if expected_rows:
             yield f"there is no snapshot, and {expected_rows} rows"
         return
-    rows = files = 0
+    rows = files = deletes = delete_files = 0
     for manifest in snapshot.manifests(table.io):
         counted = {0: [0, 0], 1: [0, 0], 2: [0, 0]}
         length = len(table.io.new_input(manifest.manifest_path))
@@ -33,9 +33,14 @@ def check(table: Any, expected_rows: int) -> Iterator[str]:
             tally[1] += entry.data_file.record_count
             if int(entry.status) == 2:
                 continue
-            rows += entry.data_file.record_count
-            files += 1
-            yield from _check_file(table, entry.data_file)
+            if entry.data_file.content == DataFileContent.DATA:
+                rows += entry.data_file.record_count
+                files += 1
+                yield from _check_file(table, entry.data_file)
+            else:
+                deletes += entry.data_file.record_count
+                delete_files += 1
+                yield from _check_deletes(table, entry.data_file)
         said = {
             0: [manifest.existing_files_count, manifest.existing_rows_count],
             1: [manifest.added_files_count, manifest.added_rows_count],
@@ -43,12 +48,37 @@ def check(table: Any, expected_rows: int) -> Iterator[str]:
         }
         if said != counted:
             yield f"{manifest.manifest_path}: the manifest list says {said} files and rows, the entries {counted}"
-    if rows != expected_rows:
-        yield f"the manifests count {rows} rows, the table has {expected_rows}"
+    if rows - deletes != expected_rows:
+        yield f"the manifests count {rows} rows and {deletes} deletes, the table has {expected_rows}"
     summary = snapshot.summary.additional_properties if snapshot.summary else {}
-    for key, value in (("total-records", rows), ("total-data-files", files)):
+    for key, value in (
+        ("total-records", rows),
+        ("total-data-files", files),
+        ("total-position-deletes", deletes),
+        ("total-delete-files", delete_files),
+    ):
         if summary.get(key) is not None and int(summary[key]) != value:
             yield f"the snapshot's summary says {key} {summary[key]}, it is {value}"
+
+
+def _check_deletes(table: Any, file: DataFile) -> Iterator[str]:
+    """A position delete file is about one data file, whose rows it names in their order."""
+    name = os.path.basename(file.file_path)
+    source = table.io.new_input(file.file_path)
+    if file.file_size_in_bytes != len(source):
+        yield f"{name}: file_size_in_bytes is {file.file_size_in_bytes}, the file has {len(source)}"
+    content = pq.ParquetFile(source.open()).read()
+    ids = {field.name: int(field.metadata[b"PARQUET:field_id"]) for field in content.schema}
+    if ids != {"file_path": 2147483546, "pos": 2147483545}:
+        yield f"{name}: its columns have the field ids {ids}"
+    if content.num_rows != file.record_count:
+        yield f"{name}: record_count is {file.record_count}, the file has {content.num_rows}"
+    paths, positions = set(content["file_path"].to_pylist()), content["pos"].to_pylist()
+    bounds = {bytes(bound[2147483546]).decode() for bound in (file.lower_bounds, file.upper_bounds)}
+    if len(paths) != 1 or bounds != paths:
+        yield f"{name}: it is about {paths}, its bounds say {bounds}"
+    if any(after <= before for before, after in zip(positions, positions[1:])):
+        yield f"{name}: positions do not ascend"
 
 
 def _check_file(table: Any, file: DataFile) -> Iterator[str]:

@@ -313,6 +313,26 @@ REWRITTEN = Table(
         ALTER TABLE interop.rewritten SET ACCESS METHOD iceberg;""",
 )
 
+# Deletes: rows that are in files and rows that are not yet, files that lose all rows, files that lose some more each time.
+CHANGED = Table(
+    "changed",
+    (("id", "int", INT), ("name", "text", STRING), ("amount", "numeric(12,2)", decimal_type(12, 2)), ("tags", "int[]", List(INT))),
+    (
+        "INSERT INTO interop.changed SELECT g, 'row ' || g, g, ARRAY[g, NULL] FROM generate_series(1, 5000) g;",
+        "UPDATE interop.changed SET name = name || ' updated', tags = tags || 7 WHERE id % 10 = 3;",
+        "DELETE FROM interop.changed WHERE id BETWEEN 100 AND 199 OR id % 7 = 0;",
+        "INSERT INTO interop.changed SELECT g, NULL, -g, NULL FROM generate_series(5001, 6000) g; DELETE FROM interop.changed WHERE id = 5500; UPDATE interop.changed SET amount = 0 WHERE id > 5990;",
+        "BEGIN; UPDATE interop.changed SET amount = amount + 1 WHERE id < 50; UPDATE interop.changed SET amount = amount + 1 WHERE id < 25; SAVEPOINT s; DELETE FROM interop.changed; ROLLBACK TO s; INSERT INTO interop.changed VALUES (7001, 'gone', 1, NULL), (7002, 'stays', 2, NULL); DELETE FROM interop.changed WHERE id = 7001; COMMIT;",
+        "MERGE INTO interop.changed t USING (SELECT g AS id FROM generate_series(4900, 7100) g) s ON t.id = s.id WHEN MATCHED AND t.id % 2 = 0 THEN DELETE WHEN MATCHED THEN UPDATE SET name = 'merged' WHEN NOT MATCHED AND s.id > 6990 THEN INSERT VALUES (s.id, 'new', 0, '{}');",
+        "SELECT lakebase.publish('interop.changed'); VACUUM interop.changed;",
+        "DELETE FROM interop.changed WHERE id < 3000;",
+        "SELECT lakebase.compact('interop.changed');",
+        "DELETE FROM interop.changed;",
+        "INSERT INTO interop.changed VALUES (1, 'again', 1, NULL);",
+    ),
+    filters=(("id = 1", "id == 1"), ("name IS NULL", "name is null")),
+)
+
 PLACE = Struct((("label", STRING), ("height", DOUBLE)))
 
 # Names are exchanged: who goes by them reads the wrong column.
@@ -343,4 +363,4 @@ MATVIEW = Table(
 )
 
 # In the order in which they are made.
-TABLES = (PRIMITIVES, TIMES, NESTED, WITHOUT_COUNTERPART, UUIDS, EMPTY, EMPTY_NESTED, EMPTIED, LARGE, SMALL_COMMITS, NAMES, REWRITTEN, RENAMED, MATVIEW)
+TABLES = (PRIMITIVES, TIMES, NESTED, WITHOUT_COUNTERPART, UUIDS, EMPTY, EMPTY_NESTED, EMPTIED, LARGE, SMALL_COMMITS, NAMES, REWRITTEN, CHANGED, RENAMED, MATVIEW)

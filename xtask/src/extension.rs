@@ -16,6 +16,9 @@ pub const PACKAGE: &str = "pg-iceberg-am";
 /// The storage service: the package and its program.
 pub const SERVICE: &str = "pg-lakebase-storage";
 
+/// Scripts of earlier versions, relative to the checkout.
+const EARLIER_VERSIONS: &str = "extension/pg-iceberg-am/tests/versions";
+
 /// What the extension is built from, relative to the checkout.
 const INPUTS: [&str; 6] = [
     "Cargo.toml",
@@ -53,11 +56,28 @@ pub fn ensure(cache: &Cache, installation: &Installation) -> Result<String> {
         &log,
         &mut command,
     )?;
+    if flavour == Flavour::Assert {
+        install_earlier_versions(installation)?;
+    }
     let mark = library_mark(installation)
         .with_context(|| format!("the extension was not installed; see {}", log.display()))?;
     fs::write(&stamp, stamp_text(wanted, &mark))
         .with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(mark)
+}
+
+/// Puts the scripts of earlier versions beside that of the present one, for tests that update them.
+fn install_earlier_versions(installation: &Installation) -> Result<()> {
+    let scripts = checkout::root().join(EARLIER_VERSIONS);
+    let context = || format!("cannot install the scripts in {}", scripts.display());
+    for script in fs::read_dir(&scripts).with_context(context)?.flatten() {
+        let installed = installation
+            .sharedir
+            .join("extension")
+            .join(script.file_name());
+        fs::copy(script.path(), installed).with_context(context)?;
+    }
+    Ok(())
 }
 
 /// Builds the storage service and puts its program beside the server's own, where servers look for it.

@@ -121,9 +121,9 @@ impl Client {
     fn transact(&mut self, transaction: &Transaction, server: &mut Server) -> Result<Outcome> {
         let sequence = self.ledger.begin();
         let client = self.number;
-        let mut statements = vec![Statement::Sql("BEGIN".to_owned())];
+        let mut statements = vec![Statement::Sql(transaction.isolation.begin().to_owned())];
         for step in &transaction.steps {
-            statements.extend(step.statements());
+            statements.extend(step.statements(transaction.isolation));
         }
         statements.push(Statement::Sql(format!(
             "INSERT INTO acks VALUES ({client}, {sequence})"

@@ -1,6 +1,7 @@
 //! `cargo xtask crash`: the server is killed again and again under load, and what is left is checked.
 //!
-//! Every change is made to an Iceberg table and, in the same transaction, to a heap table beside it:
+//! Every change, be it INSERT, COPY, UPDATE, DELETE or MERGE, is made to an Iceberg table and, in the same
+//! transaction, to a heap table beside it:
 //! the heap is what crash recovery is known to bring back, so the two have to be equal after every
 //! restart, on a standby that follows all along, and after recovery to a point in time. What was
 //! acknowledged to a client has to be there, and what it rolled back must not be.
@@ -11,6 +12,7 @@
 //! What is planned comes from the seed alone ([`crate::random`], [`plan`], [`transaction`]); when exactly the
 //! server dies is up to the machine, so a replay makes the same plan, not the same interleaving.
 
+mod change;
 mod plan;
 mod points;
 mod transaction;

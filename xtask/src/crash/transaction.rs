@@ -4,6 +4,7 @@
 //! Steps do not depend on what is in the database, so that a plan can be made ahead of it: a table
 //! is created where it does not exist and dropped where it does.
 
+use super::change::{Change, Isolation};
 use super::random::Random;
 use super::tables::{COLUMNS, create_table, mirror};
 
@@ -29,6 +30,7 @@ pub enum Work {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transaction {
+    pub isolation: Isolation,
     pub steps: Vec<Step>,
     pub ending: Ending,
 }
@@ -42,6 +44,10 @@ pub enum Step {
     Copy {
         table: String,
         rows: Rows,
+    },
+    Change {
+        table: String,
+        change: Change,
     },
     Truncate {
         table: String,
@@ -135,7 +141,15 @@ pub fn next(random: &mut Random, targets: &Targets) -> Work {
         91..=93 => Ending::Prepare(Afterwards::Rollback),
         _ => Ending::Prepare(Afterwards::Leave),
     };
-    Work::Transaction(Transaction { steps, ending })
+    let isolation = match random.between(1, 100) {
+        1..=60 => Isolation::ReadCommitted,
+        _ => Isolation::RepeatableRead,
+    };
+    Work::Transaction(Transaction {
+        isolation,
+        steps,
+        ending,
+    })
 }
 
 fn add_change(random: &mut Random, targets: &Targets, steps: &mut Vec<Step>) {
@@ -178,7 +192,17 @@ fn add_change(random: &mut Random, targets: &Targets, steps: &mut Vec<Step>) {
                 steps.push(Step::Insert { table, rows });
             }
         }
-        34..=53 => {
+        34..=63 => {
+            let tables = match random.chance(90) {
+                true => random.pick(&targets.shared),
+                false => targets.small.as_ref(),
+            };
+            if let Some(table) = tables.cloned() {
+                let change = Change::next(random);
+                steps.push(Step::Change { table, change });
+            }
+        }
+        64..=75 => {
             if let Some(table) = random.pick(&targets.shared).cloned() {
                 let mut rows = rows(random);
                 rows.count = rows.count.min(10_000);
@@ -210,7 +234,7 @@ fn rows(random: &mut Random) -> Rows {
 
 impl Step {
     /// The statements of this step, for the Iceberg table and then for its mirror.
-    pub fn statements(&self) -> Vec<Statement> {
+    pub fn statements(&self, isolation: Isolation) -> Vec<Statement> {
         let both = |table: &str, make: &dyn Fn(&str, bool) -> Statement| {
             vec![make(table, true), make(&mirror(table), false)]
         };
@@ -231,6 +255,11 @@ impl Step {
                     data: data.clone(),
                 })
             }
+            Self::Change { table, change } => change
+                .statements(table, isolation)
+                .into_iter()
+                .map(sql)
+                .collect(),
             Self::Truncate { table } => both(table, &|table, _| sql(format!("TRUNCATE {table}"))),
             Self::Create { table } => both(table, &|table, iceberg| {
                 let method = if iceberg { "iceberg" } else { "heap" };
@@ -314,7 +343,7 @@ mod tests {
             assert_eq!(depth, 0);
             seen.insert(format!("{:?}", transaction.ending));
         }
-        assert_eq!(seen.len(), 1 + 9 + 5, "{seen:?}");
+        assert_eq!(seen.len(), 1 + 10 + 5, "{seen:?}");
     }
 
     #[test]
@@ -330,12 +359,16 @@ mod tests {
             sql: format!("COPY {table} FROM STDIN"),
             data: "11\t1\tcopied 1\n12\t2\tcopied 2\n".to_owned(),
         };
-        assert_eq!(step.statements(), [copy("t0"), copy("t0_heap")]);
+        assert_eq!(
+            step.statements(Isolation::ReadCommitted),
+            [copy("t0"), copy("t0_heap")]
+        );
     }
 
     #[test]
     fn what_locks_readers_out_is_known() {
         let of = |steps: Vec<Step>| Transaction {
+            isolation: Isolation::ReadCommitted,
             steps,
             ending: Ending::Commit,
         };

@@ -1,5 +1,6 @@
 //! The command: the cluster, its two databases, and what is said at the end.
 
+use super::change::HOT_ROWS;
 use super::history::{Counts, History};
 use super::statement::{Generator, HEAP_ROWS, TABLES};
 use crate::cache::Cache;
@@ -67,6 +68,11 @@ pub fn run(args: &Args) -> Result<()> {
             ("max_prepared_transactions", "64"),
             // Deadlocks are ended by the schedule, on both sides alike.
             ("deadlock_timeout", "1h"),
+            // It takes locks, at times of its own.
+            ("autovacuum", "off"),
+            // Statements come to rows in the order of their ids, on both sides.
+            ("enable_hashjoin", "off"),
+            ("enable_nestloop", "off"),
             ("fsync", "off"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -155,7 +161,10 @@ fn prepare(connection: &Connection, database: &str, under_test: &str) -> Result<
     let connection = connection.with_database(database);
     let mut sql = "CREATE EXTENSION pg_iceberg_am;".to_owned();
     for table in TABLES {
-        sql += &format!("CREATE TABLE {table} (id bigint, v int, s text) USING {under_test};");
+        sql += &format!(
+            "CREATE TABLE {table} (id bigint, v int, s text) USING {under_test}; \
+             INSERT INTO {table} SELECT g, g, 'first' FROM generate_series(1, {HOT_ROWS}) g;"
+        );
     }
     sql += &format!(
         "CREATE TABLE h (id bigint PRIMARY KEY, v int, s text) USING heap WITH (autovacuum_enabled = off); \

@@ -1,7 +1,7 @@
 //! The run of a history on both sides, and the comparison of each step.
 
 use super::side::{Outcome, Outcomes, Side};
-use super::statement::{Generator, SessionState, Statement, TABLES};
+use super::statement::{Generator, Kind, SessionState, Statement, TABLES};
 use crate::cluster::Connection;
 use anyhow::{Result, bail};
 use std::collections::VecDeque;
@@ -128,7 +128,10 @@ impl History {
         let Some(session) = self.generator.random().pick(&idle).copied() else {
             return Ok(());
         };
-        let statement = self.generator.next(&self.sessions[session].state);
+        let somebody_waits = !waiting.is_empty();
+        let statement = self
+            .generator
+            .next(&self.sessions[session].state, somebody_waits);
         self.counts.statements += 1;
         self.note(session, &statement.sql);
         self.give(session, statement)?;
@@ -145,13 +148,18 @@ impl History {
         self.iceberg.send(session, &statement.sql)?;
         let sql = statement.sql.clone();
         let may_fail = self.may_fail_alone(session) && statement.ends_block();
+        let in_any_order = statement.kind == Kind::AnyOrder;
         self.sessions[session].waiting = Some(statement);
         let unfinished = self.indexes(|session| session.waiting.is_some());
-        let ours = self.iceberg.settle(&unfinished)?;
+        let mut ours = self.iceberg.settle(&unfinished)?;
         let failed = is_serialization_failure(ours.get(&session));
         let heap_sql = if may_fail && failed { "ROLLBACK" } else { &sql };
         self.heap.send(session, heap_sql)?;
-        let theirs = self.heap.settle(&unfinished)?;
+        let mut theirs = self.heap.settle(&unfinished)?;
+        if in_any_order {
+            self.heap.give_up(session, &unfinished, &mut theirs)?;
+            self.iceberg.give_up(session, &unfinished, &mut ours)?;
+        }
         self.compare(&unfinished, &theirs, &ours)
     }
 
@@ -238,6 +246,12 @@ impl History {
                     }
                 }
                 (Some(heap), Some(iceberg)) if heap.agrees_with(iceberg) => {
+                    self.end(session, &statement, heap);
+                }
+                // One came to a row first that it would have waited for, the other to one that made it fail.
+                (Some(heap @ Outcome::Failed { .. }), Some(Outcome::Failed { .. }))
+                    if statement.kind == Kind::AnyOrder =>
+                {
                     self.end(session, &statement, heap);
                 }
                 (heap, iceberg)

@@ -149,6 +149,27 @@ impl Side {
             .map(drop)
     }
 
+    /// Cancels what a session waits for, if it does, and adds what becomes of it and of those that waited for it.
+    pub fn give_up(
+        &mut self,
+        session: usize,
+        unfinished: &[usize],
+        outcomes: &mut Outcomes,
+    ) -> Result<()> {
+        if outcomes.contains_key(&session) {
+            return Ok(());
+        }
+        self.cancel(session)?;
+        outcomes.insert(session, self.wait_for_end(session)?);
+        let others: Vec<usize> = unfinished
+            .iter()
+            .copied()
+            .filter(|other| !outcomes.contains_key(other))
+            .collect();
+        outcomes.extend(self.settle(&others)?);
+        Ok(())
+    }
+
     /// Runs a statement outside of all sessions.
     pub fn query(&mut self, sql: &str) -> Result<Outcome> {
         let sql = self.spell(sql);

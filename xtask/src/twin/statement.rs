@@ -4,6 +4,7 @@
 //! the way rows are made, `v` and `s`. A statement finds its row of `h` by a constant, so that the plans of both
 //! sides lock the same of `h` for serializable transactions.
 
+use super::change::Hot;
 use super::side::SIDE;
 use crate::random::Random;
 
@@ -18,6 +19,9 @@ const LEVELS: [(&str, u64); 3] = [
     ("SERIALIZABLE", 15),
 ];
 
+/// The table whose row a cursor can change, if it can.
+type Cursor = Option<&'static str>;
+
 /// What a session is in the midst of.
 #[derive(Clone, Debug, Default)]
 pub struct SessionState {
@@ -26,8 +30,8 @@ pub struct SessionState {
     /// Whether only a rollback is taken.
     pub failed: bool,
     pub savepoints: Vec<u64>,
-    /// Whether it has a cursor open.
-    pub cursor: bool,
+    /// The cursor that it has open.
+    pub cursor: Option<Cursor>,
 }
 
 impl SessionState {
@@ -49,11 +53,11 @@ impl SessionState {
             Kind::RollbackTo(number) => {
                 self.savepoints.retain(|known| *known <= number);
                 self.failed = false;
-                self.cursor = false;
+                self.cursor = None;
             }
             Kind::Release(number) => self.savepoints.retain(|known| *known < number),
-            Kind::Declare => self.cursor = true,
-            Kind::Other => {}
+            Kind::Declare(cursor) => self.cursor = Some(cursor),
+            Kind::Other | Kind::AnyOrder => {}
         }
     }
 }
@@ -73,12 +77,14 @@ pub enum Kind {
     Savepoint(u64),
     RollbackTo(u64),
     Release(u64),
-    Declare,
+    Declare(Cursor),
+    /// Comes to several rows in an order that may be another one on the other side.
+    AnyOrder,
     Other,
 }
 
 impl Statement {
-    fn new(kind: Kind, sql: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, sql: impl Into<String>) -> Self {
         Self {
             sql: sql.into(),
             kind,
@@ -97,6 +103,7 @@ impl Statement {
 /// Draws statements.
 pub struct Generator {
     random: Random,
+    pub(super) hot: Hot,
     /// The last `id`, savepoint and name of a prepared transaction given out.
     last: u64,
     /// Transactions that are prepared.
@@ -107,6 +114,7 @@ impl Generator {
     pub fn new(random: Random) -> Self {
         Self {
             random,
+            hot: Hot::new(),
             last: 1000,
             prepared: Vec::new(),
         }
@@ -117,8 +125,17 @@ impl Generator {
     }
 
     /// What a session in this state says next.
-    pub fn next(&mut self, state: &SessionState) -> Statement {
+    pub fn next(&mut self, state: &SessionState, somebody_waits: bool) -> Statement {
         match (state.block, state.failed) {
+            // It may be this one that is waited for.
+            (Some(_), false) if somebody_waits && self.random.chance(12) => {
+                let sql = if self.random.chance(60) {
+                    "COMMIT"
+                } else {
+                    "ROLLBACK"
+                };
+                Statement::new(Kind::End, sql)
+            }
             (None, _) => self.outside(),
             (Some(_), true) => self.after_a_failure(state),
             (Some(_), false) => self.inside(state),
@@ -141,6 +158,7 @@ impl Generator {
                 };
                 Statement::new(Kind::Other, format!("{verb} PREPARED '{name}'"))
             }
+            73 => Statement::new(Kind::Other, format!("VACUUM {}", self.table())),
             _ => self.work(),
         }
     }
@@ -170,7 +188,7 @@ impl Generator {
         match self.random.between(1, 100) {
             1..=12 => Statement::new(Kind::End, "COMMIT"),
             13..=16 => Statement::new(Kind::End, "ROLLBACK"),
-            17..=19 if !state.cursor => {
+            17..=19 if state.cursor.is_none() => {
                 let name = format!("p{} {SIDE}", self.number());
                 self.prepared.push(name.clone());
                 Statement::new(Kind::End, format!("PREPARE TRANSACTION '{name}'"))
@@ -189,31 +207,51 @@ impl Generator {
                 Some(number) => Statement::new(Kind::Release(number), format!("RELEASE s{number}")),
                 None => self.work(),
             },
-            34..=36 if !state.cursor => {
+            34..=36 if state.cursor.is_none() => {
+                if self.random.chance(50) {
+                    return self.updatable_cursor();
+                }
                 let table = self.table();
                 Statement::new(
-                    Kind::Declare,
+                    Kind::Declare(None),
                     format!("DECLARE c SCROLL CURSOR FOR SELECT * FROM {table} ORDER BY id"),
                 )
             }
-            34..=42 if state.cursor => {
-                let direction = self
-                    .random
-                    .pick(&["NEXT", "FORWARD 3", "BACKWARD 2", "FIRST", "LAST", "ALL"])
-                    .copied()
-                    .unwrap_or("NEXT");
-                Statement::new(Kind::Other, format!("FETCH {direction} FROM c"))
-            }
+            34..=45 => match state.cursor {
+                Some(cursor) => self.at_cursor(cursor),
+                None => self.work(),
+            },
             _ => self.work(),
         }
     }
 
-    fn number(&mut self) -> u64 {
+    /// Moves the cursor, or changes its row.
+    fn at_cursor(&mut self, cursor: Cursor) -> Statement {
+        if let Some(table) = cursor
+            && self.random.chance(50)
+        {
+            return self.change_current(table);
+        }
+        let directions: &[&str] = match cursor {
+            Some(_) => &["NEXT", "NEXT", "NEXT", "FORWARD 3"],
+            None => &["NEXT", "FORWARD 3", "BACKWARD 2", "FIRST", "LAST", "ALL"],
+        };
+        let direction = self.random.pick(directions).copied().unwrap_or("NEXT");
+        Statement::new(Kind::Other, format!("FETCH {direction} FROM c"))
+    }
+
+    pub(super) fn number(&mut self) -> u64 {
         self.last += 1;
         self.last
     }
 
-    fn table(&mut self) -> &'static str {
+    /// Sessions will meet at this row of `table`.
+    pub(super) fn make_hot(&mut self, table: &str, id: u64) {
+        let place = self.random.draw();
+        self.hot.replace(table, place, id);
+    }
+
+    pub(super) fn table(&mut self) -> &'static str {
         self.random.pick(&TABLES).copied().unwrap_or(TABLES[0])
     }
 
@@ -223,12 +261,20 @@ impl Generator {
     }
 
     fn work(&mut self) -> Statement {
+        if self.random.chance(60) {
+            return self.change();
+        }
         let table = self.table();
         let k = self.heap_id();
         let v = self.random.between(1, 9);
         let id = self.number();
         let sql = match self.random.between(1, 100) {
-            1..=24 => format!("INSERT INTO {table} VALUES ({id}, {v}, 'row {id}')"),
+            1..=24 => {
+                if self.random.chance(50) {
+                    self.make_hot(table, id);
+                }
+                format!("INSERT INTO {table} VALUES ({id}, {v}, 'row {id}')")
+            }
             25..=29 => format!(
                 "INSERT INTO {table} SELECT {id} * 1000 + g, g % 10, repeat('x', g % 50) FROM generate_series(1, {}) g",
                 self.random.between(2, 400)
