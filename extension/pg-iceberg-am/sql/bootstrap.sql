@@ -23,6 +23,8 @@ CREATE TABLE lakebase.iceberg_pointer (
     incarnation       xid8 NOT NULL,
     -- One past the largest row id in the metadata, and in any before.
     next_row_id       int8 NOT NULL,
+    -- Rows that are in data files, and deleted.
+    deleted_row_count int8 NOT NULL DEFAULT 0,
     PRIMARY KEY (relfilenumber, tablespace, backend)
 ) USING heap WITH (fillfactor = 50);
 
@@ -52,6 +54,27 @@ CREATE INDEX inline_commit_storage ON lakebase.inline_commit (relfilenumber, tab
 
 COMMENT ON TABLE lakebase.inline_commit IS
     'Committed rows and data files of Iceberg tables that wait for the next metadata file';
+
+-- Rows that were deleted or superseded, and whose files do not say so yet; and rows that are locked, by transactions
+-- that go on.
+CREATE TABLE lakebase.row_change (
+    relfilenumber     oid  NOT NULL,
+    tablespace        oid  NOT NULL,
+    backend           int4 NOT NULL,
+    row_id            int8 NOT NULL,
+    -- u: updated; x: updated, and locked FOR UPDATE before; d: deleted; m: moved to another partition; locked: k (KEY
+    -- SHARE), s (SHARE), n (NO KEY UPDATE), e (UPDATE).
+    kind              "char" NOT NULL,
+    -- The next version of a row that was updated.
+    next_row_id       int8
+) USING heap;
+
+CREATE INDEX row_change_row ON lakebase.row_change (relfilenumber, tablespace, backend, row_id);
+CREATE INDEX row_change_next ON lakebase.row_change (relfilenumber, tablespace, backend, next_row_id)
+    WHERE next_row_id IS NOT NULL;
+
+COMMENT ON TABLE lakebase.row_change IS
+    'Rows of Iceberg tables that were deleted or superseded, which the next metadata file will tell';
 
 -- What committed transactions have made superfluous, until it is removed: storages that they have dropped, and files
 -- that no snapshot of the table's metadata leads to any more.

@@ -30,10 +30,10 @@ SELECT s.relid::regclass AS relation,
        lakebase.iceberg_location(s.relid::regclass) AS location,
        lakebase.file_path(s.relid::regclass, p.metadata_location) AS metadata_location,
        p.snapshot_id,
-       (coalesce(p.row_count, 0) + unpublished.rows)::bigint AS row_count,
+       greatest(coalesce(p.row_count, 0) + unpublished.rows - changed.rows, 0)::bigint AS row_count,
        (coalesce(p.file_count, 0) + unpublished.files)::bigint AS file_count,
        (coalesce(p.total_bytes, 0) + unpublished.bytes)::bigint AS total_bytes,
-       unpublished.rows::bigint AS unpublished_rows
+       (unpublished.rows + changed.rows)::bigint AS unpublished_rows
   FROM lakebase.table_storage s
   LEFT JOIN lakebase.iceberg_pointer p
     ON (p.relfilenumber, p.tablespace, p.backend) = (s.relfilenumber, s.tablespace, s.backend)
@@ -45,10 +45,16 @@ SELECT s.relid::regclass AS relation,
         WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
           AND a.incarnation = p.incarnation
        ) unpublished
+ CROSS JOIN LATERAL (
+       SELECT count(*) AS rows
+         FROM lakebase.row_change a
+        WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
+          AND a.kind IN ('u', 'x', 'd', 'm')
+       ) changed
  WHERE (pg_catalog.has_table_privilege(s.relid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
 
 COMMENT ON VIEW lakebase.iceberg_tables IS
-    'Iceberg tables of this database: what is committed as this statement sees it, without rows that its transaction has not committed; the current metadata file, and the number of rows that are not in it yet';
+    'Iceberg tables of this database: what is committed as this statement sees it, without rows that its transaction has not committed; the current metadata file, and the number of rows, inserted or deleted, that it does not tell of yet';
 
 CREATE VIEW lakebase.progress WITH (security_barrier) AS
 SELECT m.pid,

@@ -9,14 +9,14 @@ use pg_lakebase_core::table_am::{
     BlockStream, CopyCounts, DdlMethods, FailureData, Horizons, IndexFetchMethods, InsertOptions,
     LockTupleMode, LockWaitPolicy, ModifyMethods, Operation, ParallelScan, RelationMethods,
     RescanParams, SampleScan, ScanDirection, ScanFlags, ScanMethods, SizeEstimate, SlotBatch,
-    TableAm, TmResult, TupleLockFlags, VacuumParams,
+    TableAm, TmResult, TupleLockFlags, UpdateIndexes, VacuumParams,
 };
 use pgrx::pg_sys;
 
-use crate::catalog::Origin;
+use crate::catalog::{Origin, Successor};
 use crate::row_id::RowId;
 use crate::scan::TableScan;
-use crate::{ddl, maintenance, scan, transaction, unsupported};
+use crate::{ddl, maintenance, modify, scan, transaction, unsupported};
 
 /// The access method `iceberg`.
 #[pg_table_am(handler = "iceberg_tableam_handler")]
@@ -49,11 +49,10 @@ impl ScanMethods for IcebergAm {
 
     fn scan_rescan(
         scan: &mut TableScan,
-        _rel: Relation<'_>,
+        rel: Relation<'_>,
         _params: Option<RescanParams>,
     ) -> PgResult<()> {
-        scan.rescan();
-        Ok(())
+        scan.rescan(rel)
     }
 
     fn scan_getnextslot(
@@ -77,10 +76,10 @@ impl ScanMethods for IcebergAm {
         scan: &mut TableScan,
         _rel: Relation<'_>,
         live: &mut f64,
-        _dead: &mut f64,
+        dead: &mut f64,
         slot: &mut Slot<'_>,
     ) -> PgResult<bool> {
-        let found = scan.next_analyze_row(slot)?;
+        let found = scan.next_analyze_row(slot, dead)?;
         if found {
             *live += 1.0;
         }
@@ -162,62 +161,65 @@ impl ModifyMethods for IcebergAm {
         Ok(RowId::from_tid(tid).is_some())
     }
 
-    fn tuple_get_latest_tid(_scan: &mut TableScan, _rel: Relation<'_>, tid: Tid) -> PgResult<Tid> {
-        // Rows have no later versions yet.
-        Ok(tid)
+    fn tuple_get_latest_tid(scan: &mut TableScan, rel: Relation<'_>, tid: Tid) -> PgResult<Tid> {
+        match scan.snapshot() {
+            Some(snapshot) => modify::latest_version(rel, tid, snapshot),
+            None => Ok(tid),
+        }
     }
 
     fn tuple_delete(
         rel: Relation<'_>,
-        _tid: Tid,
-        _cid: pg_sys::CommandId,
+        tid: Tid,
+        cid: pg_sys::CommandId,
         _snapshot: Option<Snapshot<'_>>,
-        _crosscheck: Option<Snapshot<'_>>,
+        crosscheck: Option<Snapshot<'_>>,
         _wait: bool,
-        _failure: &mut FailureData,
+        failure: &mut FailureData,
         changing_partition: bool,
     ) -> PgResult<TmResult> {
-        let operation = if changing_partition {
-            Operation::TupleUpdate
+        let successor = if changing_partition {
+            Successor::Elsewhere
         } else {
-            Operation::TupleDelete
+            Successor::None
         };
-        Err(unsupported::error(operation, &rel.name()))
+        modify::delete(rel, tid, cid, crosscheck, failure, successor)
+    }
+
+    fn tuple_update(
+        rel: Relation<'_>,
+        tid: Tid,
+        slot: &mut Slot<'_>,
+        cid: pg_sys::CommandId,
+        _snapshot: Option<Snapshot<'_>>,
+        crosscheck: Option<Snapshot<'_>>,
+        _wait: bool,
+        failure: &mut FailureData,
+    ) -> PgResult<(TmResult, LockTupleMode, UpdateIndexes)> {
+        let result = modify::update(rel, tid, slot, cid, crosscheck, failure)?;
+        Ok((result, LockTupleMode::NoKeyExclusive, UpdateIndexes::None))
     }
 
     fn tuple_lock(
         rel: Relation<'_>,
         tid: Tid,
-        snapshot: Option<Snapshot<'_>>,
+        _snapshot: Option<Snapshot<'_>>,
         slot: &mut Slot<'_>,
-        _cid: pg_sys::CommandId,
+        cid: pg_sys::CommandId,
         mode: LockTupleMode,
-        _wait_policy: LockWaitPolicy,
+        wait_policy: LockWaitPolicy,
         flags: TupleLockFlags,
-        _failure: &mut FailureData,
+        failure: &mut FailureData,
     ) -> PgResult<TmResult> {
-        match (mode, snapshot) {
-            // No row's key ever changes and no row goes away while its table is locked for reading,
-            // so there is nothing to wait for.
-            (LockTupleMode::KeyShare, Some(snapshot)) if unsupported::is_foreign_key_query() => {
-                let found = scan::fetch::fetch(rel, tid, snapshot, slot)?;
-                Ok(if found {
-                    TmResult::Ok
-                } else {
-                    TmResult::Invisible
-                })
-            }
-            _ => Err(unsupported::lock_error(mode, flags, &rel.name())),
-        }
+        modify::lock(rel, tid, slot, cid, mode, wait_policy, flags, failure)
     }
 
     fn tuple_satisfies_snapshot(
-        _rel: Relation<'_>,
-        _slot: &mut Slot<'_>,
-        _snapshot: Snapshot<'_>,
+        rel: Relation<'_>,
+        slot: &mut Slot<'_>,
+        snapshot: Snapshot<'_>,
     ) -> PgResult<bool> {
-        // Asked by foreign key triggers of rows just inserted; no row is ever deleted yet.
-        Ok(true)
+        modify::is_live(rel, slot.tid(), snapshot)
     }
 }
 

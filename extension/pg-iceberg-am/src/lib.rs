@@ -19,6 +19,7 @@ mod guc;
 mod handler;
 mod inspect;
 mod maintenance;
+mod modify;
 mod planner;
 mod publisher;
 mod row_id;
@@ -58,6 +59,7 @@ pub extern "C-unwind" fn _PG_init() {
     }
     guc::register();
     pg_lakebase_core::slot::refuse_system_columns_with(unsupported::system_column);
+    pg_lakebase_core::slot::tell_own_rows_with(transaction::may_have_inserted);
     wal::register();
     directory::startup::register();
     files::sync_queue::register();

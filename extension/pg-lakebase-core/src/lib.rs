@@ -29,6 +29,7 @@ pub mod memory;
 pub mod pgstat;
 pub mod relation;
 pub mod resource_owner;
+pub mod row_lock;
 pub mod serializable;
 pub mod shmem;
 pub mod slot;

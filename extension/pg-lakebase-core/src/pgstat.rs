@@ -1,6 +1,6 @@
 //! Cumulative statistics of tables, as `pg_stat_all_tables` shows them and autovacuum goes by.
 //!
-//! The thunks of [`crate::table_am`] count scans, rows returned and rows inserted; custom scans, transactions that
+//! The thunks of [`crate::table_am`] count scans, rows returned and rows changed; custom scans, transactions that
 //! roll back and VACUUM report through these functions themselves.
 
 use std::collections::HashSet;
@@ -64,7 +64,19 @@ pub fn count_inserts(rel: Relation<'_>, rows: i64) {
     unsafe { pg_sys::pgstat_count_heap_insert(rel.as_ptr(), rows) }
 }
 
-/// The rows that the innermost (sub)transaction, which is aborting, has inserted into `tables` are gone: they will
+/// Counts a row that was updated.
+pub fn count_update(rel: Relation<'_>) {
+    // SAFETY: as for `count_inserts`.
+    unsafe { pg_sys::pgstat_count_heap_update(rel.as_ptr(), false, false) }
+}
+
+/// Counts a row that was deleted.
+pub fn count_delete(rel: Relation<'_>) {
+    // SAFETY: as for `count_inserts`.
+    unsafe { pg_sys::pgstat_count_heap_delete(rel.as_ptr()) }
+}
+
+/// The rows that the innermost (sub)transaction, which is aborting, has added to `tables` are gone: they will
 /// not count as dead rows. To be called once, by the callback at the abort, which comes before the counters are added
 /// up (`AtEOXact_PgStat`, `AtEOSubXact_PgStat`). It looks into no catalog.
 pub fn leave_no_dead_rows(tables: &HashSet<pg_sys::Oid>) {
@@ -82,9 +94,9 @@ pub fn leave_no_dead_rows(tables: &HashSet<pg_sys::Oid>) {
             if tables.contains(&table.id) {
                 // What is added then, and is put back first (`restore_truncdrop_counters`).
                 table.counts.delta_dead_tuples -= if counted.truncdropped {
-                    counted.inserted_pre_truncdrop
+                    counted.inserted_pre_truncdrop + counted.updated_pre_truncdrop
                 } else {
-                    counted.tuples_inserted
+                    counted.tuples_inserted + counted.tuples_updated
                 };
             }
             next = counted.next;

@@ -91,6 +91,20 @@ impl<'a> Snapshot<'a> {
         self.data().curcid
     }
 
+    /// Has a dirty snapshot say that the row that was found is of no transaction in progress
+    /// (`HeapTupleSatisfiesDirty`), which callers read after each row.
+    pub fn report_nobody(self) {
+        if self.kind() == SnapshotKind::Dirty {
+            // SAFETY: the caller's own snapshot, which scans report in.
+            unsafe {
+                let raw = &mut *self.as_ptr();
+                raw.xmin = pg_sys::InvalidTransactionId;
+                raw.xmax = pg_sys::InvalidTransactionId;
+                raw.speculativeToken = 0;
+            }
+        }
+    }
+
     /// The active snapshot, if there is one.
     pub fn active() -> Option<Snapshot<'a>> {
         // SAFETY: `GetActiveSnapshot` may be called when `ActiveSnapshotSet` says so; the result

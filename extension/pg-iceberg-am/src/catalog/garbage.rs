@@ -136,17 +136,17 @@ pub struct GarbageCatalog(KeyedTable);
 impl GarbageCatalog {
     /// Opens the table for reading; `None` while the extension is being created or dropped.
     pub fn open() -> Option<Self> {
-        KeyedTable::open(TABLE, INDEX, NATTS).map(Self)
+        KeyedTable::open(TABLE, INDEX, NATTS..=NATTS).map(Self)
     }
 
     /// As [`Self::open`]; `None` also where somebody has locked the table.
     pub fn open_unless_locked() -> Option<Self> {
-        KeyedTable::open_unless_locked(TABLE, INDEX, NATTS).map(Self)
+        KeyedTable::open_unless_locked(TABLE, INDEX, NATTS..=NATTS).map(Self)
     }
 
     /// Opens the table for writing; `None` as for [`Self::open`].
     pub fn open_for_update() -> Option<Self> {
-        KeyedTable::open_for_update(TABLE, INDEX, NATTS).map(Self)
+        KeyedTable::open_for_update(TABLE, INDEX, NATTS..=NATTS).map(Self)
     }
 
     /// The table's Oid.
@@ -230,7 +230,7 @@ impl GarbageCatalog {
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        tids.into_iter().for_each(|tid| self.0.delete(tid));
+        self.0.delete(tids);
         Ok(keys.len())
     }
 
@@ -249,7 +249,7 @@ impl GarbageCatalog {
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
-        tids.into_iter().for_each(|tid| self.0.delete(tid));
+        self.0.delete(tids);
         Ok(())
     }
 
@@ -358,7 +358,7 @@ impl GarbageCatalog {
 
     /// Removes a locked row.
     pub fn delete(&self, locked: &LockedGarbage) {
-        self.0.delete(locked.tid);
+        self.0.delete([locked.tid]);
     }
 
     /// The storages that the transaction `xid` has dropped, whatever became of it.

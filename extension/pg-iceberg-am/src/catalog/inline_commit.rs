@@ -169,7 +169,7 @@ pub struct InlineCommitCatalog(KeyedTable);
 impl InlineCommitCatalog {
     /// Opens the table for reading; `None` while the extension is being created or dropped.
     pub fn open() -> Option<Self> {
-        KeyedTable::open(TABLE, INDEX, NATTS).map(Self)
+        KeyedTable::open(TABLE, INDEX, NATTS..=NATTS).map(Self)
     }
 
     /// Opens the table to read what `key` has there; `None` also for temporary tables, which their sessions
@@ -180,12 +180,12 @@ impl InlineCommitCatalog {
 
     /// As [`Self::open`]; `None` also where somebody has locked the table.
     pub fn open_unless_locked() -> Option<Self> {
-        KeyedTable::open_unless_locked(TABLE, INDEX, NATTS).map(Self)
+        KeyedTable::open_unless_locked(TABLE, INDEX, NATTS..=NATTS).map(Self)
     }
 
     /// Opens the table for writing; `None` as for [`Self::open`].
     pub fn open_for_update() -> Option<Self> {
-        KeyedTable::open_for_update(TABLE, INDEX, NATTS).map(Self)
+        KeyedTable::open_for_update(TABLE, INDEX, NATTS..=NATTS).map(Self)
     }
 
     /// A snapshot of what is committed now, and of all that this transaction has done.
@@ -340,8 +340,7 @@ impl InlineCommitCatalog {
 
     /// Removes inline commits that were found; the caller has the pointer row's lock, or the table's.
     pub fn delete(&self, inline_commits: &[InlineCommit]) {
-        for inline in inline_commits {
-            self.0.delete(inline.tid);
-        }
+        self.0
+            .delete(inline_commits.iter().map(|inline| inline.tid));
     }
 }

@@ -16,6 +16,10 @@ use crate::directory::StorageKey;
 
 const SCHEMA: &CStr = c"lakebase";
 
+/// How many columns a table may have: as many as that of the earliest version of the extension that the library takes,
+/// and no more than it knows. New ones come last.
+pub type Columns = std::ops::RangeInclusive<usize>;
+
 /// An open table whose first columns, and an index on them, are those of [`KeyedTable::KEYS`].
 pub struct KeyedTable {
     rel: pg_sys::Relation,
@@ -27,9 +31,9 @@ impl KeyedTable {
     /// Columns of a storage's key: `relfilenumber`, `tablespace`, `backend`.
     pub const KEYS: usize = 3;
 
-    /// Opens the table, of so many columns, for reading; `None` while the extension is being created or
+    /// Opens the table, which has so many columns, for reading; `None` while the extension is being created or
     /// dropped. Raises an error where the extension is another version's.
-    pub fn open(table: &CStr, index: &CStr, columns: usize) -> Option<Self> {
+    pub fn open(table: &CStr, index: &CStr, columns: Columns) -> Option<Self> {
         Self::open_with(
             table,
             index,
@@ -39,7 +43,7 @@ impl KeyedTable {
     }
 
     /// As [`Self::open`]; `None` also where somebody has locked the table.
-    pub fn open_unless_locked(table: &CStr, index: &CStr, columns: usize) -> Option<Self> {
+    pub fn open_unless_locked(table: &CStr, index: &CStr, columns: Columns) -> Option<Self> {
         let lockmode = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
         let relid = Self::relid_of(table)?;
         // SAFETY: a lock of the transaction's, released below.
@@ -68,7 +72,7 @@ impl KeyedTable {
     }
 
     /// Opens the table for writing; `None` as for [`Self::open`].
-    pub fn open_for_update(table: &CStr, index: &CStr, columns: usize) -> Option<Self> {
+    pub fn open_for_update(table: &CStr, index: &CStr, columns: Columns) -> Option<Self> {
         Self::open_with(
             table,
             index,
@@ -80,7 +84,7 @@ impl KeyedTable {
     fn open_with(
         table: &CStr,
         index: &CStr,
-        columns: usize,
+        columns: Columns,
         lockmode: pg_sys::LOCKMODE,
     ) -> Option<Self> {
         // SAFETY: name look-ups in the system caches with NUL-terminated names; the relation is
@@ -93,8 +97,8 @@ impl KeyedTable {
                 return None;
             }
             let found = (*(*rel).rd_att).natts as usize;
-            if found != columns {
-                other_version(found > columns).raise();
+            if !columns.contains(&found) {
+                other_version(found > *columns.end()).raise();
             }
             Some(Self {
                 rel,
@@ -102,6 +106,12 @@ impl KeyedTable {
                 lockmode,
             })
         }
+    }
+
+    /// How many columns the table has.
+    pub fn natts(&self) -> usize {
+        // SAFETY: the relation is open.
+        unsafe { (*(*self.rel).rd_att).natts as usize }
     }
 
     /// The table's Oid.
@@ -156,22 +166,54 @@ impl KeyedTable {
         self.scan(key, all, on_row)
     }
 
+    /// Another index of the table's, by name.
+    pub fn index(index: &CStr) -> Option<pg_sys::Oid> {
+        Self::relid_of(index)
+    }
+
+    /// Calls `on_row` with every version of the rows of `key` that have a number in a column, from 1, which is of type
+    /// `int8` and comes after the key in `index`; without an index, in that which the table was opened with.
+    pub fn each_version_of(
+        &self,
+        key: &StorageKey,
+        index: Option<pg_sys::Oid>,
+        column: pg_sys::AttrNumber,
+        number: i64,
+        on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
+    ) -> PgResult<()> {
+        // SAFETY: a static snapshot.
+        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
+        let index = index.unwrap_or(self.index);
+        self.scan_for(Some(key), index, Some((column, number)), all, on_row)
+    }
+
     fn scan(
         &self,
         key: Option<&StorageKey>,
         snapshot: Snapshot<'_>,
+        on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
+    ) -> PgResult<()> {
+        self.scan_for(key, self.index, None, snapshot, on_row)
+    }
+
+    fn scan_for(
+        &self,
+        key: Option<&StorageKey>,
+        index: pg_sys::Oid,
+        number: Option<(pg_sys::AttrNumber, i64)>,
+        snapshot: Snapshot<'_>,
         mut on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
     ) -> PgResult<()> {
-        // SAFETY: the keys match the columns' types (oid, oid, int4) and their equality functions;
+        // SAFETY: the keys match the columns' types (oid, oid, int4, int8) and their equality functions;
         // the scan ends before the relation is closed.
         unsafe {
-            let mut keys: [pg_sys::ScanKeyData; Self::KEYS] = Default::default();
-            let count = match key {
+            let mut keys: [pg_sys::ScanKeyData; Self::KEYS + 1] = Default::default();
+            let mut count = match key {
                 Some(key) => {
                     let oid_eq = pg_sys::F_OIDEQ.into();
                     let procedures = [oid_eq, oid_eq, pg_sys::F_INT4EQ.into()];
                     let values = key_columns(key);
-                    for (index, entry) in keys.iter_mut().enumerate() {
+                    for (index, entry) in keys.iter_mut().take(Self::KEYS).enumerate() {
                         pg_sys::ScanKeyInit(
                             entry,
                             index as pg_sys::AttrNumber + 1,
@@ -184,9 +226,19 @@ impl KeyedTable {
                 }
                 None => 0,
             };
+            if let Some((column, number)) = number {
+                pg_sys::ScanKeyInit(
+                    &mut keys[count as usize],
+                    column,
+                    pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
+                    pg_sys::F_INT8EQ.into(),
+                    pg_sys::Datum::from(number),
+                );
+                count += 1;
+            }
             let scan = pg_sys::systable_beginscan(
                 self.rel,
-                self.index,
+                index,
                 key.is_some(),
                 snapshot.as_ptr(),
                 count,
@@ -239,6 +291,66 @@ impl KeyedTable {
         });
     }
 
+    /// Adds a row as command `cid` does it: what the transaction's snapshots see of the row goes by that. An index on
+    /// a column that may be null has only rows in which it is not.
+    pub fn insert_as(&self, columns: &[Option<pg_sys::Datum>], cid: pg_sys::CommandId) {
+        let (values, nulls) = split(columns);
+        // SAFETY: values and nulls have the descriptor's length; the list is one of Oids, and the caller's to free.
+        unsafe {
+            let descriptor = (*self.rel).rd_att;
+            debug_assert_eq!(columns.len(), (*descriptor).natts as usize);
+            let tuple = pg_sys::heap_form_tuple(descriptor, values.as_ptr(), nulls.as_ptr());
+            pg_sys::heap_insert(self.rel, tuple, cid, 0, std::ptr::null_mut());
+            let indexes = pg_sys::RelationGetIndexList(self.rel);
+            let count = if indexes.is_null() {
+                0
+            } else {
+                (*indexes).length
+            };
+            for index in (0..count).map(|place| pg_sys::list_nth_oid(indexes, place)) {
+                self.insert_into_index(index, columns, tuple);
+            }
+            pg_sys::list_free(indexes);
+            pg_sys::heap_freetuple(tuple);
+        }
+    }
+
+    /// # Safety
+    ///
+    /// `index` is an index on columns of the table, and `tuple` the row of these columns.
+    unsafe fn insert_into_index(
+        &self,
+        index: pg_sys::Oid,
+        columns: &[Option<pg_sys::Datum>],
+        tuple: pg_sys::HeapTuple,
+    ) {
+        // SAFETY: the caller's promise; the index is closed again, or by the resource owner after an error.
+        unsafe {
+            let index = pg_sys::index_open(index, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+            let form = &*(*index).rd_index;
+            let attributes = form.indkey.values.as_slice(form.indnatts as usize);
+            let indexed: Option<Vec<pg_sys::Datum>> = (attributes.iter())
+                .map(|&attribute| *columns.get(usize::try_from(attribute - 1).ok()?)?)
+                .collect();
+            // One that is just being built gets the row from who builds it.
+            if let Some(mut values) = indexed.filter(|_| form.indisready) {
+                let mut nulls = vec![false; values.len()];
+                pg_sys::index_insert(
+                    index,
+                    values.as_mut_ptr(),
+                    nulls.as_mut_ptr(),
+                    &mut (*tuple).t_self,
+                    self.rel,
+                    pg_sys::IndexUniqueCheck::UNIQUE_CHECK_NO,
+                    false,
+                    // Of which a B-tree takes nothing (`btinsert`).
+                    &mut pg_sys::IndexInfo::default(),
+                );
+            }
+            pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
+        }
+    }
+
     /// Replaces the row version at `tid`, which this transaction has locked.
     pub fn update(&self, mut tid: pg_sys::ItemPointerData, columns: &[Option<pg_sys::Datum>]) {
         self.write(columns, |tuple| {
@@ -247,26 +359,25 @@ impl KeyedTable {
         });
     }
 
-    /// Removes the row version at `tid`, which nobody else may change.
-    pub fn delete(&self, mut tid: pg_sys::ItemPointerData) {
-        // SAFETY: the caller holds what keeps others from changing the row.
+    /// Removes the row versions at `tids`, which nobody else may change.
+    pub fn delete(&self, tids: impl IntoIterator<Item = pg_sys::ItemPointerData>) {
+        // SAFETY: the caller holds what keeps others from changing the rows.
         unsafe {
-            pg_sys::CatalogTupleDelete(self.rel, &mut tid);
+            for mut tid in tids {
+                pg_sys::CatalogTupleDelete(self.rel, &mut tid);
+            }
             pg_sys::CommandCounterIncrement();
         }
     }
 
     fn write(&self, columns: &[Option<pg_sys::Datum>], store: impl FnOnce(pg_sys::HeapTuple)) {
-        let nulls: Vec<bool> = columns.iter().map(Option::is_none).collect();
-        let values: Vec<pg_sys::Datum> = columns
-            .iter()
-            .map(|column| column.unwrap_or(pg_sys::Datum::null()))
-            .collect();
-        // SAFETY: values and nulls have the descriptor's length. The command counter is advanced so
+        let (values, nulls) = split(columns);
+        // SAFETY: values and nulls have the descriptor's length at least: a table of an earlier version goes without the
+        // last. The command counter is advanced so
         // that a later step of this transaction (ON COMMIT DROP, say) sees and may replace the row.
         unsafe {
             let descriptor = (*self.rel).rd_att;
-            debug_assert_eq!(columns.len(), (*descriptor).natts as usize);
+            debug_assert!(columns.len() >= (*descriptor).natts as usize);
             let tuple = pg_sys::heap_form_tuple(descriptor, values.as_ptr(), nulls.as_ptr());
             store(tuple);
             pg_sys::heap_freetuple(tuple);
@@ -291,6 +402,13 @@ impl Drop for KeyedTable {
             unsafe { pg_sys::table_close(self.rel, lock) }
         }
     }
+}
+
+fn split(columns: &[Option<pg_sys::Datum>]) -> (Vec<pg_sys::Datum>, Vec<bool>) {
+    let null = pg_sys::Datum::null();
+    (columns.iter())
+        .map(|column| (column.unwrap_or(null), column.is_none()))
+        .unzip()
 }
 
 /// The extension's tables are not those that this library knows. Each change of them adds a column to one that every
@@ -326,6 +444,17 @@ pub fn key_columns(key: &StorageKey) -> [Option<pg_sys::Datum>; KeyedTable::KEYS
         pg_sys::Oid::from(key.tablespace).into_datum(),
         key.backend.into_datum(),
     ]
+}
+
+/// Who wrote a row version that counts, or may come to count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writing {
+    /// This transaction, with this command.
+    Own(pg_sys::CommandId),
+    /// Another transaction, which is going on.
+    InProgress(pg_sys::TransactionId),
+    /// Another transaction, which has committed.
+    Committed(pg_sys::TransactionId),
 }
 
 /// A version of a row that a scan stands on, whose slot pins it.
@@ -387,6 +516,41 @@ impl RowVersion {
         unsafe {
             pg_sys::TransactionIdIsCurrentTransactionId(writer)
                 || pg_sys::TransactionIdDidCommit(writer)
+        }
+    }
+
+    /// Who wrote it, unless that was rolled back.
+    pub fn writing(&self) -> Option<Writing> {
+        let writer = self.writer();
+        match self.hinted() {
+            Some(true) => return Some(Writing::Committed(writer)),
+            Some(false) => return None,
+            None => {}
+        }
+        // SAFETY: transaction ids are looked up, in the order that `HeapTupleSatisfiesUpdate` needs; the tuple is
+        // pinned, and its writer is this transaction where the command is asked for.
+        unsafe {
+            if pg_sys::TransactionIdIsCurrentTransactionId(writer) {
+                let cid = pg_sys::HeapTupleHeaderGetCmin((*self.tuple).t_data);
+                Some(Writing::Own(cid))
+            } else if pg_sys::TransactionIdIsInProgress(writer) {
+                Some(Writing::InProgress(writer))
+            } else {
+                pg_sys::TransactionIdDidCommit(writer).then_some(Writing::Committed(writer))
+            }
+        }
+    }
+
+    /// Whether `snapshot`, an MVCC one, sees that it was written, whatever has become of it since.
+    pub fn was_written_for(&self, snapshot: Snapshot<'_>) -> bool {
+        match self.writing() {
+            Some(Writing::Own(cid)) => cid < snapshot.cur_cid(),
+            // SAFETY: an MVCC snapshot, and an id of a transaction that has committed.
+            Some(Writing::Committed(xid)) => unsafe {
+                !pg_sys::TransactionIdIsNormal(xid)
+                    || !pg_sys::XidInMVCCSnapshot(xid, snapshot.as_ptr())
+            },
+            Some(Writing::InProgress(_)) | None => false,
         }
     }
 
@@ -507,7 +671,7 @@ impl Drop for LockedRow {
 
 /// # Safety
 ///
-/// `tuple` is a valid one of `rel`, which has `N` columns.
+/// `tuple` is a valid one of `rel`, which has `N` columns, or fewer: the last are null then.
 unsafe fn deform<const N: usize>(
     rel: pg_sys::Relation,
     tuple: pg_sys::HeapTuple,
@@ -517,7 +681,7 @@ unsafe fn deform<const N: usize>(
     // SAFETY: the caller's.
     unsafe {
         let descriptor = (*rel).rd_att;
-        debug_assert_eq!((*descriptor).natts as usize, N);
+        debug_assert!((*descriptor).natts as usize <= N);
         pg_sys::heap_deform_tuple(tuple, descriptor, values.as_mut_ptr(), nulls.as_mut_ptr());
     }
     (values, nulls)

@@ -1,5 +1,5 @@
-//! The extension's own catalog: one pointer row for each table's storage, and inline commits on their way into
-//! the metadata; and what is cached of the metadata they point to.
+//! The extension's own catalog: one pointer row for each table's storage, and inline commits and changes of rows on
+//! their way into the metadata; and what is cached of the metadata they point to.
 
 mod garbage;
 mod guard;
@@ -9,14 +9,17 @@ mod keyed_table;
 pub mod options;
 mod pointer;
 mod relation;
+mod row_change;
 
 pub use garbage::{GarbageCatalog, LockedGarbage, What};
 pub use inline_commit::{InlineCommit, InlineCommitCatalog, InlineContent, NewInlineCommit};
+pub use keyed_table::Writing;
 pub use pointer::{Incarnation, LockedPointer, Origin, Pointer, PointerCatalog};
 pub use relation::{
     access_method, check_iceberg, check_maintain, check_select, has_relation, iceberg_descendant,
     is_iceberg, is_iceberg_relid, open_to_read, persistence_of, relation_of, storage_of,
 };
+pub use row_change::{Mark, RowChangeCatalog, Successor};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
@@ -25,6 +28,7 @@ use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
 use pgrx::PgSqlErrorCode;
 
 use crate::directory::{StorageKey, TableDirectory, upgrade};
+use crate::row_id::RowId;
 
 /// What is committed of a storage, as a snapshot sees it.
 #[derive(Clone, Debug, Default)]
@@ -96,6 +100,47 @@ pub fn find_committed(
     Ok(pointer.map(|pointer| Committed::of(rel.persistence(), key, pointer, inline_commits)))
 }
 
+/// The ids of the rows of `key`, a storage of `rel`, that were deleted or superseded as `snapshot` sees it, in their
+/// order; without a snapshot, as it is committed now, and in this transaction. Those that the metadata tell of are not
+/// among them. Ids are not given again: rows that are gone otherwise, as those of an unlogged table after a crash, may be
+/// among them.
+pub fn find_changed_rows(
+    rel: Relation<'_>,
+    key: &StorageKey,
+    snapshot: Option<Snapshot<'_>>,
+) -> PgResult<Vec<RowId>> {
+    if upgrade::is_running() {
+        return Ok(Vec::new());
+    }
+    let Some(changes) = open_row_changes()? else {
+        return Ok(Vec::new());
+    };
+    let latest = snapshot.is_none().then(|| changes.latest());
+    let Some(seen) = snapshot.or(latest.as_ref().map(RegisteredSnapshot::snapshot)) else {
+        return Ok(Vec::new());
+    };
+    let found = if snapshot.is_some() && serializable::is_serializable() {
+        let unseen = |writer| serializable::note_unseen_write(rel, writer, seen);
+        changes.find_among_versions(key, seen, unseen)?
+    } else {
+        changes.find(key, seen)?
+    };
+    let mut rows: Vec<RowId> = found.iter().map(|change| change.row).collect();
+    rows.sort_unstable();
+    Ok(rows)
+}
+
+/// The table of changes of rows; `None` if the extension is of a version that has none.
+fn open_row_changes() -> PgResult<Option<RowChangeCatalog>> {
+    if let Some(changes) = RowChangeCatalog::open() {
+        return Ok(Some(changes));
+    }
+    match PointerCatalog::open() {
+        Some(pointers) if pointers.is_without_row_changes() => Ok(None),
+        _ => Err(missing()),
+    }
+}
+
 /// What a table without the extension's tables holds cannot be told.
 fn missing() -> PgError {
     PgError::new(
@@ -117,8 +162,12 @@ pub fn latest_pointer(rel: Relation<'_>, key: &StorageKey) -> PgResult<Option<Po
 /// One past the number of the largest row id of `key` that is written down, by whomever: others may commit what
 /// no snapshot sees yet.
 ///
-/// Appends first: their row ids go over to the pointer row.
+/// Changes and inline commits first: their row ids go over to the pointer row.
 pub fn next_row_id(key: &StorageKey) -> PgResult<u64> {
+    let changed = match RowChangeCatalog::open() {
+        Some(changes) => changes.next_row_id(key)?,
+        None => 0,
+    };
     let inline = match InlineCommitCatalog::open_for(key) {
         Some(inline_commits) => inline_commits.next_row_id(key)?,
         None => 0,
@@ -127,7 +176,7 @@ pub fn next_row_id(key: &StorageKey) -> PgResult<u64> {
         Some(pointers) => pointers.next_row_id(key)?,
         None => 0,
     };
-    Ok(inline.max(in_metadata))
+    Ok(changed.max(inline).max(in_metadata))
 }
 
 /// Rows and bytes.
@@ -154,8 +203,10 @@ pub fn latest_extent(rel: Relation<'_>, key: &StorageKey) -> PgResult<Extent> {
         Some(inline_commits) => inline_commits.extent(key, &pointer, latest.snapshot())?,
         None => Extent::default(),
     };
+    let changed = find_changed_rows(rel, key, Some(latest.snapshot()))?;
+    let rows = pointer.row_count.unsigned_abs() + inline.rows;
     Ok(Extent {
-        rows: pointer.row_count.unsigned_abs() + inline.rows,
+        rows: rows.saturating_sub(changed.len() as u64),
         bytes: pointer.total_bytes.unsigned_abs() + inline.bytes,
     })
 }

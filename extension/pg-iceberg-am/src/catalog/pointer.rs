@@ -20,7 +20,9 @@ const TABLE: &CStr = c"iceberg_pointer";
 const INDEX: &CStr = c"iceberg_pointer_pkey";
 
 /// Columns of `lakebase.iceberg_pointer`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 13;
+const NATTS: usize = 14;
+/// Those that version 0.1.0 has.
+const OLDEST_NATTS: usize = 13;
 
 /// What a pointer row says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Pointer {
     pub incarnation: Incarnation,
     /// One past the number of the largest row id that the metadata, or any before, have.
     pub next_row_id: u64,
+    /// Rows that are in the current snapshot's data files, and deleted.
+    pub deleted_row_count: i64,
 }
 
 type Columns = ([pg_sys::Datum; NATTS], [bool; NATTS]);
@@ -71,6 +75,7 @@ impl Pointer {
                 published_at: int8(10).unwrap_or(0),
                 incarnation: Incarnation::read(values[11]),
                 next_row_id: int8(12).unwrap_or(0).unsigned_abs(),
+                deleted_row_count: int8(13).unwrap_or(0),
             }
         }
     }
@@ -93,6 +98,7 @@ impl Pointer {
             self.published_at.into_datum(),
             self.incarnation.to_datum(),
             self.next_row_id.cast_signed().into_datum(),
+            self.deleted_row_count.into_datum(),
         ]
     }
 }
@@ -167,17 +173,22 @@ pub struct PointerCatalog(KeyedTable);
 impl PointerCatalog {
     /// Opens the pointer table for reading; `None` while the extension is being created or dropped.
     pub fn open() -> Option<Self> {
-        KeyedTable::open(TABLE, INDEX, NATTS).map(Self)
+        KeyedTable::open(TABLE, INDEX, OLDEST_NATTS..=NATTS).map(Self)
     }
 
     /// As [`Self::open`]; `None` also where somebody has locked the table.
     pub fn open_unless_locked() -> Option<Self> {
-        KeyedTable::open_unless_locked(TABLE, INDEX, NATTS).map(Self)
+        KeyedTable::open_unless_locked(TABLE, INDEX, OLDEST_NATTS..=NATTS).map(Self)
     }
 
     /// Opens the pointer table for writing; `None` as for [`Self::open`].
     pub fn open_for_update() -> Option<Self> {
-        KeyedTable::open_for_update(TABLE, INDEX, NATTS).map(Self)
+        KeyedTable::open_for_update(TABLE, INDEX, OLDEST_NATTS..=NATTS).map(Self)
+    }
+
+    /// Whether the extension is of a version that has no changes of rows.
+    pub fn is_without_row_changes(&self) -> bool {
+        self.0.natts() == OLDEST_NATTS
     }
 
     /// A snapshot of what is committed now, and of all that this transaction has done.
@@ -330,7 +341,7 @@ impl PointerCatalog {
     pub fn delete(&self, key: &StorageKey) -> PgResult<()> {
         let latest = self.latest();
         if let Some(tid) = self.first(key, latest.snapshot(), |version| version.tid())? {
-            self.0.delete(tid);
+            self.0.delete([tid]);
         }
         Ok(())
     }

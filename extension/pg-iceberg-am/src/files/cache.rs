@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use iceberg_lite::BoundedCache;
 use iceberg_lite::manifest::ManifestCache;
-use iceberg_lite::scan::FooterCache;
+use iceberg_lite::scan::{DeleteCache, FooterCache};
 use iceberg_lite::spec::TableMetadata;
 use pg_lakebase_core::error::PgResult;
 
@@ -22,6 +22,8 @@ const METADATA_BYTES: usize = 32 << 20;
 const MANIFEST_BYTES: usize = 64 << 20;
 /// Bytes of Parquet footers kept.
 const FOOTER_BYTES: usize = 32 << 20;
+/// Bytes of deleted positions kept.
+const DELETE_BYTES: usize = 32 << 20;
 
 thread_local! {
     static METADATA: RefCell<BoundedCache<String, Arc<TableMetadata>>> =
@@ -31,6 +33,7 @@ thread_local! {
         RefCell::new(BoundedCache::new(METADATA_BYTES));
     static MANIFESTS: Rc<ManifestCache> = Rc::new(ManifestCache::new(MANIFEST_BYTES));
     static FOOTERS: Rc<FooterCache> = Rc::new(FooterCache::new(FOOTER_BYTES));
+    static DELETES: Rc<DeleteCache> = Rc::new(DeleteCache::new(DELETE_BYTES));
 }
 
 /// The table metadata in the file of this name.
@@ -55,6 +58,11 @@ fn location_of(path: &str) -> &str {
 /// Manifest lists and manifests; every table's file IO leads here.
 pub fn manifests() -> Rc<ManifestCache> {
     MANIFESTS.with(Rc::clone)
+}
+
+/// Deleted positions; every table's file IO leads here.
+pub fn deletes() -> Rc<DeleteCache> {
+    DELETES.with(Rc::clone)
 }
 
 /// Footers of Parquet files; every table's file IO leads here.

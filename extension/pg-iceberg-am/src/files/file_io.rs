@@ -8,7 +8,7 @@ use std::sync::Arc;
 use iceberg_lite::error::{Error, Result};
 use iceberg_lite::io::{FileIo, InputFile, OutputFile};
 use iceberg_lite::manifest::ManifestCache;
-use iceberg_lite::scan::FooterCache;
+use iceberg_lite::scan::{DeleteCache, FooterCache};
 use pg_lakebase_core::error::{PgResult, catch};
 use pg_lakebase_core::file::{self, ExternalFd, VfdFile};
 use pg_lakebase_core::injection;
@@ -210,6 +210,10 @@ impl FileIo for TableFiles {
 
     fn footer_cache(&self) -> Option<Rc<FooterCache>> {
         Some(cache::footers())
+    }
+
+    fn delete_cache(&self) -> Option<Rc<DeleteCache>> {
+        Some(cache::deletes())
     }
 }
 

@@ -21,7 +21,7 @@ use pg_lakebase_core::interrupt;
 use pg_lakebase_core::relation::Relation;
 
 use crate::catalog::options::TableOptions;
-use crate::catalog::{latest_pointer, unless_emptied};
+use crate::catalog::{Pointer, latest_pointer, unless_emptied};
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::files::data_file::write_options;
@@ -34,11 +34,17 @@ use crate::row_id::column;
 /// So many bytes are read before what has been merged is put in place.
 pub const BATCH_BYTES: u64 = 256 << 20;
 
-/// Whether a table with so many files may have some to merge, in the background.
-pub fn may_be_due(files: i64, bytes: i64) -> bool {
+/// Whether a table, as its pointer row tells of it, may have files to merge, in the background, or to write without deleted
+/// rows.
+pub fn may_be_due(pointer: &Pointer) -> bool {
+    let number = |count: i64| u64::try_from(count).unwrap_or(0);
+    let deleted = number(pointer.deleted_row_count);
+    if deleted > 0 && deleted.saturating_mul(100) >= number(pointer.row_count) {
+        return true;
+    }
     let large = guc::target_file_size() / 4 * 3;
-    let large = u64::try_from(bytes).unwrap_or(0) / large.max(1);
-    let files = u64::try_from(files).unwrap_or(0);
+    let large = number(pointer.total_bytes) / large.max(1);
+    let files = number(pointer.file_count);
     files.saturating_sub(large) >= rules(1, Extent::FullTiers).min_files as u64
 }
 

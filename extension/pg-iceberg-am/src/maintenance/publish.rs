@@ -7,7 +7,7 @@ use pg_lakebase_core::relation::{Regclass, Relation};
 use pg_lakebase_core::{interrupt, wal as core_wal};
 use pgrx::prelude::*;
 
-use crate::catalog::{InlineCommitCatalog, latest_pointer, open_to_read};
+use crate::catalog::{InlineCommitCatalog, RowChangeCatalog, latest_pointer, open_to_read};
 use crate::directory::StorageKey;
 use crate::files::Place;
 use crate::publisher;
@@ -34,9 +34,15 @@ pub fn publish(rel: Relation<'_>) -> PgResult<Option<String>> {
     let Some(inline_commits) = InlineCommitCatalog::open() else {
         return Ok(None);
     };
-    let find = || inline_commits.find(&key, inline_commits.latest().snapshot());
-    let waiting = find()?;
-    if !waiting.is_empty() {
+    let row_changes = RowChangeCatalog::open();
+    let find = || -> PgResult<_> {
+        let changes = (row_changes.as_ref())
+            .map_or(Ok(Vec::new()), |changes| changes.find_of_others(&key))?;
+        let latest = inline_commits.latest();
+        Ok((inline_commits.find(&key, latest.snapshot())?, changes))
+    };
+    let (commits, changes) = find()?;
+    if !commits.is_empty() || !changes.is_empty() {
         if core_wal::in_recovery() {
             return Err(PgError::new(
                 PgSqlErrorCode::ERRCODE_READ_ONLY_SQL_TRANSACTION,
@@ -48,7 +54,10 @@ pub fn publish(rel: Relation<'_>) -> PgResult<Option<String>> {
                 return Some(Err(no_publisher()));
             }
             std::thread::sleep(tick.min(Duration::from_millis(2)));
-            let left = find().map(|found| found.iter().any(|inline| waiting.contains(inline)));
+            let left = find().map(|(left, left_changes)| {
+                left.iter().any(|inline| commits.contains(inline))
+                    || left_changes.iter().any(|change| changes.contains(change))
+            });
             match left {
                 Ok(true) => None,
                 left => Some(left.map(drop)),

@@ -1,6 +1,7 @@
 //! The Iceberg scan node: a sequential scan that reads only the columns it needs, and of those only
 //! files, row groups and pages that may hold a row that the filters let through.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::Arc;
 
@@ -44,12 +45,41 @@ pub fn register() -> PgResult<()> {
     hooks::register_set_rel_pathlist(offer)
 }
 
+thread_local! {
+    /// Whether what is being planned is a scrollable cursor.
+    static SCROLLS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A query while it is planned.
+pub struct Planning {
+    outer: bool,
+}
+
+impl Planning {
+    /// Begins to plan for a cursor with these `CURSOR_OPT_*` bits.
+    pub fn begin(cursor_options: i32) -> Self {
+        let scrolls = cursor_options as u32 & pg_sys::CURSOR_OPT_SCROLL != 0;
+        Self {
+            outer: SCROLLS.replace(scrolls),
+        }
+    }
+}
+
+impl Drop for Planning {
+    fn drop(&mut self) {
+        SCROLLS.set(self.outer);
+    }
+}
+
 /// Offers the node wherever the planner considers a sequential scan of an Iceberg table.
 fn offer(call: &RelPathlist<'_>) -> PgResult<()> {
     // SAFETY: the planner's own structures, valid during the hook; paths are read as their tags say.
     unsafe {
         let rte = call.rte;
+        // A node that is read backward as well is given one above it that keeps its rows, and then WHERE CURRENT OF does
+        // not find the table's scan (`search_plan_tree`).
         if !guc::enable_custom_scan()
+            || SCROLLS.get()
             || (*rte).rtekind != pg_sys::RTEKind::RTE_RELATION
             || !(*rte).tablesample.is_null()
             || !is_iceberg_relid((*rte).relid)
@@ -99,7 +129,7 @@ impl CustomScanProvider for IcebergScan {
         let needed = context.needed_columns()?;
         let mut projection = Projection::new(&view, |attribute| needed.contains(attribute))?;
         // Row marks, by which EvalPlanQual finds rows again, refer to `ctid` in the target list.
-        projection.row_ids = needed.system();
+        projection.row_ids = needed.system() || is_of_cursor();
         let predicate = predicate(context, &view);
         let mut state = State {
             reader: None,
@@ -167,6 +197,15 @@ impl CustomScanProvider for IcebergScan {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a cursor is being opened, whose rows may be named by WHERE CURRENT OF (`execCurrentOf`).
+fn is_of_cursor() -> bool {
+    // SAFETY: the portal that is being started or run, or null; its name is a string.
+    unsafe {
+        let portal = pg_sys::ActivePortal;
+        !portal.is_null() && !(*portal).name.is_null() && *(*portal).name != 0
     }
 }
 

@@ -2,8 +2,9 @@
 
 mod iceberg_scan;
 mod parallel;
+mod plan_parts;
 mod predicate;
-mod refuse;
+mod replica_identity;
 mod sizes;
 mod system_columns;
 
@@ -17,16 +18,17 @@ use self::system_columns::SystemColumns;
 pub fn register() -> PgResult<()> {
     hooks::register_planner(plan)?;
     iceberg_scan::register()?;
+    replica_identity::register()?;
     parallel::register()
 }
 
 fn plan(call: &mut PlannerCall<'_>) -> PgResult<*mut pg_sys::PlannedStmt> {
-    // SAFETY: the query is PostgreSQL's, for the planner to scribble on.
-    unsafe { refuse::check_query(call.query())? };
-    let plan = call.proceed();
+    let plan = {
+        let _planning = iceberg_scan::Planning::begin(call.cursor_options());
+        call.proceed()
+    };
     // SAFETY: the planner has just made it.
     unsafe {
-        refuse::check_plan(plan)?;
         let mut system_columns = SystemColumns::of(plan);
         walk_plan_expressions(plan, &mut |node| {
             sizes::redirect(plan, node);

@@ -7,7 +7,7 @@ use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::slot::SystemColumn;
 use pgrx::pg_sys;
 
-use super::refuse::{cells, iceberg_table};
+use super::plan_parts::{cells, iceberg_table};
 use crate::unsupported;
 
 /// Looks for them in a plan.

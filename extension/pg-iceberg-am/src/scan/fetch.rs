@@ -1,7 +1,7 @@
 //! Single rows by TID.
 //!
-//! AFTER ROW triggers come back for every row that a statement inserted, one TID after the other
-//! (`AfterTriggerExecute`), so the reader that found a row is kept for the next one.
+//! AFTER ROW triggers come back for every row that a statement has inserted or changed, one TID after the other
+//! (`AfterTriggerExecute`), so the readers that found rows are kept for the next ones.
 
 use std::cell::RefCell;
 
@@ -17,8 +17,13 @@ use crate::directory::StorageKey;
 use crate::row_id::RowId;
 use crate::transaction;
 
+/// Readers that are kept: of the old and the new versions of rows that a statement has updated, triggers come for both in
+/// turns.
+const READERS: usize = 2;
+
 thread_local! {
-    static LAST: RefCell<Option<Fetcher>> = const { RefCell::new(None) };
+    /// The readers used last, of one storage and one snapshot, the very last first.
+    static LAST: RefCell<Vec<Fetcher>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A reader, with what it was made for.
@@ -72,9 +77,40 @@ unsafe fn copy(array: *const pg_sys::TransactionId, length: usize) -> Vec<pg_sys
 
 /// Stores the row at `tid`, if `snapshot` sees one there.
 ///
-/// A snapshot that is not MVCC, as EvalPlanQual and triggers use, sees the latest committed state and all of the
-/// transaction's own rows.
+/// A snapshot that is not MVCC, as EvalPlanQual and triggers use, sees all rows of the latest committed state and of the
+/// transaction's own, deleted and superseded ones as well, and those that the active snapshot may see.
 pub fn fetch(
+    rel: Relation<'_>,
+    tid: Tid,
+    snapshot: Snapshot<'_>,
+    slot: &mut Slot<'_>,
+) -> PgResult<bool> {
+    if fetch_with(rel, tid, snapshot, slot)? {
+        return Ok(true);
+    }
+    if snapshot.kind() == SnapshotKind::Mvcc {
+        return Ok(false);
+    }
+    // A row that others have deleted since, and that is in no file of the latest state any more.
+    match (Snapshot::active(), RowId::from_tid(tid)) {
+        (Some(active), Some(id)) if active.kind() == SnapshotKind::Mvcc => {
+            let view = TableView::resolve_with_deleted_rows(rel, Some(active))?;
+            find(&mut reader_of(view)?, id, slot)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Whether `snapshot`, an MVCC one, sees the row at `tid`.
+pub fn sees(rel: Relation<'_>, tid: Tid, snapshot: Snapshot<'_>) -> PgResult<bool> {
+    let view = TableView::resolve(rel, Some(snapshot))?;
+    let Some(id) = RowId::from_tid(tid) else {
+        return Ok(false);
+    };
+    RowReader::new(view, Projection::default().with_row_ids(), None)?.has(id)
+}
+
+fn fetch_with(
     rel: Relation<'_>,
     tid: Tid,
     snapshot: Snapshot<'_>,
@@ -86,30 +122,63 @@ pub fn fetch(
     let key = StorageKey::of(rel);
     let seen = SeenSnapshot::of(snapshot);
     let pending_rows = transaction::pending_row_count(&key);
-    let last = LAST
-        .take()
-        .filter(|last| last.key == key && last.snapshot == seen);
-    if let Some(mut last) = last {
-        // Under the same MVCC snapshot nothing has changed but own rows. Without one, others may have committed; but
-        // a row that was there before still is: rows go only with a rollback, or the storage.
-        let is_same = seen.is_some() && last.pending_rows == pending_rows;
-        let found = find(&mut last.reader, id, slot)?;
-        if found || is_same {
-            LAST.set(Some(last));
-            return Ok(found);
+    let mut last = LAST.take();
+    last.retain(|last| last.key == key && last.snapshot == seen);
+    if let Some(place) = last.iter().position(|last| last.reader.stands_near(id)) {
+        let mut near = last.remove(place);
+        let found = find(&mut near.reader, id, slot)?;
+        last.insert(0, near);
+        if found {
+            LAST.set(last);
+            return Ok(true);
         }
     }
-    let view = TableView::resolve(rel, Some(snapshot))?;
-    let projection = Projection::new(&view, |_| true)?.with_row_ids();
-    let mut reader = RowReader::new(view, projection, None)?;
-    let found = find(&mut reader, id, slot)?;
-    LAST.set(Some(Fetcher {
+    // Under the same MVCC snapshot nothing has changed but own rows. Without one, others may have committed; but
+    // a row that was there before still is: rows go only with a rollback, or the storage.
+    if let Some(newest) = last.iter().max_by_key(|last| last.pending_rows) {
+        let is_same = seen.is_some() && newest.pending_rows == pending_rows;
+        let known_rows = newest.pending_rows;
+        let view = newest.reader.view().clone();
+        if view.row_of(id)?.is_some() || is_same {
+            let fetcher = Fetcher {
+                key,
+                snapshot: seen,
+                pending_rows: known_rows,
+                reader: reader_of(view)?,
+            };
+            return fetch_by(fetcher, last, id, slot);
+        }
+    }
+    let view = match seen {
+        Some(_) => TableView::resolve(rel, Some(snapshot))?,
+        None => TableView::resolve_with_deleted_rows(rel, None)?,
+    };
+    let fetcher = Fetcher {
         key,
         snapshot: seen,
         pending_rows,
-        reader,
-    }));
+        reader: reader_of(view)?,
+    };
+    fetch_by(fetcher, last, id, slot)
+}
+
+/// Fetches a row by a reader that has read nothing yet, and keeps that.
+fn fetch_by(
+    mut fetcher: Fetcher,
+    mut others: Vec<Fetcher>,
+    id: RowId,
+    slot: &mut Slot<'_>,
+) -> PgResult<bool> {
+    let found = find(&mut fetcher.reader, id, slot)?;
+    others.insert(0, fetcher);
+    others.truncate(READERS);
+    LAST.set(others);
     Ok(found)
+}
+
+fn reader_of(view: TableView) -> PgResult<RowReader> {
+    let projection = Projection::new(&view, |_| true)?.with_row_ids();
+    RowReader::new(view, projection, None)
 }
 
 fn find(reader: &mut RowReader, id: RowId, slot: &mut Slot<'_>) -> PgResult<bool> {
@@ -150,7 +219,7 @@ impl TransactionCallbacks for Turns {
     }
 }
 
-/// Forgets the reader: what it has read of the transaction's own rows or columns may be so no longer.
+/// Forgets the readers: what they have read of the transaction's own rows or columns may be so no longer.
 pub fn forget() {
-    LAST.set(None);
+    LAST.take();
 }

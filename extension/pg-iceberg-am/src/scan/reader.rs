@@ -237,10 +237,7 @@ impl RowReader {
         {
             let (first, last) = bounds(positions);
             if (first..=last).contains(&target) {
-                let index = positions
-                    .iter()
-                    .position(|position| position >= target)
-                    .unwrap_or(0);
+                let index = positions.first_from(target);
                 self.position = match index {
                     0 => Position::Start,
                     index => Position::Row(index - 1),
@@ -276,6 +273,36 @@ impl RowReader {
             }
             None => Ok(false),
         }
+    }
+
+    /// The number, in the view, of the row that the reader stands on.
+    pub fn row_number(&self) -> Option<u64> {
+        match (self.position, &self.loaded) {
+            (Position::Row(row), Some(loaded)) => {
+                Some(self.view.segments[self.segment].start + loaded.get(row)?)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether there is a row with an id, of a reader that has read nothing yet.
+    pub fn has(mut self, id: RowId) -> PgResult<bool> {
+        let Some(row) = self.view.row_of(id)? else {
+            return Ok(false);
+        };
+        self.seek(row)?;
+        Ok(self.load_next()? && self.row_id(0) == Some(id))
+    }
+
+    /// Whether a row with an id is in the loaded batch, or may be in the next one.
+    pub fn stands_near(&self, id: RowId) -> bool {
+        if self.loaded_row_of(id).is_some() {
+            return true;
+        }
+        let last = self.loaded_rows().checked_sub(1);
+        let last = last.and_then(|last| self.row_id(last));
+        let ahead = last.and_then(|last| id.rows_from(last));
+        self.stream.is_some() && ahead.is_some_and(|rows| rows <= BATCH_ROWS as u64)
     }
 
     /// The row of the loaded batch that has an id.

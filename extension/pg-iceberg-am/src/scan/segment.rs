@@ -33,6 +33,8 @@ pub struct Segment {
     pub rows: u64,
     /// Which of them the snapshot sees; `None` where it sees all.
     pub visible: Option<Arc<RowRanges>>,
+    /// Rows, in their order, that it does not see either: where only the file knows which they are.
+    pub changed: Arc<[RowId]>,
     /// The rows' ids.
     pub ids: SegmentIds,
     /// Where the rows are.
@@ -117,6 +119,53 @@ pub(super) fn in_row_order(segments: &mut [Segment]) {
     }
 }
 
+/// Takes rows out of segments, by their ids, which are in order.
+pub(super) fn without_rows(segments: &[Segment], changed: &[RowId]) -> Vec<Segment> {
+    let without = |segment: &Segment| {
+        let Some(bounds) = segment.ids.bounds() else {
+            return segment.clone();
+        };
+        let from = changed.partition_point(|&id| id < bounds.start);
+        let to = changed.partition_point(|&id| id < bounds.end);
+        let changed = &changed[from..to];
+        if changed.is_empty() {
+            return segment.clone();
+        }
+        match &segment.ids {
+            SegmentIds::Known(ids) => {
+                let positions = changed.iter().filter_map(|&id| ids.position(id));
+                let gone = RowRanges::from_positions(positions.map(|position| position as u64));
+                let all = || Arc::new(RowRanges::from_range(0..segment.rows));
+                let visible = segment.visible.clone().unwrap_or_else(all);
+                Segment {
+                    visible: Some(Arc::new(visible.subtract(&gone))),
+                    ..segment.clone()
+                }
+            }
+            SegmentIds::InFile(_) => Segment {
+                changed: changed.into(),
+                ..segment.clone()
+            },
+        }
+    };
+    segments.iter().map(without).collect()
+}
+
+/// The same segments with all rows that their files have, deleted ones as well.
+pub(super) fn with_deleted_rows(segments: &[Segment]) -> Vec<Segment> {
+    let with = |segment: &Segment| match &segment.source {
+        SegmentSource::File(file) if !file.deletes.is_empty() => Segment {
+            source: SegmentSource::File(Arc::new(ScanFile {
+                deletes: Vec::new(),
+                ..ScanFile::clone(file)
+            })),
+            ..segment.clone()
+        },
+        _ => segment.clone(),
+    };
+    segments.iter().map(with).collect()
+}
+
 /// Adds a data file after the others.
 pub(super) fn push_file(segments: &mut Vec<Segment>, file: ScanFile) -> PgResult<()> {
     let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
@@ -124,6 +173,7 @@ pub(super) fn push_file(segments: &mut Vec<Segment>, file: ScanFile) -> PgResult
         start: end_of(segments),
         rows,
         visible: None,
+        changed: Arc::default(),
         ids: SegmentIds::of_file(&file.data_file, rows)?,
         source: SegmentSource::File(Arc::new(file)),
     });

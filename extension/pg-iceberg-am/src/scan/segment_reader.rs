@@ -1,9 +1,11 @@
 //! Batches of one segment, from a given row on.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int64Type;
 use iceberg_lite::expr::Predicate;
 use iceberg_lite::scan::{
     DataFileReader, FileMetadata, ReadOptions, RowGroupCounts, RowPositions, RowRanges,
@@ -15,7 +17,7 @@ use super::reader::Projection;
 use super::segment::{Segment, SegmentIds, SegmentSource};
 use super::view::TableView;
 use crate::error::{arrow_error, to_pg_error};
-use crate::row_id::column;
+use crate::row_id::{RowId, column};
 use crate::schema::conform;
 
 /// Rows decoded together.
@@ -33,9 +35,9 @@ pub struct SegmentBatch {
 
 /// Reads a segment's batches in order.
 pub enum SegmentReader {
-    /// From a data file; whether row ids are the last column.
-    File(Box<DataFileReader>, bool),
-    /// From memory; `None` once it has been handed out.
+    /// From a data file; whether row ids are the last column, and rows to leave out.
+    File(Box<DataFileReader>, bool, Arc<[RowId]>),
+    /// From memory; what is left.
     Memory(Option<SegmentBatch>),
 }
 
@@ -81,7 +83,8 @@ impl SegmentReader {
             SegmentSource::File(file) => {
                 let input = file.open_file(&view.io).map_err(to_pg_error)?;
                 let metadata = FileMetadata::of(&view.io, &input).map_err(to_pg_error)?;
-                let with_ids = projection.row_ids && matches!(segment.ids, SegmentIds::InFile(_));
+                let with_ids = matches!(segment.ids, SegmentIds::InFile(_))
+                    && (projection.row_ids || !segment.changed.is_empty());
                 let schema = with_ids.then(|| column::with_row_ids(&view.schema));
                 let schema = schema.as_ref().unwrap_or(&view.schema);
                 let mut field_ids = projection.field_ids.clone();
@@ -101,7 +104,8 @@ impl SegmentReader {
                     None => DataFileReader::with_metadata(input, &metadata, schema, options),
                 }
                 .map_err(to_pg_error)?;
-                Ok(Self::File(Box::new(reader), with_ids))
+                let changed = Arc::clone(&segment.changed);
+                Ok(Self::File(Box::new(reader), with_ids, changed))
             }
         }
     }
@@ -109,7 +113,7 @@ impl SegmentReader {
     /// What has become of the file's row groups so far.
     pub fn row_group_counts(&self) -> RowGroupCounts {
         match self {
-            Self::File(reader, _) => reader.row_group_counts(),
+            Self::File(reader, ..) => reader.row_group_counts(),
             Self::Memory(_) => RowGroupCounts::default(),
         }
     }
@@ -117,21 +121,81 @@ impl SegmentReader {
     /// The next batch, which is never empty.
     pub fn next(&mut self) -> PgResult<Option<SegmentBatch>> {
         match self {
-            Self::Memory(batch) => Ok(batch.take()),
-            Self::File(reader, with_ids) => loop {
+            Self::Memory(left) => {
+                let Some(batch) = left.take() else {
+                    return Ok(None);
+                };
+                let (next, rest) = batch.split(BATCH_ROWS);
+                *left = rest;
+                Ok(Some(next))
+            }
+            Self::File(reader, with_ids, changed) => loop {
                 pg_lakebase_core::interrupt::check();
-                match reader.next().transpose().map_err(to_pg_error)? {
-                    None => return Ok(None),
-                    Some(read) if read.batch.num_rows() == 0 => {}
-                    Some(read) => {
-                        return Ok(Some(SegmentBatch {
-                            positions: read.positions,
-                            ids: read.batch.columns().last().filter(|_| *with_ids).cloned(),
-                            batch: read.batch,
-                        }));
-                    }
+                let Some(read) = reader.next().transpose().map_err(to_pg_error)? else {
+                    return Ok(None);
+                };
+                let mut batch = SegmentBatch {
+                    positions: read.positions,
+                    ids: read.batch.columns().last().filter(|_| *with_ids).cloned(),
+                    batch: read.batch,
+                };
+                batch.leave_out(changed)?;
+                if batch.batch.num_rows() > 0 {
+                    return Ok(Some(batch));
                 }
             },
         }
+    }
+}
+
+impl SegmentBatch {
+    /// The first `rows` rows, and those behind, of a batch whose segment knows its row ids.
+    fn split(self, rows: usize) -> (Self, Option<Self>) {
+        let Self {
+            positions, batch, ..
+        } = self;
+        let all = batch.num_rows();
+        if all <= rows {
+            let whole = Self {
+                positions,
+                batch,
+                ids: None,
+            };
+            return (whole, None);
+        }
+        let part = |positions, start, count| Self {
+            positions,
+            batch: batch.slice(start, count),
+            ids: None,
+        };
+        let (first, rest) = positions.split_at(rows);
+        (part(first, 0, rows), Some(part(rest, rows, all - rows)))
+    }
+
+    /// Takes rows out by their ids, which are in order, as those of the batch are.
+    fn leave_out(&mut self, changed: &[RowId]) -> PgResult<()> {
+        let Some(ids) = self.ids.as_ref().filter(|_| !changed.is_empty()) else {
+            return Ok(());
+        };
+        let values = ids.as_primitive::<Int64Type>().values();
+        let (Some(&first), Some(&last)) = (values.first(), values.last()) else {
+            return Ok(());
+        };
+        let from = changed.partition_point(|id| id.to_i64() < first);
+        let to = changed.partition_point(|id| id.to_i64() <= last);
+        let changed = &changed[from..to];
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let is_kept = |value: &i64| {
+            let found = changed.binary_search_by_key(value, |id| id.to_i64());
+            Some(found.is_err())
+        };
+        let kept: BooleanArray = values.iter().map(is_kept).collect();
+        self.positions = self.positions.filter(kept.values());
+        self.batch = filter_record_batch(&self.batch, &kept)
+            .map_err(arrow_error("leave out superseded rows"))?;
+        self.ids = self.batch.columns().last().cloned();
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::slot::Slot;
-use pg_lakebase_core::snapshot::Snapshot;
+use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot, SnapshotKind};
 use pg_lakebase_core::table_am::{BlockStream, SampleScan, ScanDirection};
 
 use super::{Projection, RowReader, TableView, size};
@@ -17,6 +17,8 @@ const MAX_SAMPLE_OFFSET: u64 = u16::MAX as u64 - 1;
 /// rows `b * rows / n` up to `(b + 1) * rows / n`, where `n` is what `relation_size` implies.
 pub struct TableScan {
     reader: RowReader,
+    snapshot: Option<RegisteredSnapshot>,
+    is_dirty: bool,
     blocks: u32,
     block: Option<Block>,
 }
@@ -33,18 +35,34 @@ impl TableScan {
     /// Begins a scan of what `snapshot` sees.
     pub fn begin(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
         let view = TableView::resolve(rel, snapshot)?;
-        let projection = Projection::new(&view, |_| true)?.with_row_ids();
+        if let Some(snapshot) = snapshot {
+            // Who changes the row that is found is waited for when it is locked.
+            snapshot.report_nobody();
+        }
         Ok(Self {
             blocks: size::blocks(rel)?,
-            reader: RowReader::new(view, projection, None)?,
+            is_dirty: snapshot.is_some_and(|snapshot| snapshot.kind() == SnapshotKind::Dirty),
+            snapshot: snapshot
+                .filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc)
+                .map(RegisteredSnapshot::of),
+            reader: reader(view)?,
             block: None,
         })
     }
 
-    /// Begins again.
-    pub fn rescan(&mut self) {
+    /// The snapshot, if it is an MVCC one.
+    pub fn snapshot(&self) -> Option<Snapshot<'_>> {
+        self.snapshot.as_ref().map(RegisteredSnapshot::snapshot)
+    }
+
+    /// Begins again. A dirty snapshot sees what has been committed meanwhile (`RelationFindReplTupleSeq`).
+    pub fn rescan(&mut self, rel: Relation<'_>) -> PgResult<()> {
+        if self.is_dirty {
+            self.reader = reader(TableView::resolve(rel, None)?)?;
+        }
         self.reader.rewind();
         self.block = None;
+        Ok(())
     }
 
     /// Stores the next row in `direction`.
@@ -67,16 +85,26 @@ impl TableScan {
         }
     }
 
-    /// Stores the next row of the block.
-    pub fn next_analyze_row(&mut self, slot: &mut Slot<'_>) -> PgResult<bool> {
+    /// Stores the next row of the block. Adds those that are passed on the way because they are deleted to `dead`.
+    pub fn next_analyze_row(&mut self, slot: &mut Slot<'_>, dead: &mut f64) -> PgResult<bool> {
         let Some(block) = &mut self.block else {
             return Ok(false);
         };
         if block.next >= block.rows {
             return Ok(false);
         }
-        block.next += 1;
-        self.reader.next(slot)
+        let found = match self.reader.next(slot)? {
+            true => self.reader.row_number(),
+            false => None,
+        };
+        let row = found.map_or(block.rows, |number| number - block.first);
+        *dead += (row.min(block.rows) - block.next) as f64;
+        block.next = row + 1;
+        if row >= block.rows {
+            slot.clear();
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// Turns to the next block that the sampling method chooses.
@@ -103,15 +131,22 @@ impl TableScan {
             return Ok(false);
         };
         let rows = block.rows.min(MAX_SAMPLE_OFFSET) as u16;
-        let Some(offset) = sampler.next_tuple(block.number, rows) else {
-            return Ok(false);
-        };
-        let row = u64::from(offset) - 1;
-        if row != block.next {
-            self.reader.seek(block.first + row)?;
+        while let Some(offset) = sampler.next_tuple(block.number, rows) {
+            let row = u64::from(offset) - 1;
+            if row != block.next {
+                self.reader.seek(block.first + row)?;
+            }
+            let is_there =
+                self.reader.next(slot)? && self.reader.row_number() == Some(block.first + row);
+            if is_there {
+                block.next = row + 1;
+                return Ok(true);
+            }
+            // It is deleted, and the reader stands behind it.
+            block.next = u64::MAX;
         }
-        block.next = row + 1;
-        self.reader.next(slot)
+        slot.clear();
+        Ok(false)
     }
 
     fn enter(&mut self, number: u32) -> PgResult<()> {
@@ -130,4 +165,9 @@ impl TableScan {
         });
         Ok(())
     }
+}
+
+fn reader(view: TableView) -> PgResult<RowReader> {
+    let projection = Projection::new(&view, |_| true)?.with_row_ids();
+    RowReader::new(view, projection, None)
 }

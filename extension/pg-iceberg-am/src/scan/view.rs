@@ -16,8 +16,9 @@ use pgrx::pg_sys;
 use super::row_lookup::SegmentsByRowId;
 use super::segment::{
     Segment, SegmentIds, SegmentSource, committed_segments, end_of, in_row_order, push_file,
+    with_deleted_rows, without_rows,
 };
-use crate::catalog::{Committed, InlineCommit, InlineContent, find_committed};
+use crate::catalog::{Committed, InlineCommit, InlineContent, find_changed_rows, find_committed};
 use crate::directory::StorageKey;
 use crate::error::{arrow_error, to_pg_error};
 use crate::files::{TableFiles, cache};
@@ -50,9 +51,32 @@ pub struct TableView {
 impl TableView {
     /// What `snapshot` sees of `rel`.
     ///
-    /// An MVCC snapshot sees the pointer row and the inline commits it sees, and the transaction's own rows of
-    /// earlier commands. Any other snapshot, and none, sees the latest committed state and all own rows.
+    /// An MVCC snapshot sees the pointer row, the inline commits and the changes of rows it sees, and the transaction's
+    /// own rows of earlier commands. Any other snapshot, and none, sees the latest committed state and all that the
+    /// transaction has done.
     pub fn resolve(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
+        let mut view = Self::with_changed_rows(rel, snapshot)?;
+        let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
+        let key = StorageKey::of(rel);
+        let changed = find_changed_rows(rel, &key, snapshot)?;
+        if !changed.is_empty() {
+            view.segments = Arc::new(without_rows(&view.segments, &changed));
+        }
+        Ok(view)
+    }
+
+    /// As [`Self::resolve`], with all rows that were deleted or superseded, as far as the files have them.
+    pub fn resolve_with_deleted_rows(
+        rel: Relation<'_>,
+        snapshot: Option<Snapshot<'_>>,
+    ) -> PgResult<Self> {
+        let mut view = Self::with_changed_rows(rel, snapshot)?;
+        view.segments = Arc::new(with_deleted_rows(&view.segments));
+        Ok(view)
+    }
+
+    /// What a snapshot sees apart from changes of rows that the metadata do not tell of.
+    fn with_changed_rows(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
         let key = StorageKey::of(rel);
         let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
         let curcid = snapshot.map(|snapshot| snapshot.cur_cid());
@@ -189,6 +213,7 @@ fn with_inline_commits(
             start: end_of(&segments),
             rows: batch.num_rows() as u64,
             visible: None,
+            changed: Arc::default(),
             ids: SegmentIds::Known(RowIds::concat(&batch_ids)),
             source: SegmentSource::Batch(batch),
         });
@@ -228,6 +253,7 @@ fn with_pending(
             start: end_of(&segments),
             rows,
             visible,
+            changed: Arc::default(),
             ids,
             source,
         });

@@ -5,6 +5,7 @@ use pg_lakebase_core::injection;
 use pg_lakebase_core::xact::{self, TransactionCallbacks};
 use pgrx::pg_sys;
 
+use super::change_row;
 use super::commit::commit;
 use super::garbage;
 use super::state::{TransactionState, end_transaction, has_changes, with_transaction};
@@ -21,6 +22,7 @@ pub fn register() {
 
 impl TransactionCallbacks for IcebergTransaction {
     fn pre_commit() -> PgResult<()> {
+        change_row::clear_locks()?;
         if has_changes() {
             commit(false)?;
         }
@@ -39,12 +41,14 @@ impl TransactionCallbacks for IcebergTransaction {
     }
 
     fn abort() {
+        change_row::forget_locks();
         counter::unpin_all();
         files::close_kept_objects();
         end_transaction(TransactionState::abort);
     }
 
     fn pre_prepare() -> PgResult<()> {
+        change_row::clear_locks()?;
         if has_changes() {
             commit(true)?;
             garbage::check_can_prepare()?;

@@ -6,6 +6,15 @@ use pgrx::pg_sys;
 
 use crate::directory::StorageKey;
 
+/// How much a transaction has done to a storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Rows inserted.
+    pub rows: u64,
+    /// Rows deleted or superseded.
+    pub changes: u64,
+}
+
 /// One open (sub)transaction that has changed something.
 ///
 /// Levels exist only for subtransactions that did change something, and are merged into their
@@ -14,8 +23,8 @@ use crate::directory::StorageKey;
 pub struct Level {
     /// The subtransaction.
     pub subid: pg_sys::SubTransactionId,
-    /// Per storage, how many rows it had when this level first inserted.
-    pub marks: HashMap<StorageKey, u64>,
+    /// Per storage, what had been done to it when this level first did something.
+    pub marks: HashMap<StorageKey, Mark>,
     /// Storages made at this level.
     pub created: Vec<StorageKey>,
     /// Storages dropped at this level.
@@ -54,8 +63,9 @@ impl Levels {
     pub fn marks(&self, key: &StorageKey) -> Vec<u64> {
         self.0
             .iter()
-            .filter_map(|level| level.marks.get(key).copied())
-            .filter(|&mark| mark > 0)
+            .filter_map(|level| level.marks.get(key))
+            .map(|mark| mark.rows)
+            .filter(|&rows| rows > 0)
             .collect()
     }
 
@@ -90,6 +100,10 @@ impl Levels {
 mod tests {
     use super::*;
 
+    fn mark(rows: u64) -> Mark {
+        Mark { rows, changes: 0 }
+    }
+
     const KEY: StorageKey = StorageKey {
         tablespace: 1663,
         database: 5,
@@ -100,8 +114,8 @@ mod tests {
     #[test]
     fn released_levels_keep_the_parents_first_mark() {
         let mut levels = Levels::default();
-        levels.current(1).marks.insert(KEY, 3);
-        levels.current(2).marks.insert(KEY, 7);
+        levels.current(1).marks.insert(KEY, mark(3));
+        levels.current(2).marks.insert(KEY, mark(7));
         levels.commit(2, 1);
         assert_eq!(levels.marks(&KEY), [3]);
         assert_eq!(levels.0.len(), 1);
@@ -110,14 +124,14 @@ mod tests {
     #[test]
     fn a_level_without_a_parent_level_is_handed_up() {
         let mut levels = Levels::default();
-        levels.current(3).marks.insert(KEY, 5);
+        levels.current(3).marks.insert(KEY, mark(5));
         levels.commit(3, 2);
         assert!(levels.abort(3).is_none());
         assert_eq!(
             levels
                 .abort(2)
                 .and_then(|level| level.marks.get(&KEY).copied()),
-            Some(5)
+            Some(mark(5))
         );
     }
 
@@ -129,7 +143,7 @@ mod tests {
                 .current(subid)
                 .marks
                 .entry(KEY)
-                .or_insert(u64::from(subid));
+                .or_insert(mark(u64::from(subid)));
             levels.commit(subid, 1);
         }
         assert_eq!(levels.0.len(), 1);

@@ -101,6 +101,11 @@ impl OpenFile {
         Ok(())
     }
 
+    /// Whether a row may be in the file, going by the bounds.
+    pub(super) fn may_have(&self, row: RowId) -> bool {
+        self.ids.contains(&row)
+    }
+
     /// Number of the row after the last.
     pub(super) fn end(&self) -> u64 {
         self.start + self.rows

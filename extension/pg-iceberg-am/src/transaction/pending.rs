@@ -18,7 +18,7 @@ use crate::catalog::options::TableOptions;
 use crate::error::to_pg_error;
 use crate::files::TableFiles;
 use crate::guc;
-use crate::row_id::{RowId, RowIds};
+use crate::row_id::{RowId, RowIds, column};
 use crate::schema::TableSchema;
 
 /// Rows in one batch.
@@ -185,6 +185,23 @@ impl PendingRows {
             })?;
         }
         Ok(())
+    }
+
+    /// Whether a row is among them, going by the bounds of files.
+    pub fn may_have(&self, row: RowId) -> PgResult<bool> {
+        let in_tail = |pending: &PendingBatch| pending.ids.position(row).is_some();
+        if self.builder_ids.binary_search(&row.to_i64()).is_ok() || self.tail.iter().any(in_tail) {
+            return Ok(true);
+        }
+        if self.open.as_ref().is_some_and(|open| open.may_have(row)) {
+            return Ok(true);
+        }
+        for file in &self.files {
+            if column::bounds(&file.data_file)?.contains(&row) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Bytes of memory that the rows take.

@@ -14,10 +14,12 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::budget;
 use super::commit::Expiring;
-use super::level::Levels;
+use super::level::{Levels, Mark};
 use super::pending::PendingRows;
 use crate::catalog::options::TableOptions;
-use crate::catalog::{self, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog};
+use crate::catalog::{
+    self, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog, RowChangeCatalog,
+};
 use crate::directory::StorageKey;
 use crate::files::{self, ObjectPlace, Place, TableFiles, Which, cache};
 
@@ -74,6 +76,11 @@ pub struct StorageState {
     pub relid: pg_sys::Oid,
     /// Whether the rows committed before are gone (`relation_nontransactional_truncate`).
     pub emptied: bool,
+    /// How many rows this transaction has deleted or superseded.
+    pub row_changes: u64,
+    /// Rows that were deleted or superseded, as the next metadata tell, in their order: the publisher's
+    /// transaction takes them from those who did it.
+    pub folded_changes: Vec<RowId>,
     /// Whether this transaction folds inline commits into the metadata: the publisher's.
     pub folds: bool,
     /// Files of those.
@@ -115,6 +122,8 @@ impl StorageState {
             origin: Origin::New,
             relid: rel.oid(),
             emptied: false,
+            row_changes: 0,
+            folded_changes: Vec::new(),
             folds: false,
             folded: Vec::new(),
             replacement: SnapshotDelta::default(),
@@ -175,6 +184,7 @@ impl StorageState {
         self.created
             || self.emptied
             || self.rows.len() > 0
+            || self.row_changes > 0
             || self.folds
             || !self.replacement.is_empty()
             || self.new_columns.is_some()
@@ -206,7 +216,8 @@ impl TransactionState {
         let mut tables = HashSet::new();
         for (key, mark) in &level.marks {
             if let Some(storage) = self.storages.get_mut(key) {
-                storage.rows.truncate(*mark);
+                storage.rows.truncate(mark.rows);
+                storage.row_changes = mark.changes;
                 tables.insert(storage.relid);
                 // What the subtransaction knew of the columns was perhaps what it had made of them.
                 if !storage.is_changed() {
@@ -371,8 +382,11 @@ pub fn with_writable_storage<T>(
         }
         if *marked != Some((key, subid)) {
             serializable::note_write(rel);
-            let rows = storage.rows.len();
-            levels.current(subid).marks.entry(key).or_insert(rows);
+            let mark = Mark {
+                rows: storage.rows.len(),
+                changes: storage.row_changes,
+            };
+            levels.current(subid).marks.entry(key).or_insert(mark);
             *marked = Some((key, subid));
         }
         let before = storage.memory_bytes();
@@ -466,6 +480,10 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
         catalog.delete(&key)?;
     }
     if let Some(catalog) = InlineCommitCatalog::open_for_update() {
+        let latest = catalog.latest();
+        catalog.delete(&catalog.find(&key, latest.snapshot())?);
+    }
+    if let Some(catalog) = RowChangeCatalog::open_for_update() {
         let latest = catalog.latest();
         catalog.delete(&catalog.find(&key, latest.snapshot())?);
     }

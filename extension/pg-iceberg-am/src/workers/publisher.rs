@@ -12,7 +12,7 @@ use pgrx::prelude::*;
 
 use super::storage::{key_of, open_unless_locked};
 use super::upkeep::{Upkeep, fail};
-use crate::catalog::{GarbageCatalog, InlineCommitCatalog, PointerCatalog};
+use crate::catalog::{GarbageCatalog, InlineCommitCatalog, PointerCatalog, RowChangeCatalog};
 use crate::files::Place;
 use crate::publisher::upkept::{self, Work};
 use crate::publisher::{Carried, Held, Requests, Rest, Storage, WorkerName, free_slot};
@@ -29,7 +29,7 @@ const RETRY: Duration = Duration::from_secs(1);
 const TICK: Duration = Duration::from_millis(100);
 /// Of a publisher's time, the part that one table's metadata may take, or looking for garbage, is one in so many.
 const SHARE: u32 = 10;
-/// After so many inline commits, or rows of garbage, their table is vacuumed,
+/// After so many inline commits and changes of rows, or rows of garbage, their tables are vacuumed,
 const VACUUM_EVERY: usize = 1000;
 /// unless it just was.
 const VACUUM_PAUSE: Duration = Duration::from_secs(2);
@@ -248,6 +248,7 @@ impl Publisher {
             self.vacuum(|| {
                 InlineCommitCatalog::open().map(|inline_commits| inline_commits.relid())
             });
+            self.vacuum(|| RowChangeCatalog::open().map(|changes| changes.relid()));
         }
         if self.cleared >= VACUUM_EVERY {
             self.cleared = 0;
@@ -266,7 +267,7 @@ impl Publisher {
     }
 }
 
-/// A storage that has inline commits.
+/// A storage that has inline commits or changes of rows.
 struct Waiting {
     /// When it was given its metadata.
     published_at: pg_sys::TimestampTz,
@@ -274,7 +275,7 @@ struct Waiting {
     interval: Duration,
 }
 
-/// The storages that have inline commits.
+/// The storages that have inline commits or changes of rows.
 fn waiting_storages() -> PgResult<HashMap<Storage, Waiting>> {
     let (Some(inline_commits), Some(pointers)) =
         (InlineCommitCatalog::open(), PointerCatalog::open())
@@ -283,7 +284,11 @@ fn waiting_storages() -> PgResult<HashMap<Storage, Waiting>> {
     };
     let latest = inline_commits.latest();
     let mut waiting = HashMap::new();
-    for storage in inline_commits.storages(latest.snapshot())? {
+    let mut storages = inline_commits.storages(latest.snapshot())?;
+    if let Some(changes) = RowChangeCatalog::open() {
+        storages.extend(changes.storages(latest.snapshot())?);
+    }
+    for storage in storages {
         let key = key_of(storage);
         let pointer = pointers.find(&key, latest.snapshot())?;
         let wait = Waiting {

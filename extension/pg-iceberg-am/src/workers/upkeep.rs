@@ -278,7 +278,7 @@ impl Upkeep {
             || self.to_merge.contains(&storage)
             || (self.job.as_ref()).is_some_and(|job| job.storage() == storage);
         if !is_known
-            && compaction::may_be_due(pointer.file_count, pointer.total_bytes)
+            && compaction::may_be_due(pointer)
             && upkept::rest_of(storage, Work::Merging).is_zero()
         {
             self.to_merge.push_back(storage);

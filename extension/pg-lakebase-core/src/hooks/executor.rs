@@ -1,5 +1,6 @@
 //! The executor at work.
 
+use std::ffi::c_int;
 use std::marker::PhantomData;
 
 use pgrx::pg_sys;
@@ -12,10 +13,15 @@ use crate::table_am::ScanDirection;
 type RawRun =
     unsafe extern "C-unwind" fn(*mut pg_sys::QueryDesc, pg_sys::ScanDirection::Type, u64, bool);
 
+type RawStart = unsafe extern "C-unwind" fn(*mut pg_sys::QueryDesc, c_int);
+
+static START: Registry<RawStart, fn(*mut pg_sys::QueryDesc) -> PgResult<()>> = Registry::new();
 static RUN: Registry<RawRun, fn(&mut ExecutorRunCall<'_>) -> PgResult<()>> = Registry::new();
 
 unsafe extern "C-unwind" {
     // Past pgrx's guard, which would strip errors of what it does not know.
+    #[link_name = "standard_ExecutorStart"]
+    fn standard_start(query_desc: *mut pg_sys::QueryDesc, flags: c_int);
     #[link_name = "standard_ExecutorRun"]
     fn standard_run(
         query_desc: *mut pg_sys::QueryDesc,
@@ -23,6 +29,34 @@ unsafe extern "C-unwind" {
         count: u64,
         execute_once: bool,
     );
+}
+
+/// Registers a handler that is told of a query whose plan is about to be started, with its tables locked.
+pub fn register_executor_start(
+    handler: fn(*mut pg_sys::QueryDesc) -> PgResult<()>,
+) -> PgResult<()> {
+    // SAFETY: reads and sets the hook on the backend thread; the trampoline lives as the library.
+    unsafe {
+        START.install("ExecutorStart", pg_sys::ExecutorStart_hook, handler)?;
+        pg_sys::ExecutorStart_hook = Some(start_trampoline);
+    }
+    Ok(())
+}
+
+unsafe extern "C-unwind" fn start_trampoline(query_desc: *mut pg_sys::QueryDesc, flags: c_int) {
+    guard(|| {
+        if let Some(handler) = START.handler() {
+            handler(query_desc)?;
+        }
+        // SAFETY: the arguments are PostgreSQL's own; guarded.
+        unsafe {
+            match START.previous() {
+                Some(previous) => call_c!(previous, query_desc, flags),
+                None => call_c!(standard_start, query_desc, flags),
+            }
+        }
+        Ok(())
+    });
 }
 
 /// A plan about to be run.

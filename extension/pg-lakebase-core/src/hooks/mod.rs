@@ -13,7 +13,7 @@ mod planner;
 mod registry;
 mod utility;
 
-pub use executor::{ExecutorRunCall, register_executor_run};
+pub use executor::{ExecutorRunCall, register_executor_run, register_executor_start};
 pub use object_access::{DropFlags, ObjectAccess, ObjectAccessEvent, register_object_access};
 pub use plan_expressions::walk_plan_expressions;
 pub use planner::{

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use pgrx::pg_sys;
 
-use super::system_column;
+use super::{Tid, own_rows, system_column};
 use crate::error::PgError;
 use crate::guard::{call_c, guard, guard_infallible};
 
@@ -16,8 +16,8 @@ unsafe impl Sync for Ops {}
 // SAFETY: as above.
 unsafe impl Send for Ops {}
 
-/// `TTSOpsVirtual`, but for heap tuples copied out of the slot, which get the slot's TID, and for errors about system
-/// columns.
+/// `TTSOpsVirtual`, but for rows copied into the slot and heap tuples copied out of it, which keep their TID, for errors about system
+/// columns, and for rows of this transaction's, which foreign keys ask for.
 ///
 /// ANALYZE sorts its sample by the TIDs of such copies (`compare_rows` in analyze.c), and a plain
 /// virtual slot leaves them invalid.
@@ -26,11 +26,29 @@ pub(super) fn ops() -> *const pg_sys::TupleTableSlotOps {
     let ops = OPS.get_or_init(|| {
         // SAFETY: a constant of PostgreSQL's.
         let mut ops = unsafe { pg_sys::TTSOpsVirtual };
+        ops.copyslot = Some(copyslot);
         ops.copy_heap_tuple = Some(copy_heap_tuple);
         ops.getsysattr = Some(getsysattr);
+        ops.is_current_xact_tuple = Some(is_current_xact_tuple);
         Ops(ops)
     });
     &raw const ops.0
+}
+
+/// Logical replication locks the row that it has found by a copy of the scan's slot (`RelationFindReplTupleSeq`).
+unsafe extern "C-unwind" fn copyslot(
+    to: *mut pg_sys::TupleTableSlot,
+    from: *mut pg_sys::TupleTableSlot,
+) {
+    guard_infallible(|| {
+        // SAFETY: valid slots, of which the first is one of this kind, whose layout is a virtual slot's.
+        unsafe {
+            if let Some(copy) = pg_sys::TTSOpsVirtual.copyslot {
+                call_c!(copy, to, from);
+            }
+            (*to).tts_tid = (*from).tts_tid;
+        }
+    });
 }
 
 unsafe extern "C-unwind" fn copy_heap_tuple(
@@ -49,6 +67,14 @@ unsafe extern "C-unwind" fn copy_heap_tuple(
                 None => std::ptr::null_mut(),
             }
         }
+    })
+}
+
+unsafe extern "C-unwind" fn is_current_xact_tuple(slot: *mut pg_sys::TupleTableSlot) -> bool {
+    guard(|| {
+        // SAFETY: a valid slot.
+        let (table, tid) = unsafe { ((*slot).tts_tableOid, Tid::from_raw((*slot).tts_tid)) };
+        own_rows::is_own(table, tid)
     })
 }
 

@@ -362,7 +362,7 @@ pub trait ModifyMethods: ScanMethods {
         Err(Self::unsupported(Operation::TupleUpdate, rel))
     }
 
-    /// Locks the row that `tid` names, and stores it in the slot.
+    /// Locks the row that `tid` names, or a later version of it, and stores what was locked in the slot, with its `tid`.
     #[expect(clippy::too_many_arguments, reason = "PostgreSQL's callback")]
     fn tuple_lock(
         rel: Relation<'_>,

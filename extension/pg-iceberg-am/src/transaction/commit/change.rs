@@ -16,13 +16,14 @@ use super::super::pending::PendingRows;
 use super::super::state::{StorageState, with_transaction};
 use super::Catalogs;
 use super::expire::Expiring;
+use super::fold::Waiting;
 use super::metadata::MetadataFiles;
 use super::way::{Kind, Way};
 use crate::catalog::{Incarnation, Origin, unless_emptied};
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::files::TableFiles;
-use crate::row_id::column;
+use crate::row_id::{RowId, column};
 use crate::schema::{TableColumns, TableSchema};
 
 /// What a transaction has done to a storage.
@@ -33,7 +34,7 @@ pub(super) struct Change {
     /// The columns that the metadata get, if they are others.
     pub(super) new_columns: Option<Arc<TableColumns>>,
     pub(super) created: bool,
-    emptied: bool,
+    pub(super) emptied: bool,
     pub(super) expiring: Expiring,
     /// Whether that is all.
     pub(super) only_expires: bool,
@@ -58,7 +59,7 @@ impl Change {
             Expiring::Nothing if key.is_temporary() => Expiring::WhenWorthwhile,
             expiring => expiring,
         };
-        let only_adds_rows = !storage.created
+        let only_rows = !storage.created
             && !storage.emptied
             && !storage.folds
             && storage.replacement.is_empty()
@@ -81,7 +82,8 @@ impl Change {
             persistence: storage.persistence,
             relid: storage.relid,
             kind: Kind {
-                only_adds_rows,
+                only_rows,
+                changes_rows: storage.row_changes > 0,
                 is_prepared: for_prepare,
                 is_far: storage.io.place().is_object(),
             },
@@ -92,12 +94,58 @@ impl Change {
         })
     }
 
+    /// Whether rows were deleted or superseded.
+    pub(super) fn changes_rows(&self) -> bool {
+        self.kind.changes_rows
+    }
+
     /// Chooses the way, and does what can be done before anybody is waited for.
     pub(super) fn begin(&mut self, catalogs: &Catalogs) -> PgResult<()> {
         self.way = self.choose_way(catalogs)?;
         if self.way == Way::Metadata {
+            if self.kind.changes_rows {
+                self.take_changes(catalogs)?;
+            }
             self.stage()?;
         }
+        Ok(())
+    }
+
+    /// Takes the changes of rows, of a table that others cannot change, or have no rows in: with all that waits for the
+    /// metadata, as what was changed may be among it.
+    fn take_changes(&self, catalogs: &Catalogs) -> PgResult<()> {
+        let pointer = match self.created {
+            true => None,
+            false => {
+                let latest = catalogs.pointers.latest();
+                catalogs.pointers.find(&self.key, latest.snapshot())?
+            }
+        };
+        if self.new_columns.is_some()
+            && let Some(pointer) = pointer
+        {
+            let waiting = Waiting::take(catalogs, self.persistence, &self.key, pointer)?;
+            let folded = waiting.write(&self.schema, &self.io)?;
+            with_transaction(|state| {
+                if let Some(storage) = state.storages.get_mut(&self.key) {
+                    folded.hand_over(storage);
+                }
+            });
+            return Ok(());
+        }
+        let Some(catalog) = &catalogs.row_changes else {
+            return Ok(());
+        };
+        let latest = catalog.latest();
+        let changes = catalog.find(&self.key, latest.snapshot())?;
+        catalog.delete(&changes);
+        let mut rows: Vec<RowId> = changes.iter().map(|change| change.row).collect();
+        rows.sort_unstable();
+        with_transaction(|state| {
+            if let Some(storage) = state.storages.get_mut(&self.key) {
+                storage.folded_changes = rows;
+            }
+        });
         Ok(())
     }
 
@@ -165,18 +213,30 @@ impl Change {
 
     /// Closes the rows into data files and writes the manifest of these, and of those that are folded.
     pub(super) fn stage(&mut self) -> PgResult<()> {
-        let (mut files, replacement) = with_transaction(|state| {
+        let (mut files, replacement, changed) = with_transaction(|state| {
             let storage = state.storages.get_mut(&self.key);
             storage.map_or_else(Default::default, |storage| {
                 let replacement = std::mem::take(&mut storage.replacement);
-                (std::mem::take(&mut storage.folded), replacement)
+                let changed = std::mem::take(&mut storage.folded_changes);
+                (std::mem::take(&mut storage.folded), replacement, changed)
             })
         });
         files.extend(self.with_rows(PendingRows::finish)?);
-        if replacement.is_empty() {
-            self.stage_files(files)
-        } else {
-            self.stage_delta(&replacement)
+        if !replacement.is_empty() {
+            return self.stage_delta(&replacement);
+        }
+        let delta = SnapshotDelta {
+            added_data_files: files,
+            removes_everything: self.emptied,
+            ..SnapshotDelta::default()
+        };
+        match changed.last() {
+            Some(last) => {
+                self.next_row_id = self.next_row_id.max(last.number() + 1);
+                let delta = self.without_rows(delta, &changed)?;
+                self.stage_delta(&delta)
+            }
+            None => self.stage_delta(&delta),
         }
     }
 

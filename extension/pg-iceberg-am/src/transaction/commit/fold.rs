@@ -1,52 +1,147 @@
-//! What the publisher has a transaction commit: the inline commits of others.
+//! What the publisher has a transaction commit: the inline commits of others, and the rows that others have deleted or
+//! superseded.
+//!
+//! Both are taken as one snapshot sees them, so that of every transaction all or nothing comes into the metadata.
 
+use std::sync::Arc;
+
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use iceberg_lite::manifest::DataFile;
 use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::PgResult;
-use pg_lakebase_core::relation::Relation;
+use pg_lakebase_core::relation::{Persistence, Relation};
 
-use super::super::state::{existing_storage, with_transaction};
+use super::super::pending::PendingRows;
+use super::super::state::{StorageState, existing_storage, with_transaction};
 use super::Catalogs;
 use super::expire::Expiring;
-use crate::catalog::{Committed, InlineCommit, InlineContent};
+use crate::catalog::{Committed, InlineCommit, InlineContent, Pointer};
 use crate::directory::StorageKey;
-use crate::error::to_pg_error;
-use crate::schema::conform;
+use crate::error::{arrow_error, to_pg_error};
+use crate::files::TableFiles;
+use crate::row_id::{RowId, RowIds};
+use crate::schema::{TableSchema, conform};
 
-/// Has pre-commit fold the committed inline commits of `rel` into its metadata, and removes those that do not count
-/// any more. Returns how many there are; none if somebody else is replacing the metadata.
+/// Has pre-commit fold the committed inline commits and changes of rows of `rel` into its metadata, and removes those
+/// that do not count any more. Returns how many there are; none if somebody else is replacing the metadata.
 pub fn fold(rel: Relation<'_>) -> PgResult<usize> {
     let key = StorageKey::of(rel);
     let catalogs = Catalogs::open()?;
     let Some(locked) = catalogs.pointers.try_lock(&key)? else {
         return Ok(0);
     };
-    // Only who has the lock deletes inline commits.
-    let latest = catalogs.inline_commits.latest();
-    let found = catalogs.inline_commits.find(&key, latest.snapshot())?;
-    catalogs.inline_commits.delete(&found);
-    let count = found.len();
-    let Committed { inline_commits, .. } =
-        Committed::of(rel.persistence(), &key, locked.pointer, found);
-    if !inline_commits.is_empty() {
-        take_over(rel, key, &inline_commits)?;
+    let waiting = Waiting::take(&catalogs, rel.persistence(), &key, locked.pointer)?;
+    let count = waiting.count;
+    if !waiting.is_empty() {
+        let mut storage = existing_storage(rel, &key)?;
+        storage.expiring = Expiring::WhenWorthwhile;
+        waiting
+            .write(&storage.schema, &storage.io)?
+            .hand_over(&mut storage);
+        with_transaction(|state| state.storages.insert(key, storage));
     }
     Ok(count)
 }
 
-/// Makes the content of inline commits that of this transaction.
-fn take_over(rel: Relation<'_>, key: StorageKey, inline_commits: &[InlineCommit]) -> PgResult<()> {
-    let mut storage = existing_storage(rel, &key)?;
-    let schema = arrow_schema(&storage.schema.schema).map_err(to_pg_error)?;
-    let mut rows = Vec::new();
-    for inline in inline_commits {
-        match inline.content()? {
-            InlineContent::DataFile(file) => storage.folded.push(file),
-            InlineContent::Rows(batch, ids) => rows.push((conform(&batch, &schema)?, ids)),
+/// What has been committed to a storage and is not in its metadata.
+pub(super) struct Waiting {
+    inline_commits: Vec<InlineCommit>,
+    /// Rows that were deleted or superseded, in their order.
+    changed: Vec<RowId>,
+    /// How many rows of the catalog there were, those that do not count any more among them.
+    count: usize,
+}
+
+impl Waiting {
+    /// Takes it from the catalog, as far as this transaction sees it. The caller has the lock of the pointer row or of the
+    /// table, so that nobody else does.
+    pub(super) fn take(
+        catalogs: &Catalogs,
+        persistence: Persistence,
+        key: &StorageKey,
+        pointer: Pointer,
+    ) -> PgResult<Self> {
+        let latest = catalogs.inline_commits.latest();
+        let found = catalogs.inline_commits.find(key, latest.snapshot())?;
+        catalogs.inline_commits.delete(&found);
+        let mut changes = Vec::new();
+        if let Some(catalog) = &catalogs.row_changes {
+            changes = catalog.find(key, latest.snapshot())?;
+            catalog.delete(&changes);
         }
+        let count = found.len() + changes.len();
+        let Committed { inline_commits, .. } = Committed::of(persistence, key, pointer, found);
+        let mut changed: Vec<RowId> = changes.iter().map(|change| change.row).collect();
+        changed.sort_unstable();
+        Ok(Self {
+            inline_commits,
+            changed,
+            count,
+        })
     }
-    storage.rows.fold(rows)?;
-    storage.folds = true;
-    storage.expiring = Expiring::WhenWorthwhile;
-    with_transaction(|state| state.storages.insert(key, storage));
-    Ok(())
+
+    fn is_empty(&self) -> bool {
+        self.inline_commits.is_empty() && self.changed.is_empty()
+    }
+
+    /// Gives the inline rows, without those that were changed, data files.
+    pub(super) fn write(self, schema: &TableSchema, io: &TableFiles) -> PgResult<Folded> {
+        let arrow = arrow_schema(&schema.schema).map_err(to_pg_error)?;
+        let mut files = Vec::new();
+        let mut rows = Vec::new();
+        for inline in &self.inline_commits {
+            match inline.content()? {
+                InlineContent::DataFile(file) => files.push(file),
+                InlineContent::Rows(batch, ids) => {
+                    let (batch, ids) =
+                        without_rows(&conform(&batch, &arrow)?, &ids, &self.changed)?;
+                    if batch.num_rows() > 0 {
+                        rows.push((batch, ids));
+                    }
+                }
+            }
+        }
+        let mut pending = PendingRows::new(schema, io.clone())?;
+        pending.fold(rows)?;
+        files.extend(pending.finish()?);
+        Ok(Folded {
+            files,
+            changed: self.changed,
+        })
+    }
+}
+
+/// What is put into the metadata.
+pub(super) struct Folded {
+    files: Vec<Arc<DataFile>>,
+    changed: Vec<RowId>,
+}
+
+impl Folded {
+    /// Makes it part of what the transaction has done to the storage.
+    pub(super) fn hand_over(self, storage: &mut StorageState) {
+        storage.folded.extend(self.files);
+        storage.folded_changes = self.changed;
+        storage.folds = true;
+    }
+}
+
+/// Those of the rows that are not among `changed`, which is in order.
+fn without_rows(
+    batch: &RecordBatch,
+    ids: &RowIds,
+    changed: &[RowId],
+) -> PgResult<(RecordBatch, RowIds)> {
+    let ids = ids.to_array();
+    let is_kept = |id: &i64| {
+        let found = changed.binary_search_by_key(id, |row| row.to_i64());
+        Some(found.is_err())
+    };
+    let kept: BooleanArray = ids.values().iter().map(is_kept).collect();
+    let error = arrow_error("leave out superseded rows");
+    let left = ids.values().iter().zip(kept.values());
+    let left = left.filter_map(|(&id, kept)| kept.then_some(id)).collect();
+    let batch = filter_record_batch(batch, &kept).map_err(error)?;
+    Ok((batch, RowIds::of(left)))
 }

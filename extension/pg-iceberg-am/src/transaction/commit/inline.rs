@@ -19,7 +19,7 @@ const MAX_FILES: usize = 16;
 impl Change {
     /// Leaves the change for the publisher, if there is one and not too much of it.
     pub(super) fn leave_inline(&mut self, catalogs: &Catalogs) -> PgResult<Option<MetadataFiles>> {
-        if !publisher::ensure_running() && !self.kind.is_prepared {
+        if !publisher::ensure_running() && !self.kind.is_left_to_publisher() {
             self.stage()?;
             return self.wait_and_replace_metadata(catalogs);
         }
@@ -32,13 +32,14 @@ impl Change {
             return Ok(None);
         }
         let files = self.with_rows(PendingRows::finish)?;
-        let inline = files.iter().map(|file| match self.kind.is_prepared {
-            // Nobody is to wait for its outcome.
-            true => NewInlineCommit::of_file_in_any_case(file),
-            false => NewInlineCommit::of_file(file),
-        });
+        let inline = files
+            .iter()
+            .map(|file| match self.kind.is_left_to_publisher() {
+                true => NewInlineCommit::of_file_in_any_case(file),
+                false => NewInlineCommit::of_file(file),
+            });
         match inline.collect::<PgResult<Option<Vec<_>>>>()? {
-            Some(inline) if self.kind.is_prepared || inline.len() <= MAX_FILES => {
+            Some(inline) if self.kind.is_left_to_publisher() || inline.len() <= MAX_FILES => {
                 self.insert(catalogs, &inline);
                 Ok(None)
             }

@@ -160,7 +160,11 @@ impl Change {
     }
 
     /// The metadata that the change is put on top of: those of the file `previous`, or of a new table.
-    fn base(&self, location: &str, previous: Option<&str>) -> PgResult<Arc<TableMetadata>> {
+    pub(super) fn base(
+        &self,
+        location: &str,
+        previous: Option<&str>,
+    ) -> PgResult<Arc<TableMetadata>> {
         match previous {
             Some(relative) => {
                 let base = located_at(location, cache::metadata(&self.io, relative)?);
@@ -253,9 +257,11 @@ fn pointer_to(metadata: &TableMetadata, metadata_location: String) -> Pointer {
             .and_then(|snapshot| snapshot.summary.count(name))
             .unwrap_or(0)
     };
+    let deleted = total("total-position-deletes");
     Pointer {
         snapshot_id: snapshot.map(|snapshot| snapshot.snapshot_id),
-        row_count: total("total-records"),
+        row_count: (total("total-records") - deleted).max(0),
+        deleted_row_count: deleted,
         file_count: total("total-data-files"),
         total_bytes: total("total-files-size"),
         snapshot_count: i32::try_from(metadata.snapshots.len()).unwrap_or(i32::MAX),

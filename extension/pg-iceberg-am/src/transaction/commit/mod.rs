@@ -15,6 +15,7 @@ mod change;
 mod expire;
 mod fold;
 mod inline;
+mod locate;
 mod metadata;
 mod replace;
 mod way;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::injection;
 use pg_lakebase_core::relation::{LockMode, OpenRelation};
-use pgrx::PgSqlErrorCode;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use self::change::Change;
 pub use self::expire::{Expiring, WORTHWHILE, expire};
@@ -32,7 +33,7 @@ pub use self::fold::fold;
 use self::metadata::MetadataFiles;
 pub use self::replace::{Replaced, replace};
 use super::state::{existing_storage, with_transaction};
-use crate::catalog::{InlineCommitCatalog, PointerCatalog, latest_pointer};
+use crate::catalog::{InlineCommitCatalog, PointerCatalog, RowChangeCatalog, latest_pointer};
 use crate::directory::StorageKey;
 use crate::files::{TableFiles, Which, cache};
 use crate::guc;
@@ -57,6 +58,11 @@ pub fn commit(for_prepare: bool) -> PgResult<()> {
     }
     for change in &changes {
         change.io.place().check_unchanged()?;
+    }
+    if changes.iter().any(Change::changes_rows) {
+        // So that what the last command has done is seen here.
+        // SAFETY: in a transaction that commits.
+        unsafe { pg_sys::CommandCounterIncrement() };
     }
     let catalogs = Catalogs::open()?;
     let mut staged = 0;
@@ -127,6 +133,8 @@ fn resolve_changed_columns() -> PgResult<()> {
 struct Catalogs {
     pointers: PointerCatalog,
     inline_commits: InlineCommitCatalog,
+    /// None if the extension is of a version that has none.
+    row_changes: Option<RowChangeCatalog>,
 }
 
 impl Catalogs {
@@ -136,6 +144,7 @@ impl Catalogs {
             .map(|(pointers, inline_commits)| Self {
                 pointers,
                 inline_commits,
+                row_changes: RowChangeCatalog::open_for_update(),
             })
             .ok_or_else(|| {
                 PgError::new(

@@ -16,8 +16,11 @@ pub enum Way {
 /// What is to be known of a change.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
-    /// Whether rows of a table that others may write to are added, and that is all.
-    pub only_adds_rows: bool,
+    /// Whether rows of a table that others may write to are added or changed, and that is all.
+    pub only_rows: bool,
+    /// Whether rows are deleted or superseded: the publisher makes that part of the metadata, and with it what takes
+    /// their place.
+    pub changes_rows: bool,
     /// Whether the outcome may take long to be known, so that nobody must wait for it.
     pub is_prepared: bool,
     /// Whether the metadata lie in a store, whose answers the transaction would have to wait for.
@@ -27,7 +30,12 @@ pub struct Kind {
 impl Kind {
     /// Whether the change cannot be left to the publisher, or is not to be.
     pub fn needs_metadata(self, publish_interval: Duration) -> bool {
-        !self.only_adds_rows || (publish_interval.is_zero() && !self.is_prepared)
+        !self.only_rows || (publish_interval.is_zero() && !self.is_left_to_publisher())
+    }
+
+    /// Whether the publisher has to make it part of the metadata if these are there.
+    pub fn is_left_to_publisher(self) -> bool {
+        self.is_prepared || self.changes_rows
     }
 
     /// The way of a change that does not need the metadata. `age` is that of the table's metadata file, if it has
@@ -42,7 +50,11 @@ impl Kind {
             // An inline commit has to be on top of something.
             return Ok(Way::Metadata);
         };
-        if self.is_prepared || self.is_far || age < publish_interval || has_inline_commits()? {
+        if self.is_left_to_publisher()
+            || self.is_far
+            || age < publish_interval
+            || has_inline_commits()?
+        {
             return Ok(Way::Inline);
         }
         Ok(Way::MetadataIfFree)
@@ -58,7 +70,8 @@ mod tests {
     const INTERVAL: Duration = Duration::from_millis(100);
     const LATER: Option<Duration> = Some(INTERVAL);
     const ADDS: Kind = Kind {
-        only_adds_rows: true,
+        only_rows: true,
+        changes_rows: false,
         is_prepared: false,
         is_far: false,
     };
@@ -76,7 +89,8 @@ mod tests {
     fn what_does_more_than_add_rows_needs_the_metadata() {
         for is_prepared in [false, true] {
             let kind = Kind {
-                only_adds_rows: false,
+                only_rows: false,
+                changes_rows: false,
                 is_prepared,
                 is_far: false,
             };
@@ -108,6 +122,19 @@ mod tests {
         assert_eq!(way(ADDS, INTERVAL, LATER, true), Way::Inline);
         assert_eq!(way(ADDS, INTERVAL, LATER, false), Way::MetadataIfFree);
         assert_eq!(way(PREPARED, INTERVAL, LATER, false), Way::Inline);
+    }
+
+    #[test]
+    fn changed_rows_are_left_to_the_publisher_whenever_there_are_metadata() {
+        let changes = Kind {
+            changes_rows: true,
+            ..ADDS
+        };
+        for interval in [Duration::ZERO, INTERVAL] {
+            assert!(!changes.needs_metadata(interval));
+            assert_eq!(way(changes, interval, LATER, false), Way::Inline);
+            assert_eq!(way(changes, interval, None, false), Way::Metadata);
+        }
     }
 
     #[test]

@@ -202,6 +202,9 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn tuple_delete<T: TableAm>(
             changing_part,
         )?;
         store_failure(tmfd, failure);
+        if result == TmResult::Ok {
+            pgstat::count_delete(rel);
+        }
         Ok(result.to_raw())
     })
 }
@@ -242,6 +245,9 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn tuple_update<T: TableAm>(
             &mut failure,
         )?;
         store_failure(tmfd, failure);
+        if result == TmResult::Ok {
+            pgstat::count_update(rel);
+        }
         // SAFETY: both are outputs of the call.
         unsafe {
             *lock_mode = mode.to_raw();
@@ -264,7 +270,7 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn tuple_lock<T: TableAm>(
 ) -> pg_sys::TM_Result::Type {
     guard(|| {
         // SAFETY: an open relation; valid pointers, of which the snapshot may be null.
-        let (rel, tid, snapshot, mut slot, tmfd) = unsafe {
+        let (rel, locked, snapshot, mut slot, tmfd) = unsafe {
             (
                 Relation::from_raw(rel),
                 Tid::from_raw(*tid),
@@ -279,7 +285,7 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn tuple_lock<T: TableAm>(
         let mut failure = FailureData::default();
         let result = T::tuple_lock(
             rel,
-            tid,
+            locked,
             snapshot,
             &mut slot,
             cid,
@@ -289,6 +295,11 @@ pub(in crate::table_am) unsafe extern "C-unwind" fn tuple_lock<T: TableAm>(
             &mut failure,
         )?;
         store_failure(tmfd, failure);
+        if result == TmResult::Ok {
+            // Callers go on with the version that was locked.
+            // SAFETY: in- and output of the call.
+            unsafe { *tid = slot.tid().to_raw() };
+        }
         Ok(TmResult::to_raw(result))
     })
 }

@@ -1,0 +1,315 @@
+//! Rows that were deleted, or superseded by UPDATE, and whose files do not say so yet; and row locks.
+//!
+//! Whoever deletes or updates a row adds a row to `lakebase.row_change`, an ordinary heap table, at once: so what a
+//! snapshot sees of it is MVCC, also with commands, savepoints and prepared transactions. The publisher folds it into
+//! the metadata and deletes it, in one transaction. For a snapshot that misses the change, it misses the publisher as
+//! well: heap keeps the version for as long, though deleted, and that is how those who still see the old row learn what
+//! became of it.
+//!
+//! Who locks a row adds a row as well, which counts as long as its (sub)transaction goes on: so a row lock lasts as one of
+//! heap does, and as many rows can be locked. At its end the transaction deletes them again, for the sake of space.
+
+use std::collections::BTreeSet;
+use std::ffi::CStr;
+use std::ops::ControlFlow;
+
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
+use pg_lakebase_core::table_am::LockTupleMode;
+use pgrx::{FromDatum, IntoDatum, pg_sys};
+
+use super::keyed_table::{KeyedTable, RowVersion, Writing, key_columns};
+use crate::directory::StorageKey;
+use crate::row_id::RowId;
+
+const TABLE: &CStr = c"row_change";
+const INDEX: &CStr = c"row_change_row";
+const NEXT_INDEX: &CStr = c"row_change_next";
+/// Columns that the indexes begin with after the key.
+const ROW: pg_sys::AttrNumber = 4;
+const NEXT: pg_sys::AttrNumber = 6;
+
+/// Columns of `lakebase.row_change`, in order; `sql/bootstrap.sql` creates it.
+const NATTS: usize = 6;
+
+/// What became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Successor {
+    /// It was deleted.
+    None,
+    /// It was updated, and this is its next version.
+    Row(RowId),
+    /// It was updated, and its next version is in another partition.
+    Elsewhere,
+}
+
+/// What a row of the table says of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It was changed, by who had it as with this lock: FOR KEY SHARE goes by an update unless that is `Exclusive`.
+    Changed(Successor, LockTupleMode),
+    /// It is locked.
+    Locked(LockTupleMode),
+}
+
+impl Mark {
+    fn read(kind: u8, next: Option<i64>) -> Option<Self> {
+        Some(match kind {
+            b'd' => Self::Changed(Successor::None, LockTupleMode::Exclusive),
+            b'm' => Self::Changed(Successor::Elsewhere, LockTupleMode::Exclusive),
+            b'u' | b'x' => {
+                let mode = match kind {
+                    b'u' => LockTupleMode::NoKeyExclusive,
+                    _ => LockTupleMode::Exclusive,
+                };
+                Self::Changed(Successor::Row(RowId::from_i64(next?)?), mode)
+            }
+            b'k' => Self::Locked(LockTupleMode::KeyShare),
+            b's' => Self::Locked(LockTupleMode::Share),
+            b'n' => Self::Locked(LockTupleMode::NoKeyExclusive),
+            b'e' => Self::Locked(LockTupleMode::Exclusive),
+            _ => return None,
+        })
+    }
+
+    fn kind(self) -> u8 {
+        match self {
+            Self::Changed(Successor::None, _) => b'd',
+            Self::Changed(Successor::Elsewhere, _) => b'm',
+            Self::Changed(Successor::Row(_), LockTupleMode::Exclusive) => b'x',
+            Self::Changed(Successor::Row(_), _) => b'u',
+            Self::Locked(LockTupleMode::KeyShare) => b'k',
+            Self::Locked(LockTupleMode::Share) => b's',
+            Self::Locked(LockTupleMode::NoKeyExclusive) => b'n',
+            Self::Locked(LockTupleMode::Exclusive) => b'e',
+        }
+    }
+
+    fn next(self) -> Option<RowId> {
+        match self {
+            Self::Changed(Successor::Row(next), _) => Some(next),
+            _ => None,
+        }
+    }
+}
+
+/// A change that a snapshot sees.
+#[derive(Clone, Copy, Debug)]
+pub struct RowChange {
+    tid: pg_sys::ItemPointerData,
+    /// The row that was deleted or superseded.
+    pub row: RowId,
+}
+
+impl PartialEq for RowChange {
+    /// Whether both are the same change: there is one of a row that counts.
+    fn eq(&self, other: &Self) -> bool {
+        self.row == other.row
+    }
+}
+
+impl RowChange {
+    fn read(version: &RowVersion) -> Option<Self> {
+        let (row, mark) = read(version)?;
+        matches!(mark, Mark::Changed(..)).then_some(Self {
+            tid: version.tid(),
+            row,
+        })
+    }
+}
+
+fn read(version: &RowVersion) -> Option<(RowId, Mark)> {
+    let (values, nulls) = version.columns::<NATTS>();
+    // SAFETY: the columns have these types.
+    let (row, kind, next) = unsafe {
+        (
+            i64::from_datum(values[3], nulls[3]),
+            i8::from_datum(values[4], nulls[4]),
+            i64::from_datum(values[5], nulls[5]),
+        )
+    };
+    let mark = Mark::read(kind? as u8, next)?;
+    Some((RowId::from_i64(row?)?, mark))
+}
+
+/// The open table of changes.
+pub struct RowChangeCatalog(KeyedTable);
+
+impl RowChangeCatalog {
+    /// Opens the table for reading; `None` while the extension is being created or dropped.
+    pub fn open() -> Option<Self> {
+        KeyedTable::open(TABLE, INDEX, NATTS..=NATTS).map(Self)
+    }
+
+    /// Opens the table for writing; `None` as for [`Self::open`].
+    pub fn open_for_update() -> Option<Self> {
+        KeyedTable::open_for_update(TABLE, INDEX, NATTS..=NATTS).map(Self)
+    }
+
+    /// A snapshot of what is committed now, and of all that this transaction has done.
+    pub fn latest(&self) -> RegisteredSnapshot {
+        self.0.latest()
+    }
+
+    /// The table's Oid.
+    pub fn relid(&self) -> pg_sys::Oid {
+        self.0.relid()
+    }
+
+    /// The changes of `key` that `snapshot` sees.
+    pub fn find(&self, key: &StorageKey, snapshot: Snapshot<'_>) -> PgResult<Vec<RowChange>> {
+        let mut found = Vec::new();
+        self.0.each(Some(key), snapshot, |version| {
+            found.extend(RowChange::read(&version));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
+    /// The changes of `key` that others have committed.
+    pub fn find_of_others(&self, key: &StorageKey) -> PgResult<Vec<RowChange>> {
+        let latest = self.latest();
+        let mut found = Vec::new();
+        self.0.each(Some(key), latest.snapshot(), |version| {
+            let is_own = matches!(version.writing(), Some(Writing::Own(_)));
+            found.extend(RowChange::read(&version).filter(|_| !is_own));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
+    /// As [`Self::find`], for a serializable transaction: `unseen` is told of every transaction that has changed what
+    /// the snapshot does not see.
+    pub fn find_among_versions(
+        &self,
+        key: &StorageKey,
+        snapshot: Snapshot<'_>,
+        mut unseen: impl FnMut(pg_sys::TransactionId),
+    ) -> PgResult<Vec<RowChange>> {
+        let mut found = Vec::new();
+        self.0.each_version(Some(key), |version| {
+            if version.is_visible(snapshot) {
+                found.extend(RowChange::read(&version));
+            } else {
+                unseen(version.writer());
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
+    /// What is said of a row that counts, or may come to count, with those who say it. Row locks of transactions that are
+    /// over are not among it.
+    pub fn marks_of(&self, key: &StorageKey, row: RowId) -> PgResult<Vec<(Mark, Writing)>> {
+        let mut marks = Vec::new();
+        self.0
+            .each_version_of(key, None, ROW, row.to_i64(), |version| {
+                if let Some(((_, mark), by)) = read(&version).zip(version.writing()) {
+                    let is_over = matches!((mark, by), (Mark::Locked(_), Writing::Committed(_)));
+                    marks.extend((!is_over).then_some((mark, by)));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        Ok(marks)
+    }
+
+    /// The row whose next version `row` is; `None` also where nobody can see that one any more.
+    pub fn predecessor_of(&self, key: &StorageKey, row: RowId) -> PgResult<Option<RowId>> {
+        let mut found = None;
+        if let Some(index) = KeyedTable::index(NEXT_INDEX) {
+            (self.0).each_version_of(key, Some(index), NEXT, row.to_i64(), |version| {
+                let change = version.writing().and_then(|_| RowChange::read(&version));
+                found = change.map(|change| change.row);
+                Ok(flow(found.is_some()))
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// What became of a row as `snapshot`, an MVCC one, sees it; `None` if nothing did.
+    pub fn successor_seen_by(
+        &self,
+        key: &StorageKey,
+        row: RowId,
+        snapshot: Snapshot<'_>,
+    ) -> PgResult<Option<Successor>> {
+        let mut found = None;
+        self.0
+            .each_version_of(key, None, ROW, row.to_i64(), |version| {
+                if let Some((_, Mark::Changed(successor, _))) = read(&version)
+                    && version.was_written_for(snapshot)
+                {
+                    found = Some(successor);
+                }
+                Ok(flow(found.is_some()))
+            })?;
+        Ok(found)
+    }
+
+    /// Notes as command `cid` what is said of a row of `key`.
+    pub fn insert(&self, key: &StorageKey, row: RowId, mark: Mark, cid: pg_sys::CommandId) {
+        let [number, tablespace, backend] = key_columns(key);
+        let columns: [Option<pg_sys::Datum>; NATTS] = [
+            number,
+            tablespace,
+            backend,
+            row.to_i64().into_datum(),
+            (mark.kind() as i8).into_datum(),
+            mark.next().map(RowId::to_i64).into_datum(),
+        ];
+        self.0.insert_as(&columns, cid);
+    }
+
+    /// Removes what notes the row locks of `key` that this transaction has.
+    pub fn clear_locks(&self, key: &StorageKey) -> PgResult<()> {
+        let latest = self.latest();
+        let mut places = Vec::new();
+        self.0.each(Some(key), latest.snapshot(), |version| {
+            // Those of others are not to be seen.
+            if let Some((_, Mark::Locked(_))) = read(&version) {
+                places.push(version.tid());
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        self.0.delete(places);
+        Ok(())
+    }
+
+    /// Removes changes that were found; the caller has the pointer row's lock, or the table's.
+    pub fn delete(&self, changes: &[RowChange]) {
+        self.0.delete(changes.iter().map(|change| change.tid));
+    }
+
+    /// One past the number of the largest row id that any row of `key` tells of, whether it counts or not.
+    pub fn next_row_id(&self, key: &StorageKey) -> PgResult<u64> {
+        let mut next = 0;
+        self.0.each_version(Some(key), |version| {
+            if let Some((row, mark)) = read(&version) {
+                let last = mark.next().map_or(row, |next| next.max(row));
+                next = next.max(last.number() + 1);
+            }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(next)
+    }
+
+    /// The storages that `snapshot` sees changes of: relation file numbers and tablespaces. Temporary tables, which
+    /// their sessions see to, are left out.
+    pub fn storages(&self, snapshot: Snapshot<'_>) -> PgResult<BTreeSet<(u32, u32)>> {
+        let mut storages = BTreeSet::new();
+        self.0.each(None, snapshot, |version| {
+            let key = version.key().filter(|key| !key.is_temporary());
+            storages.extend(key.map(|key| (key.rel_number, key.tablespace)));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(storages)
+    }
+}
+
+fn flow(is_over: bool) -> ControlFlow<()> {
+    if is_over {
+        ControlFlow::Break(())
+    } else {
+        ControlFlow::Continue(())
+    }
+}

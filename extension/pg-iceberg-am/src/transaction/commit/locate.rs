@@ -1,0 +1,176 @@
+//! Where rows are that were deleted or superseded, so that delete files can say so.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use arrow::array::AsArray;
+use arrow::datatypes::Int64Type;
+use iceberg_lite::commit::{SnapshotDelta, delete_rows};
+use iceberg_lite::io::FileIo;
+use iceberg_lite::manifest::DataFile;
+use iceberg_lite::scan::{
+    DataFileReader, FileMetadata, ReadOptions, RowRanges, ScanFile, plan_files,
+};
+use iceberg_lite::spec::{Schema, TableMetadata};
+use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::interrupt;
+use pg_lakebase_core::relation::{LockMode, OpenRelation};
+use pg_lakebase_core::xact;
+
+use super::change::Change;
+use crate::catalog::{GarbageCatalog, latest_pointer};
+use crate::error::to_pg_error;
+use crate::files::data_file::write_options;
+use crate::files::{TableFiles, cache};
+use crate::guc;
+use crate::row_id::{RowId, column};
+
+/// The positions of rows, by the paths of their data files.
+type Positions = BTreeMap<String, RowRanges>;
+
+impl Change {
+    /// The change without rows, given in the order of their ids, that are in its files or in those of the metadata.
+    /// Rows that are nowhere are gone already.
+    pub(super) fn without_rows(
+        &self,
+        delta: SnapshotDelta,
+        rows: &[RowId],
+    ) -> PgResult<SnapshotDelta> {
+        let base = self.base_of_rows()?;
+        let mut positions = Positions::new();
+        if let Some(base) = &base
+            && let Some(snapshot) = base.current_snapshot()
+        {
+            for file in plan_files(base, snapshot, &self.io).map_err(to_pg_error)? {
+                locate(&file.data_file, rows, &self.io, &mut positions)?;
+            }
+        }
+        for file in &delta.added_data_files {
+            locate(file, rows, &self.io, &mut positions)?;
+        }
+        let location = self.io.place().location()?;
+        let base = match base {
+            Some(base) => base,
+            None => self.base(&location, None)?,
+        };
+        let added: Vec<_> = (delta.added_data_files.iter())
+            .map(|file| file.file_path.clone())
+            .collect();
+        let mut create = || {
+            let path = format!("{location}/data/{}-deletes.parquet", self.io.unique_name());
+            let output = self.io.create(&path)?;
+            Ok((path, output))
+        };
+        let deletion = delete_rows(
+            &base,
+            delta.added_data_files,
+            &positions,
+            &self.io,
+            &write_options(usize::MAX, guc::compression_level()),
+            &mut create,
+        );
+        let deletion = deletion.map_err(to_pg_error)?;
+        self.leave_empty_files(added, &deletion)?;
+        Ok(SnapshotDelta {
+            removes_everything: delta.removes_everything,
+            ..deletion
+        })
+    }
+
+    /// Notes as garbage those of the added files that have no row left.
+    fn leave_empty_files(&self, added: Vec<String>, deletion: &SnapshotDelta) -> PgResult<()> {
+        let kept: HashSet<&str> = (deletion.added_data_files.iter())
+            .map(|file| &*file.file_path)
+            .collect();
+        let place = self.io.place();
+        let names: Vec<String> = (added.iter())
+            .filter(|path| !kept.contains(&***path))
+            .filter_map(|path| place.name_of(path))
+            .map(str::to_owned)
+            .collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        if self.key.is_temporary() {
+            for path in &added {
+                if !kept.contains(&**path) {
+                    self.io.delete(path).map_err(to_pg_error)?;
+                }
+            }
+        } else if let Some(garbage) = GarbageCatalog::open_for_update() {
+            let xid = xact::full_transaction_id();
+            garbage.insert_files(&self.key, xid, place.keep_time(), &names);
+        }
+        Ok(())
+    }
+
+    /// The metadata whose files may have the rows; nobody replaces them meanwhile.
+    fn base_of_rows(&self) -> PgResult<Option<Arc<TableMetadata>>> {
+        let rel = match OpenRelation::try_open(self.relid, LockMode::None) {
+            Some(rel) if !self.created && !self.emptied => rel,
+            _ => return Ok(None),
+        };
+        let pointer = latest_pointer(rel.relation(), &self.key)?;
+        let name = pointer.and_then(|pointer| pointer.metadata_location);
+        name.map(|name| cache::metadata(&self.io, &name))
+            .transpose()
+    }
+}
+
+/// Adds the positions of those of `rows` that a data file has.
+fn locate(
+    file: &Arc<DataFile>,
+    rows: &[RowId],
+    io: &TableFiles,
+    positions: &mut Positions,
+) -> PgResult<()> {
+    let bounds = column::bounds(file)?;
+    let from = rows.partition_point(|&row| row < bounds.start);
+    let to = rows.partition_point(|&row| row < bounds.end);
+    let rows = &rows[from..to];
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let count = u64::try_from(file.record_count).unwrap_or(0);
+    let found = if column::is_run(&bounds, count) {
+        RowRanges::from_positions(rows.iter().filter_map(|row| row.rows_from(bounds.start)))
+    } else {
+        look_up(file, rows, io)?
+    };
+    if !found.is_empty() {
+        positions.insert(file.file_path.clone(), found);
+    }
+    Ok(())
+}
+
+/// Looks rows up in a file's column of row ids.
+fn look_up(file: &Arc<DataFile>, rows: &[RowId], io: &TableFiles) -> PgResult<RowRanges> {
+    let file = ScanFile {
+        data_file: Arc::clone(file),
+        data_sequence_number: 0,
+        deletes: Vec::new(),
+    };
+    let input = file.open_file(io).map_err(to_pg_error)?;
+    let metadata = FileMetadata::of(io, &input).map_err(to_pg_error)?;
+    let schema = column::with_row_ids(&Schema::new(0, Vec::new()));
+    let options = ReadOptions {
+        projection: vec![column::FIELD_ID],
+        ..ReadOptions::default()
+    };
+    let reader = DataFileReader::with_metadata(input, &metadata, &schema, options);
+    let mut found = Vec::new();
+    let mut rows = rows.iter().map(|row| row.to_i64()).peekable();
+    for batch in reader.map_err(to_pg_error)? {
+        interrupt::check();
+        let batch = batch.map_err(to_pg_error)?;
+        // Both ascend.
+        let ids = batch.batch.column(0).as_primitive::<Int64Type>().values();
+        for (&id, position) in ids.iter().zip(batch.positions.iter()) {
+            while rows.next_if(|&row| row < id).is_some() {}
+            if rows.next_if_eq(&id).is_some() {
+                found.push(position);
+            }
+        }
+    }
+    Ok(RowRanges::from_positions(found))
+}
