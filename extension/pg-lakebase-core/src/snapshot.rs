@@ -105,6 +105,12 @@ impl<'a> Snapshot<'a> {
         }
     }
 
+    /// That of every version (`SnapshotAny`).
+    pub fn any() -> Snapshot<'static> {
+        // SAFETY: a static snapshot, which nobody changes.
+        unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) }
+    }
+
     /// The active snapshot, if there is one.
     pub fn active() -> Option<Snapshot<'a>> {
         // SAFETY: `GetActiveSnapshot` may be called when `ActiveSnapshotSet` says so; the result

@@ -161,9 +161,7 @@ impl KeyedTable {
         key: Option<&StorageKey>,
         on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
     ) -> PgResult<()> {
-        // SAFETY: a static snapshot.
-        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
-        self.scan(key, all, on_row)
+        self.scan(key, Snapshot::any(), on_row)
     }
 
     /// Another index of the table's, by name.
@@ -181,10 +179,9 @@ impl KeyedTable {
         number: i64,
         on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
     ) -> PgResult<()> {
-        // SAFETY: a static snapshot.
-        let all = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
         let index = index.unwrap_or(self.index);
-        self.scan_for(Some(key), index, Some((column, number)), all, on_row)
+        let number = Some((column, number));
+        self.scan_for(Some(key), index, number, Snapshot::any(), on_row)
     }
 
     fn scan(

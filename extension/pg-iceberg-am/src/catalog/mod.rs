@@ -19,7 +19,7 @@ pub use relation::{
     access_method, check_iceberg, check_maintain, check_select, has_relation, iceberg_descendant,
     is_iceberg, is_iceberg_relid, open_to_read, persistence_of, relation_of, storage_of,
 };
-pub use row_change::{Mark, RowChangeCatalog, Successor};
+pub use row_change::{Mark, RowChange, RowChangeCatalog, Successor};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
@@ -125,9 +125,7 @@ pub fn find_changed_rows(
     } else {
         changes.find(key, seen)?
     };
-    let mut rows: Vec<RowId> = found.iter().map(|change| change.row).collect();
-    rows.sort_unstable();
-    Ok(rows)
+    Ok(RowChange::rows(&found))
 }
 
 /// The table of changes of rows; `None` if the extension is of a version that has none.

@@ -109,6 +109,13 @@ impl PartialEq for RowChange {
 }
 
 impl RowChange {
+    /// The rows that were changed, in the order of their ids.
+    pub fn rows(changes: &[Self]) -> Vec<RowId> {
+        let mut rows: Vec<RowId> = changes.iter().map(|change| change.row).collect();
+        rows.sort_unstable();
+        rows
+    }
+
     fn read(version: &RowVersion) -> Option<Self> {
         let (row, mark) = read(version)?;
         matches!(mark, Mark::Changed(..)).then_some(Self {
@@ -168,11 +175,20 @@ impl RowChangeCatalog {
 
     /// The changes of `key` that others have committed.
     pub fn find_of_others(&self, key: &StorageKey) -> PgResult<Vec<RowChange>> {
+        self.find_by(key, false)
+    }
+
+    /// The changes of `key` that this transaction has made.
+    pub fn find_own(&self, key: &StorageKey) -> PgResult<Vec<RowChange>> {
+        self.find_by(key, true)
+    }
+
+    fn find_by(&self, key: &StorageKey, own: bool) -> PgResult<Vec<RowChange>> {
         let latest = self.latest();
         let mut found = Vec::new();
         self.0.each(Some(key), latest.snapshot(), |version| {
             let is_own = matches!(version.writing(), Some(Writing::Own(_)));
-            found.extend(RowChange::read(&version).filter(|_| !is_own));
+            found.extend(RowChange::read(&version).filter(|_| is_own == own));
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(found)

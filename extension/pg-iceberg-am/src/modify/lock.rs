@@ -151,11 +151,7 @@ fn lock_version(wanted: Wanted<'_>) -> PgResult<Acquired<()>> {
 
 /// Stores a row that is locked.
 fn store(rel: Relation<'_>, tid: Tid, slot: &mut Slot<'_>) -> PgResult<TmResult> {
-    // SAFETY: a static snapshot.
-    let any = unsafe { Snapshot::from_raw(&raw mut pg_sys::SnapshotAnyData) };
-    if scan::fetch::fetch(rel, tid, any, slot)? {
-        slot.set_tid(tid);
-        slot.set_table_oid(rel.oid());
+    if scan::fetch::fetch(rel, tid, Snapshot::any(), slot)? {
         return Ok(TmResult::Ok);
     }
     Err(PgError::internal(format!(

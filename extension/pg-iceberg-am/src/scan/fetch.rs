@@ -95,7 +95,7 @@ pub fn fetch(
     match (Snapshot::active(), RowId::from_tid(tid)) {
         (Some(active), Some(id)) if active.kind() == SnapshotKind::Mvcc => {
             let view = TableView::resolve_with_deleted_rows(rel, Some(active))?;
-            find(&mut reader_of(view)?, id, slot)
+            find(&mut RowReader::of_whole_rows(view)?, id, slot)
         }
         _ => Ok(false),
     }
@@ -144,7 +144,7 @@ fn fetch_with(
                 key,
                 snapshot: seen,
                 pending_rows: known_rows,
-                reader: reader_of(view)?,
+                reader: RowReader::of_whole_rows(view)?,
             };
             return fetch_by(fetcher, last, id, slot);
         }
@@ -157,7 +157,7 @@ fn fetch_with(
         key,
         snapshot: seen,
         pending_rows,
-        reader: reader_of(view)?,
+        reader: RowReader::of_whole_rows(view)?,
     };
     fetch_by(fetcher, last, id, slot)
 }
@@ -174,11 +174,6 @@ fn fetch_by(
     others.truncate(READERS);
     LAST.set(others);
     Ok(found)
-}
-
-fn reader_of(view: TableView) -> PgResult<RowReader> {
-    let projection = Projection::new(&view, |_| true)?.with_row_ids();
-    RowReader::new(view, projection, None)
 }
 
 fn find(reader: &mut RowReader, id: RowId, slot: &mut Slot<'_>) -> PgResult<bool> {

@@ -154,6 +154,12 @@ impl RowReader {
         })
     }
 
+    /// A reader of all columns, whose rows get their `ctid`.
+    pub fn of_whole_rows(view: TableView) -> PgResult<Self> {
+        let projection = Projection::new(&view, |_| true)?.with_row_ids();
+        Self::new(view, projection, None)
+    }
+
     /// What has been read and left out so far.
     pub fn counts(&self) -> ReadCounts {
         let mut counts = self.counts;

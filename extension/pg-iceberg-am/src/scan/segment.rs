@@ -13,7 +13,7 @@ use pg_lakebase_core::error::PgResult;
 
 use crate::error::to_pg_error;
 use crate::files::TableFiles;
-use crate::row_id::{RowId, RowIds, column};
+use crate::row_id::{RowId, RowIds, column, ordered};
 
 /// Bytes of segments kept, over all snapshots.
 const CACHE_BYTES: usize = 64 << 20;
@@ -125,9 +125,7 @@ pub(super) fn without_rows(segments: &[Segment], changed: &[RowId]) -> Vec<Segme
         let Some(bounds) = segment.ids.bounds() else {
             return segment.clone();
         };
-        let from = changed.partition_point(|&id| id < bounds.start);
-        let to = changed.partition_point(|&id| id < bounds.end);
-        let changed = &changed[from..to];
+        let changed = ordered::within(changed, &bounds);
         if changed.is_empty() {
             return segment.clone();
         }

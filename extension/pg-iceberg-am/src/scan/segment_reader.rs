@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, AsArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::Int64Type;
 use iceberg_lite::expr::Predicate;
@@ -17,7 +17,7 @@ use super::reader::Projection;
 use super::segment::{Segment, SegmentIds, SegmentSource};
 use super::view::TableView;
 use crate::error::{arrow_error, to_pg_error};
-use crate::row_id::{RowId, column};
+use crate::row_id::{RowId, column, ordered};
 use crate::schema::conform;
 
 /// Rows decoded together.
@@ -178,20 +178,15 @@ impl SegmentBatch {
             return Ok(());
         };
         let values = ids.as_primitive::<Int64Type>().values();
-        let (Some(&first), Some(&last)) = (values.first(), values.last()) else {
+        let id = |value: Option<&i64>| RowId::from_i64(*value?);
+        let Some((first, last)) = id(values.first()).zip(id(values.last())) else {
             return Ok(());
         };
-        let from = changed.partition_point(|id| id.to_i64() < first);
-        let to = changed.partition_point(|id| id.to_i64() <= last);
-        let changed = &changed[from..to];
+        let changed = ordered::within(changed, &(first..last.advance(1)));
         if changed.is_empty() {
             return Ok(());
         }
-        let is_kept = |value: &i64| {
-            let found = changed.binary_search_by_key(value, |id| id.to_i64());
-            Some(found.is_err())
-        };
-        let kept: BooleanArray = values.iter().map(is_kept).collect();
+        let kept = ordered::none_of(changed, values);
         self.positions = self.positions.filter(kept.values());
         self.batch = filter_record_batch(&self.batch, &kept)
             .map_err(arrow_error("leave out superseded rows"))?;

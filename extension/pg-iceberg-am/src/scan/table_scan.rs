@@ -6,7 +6,7 @@ use pg_lakebase_core::slot::Slot;
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot, SnapshotKind};
 use pg_lakebase_core::table_am::{BlockStream, SampleScan, ScanDirection};
 
-use super::{Projection, RowReader, TableView, size};
+use super::{RowReader, TableView, size};
 
 /// Rows that TABLESAMPLE may take for one block: offsets are 16 bits, from 1.
 const MAX_SAMPLE_OFFSET: u64 = u16::MAX as u64 - 1;
@@ -45,7 +45,7 @@ impl TableScan {
             snapshot: snapshot
                 .filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc)
                 .map(RegisteredSnapshot::of),
-            reader: reader(view)?,
+            reader: RowReader::of_whole_rows(view)?,
             block: None,
         })
     }
@@ -58,7 +58,7 @@ impl TableScan {
     /// Begins again. A dirty snapshot sees what has been committed meanwhile (`RelationFindReplTupleSeq`).
     pub fn rescan(&mut self, rel: Relation<'_>) -> PgResult<()> {
         if self.is_dirty {
-            self.reader = reader(TableView::resolve(rel, None)?)?;
+            self.reader = RowReader::of_whole_rows(TableView::resolve(rel, None)?)?;
         }
         self.reader.rewind();
         self.block = None;
@@ -165,9 +165,4 @@ impl TableScan {
         });
         Ok(())
     }
-}
-
-fn reader(view: TableView) -> PgResult<RowReader> {
-    let projection = Projection::new(&view, |_| true)?.with_row_ids();
-    RowReader::new(view, projection, None)
 }

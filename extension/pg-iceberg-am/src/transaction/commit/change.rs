@@ -19,11 +19,11 @@ use super::expire::Expiring;
 use super::fold::Waiting;
 use super::metadata::MetadataFiles;
 use super::way::{Kind, Way};
-use crate::catalog::{Incarnation, Origin, unless_emptied};
+use crate::catalog::{Incarnation, Origin, RowChange, unless_emptied};
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::files::TableFiles;
-use crate::row_id::{RowId, column};
+use crate::row_id::column;
 use crate::schema::{TableColumns, TableSchema};
 
 /// What a transaction has done to a storage.
@@ -94,11 +94,6 @@ impl Change {
         })
     }
 
-    /// Whether rows were deleted or superseded.
-    pub(super) fn changes_rows(&self) -> bool {
-        self.kind.changes_rows
-    }
-
     /// Chooses the way, and does what can be done before anybody is waited for.
     pub(super) fn begin(&mut self, catalogs: &Catalogs) -> PgResult<()> {
         self.way = self.choose_way(catalogs)?;
@@ -114,15 +109,10 @@ impl Change {
     /// Takes the changes of rows, of a table that others cannot change, or have no rows in: with all that waits for the
     /// metadata, as what was changed may be among it.
     fn take_changes(&self, catalogs: &Catalogs) -> PgResult<()> {
-        let pointer = match self.created {
-            true => None,
-            false => {
-                let latest = catalogs.pointers.latest();
-                catalogs.pointers.find(&self.key, latest.snapshot())?
-            }
-        };
-        if self.new_columns.is_some()
-            && let Some(pointer) = pointer
+        let latest = catalogs.pointers.latest();
+        if !self.created
+            && self.new_columns.is_some()
+            && let Some(pointer) = catalogs.pointers.find(&self.key, latest.snapshot())?
         {
             let waiting = Waiting::take(catalogs, self.persistence, &self.key, pointer)?;
             let folded = waiting.write(&self.schema, &self.io)?;
@@ -136,14 +126,12 @@ impl Change {
         let Some(catalog) = &catalogs.row_changes else {
             return Ok(());
         };
-        let latest = catalog.latest();
-        let changes = catalog.find(&self.key, latest.snapshot())?;
+        // Those that others have left of an unlogged table before a crash are the publisher's to remove.
+        let changes = catalog.find_own(&self.key)?;
         catalog.delete(&changes);
-        let mut rows: Vec<RowId> = changes.iter().map(|change| change.row).collect();
-        rows.sort_unstable();
         with_transaction(|state| {
             if let Some(storage) = state.storages.get_mut(&self.key) {
-                storage.folded_changes = rows;
+                storage.folded_changes = RowChange::rows(&changes);
             }
         });
         Ok(())

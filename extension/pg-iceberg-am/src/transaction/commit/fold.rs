@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use arrow::array::{BooleanArray, RecordBatch};
+use arrow::array::RecordBatch;
 use arrow::compute::filter_record_batch;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::write::arrow_schema;
@@ -16,11 +16,11 @@ use super::super::pending::PendingRows;
 use super::super::state::{StorageState, existing_storage, with_transaction};
 use super::Catalogs;
 use super::expire::Expiring;
-use crate::catalog::{Committed, InlineCommit, InlineContent, Pointer};
+use crate::catalog::{Committed, InlineCommit, InlineContent, Pointer, RowChange};
 use crate::directory::StorageKey;
 use crate::error::{arrow_error, to_pg_error};
 use crate::files::TableFiles;
-use crate::row_id::{RowId, RowIds};
+use crate::row_id::{RowId, RowIds, ordered};
 use crate::schema::{TableSchema, conform};
 
 /// Has pre-commit fold the committed inline commits and changes of rows of `rel` into its metadata, and removes those
@@ -72,11 +72,9 @@ impl Waiting {
         }
         let count = found.len() + changes.len();
         let Committed { inline_commits, .. } = Committed::of(persistence, key, pointer, found);
-        let mut changed: Vec<RowId> = changes.iter().map(|change| change.row).collect();
-        changed.sort_unstable();
         Ok(Self {
             inline_commits,
-            changed,
+            changed: RowChange::rows(&changes),
             count,
         })
     }
@@ -134,11 +132,7 @@ fn without_rows(
     changed: &[RowId],
 ) -> PgResult<(RecordBatch, RowIds)> {
     let ids = ids.to_array();
-    let is_kept = |id: &i64| {
-        let found = changed.binary_search_by_key(id, |row| row.to_i64());
-        Some(found.is_err())
-    };
-    let kept: BooleanArray = ids.values().iter().map(is_kept).collect();
+    let kept = ordered::none_of(changed, ids.values());
     let error = arrow_error("leave out superseded rows");
     let left = ids.values().iter().zip(kept.values());
     let left = left.filter_map(|(&id, kept)| kept.then_some(id)).collect();

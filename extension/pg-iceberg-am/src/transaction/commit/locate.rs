@@ -23,7 +23,7 @@ use crate::error::to_pg_error;
 use crate::files::data_file::write_options;
 use crate::files::{TableFiles, cache};
 use crate::guc;
-use crate::row_id::{RowId, column};
+use crate::row_id::{RowId, column, ordered};
 
 /// The positions of rows, by the paths of their data files.
 type Positions = BTreeMap<String, RowRanges>;
@@ -125,9 +125,7 @@ fn locate(
     positions: &mut Positions,
 ) -> PgResult<()> {
     let bounds = column::bounds(file)?;
-    let from = rows.partition_point(|&row| row < bounds.start);
-    let to = rows.partition_point(|&row| row < bounds.end);
-    let rows = &rows[from..to];
+    let rows = ordered::within(rows, &bounds);
     if rows.is_empty() {
         return Ok(());
     }

@@ -59,7 +59,7 @@ pub fn commit(for_prepare: bool) -> PgResult<()> {
     for change in &changes {
         change.io.place().check_unchanged()?;
     }
-    if changes.iter().any(Change::changes_rows) {
+    if changes.iter().any(|change| change.kind.changes_rows) {
         // So that what the last command has done is seen here.
         // SAFETY: in a transaction that commits.
         unsafe { pg_sys::CommandCounterIncrement() };
