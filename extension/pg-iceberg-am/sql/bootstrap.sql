@@ -61,12 +61,16 @@ CREATE TABLE lakebase.row_change (
     relfilenumber     oid  NOT NULL,
     tablespace        oid  NOT NULL,
     backend           int4 NOT NULL,
+    -- Below 0, with many rows: which chunk of 32768 ids they are in, -1 the first.
     row_id            int8 NOT NULL,
-    -- u: updated; x: updated, and locked FOR UPDATE before; d: deleted; m: moved to another partition; locked: k (KEY
-    -- SHARE), s (SHARE), n (NO KEY UPDATE), e (UPDATE).
+    -- u: updated; x: updated, and locked FOR UPDATE before; d: deleted; m: moved to another partition; U, D, M: so were
+    -- many; locked: k (KEY SHARE), s (SHARE), n (NO KEY UPDATE), e (UPDATE).
     kind              "char" NOT NULL,
-    -- The next version of a row that was updated.
-    next_row_id       int8
+    -- The next version of a row that was updated; of many rows, the chunk that theirs are in.
+    next_row_id       int8,
+    row_count         int4 NOT NULL DEFAULT 1,
+    -- Which of the chunk, where they are many; never toasted, as above.
+    chunk_rows        bytea STORAGE PLAIN
 ) USING heap;
 
 CREATE INDEX row_change_row ON lakebase.row_change (relfilenumber, tablespace, backend, row_id);

@@ -46,10 +46,10 @@ SELECT s.relid::regclass AS relation,
           AND a.incarnation = p.incarnation
        ) unpublished
  CROSS JOIN LATERAL (
-       SELECT count(*) AS rows
+       SELECT coalesce(sum(a.row_count), 0) AS rows
          FROM lakebase.row_change a
         WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
-          AND a.kind IN ('u', 'x', 'd', 'm')
+          AND a.kind IN ('u', 'x', 'd', 'm', 'U', 'D', 'M')
        ) changed
  WHERE (pg_catalog.has_table_privilege(s.relid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
 

@@ -11,6 +11,7 @@
 
 mod bindings;
 mod catalog;
+mod claims;
 mod ddl;
 mod directory;
 mod error;
@@ -66,6 +67,7 @@ pub extern "C-unwind" fn _PG_init() {
     publisher::register();
     storage_service::register();
     row_id::counter::register();
+    claims::register();
     transaction::register();
     scan::register();
     if let Err(error) = ddl::register().and_then(|()| planner::register()) {

@@ -122,40 +122,84 @@ pub fn is_over(xid: pg_sys::TransactionId) -> bool {
     unsafe { call_c!(conditional_xact_lock_table_wait, xid) }
 }
 
-/// Keeps others from looking at a row and from noting what they do to it. Not to be held while waiting. After an error
-/// the resource owner lets go.
+/// Keeps others from looking at a row and from noting what they do to it, and from looking at all rows of its chunk. Not to
+/// be held while waiting. After an error the resource owner lets go.
 ///
-/// It is a lock of the kind that is reserved for users (`LOCKTAG_USERLOCK`), which nobody else uses.
-pub struct Latched(LockTag);
+/// They are locks of the kind that is reserved for users (`LOCKTAG_USERLOCK`), which nobody else uses.
+pub struct Latched {
+    chunk: LockTag,
+    row: LockTag,
+}
 
-/// `ExclusiveLock`.
+/// Keeps others from noting anything of any row of a chunk. As for [`Latched`].
+pub struct LatchedChunk(LockTag);
+
 const ALONE: pg_sys::LOCKMODE = pg_sys::ExclusiveLock as pg_sys::LOCKMODE;
+const TOGETHER: pg_sys::LOCKMODE = pg_sys::ShareLock as pg_sys::LOCKMODE;
 
 impl Latched {
-    /// Waits for whoever has it.
-    pub fn take(rel: Relation<'_>, Tid { block, offset }: Tid) -> Self {
-        /// `LOCKTAG_USERLOCK`.
-        const USERLOCK: u8 = 9;
-        /// `DEFAULT_LOCKMETHOD`.
-        const DEFAULT_METHOD: u8 = 1;
-        // SAFETY: an open relation.
-        let id = unsafe { (*rel.as_ptr()).rd_lockInfo.lockRelId };
-        let tag = LockTag {
-            database: id.dbId.to_u32(),
-            relation: id.relId.to_u32(),
-            block,
-            offset,
-            kind: USERLOCK,
-            method: DEFAULT_METHOD,
+    /// Waits for whoever has it, or the chunk of this number.
+    pub fn take(rel: Relation<'_>, chunk: u32, Tid { block, offset }: Tid) -> Self {
+        let latched = Self {
+            chunk: LockTag::of_chunk(rel, chunk),
+            row: LockTag::for_users(rel, block, offset),
         };
-        // SAFETY: declared as in the header; the tag is copied; may raise, guarded.
-        unsafe { call_c!(lock_acquire, &tag, ALONE, false, false) };
-        Self(tag)
+        // SAFETY: declared as in the header; the tags are copied; may raise, guarded.
+        unsafe {
+            call_c!(lock_acquire, &latched.chunk, TOGETHER, false, false);
+            call_c!(lock_acquire, &latched.row, ALONE, false, false);
+        }
+        latched
+    }
+
+    /// Lets go.
+    pub fn release(self) {
+        // SAFETY: declared as in the header; the locks are held.
+        unsafe {
+            call_c!(lock_release, &self.row, ALONE, false);
+            call_c!(lock_release, &self.chunk, TOGETHER, false);
+        }
+    }
+}
+
+impl LatchedChunk {
+    /// `None` if somebody has it, or a row of it.
+    pub fn try_take(rel: Relation<'_>, chunk: u32) -> Option<Self> {
+        /// `LOCKACQUIRE_NOT_AVAIL`.
+        const NOT_AVAILABLE: c_int = 0;
+        let tag = LockTag::of_chunk(rel, chunk);
+        // SAFETY: as for `Latched::take`.
+        let taken = unsafe { call_c!(lock_acquire, &tag, ALONE, false, true) };
+        (taken != NOT_AVAILABLE).then_some(Self(tag))
     }
 
     /// Lets go.
     pub fn release(self) {
         // SAFETY: declared as in the header; the lock is held.
         unsafe { call_c!(lock_release, &self.0, ALONE, false) };
+    }
+}
+
+impl LockTag {
+    /// Rows have offsets from 1 on.
+    fn of_chunk(rel: Relation<'_>, chunk: u32) -> Self {
+        Self::for_users(rel, chunk, 0)
+    }
+
+    fn for_users(rel: Relation<'_>, block: u32, offset: u16) -> Self {
+        /// `LOCKTAG_USERLOCK`.
+        const USERLOCK: u8 = 9;
+        /// `DEFAULT_LOCKMETHOD`.
+        const DEFAULT_METHOD: u8 = 1;
+        // SAFETY: an open relation.
+        let id = unsafe { (*rel.as_ptr()).rd_lockInfo.lockRelId };
+        Self {
+            database: id.dbId.to_u32(),
+            relation: id.relId.to_u32(),
+            block,
+            offset,
+            kind: USERLOCK,
+            method: DEFAULT_METHOD,
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! (`CatalogTupleInsert` and its siblings).
 
 use std::ffi::CStr;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
@@ -18,7 +18,7 @@ const SCHEMA: &CStr = c"lakebase";
 
 /// How many columns a table may have: as many as that of the earliest version of the extension that the library takes,
 /// and no more than it knows. New ones come last.
-pub type Columns = std::ops::RangeInclusive<usize>;
+pub type Columns = RangeInclusive<usize>;
 
 /// An open table whose first columns, and an index on them, are those of [`KeyedTable::KEYS`].
 pub struct KeyedTable {
@@ -169,19 +169,19 @@ impl KeyedTable {
         Self::relid_of(index)
     }
 
-    /// Calls `on_row` with every version of the rows of `key` that have a number in a column, from 1, which is of type
-    /// `int8` and comes after the key in `index`; without an index, in that which the table was opened with.
+    /// Calls `on_row` with every version of the rows of `key` that have one of `numbers` in a column, from 1, which is of
+    /// type `int8` and comes after the key in `index`; without an index, in that which the table was opened with.
     pub fn each_version_of(
         &self,
         key: &StorageKey,
         index: Option<pg_sys::Oid>,
         column: pg_sys::AttrNumber,
-        number: i64,
+        numbers: RangeInclusive<i64>,
         on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
     ) -> PgResult<()> {
         let index = index.unwrap_or(self.index);
-        let number = Some((column, number));
-        self.scan_for(Some(key), index, number, Snapshot::any(), on_row)
+        let numbers = Some((column, numbers));
+        self.scan_for(Some(key), index, numbers, Snapshot::any(), on_row)
     }
 
     fn scan(
@@ -197,14 +197,14 @@ impl KeyedTable {
         &self,
         key: Option<&StorageKey>,
         index: pg_sys::Oid,
-        number: Option<(pg_sys::AttrNumber, i64)>,
+        numbers: Option<(pg_sys::AttrNumber, RangeInclusive<i64>)>,
         snapshot: Snapshot<'_>,
         mut on_row: impl FnMut(RowVersion) -> PgResult<ControlFlow<()>>,
     ) -> PgResult<()> {
         // SAFETY: the keys match the columns' types (oid, oid, int4, int8) and their equality functions;
         // the scan ends before the relation is closed.
         unsafe {
-            let mut keys: [pg_sys::ScanKeyData; Self::KEYS + 1] = Default::default();
+            let mut keys: [pg_sys::ScanKeyData; Self::KEYS + 2] = Default::default();
             let mut count = match key {
                 Some(key) => {
                     let oid_eq = pg_sys::F_OIDEQ.into();
@@ -223,15 +223,36 @@ impl KeyedTable {
                 }
                 None => 0,
             };
-            if let Some((column, number)) = number {
-                pg_sys::ScanKeyInit(
-                    &mut keys[count as usize],
-                    column,
-                    pg_sys::BTEqualStrategyNumber as pg_sys::StrategyNumber,
-                    pg_sys::F_INT8EQ.into(),
-                    pg_sys::Datum::from(number),
-                );
-                count += 1;
+            if let Some((column, numbers)) = numbers {
+                let (least, greatest) = numbers.into_inner();
+                let bounds = [
+                    (
+                        pg_sys::BTGreaterEqualStrategyNumber,
+                        pg_sys::F_INT8GE,
+                        least,
+                    ),
+                    (
+                        pg_sys::BTLessEqualStrategyNumber,
+                        pg_sys::F_INT8LE,
+                        greatest,
+                    ),
+                ];
+                let equal = [(pg_sys::BTEqualStrategyNumber, pg_sys::F_INT8EQ, least)];
+                let wanted = if least == greatest {
+                    &equal[..]
+                } else {
+                    &bounds
+                };
+                for &(strategy, procedure, number) in wanted {
+                    pg_sys::ScanKeyInit(
+                        &mut keys[count as usize],
+                        column,
+                        strategy as pg_sys::StrategyNumber,
+                        procedure.into(),
+                        pg_sys::Datum::from(number),
+                    );
+                    count += 1;
+                }
             }
             let scan = pg_sys::systable_beginscan(
                 self.rel,
@@ -295,7 +316,7 @@ impl KeyedTable {
         // SAFETY: values and nulls have the descriptor's length; the list is one of Oids, and the caller's to free.
         unsafe {
             let descriptor = (*self.rel).rd_att;
-            debug_assert_eq!(columns.len(), (*descriptor).natts as usize);
+            debug_assert!(columns.len() >= (*descriptor).natts as usize);
             let tuple = pg_sys::heap_form_tuple(descriptor, values.as_ptr(), nulls.as_ptr());
             pg_sys::heap_insert(self.rel, tuple, cid, 0, std::ptr::null_mut());
             let indexes = pg_sys::RelationGetIndexList(self.rel);

@@ -10,6 +10,7 @@ pub mod options;
 mod pointer;
 mod relation;
 mod row_change;
+mod row_set;
 
 pub use garbage::{GarbageCatalog, LockedGarbage, What};
 pub use inline_commit::{InlineCommit, InlineCommitCatalog, InlineContent, NewInlineCommit};
@@ -20,6 +21,7 @@ pub use relation::{
     is_iceberg, is_iceberg_relid, open_to_read, persistence_of, relation_of, storage_of,
 };
 pub use row_change::{Mark, RowChange, RowChangeCatalog, Successor};
+pub use row_set::{MAX_UPDATED, RowSet, SetKind};
 
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
@@ -27,8 +29,10 @@ use pg_lakebase_core::serializable;
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
 use pgrx::PgSqlErrorCode;
 
+use crate::claims;
 use crate::directory::{StorageKey, TableDirectory, upgrade};
 use crate::row_id::RowId;
+use crate::transaction::shared;
 
 /// What is committed of a storage, as a snapshot sees it.
 #[derive(Clone, Debug, Default)]
@@ -121,11 +125,23 @@ pub fn find_changed_rows(
     };
     let found = if snapshot.is_some() && serializable::is_serializable() {
         let unseen = |writer| serializable::note_unseen_write(rel, writer, seen);
+        claims::others(key).into_iter().for_each(unseen);
         changes.find_among_versions(key, seen, unseen)?
     } else {
         changes.find(key, seen)?
     };
-    Ok(RowChange::rows(&found))
+    let mut rows = RowChange::rows(&found);
+    let curcid = snapshot.map(|snapshot| snapshot.cur_cid());
+    let claimed = match curcid {
+        Some(curcid) if shared::is_worker() => claims::rows_of_leader(key, curcid),
+        _ => claims::own_rows(key, curcid),
+    };
+    if !claimed.is_empty() {
+        rows.extend(claimed);
+        rows.sort_unstable();
+        rows.dedup();
+    }
+    Ok(rows)
 }
 
 /// The table of changes of rows; `None` if the extension is of a version that has none.

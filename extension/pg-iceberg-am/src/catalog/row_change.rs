@@ -6,6 +6,9 @@
 //! well: heap keeps the version for as long, though deleted, and that is how those who still see the old row learn what
 //! became of it.
 //!
+//! Whoever changes many rows adds sets of them ([`super::row_set`]), a little later: until then they are claimed
+//! ([`crate::claims`]).
+//!
 //! Who locks a row adds a row as well, which counts as long as its (sub)transaction goes on: so a row lock lasts as one of
 //! heap does, and as many rows can be locked. At its end the transaction deletes them again, for the sake of space.
 
@@ -19,8 +22,10 @@ use pg_lakebase_core::table_am::LockTupleMode;
 use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::keyed_table::{KeyedTable, RowVersion, Writing, key_columns};
+use super::row_set::{RowSet, SetKind};
+use crate::claims;
 use crate::directory::StorageKey;
-use crate::row_id::RowId;
+use crate::row_id::{Chunk, RowId};
 
 const TABLE: &CStr = c"row_change";
 const INDEX: &CStr = c"row_change_row";
@@ -30,7 +35,9 @@ const ROW: pg_sys::AttrNumber = 4;
 const NEXT: pg_sys::AttrNumber = 6;
 
 /// Columns of `lakebase.row_change`, in order; `sql/bootstrap.sql` creates it.
-const NATTS: usize = 6;
+const NATTS: usize = 8;
+/// As many as it had in version 0.2.0, which has no sets.
+const OLDEST_NATTS: usize = 6;
 
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,50 +100,92 @@ impl Mark {
     }
 }
 
-/// A change that a snapshot sees.
-#[derive(Clone, Copy, Debug)]
+/// A change of one row or several that a snapshot sees.
+#[derive(Clone, Debug)]
 pub struct RowChange {
     tid: pg_sys::ItemPointerData,
-    /// The row that was deleted or superseded.
-    pub row: RowId,
+    changed: Changed,
+}
+
+/// Rows that were deleted or superseded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Changed {
+    Row(RowId),
+    Set(RowSet),
 }
 
 impl PartialEq for RowChange {
     /// Whether both are the same change: there is one of a row that counts.
     fn eq(&self, other: &Self) -> bool {
-        self.row == other.row
+        self.changed == other.changed
     }
 }
 
 impl RowChange {
     /// The rows that were changed, in the order of their ids.
     pub fn rows(changes: &[Self]) -> Vec<RowId> {
-        let mut rows: Vec<RowId> = changes.iter().map(|change| change.row).collect();
+        let mut rows = Vec::new();
+        for change in changes {
+            match &change.changed {
+                Changed::Row(row) => rows.push(*row),
+                Changed::Set(set) => rows.extend(set.rows()),
+            }
+        }
         rows.sort_unstable();
         rows
     }
 
     fn read(version: &RowVersion) -> Option<Self> {
-        let (row, mark) = read(version)?;
-        matches!(mark, Mark::Changed(..)).then_some(Self {
+        let changed = match Entry::read(version)? {
+            Entry::Row(_, Mark::Locked(_)) => return None,
+            Entry::Row(row, Mark::Changed(..)) => Changed::Row(row),
+            Entry::Set(set) => Changed::Set(set),
+        };
+        Some(Self {
             tid: version.tid(),
-            row,
+            changed,
         })
     }
 }
 
-fn read(version: &RowVersion) -> Option<(RowId, Mark)> {
-    let (values, nulls) = version.columns::<NATTS>();
-    // SAFETY: the columns have these types.
-    let (row, kind, next) = unsafe {
-        (
-            i64::from_datum(values[3], nulls[3]),
-            i8::from_datum(values[4], nulls[4]),
-            i64::from_datum(values[5], nulls[5]),
-        )
-    };
-    let mark = Mark::read(kind? as u8, next)?;
-    Some((RowId::from_i64(row?)?, mark))
+/// What a row of the table holds.
+enum Entry {
+    Row(RowId, Mark),
+    Set(RowSet),
+}
+
+impl Entry {
+    fn read(version: &RowVersion) -> Option<Self> {
+        let (values, nulls) = version.columns::<NATTS>();
+        // SAFETY: the columns have these types.
+        let (row, kind, next) = unsafe {
+            (
+                i64::from_datum(values[3], nulls[3])?,
+                i8::from_datum(values[4], nulls[4])? as u8,
+                i64::from_datum(values[5], nulls[5]),
+            )
+        };
+        let Some(chunk) = Chunk::from_i64(row) else {
+            return Some(Self::Row(RowId::from_i64(row)?, Mark::read(kind, next)?));
+        };
+        let kind = match kind {
+            b'D' => SetKind::Deleted,
+            b'M' => SetKind::Moved,
+            b'U' => SetKind::Updated(Chunk::from_i64(next?)?),
+            _ => return None,
+        };
+        // SAFETY: the column is of type bytea.
+        let bytes = unsafe { Vec::<u8>::from_datum(values[7], nulls[7]) };
+        RowSet::read(chunk, kind, bytes?).map(Self::Set)
+    }
+
+    /// What it says of a row.
+    fn mark_of(&self, row: RowId) -> Option<Mark> {
+        match self {
+            Self::Row(of, mark) => (*of == row).then_some(*mark),
+            Self::Set(set) => set.mark_of(row),
+        }
+    }
 }
 
 /// The open table of changes.
@@ -145,12 +194,12 @@ pub struct RowChangeCatalog(KeyedTable);
 impl RowChangeCatalog {
     /// Opens the table for reading; `None` while the extension is being created or dropped.
     pub fn open() -> Option<Self> {
-        KeyedTable::open(TABLE, INDEX, NATTS..=NATTS).map(Self)
+        KeyedTable::open(TABLE, INDEX, OLDEST_NATTS..=NATTS).map(Self)
     }
 
     /// Opens the table for writing; `None` as for [`Self::open`].
     pub fn open_for_update() -> Option<Self> {
-        KeyedTable::open_for_update(TABLE, INDEX, NATTS..=NATTS).map(Self)
+        KeyedTable::open_for_update(TABLE, INDEX, OLDEST_NATTS..=NATTS).map(Self)
     }
 
     /// A snapshot of what is committed now, and of all that this transaction has done.
@@ -215,29 +264,81 @@ impl RowChangeCatalog {
     }
 
     /// What is said of a row that counts, or may come to count, with those who say it. Row locks of transactions that are
-    /// over are not among it.
+    /// over are not among it, nor what others have claimed.
     pub fn marks_of(&self, key: &StorageKey, row: RowId) -> PgResult<Vec<(Mark, Writing)>> {
-        let mut marks = Vec::new();
-        self.0
-            .each_version_of(key, None, ROW, row.to_i64(), |version| {
-                if let Some(((_, mark), by)) = read(&version).zip(version.writing()) {
-                    let is_over = matches!((mark, by), (Mark::Locked(_), Writing::Committed(_)));
-                    marks.extend((!is_over).then_some((mark, by)));
+        let own = claims::own_mark(key, row).map(|(mark, cid)| (mark, Writing::Own(cid)));
+        let mut marks: Vec<_> = own.into_iter().collect();
+        self.each_entry_of(key, row, |entry, version| {
+            if let Some((mark, by)) = entry.mark_of(row).zip(version.writing()) {
+                let is_over = matches!((mark, by), (Mark::Locked(_), Writing::Committed(_)));
+                marks.extend((!is_over).then_some((mark, by)));
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(marks)
+    }
+
+    /// Calls `on_entry` with all that any version of a row of the table says of a row of `key`, or of its chunk.
+    fn each_entry_of(
+        &self,
+        key: &StorageKey,
+        row: RowId,
+        mut on_entry: impl FnMut(Entry, &RowVersion) -> ControlFlow<()>,
+    ) -> PgResult<()> {
+        let chunk = self.has_sets().then(|| Chunk::of(row).0.to_i64());
+        let mut flow = ControlFlow::Continue(());
+        for number in [Some(row.to_i64()), chunk].into_iter().flatten() {
+            if flow.is_continue() {
+                (self.0).each_version_of(key, None, ROW, number..=number, |version| {
+                    if let Some(entry) = Entry::read(&version) {
+                        flow = on_entry(entry, &version);
+                    }
+                    Ok(flow)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The places in a chunk of rows that anything is said of, as for [`Self::marks_of`], in no order.
+    pub fn noted_places(&self, key: &StorageKey, chunk: Chunk) -> PgResult<Vec<u16>> {
+        let mut places = Vec::new();
+        let last = chunk.row(Chunk::ROWS as u16 - 1).to_i64();
+        let number = chunk.to_i64();
+        for numbers in [chunk.row(0).to_i64()..=last, number..=number] {
+            (self.0).each_version_of(key, None, ROW, numbers, |version| {
+                match Entry::read(&version).zip(version.writing()) {
+                    Some((Entry::Row(_, Mark::Locked(_)), Writing::Committed(_))) | None => {}
+                    Some((Entry::Row(row, _), _)) => places.push(Chunk::of(row).1),
+                    Some((Entry::Set(set), _)) => {
+                        places.extend(set.rows().map(|row| Chunk::of(row).1));
+                    }
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
-        Ok(marks)
+        }
+        Ok(places)
     }
 
     /// The row whose next version `row` is; `None` also where nobody can see that one any more.
     pub fn predecessor_of(&self, key: &StorageKey, row: RowId) -> PgResult<Option<RowId>> {
-        let mut found = None;
-        if let Some(index) = KeyedTable::index(NEXT_INDEX) {
-            (self.0).each_version_of(key, Some(index), NEXT, row.to_i64(), |version| {
-                let change = version.writing().and_then(|_| RowChange::read(&version));
-                found = change.map(|change| change.row);
-                Ok(flow(found.is_some()))
-            })?;
+        let mut found = claims::own_predecessor(key, row);
+        let Some(index) = KeyedTable::index(NEXT_INDEX) else {
+            return Ok(found);
+        };
+        let chunk = self.has_sets().then(|| Chunk::of(row).0.to_i64());
+        for number in [Some(row.to_i64()), chunk].into_iter().flatten() {
+            if found.is_none() {
+                (self.0).each_version_of(key, Some(index), NEXT, number..=number, |version| {
+                    let entry = version.writing().and_then(|_| Entry::read(&version));
+                    found = entry.and_then(|entry| match entry {
+                        Entry::Row(earlier, Mark::Changed(..)) => Some(earlier),
+                        Entry::Row(_, Mark::Locked(_)) => None,
+                        Entry::Set(set) => set.predecessor_of(row),
+                    });
+                    Ok(flow(found.is_some()))
+                })?;
+            }
         }
         Ok(found)
     }
@@ -249,17 +350,26 @@ impl RowChangeCatalog {
         row: RowId,
         snapshot: Snapshot<'_>,
     ) -> PgResult<Option<Successor>> {
+        if let Some((Mark::Changed(successor, _), cid)) = claims::own_mark(key, row)
+            && cid < snapshot.cur_cid()
+        {
+            return Ok(Some(successor));
+        }
         let mut found = None;
-        self.0
-            .each_version_of(key, None, ROW, row.to_i64(), |version| {
-                if let Some((_, Mark::Changed(successor, _))) = read(&version)
-                    && version.was_written_for(snapshot)
-                {
-                    found = Some(successor);
-                }
-                Ok(flow(found.is_some()))
-            })?;
+        self.each_entry_of(key, row, |entry, version| {
+            if let Some(Mark::Changed(successor, _)) = entry.mark_of(row)
+                && version.was_written_for(snapshot)
+            {
+                found = Some(successor);
+            }
+            flow(found.is_some())
+        })?;
         Ok(found)
+    }
+
+    /// Whether the table has sets of rows: not that of version 0.2.0.
+    pub fn has_sets(&self) -> bool {
+        self.0.natts() == NATTS
     }
 
     /// Notes as command `cid` what is said of a row of `key`.
@@ -272,6 +382,29 @@ impl RowChangeCatalog {
             row.to_i64().into_datum(),
             (mark.kind() as i8).into_datum(),
             mark.next().map(RowId::to_i64).into_datum(),
+            1_i32.into_datum(),
+            None,
+        ];
+        self.0.insert_as(&columns[..self.0.natts()], cid);
+    }
+
+    /// Notes as command `cid` what it has done to many rows of `key`.
+    pub fn insert_set(&self, key: &StorageKey, set: &RowSet, cid: pg_sys::CommandId) {
+        let [number, tablespace, backend] = key_columns(key);
+        let (kind, next) = match set.kind {
+            SetKind::Deleted => (b'D', None),
+            SetKind::Moved => (b'M', None),
+            SetKind::Updated(next) => (b'U', Some(next.to_i64())),
+        };
+        let columns: [Option<pg_sys::Datum>; NATTS] = [
+            number,
+            tablespace,
+            backend,
+            set.chunk.to_i64().into_datum(),
+            (kind as i8).into_datum(),
+            next.into_datum(),
+            (set.len() as i32).into_datum(),
+            set.bytes().into_datum(),
         ];
         self.0.insert_as(&columns, cid);
     }
@@ -282,7 +415,7 @@ impl RowChangeCatalog {
         let mut places = Vec::new();
         self.0.each(Some(key), latest.snapshot(), |version| {
             // Those of others are not to be seen.
-            if let Some((_, Mark::Locked(_))) = read(&version) {
+            if let Some(Entry::Row(_, Mark::Locked(_))) = Entry::read(&version) {
                 places.push(version.tid());
             }
             Ok(ControlFlow::Continue(()))
@@ -300,10 +433,12 @@ impl RowChangeCatalog {
     pub fn next_row_id(&self, key: &StorageKey) -> PgResult<u64> {
         let mut next = 0;
         self.0.each_version(Some(key), |version| {
-            if let Some((row, mark)) = read(&version) {
-                let last = mark.next().map_or(row, |next| next.max(row));
-                next = next.max(last.number() + 1);
-            }
+            let greatest = match Entry::read(&version) {
+                Some(Entry::Row(row, mark)) => mark.next().max(Some(row)),
+                Some(Entry::Set(set)) => set.greatest(),
+                None => None,
+            };
+            next = next.max(greatest.map_or(0, |row| row.number() + 1));
             Ok(ControlFlow::Continue(()))
         })?;
         Ok(next)

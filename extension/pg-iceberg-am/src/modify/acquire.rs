@@ -9,8 +9,9 @@ use pg_lakebase_core::table_am::{FailureData, LockTupleMode, LockWaitPolicy, TmR
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use crate::catalog::{Mark, RowChangeCatalog, Successor, Writing};
+use crate::claims;
 use crate::directory::StorageKey;
-use crate::row_id::RowId;
+use crate::row_id::{Chunk, RowId};
 
 /// `MovedPartitionsOffsetNumber` and `MovedPartitionsBlockNumber` (`storage/itemptr.h`).
 pub const MOVED: Tid = Tid {
@@ -77,7 +78,7 @@ impl Wanted<'_> {
         let mut is_next = false;
         let acquired = loop {
             interrupt::check();
-            let latched = Latched::take(self.rel, tid);
+            let latched = Latched::take(self.rel, Chunk::of(self.row).0.number(), tid);
             match self.look(&changes)? {
                 Seen::Free { own, next } => {
                     let done = work(&changes, own)?;
@@ -112,6 +113,16 @@ impl Wanted<'_> {
         let mut next = None;
         let mut changed = None;
         let mut others = Vec::new();
+        // First: what is claimed is noted before it is claimed no longer.
+        for (xid, is_update) in claims::claims_of_others(&key, self.row) {
+            let goes_by = self.goes_by_updates
+                && is_update
+                && !conflict(LockTupleMode::NoKeyExclusive, self.mode);
+            // SAFETY: a transaction id is looked up.
+            if !goes_by && unsafe { pg_sys::TransactionIdIsInProgress(xid) } {
+                others.push(xid);
+            }
+        }
         for (mark, by) in changes.marks_of(&key, self.row)? {
             match (mark, by) {
                 (Mark::Changed(successor, _), Writing::Own(by)) => {
@@ -204,6 +215,16 @@ impl Wanted<'_> {
     }
 
     fn changed_by_itself(self, by: pg_sys::CommandId, successor: Successor) -> Seen {
+        let (result, failure) = self.own_change(by, successor);
+        Seen::Changed(result, failure)
+    }
+
+    /// What is answered of a row that this transaction has changed.
+    pub fn own_change(
+        self,
+        by: pg_sys::CommandId,
+        successor: Successor,
+    ) -> (TmResult, FailureData) {
         let result = if by >= self.cid {
             TmResult::SelfModified
         } else {
@@ -216,7 +237,7 @@ impl Wanted<'_> {
             cmax: by,
             traversed: false,
         };
-        Seen::Changed(result, failure)
+        (result, failure)
     }
 
     fn changed(self, successor: Successor, xid: pg_sys::TransactionId) -> Seen {

@@ -10,6 +10,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::acquire::{Acquired, Wanted};
 use crate::catalog::{Mark, Origin, RowChangeCatalog, Successor, Writing};
+use crate::claims::{self, Claim};
 use crate::directory::StorageKey;
 use crate::row_id::RowId;
 use crate::{scan, transaction};
@@ -32,6 +33,16 @@ pub fn delete(
         to: WaitingTo::Delete,
         goes_by_updates: false,
     };
+    if crosscheck.is_none() {
+        match claims::claim(rel, wanted.row, cid, false)? {
+            Claim::Yes => {
+                claims::fates(&StorageKey::of(rel), wanted.row, cid, successor)?;
+                return Ok(TmResult::Ok);
+            }
+            Claim::Before(successor) => return Ok(wanted.changed_before(successor, failure)),
+            Claim::No => {}
+        }
+    }
     change(wanted, crosscheck, failure, "delete", || Ok(successor))
 }
 
@@ -53,10 +64,30 @@ pub fn update(
         to: WaitingTo::Update,
         goes_by_updates: false,
     };
-    change(wanted, crosscheck, failure, "update", || {
+    let mut insert = || {
         transaction::insert(rel, std::iter::once(&mut *slot), cid, Origin::New)?;
         row_at(slot.tid(), "update").map(Successor::Row)
-    })
+    };
+    if crosscheck.is_none() {
+        match claims::claim(rel, wanted.row, cid, true)? {
+            Claim::Yes => {
+                claims::fates(&StorageKey::of(rel), wanted.row, cid, insert()?)?;
+                return Ok(TmResult::Ok);
+            }
+            Claim::Before(successor) => return Ok(wanted.changed_before(successor, failure)),
+            Claim::No => {}
+        }
+    }
+    change(wanted, crosscheck, failure, "update", insert)
+}
+
+impl Wanted<'_> {
+    /// What is answered of a row that the command itself has changed before.
+    fn changed_before(self, successor: Successor, failure: &mut FailureData) -> TmResult {
+        let (result, by) = self.own_change(self.cid, successor);
+        *failure = by;
+        result
+    }
 }
 
 /// Changes a row if nobody else has, which gives the row a successor.

@@ -9,6 +9,7 @@ use super::change_row;
 use super::commit::commit;
 use super::garbage;
 use super::state::{TransactionState, end_transaction, has_changes, with_transaction};
+use crate::claims;
 use crate::files;
 use crate::publisher;
 use crate::row_id::counter;
@@ -36,12 +37,14 @@ impl TransactionCallbacks for IcebergTransaction {
         if with_transaction(|state| state.calls_publisher || state.leaves_garbage()) {
             publisher::ensure_running();
         }
+        claims::end();
         counter::unpin_all();
         end_transaction(TransactionState::commit);
     }
 
     fn abort() {
         change_row::forget_locks();
+        claims::end();
         counter::unpin_all();
         files::close_kept_objects();
         end_transaction(TransactionState::abort);
@@ -59,15 +62,18 @@ impl TransactionCallbacks for IcebergTransaction {
 
     /// What is left to do is the one's who commits it or rolls it back.
     fn prepare() {
+        claims::end();
         counter::unpin_all();
         end_transaction(|state| drop(std::mem::take(state)));
     }
 
     fn sub_commit(subid: pg_sys::SubTransactionId, parent: pg_sys::SubTransactionId) {
+        claims::sub_commit(subid, parent);
         with_transaction(|state| state.sub_commit(subid, parent));
     }
 
     fn sub_abort(subid: pg_sys::SubTransactionId, _parent: pg_sys::SubTransactionId) {
+        claims::sub_abort(subid);
         end_transaction(|state| state.sub_abort(subid));
     }
 }

@@ -28,12 +28,17 @@ pub fn change_row(
     cid: pg_sys::CommandId,
 ) -> PgResult<()> {
     let key = StorageKey::of(rel);
-    with_writable_storage(rel, key, |storage, _| {
-        storage.row_changes += 1;
-        Ok(())
-    })?;
+    note_changes(rel, &key)?;
     changes.insert(&key, row, change, cid);
     Ok(())
+}
+
+/// Notes that the transaction changes rows of `rel`, which has the storage `key`.
+pub fn note_changes(rel: Relation<'_>, key: &StorageKey) -> PgResult<()> {
+    with_writable_storage(rel, *key, |storage, _| {
+        storage.row_changes += 1;
+        Ok(())
+    })
 }
 
 /// Notes as command `cid` that a row of `rel` is locked until this subtransaction is over.

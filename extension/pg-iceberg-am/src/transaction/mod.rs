@@ -21,7 +21,7 @@ mod state;
 pub mod two_phase;
 
 pub use callbacks::register;
-pub use change_row::{change_row, lock_row, may_have_inserted};
+pub use change_row::{change_row, lock_row, may_have_inserted, note_changes};
 pub use commit::{Expiring, Replaced, WORTHWHILE, expire, fold, replace};
 pub use insert::{insert, insert_into};
 pub use pending::PendingView;

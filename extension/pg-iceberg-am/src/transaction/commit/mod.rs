@@ -34,6 +34,7 @@ use self::metadata::MetadataFiles;
 pub use self::replace::{Replaced, replace};
 use super::state::{existing_storage, with_transaction};
 use crate::catalog::{InlineCommitCatalog, PointerCatalog, RowChangeCatalog, latest_pointer};
+use crate::claims;
 use crate::directory::StorageKey;
 use crate::files::{TableFiles, Which, cache};
 use crate::guc;
@@ -60,6 +61,7 @@ pub fn commit(for_prepare: bool) -> PgResult<()> {
         change.io.place().check_unchanged()?;
     }
     if changes.iter().any(|change| change.kind.changes_rows) {
+        claims::write_down(&with_transaction(|state| state.dropped.clone()))?;
         // So that what the last command has done is seen here.
         // SAFETY: in a transaction that commits.
         unsafe { pg_sys::CommandCounterIncrement() };

@@ -1,0 +1,39 @@
+-- Statements that change many rows say so of many at once.
+SET LOCAL search_path = pg_catalog, pg_temp;
+
+-- How many rows a row tells of, and which of its chunk of row ids, where they are many. Libraries of 0.2.0, which would
+-- read deleted rows, refuse the tables from here on.
+ALTER TABLE lakebase.row_change
+    ADD COLUMN row_count int4 NOT NULL DEFAULT 1,
+    ADD COLUMN chunk_rows bytea;
+ALTER TABLE lakebase.row_change ALTER COLUMN chunk_rows SET STORAGE PLAIN;
+
+CREATE OR REPLACE VIEW lakebase.iceberg_tables WITH (security_barrier) AS
+SELECT s.relid::regclass AS relation,
+       s.nspname::text AS table_namespace,
+       s.relname::text AS table_name,
+       lakebase.iceberg_location(s.relid::regclass) AS location,
+       lakebase.file_path(s.relid::regclass, p.metadata_location) AS metadata_location,
+       p.snapshot_id,
+       greatest(coalesce(p.row_count, 0) + unpublished.rows - changed.rows, 0)::bigint AS row_count,
+       (coalesce(p.file_count, 0) + unpublished.files)::bigint AS file_count,
+       (coalesce(p.total_bytes, 0) + unpublished.bytes)::bigint AS total_bytes,
+       (unpublished.rows + changed.rows)::bigint AS unpublished_rows
+  FROM lakebase.table_storage s
+  LEFT JOIN lakebase.iceberg_pointer p
+    ON (p.relfilenumber, p.tablespace, p.backend) = (s.relfilenumber, s.tablespace, s.backend)
+   -- Not of an unlogged table that recovery has emptied.
+   AND (s.relpersistence <> 'u' OR lakebase.has_file(s.relid::regclass, p.metadata_location))
+ CROSS JOIN LATERAL (
+       SELECT count(a.data_file) AS files, coalesce(sum(a.row_count), 0) AS rows, coalesce(sum(a.total_bytes), 0) AS bytes
+         FROM lakebase.inline_commit a
+        WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
+          AND a.incarnation = p.incarnation
+       ) unpublished
+ CROSS JOIN LATERAL (
+       SELECT coalesce(sum(a.row_count), 0) AS rows
+         FROM lakebase.row_change a
+        WHERE a.relfilenumber = p.relfilenumber AND a.tablespace = p.tablespace AND a.backend = p.backend
+          AND a.kind IN ('u', 'x', 'd', 'm', 'U', 'D', 'M')
+       ) changed
+ WHERE (pg_catalog.has_table_privilege(s.relid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
