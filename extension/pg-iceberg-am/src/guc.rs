@@ -14,6 +14,8 @@ static TARGET_FILE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 static ENCODER_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
 /// Kilobytes of rows that a transaction keeps in memory.
 static WRITE_WORK_MEM: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
+/// Rows of a table that a command changes one by one before it claims others.
+static CLAIM_ROWS_AFTER: GucSetting<i32> = GucSetting::<i32>::new(32);
 /// Level of zstd compression.
 static COMPRESSION_LEVEL: GucSetting<i32> = GucSetting::<i32>::new(3);
 /// Whether the planner may use the Iceberg scan node.
@@ -168,6 +170,15 @@ pub fn register() {
         i32::MAX,
         GucFlags::UNIT_S,
     );
+    int(
+        GucContext::Userset,
+        c"pg_iceberg_am.claim_rows_after",
+        c"Rows of a table that a statement deletes or updates before it notes others by sets of rows.",
+        &CLAIM_ROWS_AFTER,
+        0,
+        i32::MAX,
+        GucFlags::default(),
+    );
     GucRegistry::define_bool_guc(
         c"pg_iceberg_am.enable_custom_scan",
         c"Enables the planner's use of Iceberg scan nodes, which read only the columns needed.",
@@ -241,6 +252,11 @@ pub fn object_retention() -> Duration {
 /// How many background workers serve all databases.
 pub fn max_workers() -> usize {
     MAX_WORKERS.get().unsigned_abs() as usize
+}
+
+/// So many rows of a table a command changes one by one before it claims others.
+pub fn claim_rows_after() -> i32 {
+    CLAIM_ROWS_AFTER.get()
 }
 
 /// Bytes of rows that a transaction keeps in memory.

@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::report::{self, Report};
-use super::{measure, object_store, picture};
+use super::{dml, measure, object_store, picture};
 use crate::cache::Cache;
 use crate::checkout;
 use crate::cluster::{Cluster, Connection, Settings};
@@ -17,6 +17,7 @@ use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Realistic rather than flattering: everything that protects data is on.
 pub const SETTINGS: [(&str, &str); 8] = [
@@ -42,6 +43,12 @@ pub struct Args {
     /// Tables in an object store against local ones, with MinIO behind a link of 30 ms and 1 Gbit/s
     #[arg(long)]
     object_store: bool,
+    /// UPDATE, DELETE and MERGE
+    #[arg(long, conflicts_with = "object_store")]
+    dml: bool,
+    /// Seconds of each run of small updates, with --dml
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: u64,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -52,9 +59,13 @@ pub fn run(args: &Args) -> Result<()> {
     if args.object_store {
         return object_store::run(&cache, args.scale_factor, args.repeats);
     }
+    if args.dml {
+        let seconds = Duration::from_secs(args.seconds);
+        return dml::run(&cache, args.scale_factor, args.repeats, seconds);
+    }
     let installation = setup::ensure(&cache, Flavour::Release)?;
     let library = extension::ensure(&cache, &installation)?;
-    let csv = lineitem_csv(&cache, args.scale_factor)?;
+    let csv = csv(&cache, Table::LineItem, args.scale_factor)?;
 
     let dir = cache.cluster("bench");
     let _guardian = Guardian::over([dir.clone()])?;
@@ -105,9 +116,10 @@ fn actual_settings(connection: &Connection) -> Result<Vec<(String, String)>> {
         .collect()
 }
 
-/// The CSV file of lineitem in the cache, generated once.
-pub fn lineitem_csv(cache: &Cache, scale_factor: f64) -> Result<PathBuf> {
-    let path = cache.data().join(format!("lineitem-sf{scale_factor}.csv"));
+/// The CSV file of a table in the cache, generated once.
+pub fn csv(cache: &Cache, table: Table, scale_factor: f64) -> Result<PathBuf> {
+    let name = table.name();
+    let path = cache.data().join(format!("{name}-sf{scale_factor}.csv"));
     if path.exists() {
         return Ok(path);
     }
@@ -115,9 +127,7 @@ pub fn lineitem_csv(cache: &Cache, scale_factor: f64) -> Result<PathBuf> {
     fs::create_dir_all(cache.data())
         .with_context(|| format!("cannot create {}", cache.data().display()))?;
     let partial = path.with_extension("partial");
-    let progress = Progress::start(format!(
-        "Generating lineitem at scale factor {scale_factor}"
-    ));
+    let progress = Progress::start(format!("Generating {name} at scale factor {scale_factor}"));
     let file =
         File::create(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
     let mut out = Reporting {
@@ -125,7 +135,7 @@ pub fn lineitem_csv(cache: &Cache, scale_factor: f64) -> Result<PathBuf> {
         bytes: 0,
         progress,
     };
-    Table::LineItem
+    table
         .write_csv(scale_factor, &mut out)
         .and_then(|()| out.flush())
         .with_context(|| format!("cannot write {}", partial.display()))?;

@@ -40,4 +40,15 @@ impl Figures {
             met,
         });
     }
+
+    /// Prints them, and which miss their goals.
+    pub fn print(&self) {
+        for figure in &self.0 {
+            let met = if figure.met { "" } else { "  MISSED" };
+            println!(
+                "{:<52} {:>9.3} {:<8} {}{met}",
+                figure.name, figure.value, figure.unit, figure.goal
+            );
+        }
+    }
 }

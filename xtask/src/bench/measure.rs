@@ -18,7 +18,7 @@ pub enum Method {
 }
 
 impl Method {
-    fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Heap => "heap",
             Self::Iceberg => "iceberg",
@@ -30,7 +30,7 @@ impl Method {
     }
 
     /// Both, of which another one goes first in the next repeat.
-    fn in_turn(repeat: u32) -> [Self; 2] {
+    pub fn in_turn(repeat: u32) -> [Self; 2] {
         if repeat.is_multiple_of(2) {
             [Self::Heap, Self::Iceberg]
         } else {

@@ -2,6 +2,7 @@
 //! build, with the targets this project holds itself to.
 
 mod command;
+mod dml;
 mod figures;
 mod machine;
 mod measure;

@@ -1,6 +1,6 @@
 //! Tables in an object store against the same tables on local disk: MinIO behind a link of some latency and bandwidth.
 
-use super::command::{SETTINGS, lineitem_csv};
+use super::command::{self, SETTINGS};
 use super::figures::Figures;
 use super::figures::Goal::{self, AtLeast, AtMost};
 use super::machine::{self, Machine};
@@ -84,7 +84,7 @@ pub fn run(cache: &Cache, scale_factor: f64, repeats: u32) -> Result<()> {
     let installation = setup::ensure(cache, Flavour::Release)?;
     let library = extension::ensure(cache, &installation)?;
     interop::install_engine(cache, "pyiceberg")?;
-    let csv = lineitem_csv(cache, scale_factor)?;
+    let csv = command::csv(cache, Table::LineItem, scale_factor)?;
 
     let dir = cache.cluster("bench-objects");
     let _guardian = Guardian::over([
@@ -129,13 +129,7 @@ pub fn run(cache: &Cache, scale_factor: f64, repeats: u32) -> Result<()> {
         bytes_a_second: BYTES_A_SECOND,
         figures,
     };
-    for figure in &report.figures.0 {
-        let met = if figure.met { "" } else { "  MISSED" };
-        println!(
-            "{:<44} {:>9.3} {:<8} {}{met}",
-            figure.name, figure.value, figure.unit, figure.goal
-        );
-    }
+    report.figures.print();
     let path = checkout::root()
         .join("bench-results")
         .join(format!("object-store-sf{scale_factor}.json"));

@@ -124,6 +124,10 @@ pub fn run(cache: &Cache, installation: &Installation, selection: Selection) -> 
         Where::ObjectStore(store) => {
             cluster.account().make_private_dir(&dir)?;
             let lake = Lake::start_as(cache, store, &name)?;
+            // Here all statements do what those do elsewhere that change many rows.
+            settings
+                .extra
+                .push(("pg_iceberg_am.claim_rows_after".to_owned(), "0".to_owned()));
             settings
                 .extra
                 .extend(lake.settings(cluster.account(), cluster.dir())?);

@@ -111,10 +111,12 @@ fn histories(args: &Args, connection: &Connection) -> Result<()> {
         let iceberg = prepare(connection, "twin_iceberg", &under_test)?;
         let mut random = Random::for_part(args.seed, &[number]);
         let interval = random.pick(&["0", "20ms", "100ms", "60s"]).copied();
+        let claims = Random::for_part(args.seed, &[number, 1]).between(0, 2);
         psql::execute(
             connection,
             &format!(
-                "ALTER DATABASE twin_iceberg SET pg_iceberg_am.publish_interval = '{}'",
+                "ALTER DATABASE twin_iceberg SET pg_iceberg_am.publish_interval = '{}'; \
+                 ALTER DATABASE twin_iceberg SET pg_iceberg_am.claim_rows_after = {claims}",
                 interval.unwrap_or("100ms")
             ),
         )?;

@@ -14,7 +14,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::CStr;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
@@ -303,9 +303,7 @@ impl RowChangeCatalog {
     /// The places in a chunk of rows that anything is said of, as for [`Self::marks_of`], in no order.
     pub fn noted_places(&self, key: &StorageKey, chunk: Chunk) -> PgResult<Vec<u16>> {
         let mut places = Vec::new();
-        let last = chunk.row(Chunk::ROWS as u16 - 1).to_i64();
-        let number = chunk.to_i64();
-        for numbers in [chunk.row(0).to_i64()..=last, number..=number] {
+        for numbers in numbers_of(chunk) {
             (self.0).each_version_of(key, None, ROW, numbers, |version| {
                 match Entry::read(&version).zip(version.writing()) {
                     Some((Entry::Row(_, Mark::Locked(_)), Writing::Committed(_))) | None => {}
@@ -313,6 +311,27 @@ impl RowChangeCatalog {
                     Some((Entry::Set(set), _)) => {
                         places.extend(set.rows().map(|row| Chunk::of(row).1));
                     }
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(places)
+    }
+
+    /// The places in a chunk of next versions of rows that were updated, in no order.
+    pub fn places_of_next_versions(&self, key: &StorageKey, chunk: Chunk) -> PgResult<Vec<u16>> {
+        let mut places = Vec::new();
+        let Some(index) = KeyedTable::index(NEXT_INDEX) else {
+            return Ok(places);
+        };
+        for numbers in numbers_of(chunk) {
+            (self.0).each_version_of(key, Some(index), NEXT, numbers, |version| {
+                match Entry::read(&version).filter(|_| version.writing().is_some()) {
+                    Some(Entry::Row(_, mark)) => {
+                        places.extend(mark.next().map(|next| Chunk::of(next).1));
+                    }
+                    Some(Entry::Set(set)) => places.extend(set.places_of_next_versions()),
+                    None => {}
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -455,6 +474,13 @@ impl RowChangeCatalog {
         })?;
         Ok(storages)
     }
+}
+
+/// What columns of row ids hold for rows of a chunk: for single ones, and for sets.
+fn numbers_of(chunk: Chunk) -> [RangeInclusive<i64>; 2] {
+    let last = chunk.row(Chunk::ROWS as u16 - 1).to_i64();
+    let number = chunk.to_i64();
+    [chunk.row(0).to_i64()..=last, number..=number]
 }
 
 fn flow(is_over: bool) -> ControlFlow<()> {

@@ -139,15 +139,20 @@ impl RowSet {
         Some(self.chunk.row(u16::from_le_bytes(self.places()[index])))
     }
 
+    /// The places, in their chunk, of the rows' next versions.
+    pub fn places_of_next_versions(&self) -> impl Iterator<Item = u16> {
+        let listed = match self.kind {
+            SetKind::Updated(_) => self.next_places(),
+            SetKind::Deleted | SetKind::Moved => &[],
+        };
+        listed.iter().map(|place| u16::from_le_bytes(*place))
+    }
+
     /// The greatest id of the rows and of their next versions.
     pub fn greatest(&self) -> Option<RowId> {
         let next = match self.kind {
             SetKind::Updated(chunk) => {
-                let places = self
-                    .next_places()
-                    .iter()
-                    .map(|place| u16::from_le_bytes(*place));
-                places.max().map(|place| chunk.row(place))
+                (self.places_of_next_versions().max()).map(|place| chunk.row(place))
             }
             SetKind::Deleted | SetKind::Moved => None,
         };

@@ -15,13 +15,13 @@ use super::shared::{self, Claimed, Heading, OwnPage};
 use crate::catalog::{MAX_UPDATED, Mark, RowChangeCatalog, RowSet, SetKind, Successor};
 use crate::directory::StorageKey;
 use crate::row_id::{Chunk, RowId};
-use crate::transaction;
+use crate::{guc, transaction};
 
-/// So many rows a command changes one by one before it claims any.
-const FEW: i32 = 32;
+/// After so many rows that could not be claimed, because others have looked, it is looked at again what they have noted.
+const PATIENCE: u32 = 32;
 /// Pages that a transaction may have: others need some as well.
 const PAGES: usize = 64;
-/// A page with fewer rows than this was not worth it.
+/// A page with fewer rows than this was not worth it, unless rows are to be claimed at once.
 const WORTHWHILE: usize = 16;
 /// So many rows are changed one by one after such a page.
 const PAUSE: i32 = 1_024;
@@ -40,7 +40,7 @@ struct Own {
     run: Run,
 }
 
-/// Rows that a command has changed, none of them claimed, since it last took a page.
+/// Rows that a command has changed in chunks of which it has no page.
 #[derive(Default)]
 struct Run {
     of: Option<(StorageKey, pg_sys::CommandId)>,
@@ -56,11 +56,13 @@ struct Page {
     shared: OwnPage,
     /// Places of which something is noted elsewhere: their rows are not to be claimed, and those that are, written down.
     noted: Bits,
+    /// Places of next versions of updated rows: who deletes one looks who has the earlier ones locked.
+    next_versions: Bits,
     moved: Bits,
     /// The chunk of the next versions, and their places by those of the rows.
     next: Option<(Chunk, Vec<u16>)>,
     /// Rows that could not be claimed because others had looked.
-    passed: i32,
+    passed: u32,
     /// How many rows have been claimed.
     rows: usize,
 }
@@ -79,6 +81,8 @@ pub enum Claim {
 /// What came of it without looking anywhere but in own pages.
 enum Tried {
     Done(Claim),
+    /// It is claimed, the first one of its page.
+    First,
     /// A page is to be taken.
     Take,
     /// What others have noted is to be looked at.
@@ -119,25 +123,26 @@ impl Own {
                 };
             }
             run.rows = run.rows.saturating_add(1);
-            return if run.rows > FEW {
-                run.rows = 0;
-                Tried::Take
-            } else {
-                Tried::Done(Claim::No)
+            return match run.rows > guc::claim_rows_after() {
+                true => Tried::Take,
+                false => Tried::Done(Claim::No),
             };
         };
-        if page.noted.has(place) {
+        if page.noted.has(place) || !is_update && page.next_versions.has(place) {
             return Tried::Done(Claim::No);
         }
         match page.shared.claim(place, is_update) {
             Claimed::Yes => {
                 page.rows += 1;
-                Tried::Done(Claim::Yes)
+                match page.rows {
+                    1 => Tried::First,
+                    _ => Tried::Done(Claim::Yes),
+                }
             }
             Claimed::Before => Tried::Done(Claim::Before(page.successor(place))),
             Claimed::Contended => {
                 page.passed += 1;
-                match page.passed % FEW {
+                match page.passed % PATIENCE {
                     0 => Tried::Renew,
                     _ => Tried::Done(Claim::No),
                 }
@@ -154,7 +159,7 @@ impl Own {
 }
 
 /// Claims a row of `rel` for command `cid`, if that changes many and nobody else has anything to do with the row.
-/// What becomes of the row is to be told by [`fates`].
+/// What becomes of the row is to be told by [`note`].
 pub fn claim(
     rel: Relation<'_>,
     row: RowId,
@@ -163,19 +168,27 @@ pub fn claim(
 ) -> PgResult<Claim> {
     let key = StorageKey::of(rel);
     let attempt = || OWN.with_borrow_mut(|own| own.claim(&key, row, cid, is_update));
-    let is_ready = match attempt() {
-        Tried::Done(claim) => return Ok(claim),
+    let mut tried = attempt();
+    let is_ready = match tried {
+        Tried::Done(_) | Tried::First => true,
         Tried::Take => take_page(rel, &key, row, cid)?,
         Tried::Renew => renew(rel, &key, row, cid)?,
     };
-    match is_ready.then(attempt) {
-        Some(Tried::Done(claim)) => Ok(claim),
-        _ => Ok(Claim::No),
+    if is_ready && matches!(tried, Tried::Take | Tried::Renew) {
+        tried = attempt();
+    }
+    match tried {
+        Tried::Done(claim) => Ok(claim),
+        Tried::First => {
+            transaction::note_changes(rel, &key)?;
+            Ok(Claim::Yes)
+        }
+        Tried::Take | Tried::Renew => Ok(Claim::No),
     }
 }
 
-/// Says what has become of a row that command `cid` has claimed and moved to another partition or updated.
-pub fn fates(
+/// Says what has become of a row that command `cid` has claimed.
+pub fn note(
     key: &StorageKey,
     row: RowId,
     cid: pg_sys::CommandId,
@@ -224,7 +237,6 @@ fn take_page(
         pause();
         return Ok(false);
     };
-    transaction::note_changes(rel, key)?;
     // Those of earlier commands, which may be over; and one more if there are too many.
     while let Some(page) = OWN.with_borrow_mut(|own| own.take_out(|page| page.cid != cid)) {
         page.write_down(&changes);
@@ -234,7 +246,7 @@ fn take_page(
             pause();
             return Ok(false);
         };
-        if page.rows < WORTHWHILE {
+        if page.rows < worthwhile() {
             pause();
         }
         page.write_down(&changes);
@@ -262,6 +274,7 @@ fn take_page(
             subid: xact::current_subxact_id(),
             shared: page,
             noted: Bits::default(),
+            next_versions: Bits::default(),
             moved: Bits::default(),
             next: None,
             passed: 0,
@@ -286,15 +299,17 @@ fn renew(
     let Some(latched) = LatchedChunk::try_take(rel, chunk.number()) else {
         return Ok(false);
     };
-    let mut noted = Bits::default();
+    let (mut noted, mut next_versions) = (Bits::default(), Bits::default());
     OWN.with_borrow_mut(|own| {
-        for page in own
-            .pages
-            .iter()
-            .filter(|page| page.key == *key && page.chunk == chunk)
-        {
-            if (page.cid, page.subid) != (cid, xact::current_subxact_id()) {
+        for page in own.pages.iter().filter(|page| page.key == *key) {
+            let is_it = (page.cid, page.subid) == (cid, xact::current_subxact_id());
+            if page.chunk == chunk && !is_it {
                 noted.extend(page.shared.places());
+            }
+            if let Some((next, places)) = &page.next
+                && *next == chunk
+            {
+                next_versions.extend(places.iter().copied().filter(|&place| place != NONE));
             }
         }
         if let Some(page) = own.page(key, chunk, cid) {
@@ -303,9 +318,11 @@ fn renew(
     });
     noted.extend(changes.noted_places(key, chunk)?);
     noted.extend(shared::places_of_others(key, chunk));
+    next_versions.extend(changes.places_of_next_versions(key, chunk)?);
     OWN.with_borrow_mut(|own| {
         if let Some(page) = own.page(key, chunk, cid) {
             page.noted = noted;
+            page.next_versions = next_versions;
         }
     });
     latched.release();
@@ -344,8 +361,10 @@ impl Page {
     fn write_down(mut self, changes: &RowChangeCatalog) {
         let gone = |is_moved: bool| -> Vec<u16> {
             (self.places())
-                .filter(|&place| {
-                    !self.shared.has_updated(place) && self.moved.has(place) == is_moved
+                .filter(|&place| match self.successor(place) {
+                    Successor::None => !is_moved,
+                    Successor::Elsewhere => is_moved,
+                    Successor::Row(_) => false,
                 })
                 .collect()
         };
@@ -360,11 +379,18 @@ impl Page {
     }
 }
 
+fn worthwhile() -> usize {
+    match guc::claim_rows_after() {
+        0 => 1,
+        _ => WORTHWHILE,
+    }
+}
+
 fn insert_gone(changes: &RowChangeCatalog, page: &Page, kind: SetKind, places: &[u16]) {
     let Page {
         key, chunk, cid, ..
     } = page;
-    if places.len() >= WORTHWHILE {
+    if places.len() >= worthwhile() {
         changes.insert_set(key, &RowSet::gone(*chunk, kind, places), *cid);
         return;
     }
@@ -386,7 +412,7 @@ fn insert_updated(
     next: Chunk,
     places: &[(u16, u16)],
 ) {
-    if places.len() >= WORTHWHILE {
+    if places.len() >= worthwhile() {
         for places in places.chunks(MAX_UPDATED) {
             changes.insert_set(key, &RowSet::updated(chunk, next, places), cid);
         }
@@ -436,12 +462,33 @@ pub fn own_mark(key: &StorageKey, row: RowId) -> Option<(Mark, pg_sys::CommandId
                 && page.shared.has(place)
                 && !page.noted.has(place)
         })?;
-        let mode = match page.shared.has_updated(place) {
-            true => LockTupleMode::NoKeyExclusive,
-            false => LockTupleMode::Exclusive,
+        let successor = page.successor(place);
+        let mode = match successor {
+            Successor::Row(_) => LockTupleMode::NoKeyExclusive,
+            Successor::None | Successor::Elsewhere => LockTupleMode::Exclusive,
         };
-        Some((Mark::Changed(page.successor(place), mode), page.cid))
+        Some((Mark::Changed(successor, mode), page.cid))
     })
+}
+
+/// Has FOR KEY SHARE wait for this transaction at a row that it has claimed for an update: it has locked the next
+/// version, or one after that, more strongly.
+pub fn keep_out_key_share(key: &StorageKey, row: RowId) {
+    let (chunk, place) = Chunk::of(row);
+    OWN.with_borrow(|own| {
+        for page in own
+            .pages
+            .iter()
+            .filter(|page| page.chunk == chunk && page.key == *key)
+        {
+            page.shared.keep_out_key_share(place);
+        }
+    });
+}
+
+/// Whether this transaction has claimed rows for an update.
+pub fn has_updated() -> bool {
+    OWN.with_borrow(|own| own.pages.iter().any(|page| page.next.is_some()))
 }
 
 /// The claimed row whose next version `row` is.

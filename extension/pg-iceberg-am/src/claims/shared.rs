@@ -64,7 +64,7 @@ struct Page {
     /// Whether others have looked for a row of the chunk since it was last cleared: they may have noted something.
     is_contended: AtomicBool,
     claimed: [AtomicU64; WORDS],
-    /// Those that were updated, for which FOR KEY SHARE does not wait.
+    /// Those for which FOR KEY SHARE does not wait.
     updated: [AtomicU64; WORDS],
 }
 
@@ -173,9 +173,12 @@ impl OwnPage {
         has(&self.page.claimed, place)
     }
 
-    /// Whether the row at a place is claimed for an update.
-    pub fn has_updated(&self, place: u16) -> bool {
-        has(&self.page.updated, place)
+    /// Has FOR KEY SHARE wait at a place.
+    pub fn keep_out_key_share(&self, place: u16) {
+        self.page.locked(|page| {
+            let word = &page.updated[usize::from(place / 64)];
+            word.fetch_and(!(1 << (place % 64)), Ordering::Relaxed);
+        });
     }
 
     /// The places that are claimed, in their order.

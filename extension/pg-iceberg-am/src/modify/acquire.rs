@@ -81,6 +81,9 @@ impl Wanted<'_> {
             let latched = Latched::take(self.rel, Chunk::of(self.row).0.number(), tid);
             match self.look(&changes)? {
                 Seen::Free { own, next } => {
+                    if self.mode == LockTupleMode::Exclusive && claims::has_updated() {
+                        self.keep_out_key_share(&changes)?;
+                    }
                     let done = work(&changes, own)?;
                     latched.release();
                     break Acquired::Got(done, next);
@@ -180,6 +183,17 @@ impl Wanted<'_> {
             row = earlier;
         }
         Ok(lockers)
+    }
+
+    /// FOR KEY SHARE does not go by updates of rows whose next version is locked FOR UPDATE, or deleted.
+    fn keep_out_key_share(self, changes: &RowChangeCatalog) -> PgResult<()> {
+        let key = StorageKey::of(self.rel);
+        let mut row = self.row;
+        while let Some(earlier) = changes.predecessor_of(&key, row)? {
+            claims::keep_out_key_share(&key, earlier);
+            row = earlier;
+        }
+        Ok(())
     }
 
     fn queue(self, tid: Tid) -> PgResult<bool> {

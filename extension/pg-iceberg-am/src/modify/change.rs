@@ -36,7 +36,7 @@ pub fn delete(
     if crosscheck.is_none() {
         match claims::claim(rel, wanted.row, cid, false)? {
             Claim::Yes => {
-                claims::fates(&StorageKey::of(rel), wanted.row, cid, successor)?;
+                claims::note(&StorageKey::of(rel), wanted.row, cid, successor)?;
                 return Ok(TmResult::Ok);
             }
             Claim::Before(successor) => return Ok(wanted.changed_before(successor, failure)),
@@ -71,7 +71,7 @@ pub fn update(
     if crosscheck.is_none() {
         match claims::claim(rel, wanted.row, cid, true)? {
             Claim::Yes => {
-                claims::fates(&StorageKey::of(rel), wanted.row, cid, insert()?)?;
+                claims::note(&StorageKey::of(rel), wanted.row, cid, insert()?)?;
                 return Ok(TmResult::Ok);
             }
             Claim::Before(successor) => return Ok(wanted.changed_before(successor, failure)),
