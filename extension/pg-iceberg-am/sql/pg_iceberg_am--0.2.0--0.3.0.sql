@@ -5,8 +5,7 @@ SET LOCAL search_path = pg_catalog, pg_temp;
 -- read deleted rows, refuse the tables from here on.
 ALTER TABLE lakebase.row_change
     ADD COLUMN row_count int4 NOT NULL DEFAULT 1,
-    ADD COLUMN chunk_rows bytea;
-ALTER TABLE lakebase.row_change ALTER COLUMN chunk_rows SET STORAGE PLAIN;
+    ADD COLUMN chunk_rows bytea STORAGE PLAIN;
 
 CREATE OR REPLACE VIEW lakebase.iceberg_tables WITH (security_barrier) AS
 SELECT s.relid::regclass AS relation,

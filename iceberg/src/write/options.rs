@@ -76,7 +76,7 @@ impl Default for WriteOptions {
             row_group_rows: 1024 * 1024,
             row_group_bytes: 128 * 1024 * 1024,
             file_row_groups: 1000,
-            page_rows: 20_000,
+            page_rows: 8_192,
             page_bytes: 1024 * 1024,
             queue_bytes: 16 * 1024 * 1024,
             delta_encoded: Vec::new(),

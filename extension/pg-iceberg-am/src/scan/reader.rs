@@ -62,6 +62,9 @@ impl Projection {
     }
 }
 
+/// So far behind the loaded batch it is cheaper to read on than to open the file again.
+const NEAR: u64 = 4 * BATCH_ROWS as u64;
+
 /// Files whose footers are fetched while another one is read.
 const FOOTERS_AHEAD: usize = 4;
 
@@ -90,6 +93,8 @@ pub struct RowReader {
     context: OwnedContext,
     /// The segment that `stream` and `loaded` belong to.
     segment: usize,
+    /// So many rows the last search has opened.
+    searched: u64,
     /// Reads on behind `loaded`; none after a move that was not forward.
     stream: Option<SegmentReader>,
     loaded: Option<RowPositions>,
@@ -145,6 +150,7 @@ impl RowReader {
             predicate,
             pruner,
             segment: 0,
+            searched: 0,
             stream: None,
             loaded: None,
             loaded_ids: None,
@@ -226,6 +232,11 @@ impl RowReader {
 
     /// Stands so that [`Self::next`] gives the first row not before number `row` of the view.
     pub fn seek(&mut self, row: u64) -> PgResult<()> {
+        self.seek_among(row, u64::MAX)
+    }
+
+    /// As [`Self::seek`], for who wants no more than `rows` rows from there on.
+    fn seek_among(&mut self, row: u64, rows: u64) -> PgResult<()> {
         debug_assert!(
             self.predicate.is_none(),
             "a filtered reader moves forward only"
@@ -250,17 +261,16 @@ impl RowReader {
                 };
                 if index == 0 {
                     // `next` must give the batch's first row again.
-                    self.open_stream(segment, target)?;
+                    self.open_stream(segment, target, rows)?;
                 }
                 return Ok(());
             }
-            let near =
-                target > last && target - last <= 4 * BATCH_ROWS as u64 && self.stream.is_some();
+            let near = target > last && target - last <= NEAR && self.stream.is_some();
             if !near || !self.load_in_segment()? {
                 break;
             }
         }
-        self.open_stream(segment, target)?;
+        self.open_stream(segment, target, rows)?;
         self.position = Position::After;
         Ok(())
     }
@@ -274,11 +284,25 @@ impl RowReader {
         }
         match self.view.row_of(id)? {
             Some(row) => {
-                self.seek(row)?;
+                // Who looks for rows in their order will want those that follow.
+                self.searched = match self.is_soon(row) {
+                    true => self.searched.saturating_mul(16),
+                    false => 1,
+                };
+                self.seek_among(row, self.searched)?;
                 Ok(self.next(slot)? && slot.tid() == id.to_tid())
             }
             None => Ok(false),
         }
+    }
+
+    /// Whether a row of the view comes soon after the loaded batch, in the same segment.
+    fn is_soon(&self, row: u64) -> bool {
+        let Some(positions) = &self.loaded else {
+            return false;
+        };
+        let last = self.view.segments[self.segment].start + bounds(positions).1;
+        self.view.segment_of(row) == Some(self.segment) && (last..last + NEAR).contains(&row)
     }
 
     /// The number, in the view, of the row that the reader stands on.
@@ -296,7 +320,7 @@ impl RowReader {
         let Some(row) = self.view.row_of(id)? else {
             return Ok(false);
         };
-        self.seek(row)?;
+        self.seek_among(row, 1)?;
         Ok(self.load_next()? && self.row_id(0) == Some(id))
     }
 
@@ -352,12 +376,13 @@ impl RowReader {
         }
     }
 
-    /// Opens the stream of `segment` from position `from`, with nothing loaded.
-    fn open_stream(&mut self, segment: usize, from: u64) -> PgResult<()> {
+    /// Opens the stream of so many rows of `segment` from position `from`, with nothing loaded.
+    fn open_stream(&mut self, segment: usize, from: u64, rows: u64) -> PgResult<()> {
         self.loaded = None;
         self.close_stream();
-        let rows = self.view.segments[segment].rows;
-        self.stream = Some(self.open(segment, from.min(rows)..rows)?);
+        let end = self.view.segments[segment].rows;
+        let range = from.min(end)..from.saturating_add(rows).min(end);
+        self.stream = Some(self.open(segment, range)?);
         self.segment = segment;
         let is_file = matches!(self.view.segments[segment].source, SegmentSource::File(_));
         self.counts.files_read += u64::from(is_file);
@@ -395,7 +420,7 @@ impl RowReader {
                 return Ok(false);
             };
             self.prefetch_footers(segment)?;
-            self.open_stream(segment, from)?;
+            self.open_stream(segment, from, u64::MAX)?;
         }
         loop {
             if self.load_in_segment()? {
@@ -406,7 +431,7 @@ impl RowReader {
                 return Ok(false);
             };
             self.prefetch_footers(next)?;
-            self.open_stream(next, 0)?;
+            self.open_stream(next, 0, u64::MAX)?;
         }
     }
 

@@ -1,9 +1,10 @@
 -- Statements that change many rows: they claim them, and note them by sets.
-SET client_min_messages = warning;
-DROP SCHEMA IF EXISTS test_bulk_changes CASCADE;
-RESET client_min_messages;
-CREATE SCHEMA test_bulk_changes;
-SET search_path = test_bulk_changes;
+-- Nothing is published in between.
+CREATE DATABASE regress_iceberg_bulk_changes;
+ALTER DATABASE regress_iceberg_bulk_changes SET pg_iceberg_am.publish_interval = '1min';
+\set before :DBNAME
+\c regress_iceberg_bulk_changes
+CREATE EXTENSION pg_iceberg_am;
 
 -- Runs it on heap and on Iceberg tables, which AM stands for; gives the number of rows, or the error.
 CREATE FUNCTION run(statement text) RETURNS text LANGUAGE plpgsql AS $$
@@ -35,10 +36,6 @@ CREATE FUNCTION noted(name text DEFAULT 't') RETURNS text LANGUAGE sql AS $$
       FROM (SELECT kind::text, sum(row_count) AS rows, count(*) AS told FROM lakebase.row_change
              WHERE relfilenumber = pg_relation_filenode(name || '_iceberg') GROUP BY 1) x
 $$;
--- Nothing is published in between.
-SET pg_iceberg_am.publish_interval = '1min';
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET pg_iceberg_am.publish_interval = ''1min''', current_database()); END $$;
-
 SELECT run('CREATE TABLE t_AM (id int, v int, s text) USING AM'), run('INSERT INTO t_AM SELECT g, g % 10, ''s'' || g FROM generate_series(1, 100000) g');
 -- Every kind, over several chunks; the first are noted one by one.
 SELECT run('DELETE FROM t_AM WHERE v = 1'), noted(), same();
@@ -144,6 +141,6 @@ SELECT count(*), sum(v) FROM made_iceberg;
 SELECT count(*), sum(v) FROM made_heap;
 COMMIT;
 
-DO $$ BEGIN EXECUTE format('ALTER DATABASE %I RESET pg_iceberg_am.publish_interval', current_database()); END $$;
+\c :before
 SET client_min_messages = warning;
-DROP SCHEMA test_bulk_changes CASCADE;
+DROP DATABASE regress_iceberg_bulk_changes;
