@@ -15,7 +15,7 @@ static ENCODER_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
 /// Kilobytes of rows that a transaction keeps in memory.
 static WRITE_WORK_MEM: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 /// Rows of a table that a command changes one by one before it claims others.
-static CLAIM_ROWS_AFTER: GucSetting<i32> = GucSetting::<i32>::new(32);
+static CLAIM_ROWS_AFTER: GucSetting<i32> = GucSetting::<i32>::new(256);
 /// Level of zstd compression.
 static COMPRESSION_LEVEL: GucSetting<i32> = GucSetting::<i32>::new(3);
 /// Whether the planner may use the Iceberg scan node.

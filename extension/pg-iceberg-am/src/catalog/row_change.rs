@@ -318,6 +318,18 @@ impl RowChangeCatalog {
         Ok(places)
     }
 
+    /// Whether others who go on have rows of `key` locked.
+    pub fn has_locks_of_others(&self, key: &StorageKey) -> PgResult<bool> {
+        let mut any = false;
+        self.0.each_version(Some(key), |version| {
+            if let Some(Entry::Row(_, Mark::Locked(_))) = Entry::read(&version) {
+                any = matches!(version.writing(), Some(Writing::InProgress(_)));
+            }
+            Ok(flow(any))
+        })?;
+        Ok(any)
+    }
+
     /// The places in a chunk of next versions of rows that were updated, in no order.
     pub fn places_of_next_versions(&self, key: &StorageKey, chunk: Chunk) -> PgResult<Vec<u16>> {
         let mut places = Vec::new();

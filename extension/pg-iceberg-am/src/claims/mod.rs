@@ -12,10 +12,11 @@
 
 mod bits;
 mod own;
+mod page;
 mod shared;
 
 pub use own::{
-    Claim, claim, end, has_updated, keep_out_key_share, note, own_mark, own_predecessor, own_rows,
-    sub_abort, sub_commit, write_down,
+    Claim, claim, close, end, has_updated, note, own_mark, own_predecessor, own_rows, sub_abort,
+    sub_commit, write_down,
 };
 pub use shared::{claims_of_others, others, register, rows_of_leader};

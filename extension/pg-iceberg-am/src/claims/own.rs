@@ -1,18 +1,17 @@
 //! The claims of this transaction.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 
-use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::row_lock::LatchedChunk;
-use pg_lakebase_core::table_am::LockTupleMode;
 use pg_lakebase_core::xact;
 use pgrx::pg_sys;
 
 use super::bits::Bits;
+use super::page::{Owner, Page, worthwhile};
 use super::shared::{self, Claimed, Heading, OwnPage};
-use crate::catalog::{MAX_UPDATED, Mark, RowChangeCatalog, RowSet, SetKind, Successor};
+use crate::catalog::{Mark, RowChangeCatalog, Successor};
 use crate::directory::StorageKey;
 use crate::row_id::{Chunk, RowId};
 use crate::{guc, transaction};
@@ -21,12 +20,8 @@ use crate::{guc, transaction};
 const PATIENCE: u32 = 32;
 /// Pages that a transaction may have: others need some as well.
 const PAGES: usize = 64;
-/// A page with fewer rows than this was not worth it, unless rows are to be claimed at once.
-const WORTHWHILE: usize = 16;
-/// So many rows are changed one by one after such a page.
+/// So many rows are changed one by one after a page that was not worth it.
 const PAUSE: i32 = 1_024;
-/// What has no next version, or none yet.
-const NONE: u16 = u16::MAX;
 
 thread_local! {
     static OWN: RefCell<Own> = RefCell::default();
@@ -40,31 +35,14 @@ struct Own {
     run: Run,
 }
 
-/// Rows that a command has changed in chunks of which it has no page.
+/// What a command has done that changes rows.
 #[derive(Default)]
 struct Run {
-    of: Option<(StorageKey, pg_sys::CommandId)>,
+    of: Option<pg_sys::CommandId>,
+    /// Rows that it has changed in chunks of which it has no page.
     rows: i32,
-}
-
-/// The claims of one command on rows of a chunk.
-struct Page {
-    key: StorageKey,
-    chunk: Chunk,
-    cid: pg_sys::CommandId,
-    subid: pg_sys::SubTransactionId,
-    shared: OwnPage,
-    /// Places of which something is noted elsewhere: their rows are not to be claimed, and those that are, written down.
-    noted: Bits,
-    /// Places of next versions of updated rows: who deletes one looks who has the earlier ones locked.
-    next_versions: Bits,
-    moved: Bits,
-    /// The chunk of the next versions, and their places by those of the rows.
-    next: Option<(Chunk, Vec<u16>)>,
-    /// Rows that could not be claimed because others had looked.
-    passed: u32,
-    /// How many rows have been claimed.
-    rows: usize,
+    /// Whether others have rows of a storage locked; found out once for a command.
+    has_locks: Option<(StorageKey, bool)>,
 }
 
 /// What came of claiming a row.
@@ -85,41 +63,26 @@ enum Tried {
     First,
     /// A page is to be taken.
     Take,
-    /// What others have noted is to be looked at.
+    /// What is noted elsewhere is to be looked at.
     Renew,
 }
 
 impl Own {
-    fn page(
-        &mut self,
-        key: &StorageKey,
-        chunk: Chunk,
-        cid: pg_sys::CommandId,
-    ) -> Option<&mut Page> {
-        let subid = xact::current_subxact_id();
-        let is_it = |page: &Page| {
-            (page.chunk, page.cid, page.subid) == (chunk, cid, subid) && page.key == *key
-        };
+    fn page(&mut self, owner: Owner) -> Option<&mut Page> {
+        let is_it = |page: &Page| page.owner == owner;
         if !self.pages.get(self.last).is_some_and(is_it) {
             self.last = self.pages.iter().position(is_it)?;
         }
         self.pages.get_mut(self.last)
     }
 
-    fn claim(
-        &mut self,
-        key: &StorageKey,
-        row: RowId,
-        cid: pg_sys::CommandId,
-        is_update: bool,
-    ) -> Tried {
-        let (chunk, place) = Chunk::of(row);
-        let Some(page) = self.page(key, chunk, cid) else {
+    fn claim(&mut self, owner: Owner, place: u16, is_update: bool) -> Tried {
+        let Some(page) = self.page(owner) else {
             let run = &mut self.run;
-            if run.of != Some((*key, cid)) {
+            if run.of != Some(owner.cid) {
                 *run = Run {
-                    of: Some((*key, cid)),
-                    rows: 0,
+                    of: Some(owner.cid),
+                    ..Run::default()
                 };
             }
             run.rows = run.rows.saturating_add(1);
@@ -128,19 +91,21 @@ impl Own {
                 false => Tried::Done(Claim::No),
             };
         };
-        if page.noted.has(place) || !is_update && page.next_versions.has(place) {
-            return Tried::Done(Claim::No);
-        }
-        match page.shared.claim(place, is_update) {
-            Claimed::Yes => {
-                page.rows += 1;
-                match page.rows {
-                    1 => Tried::First,
-                    _ => Tried::Done(Claim::Yes),
+        match page.claim(place, is_update) {
+            None => Tried::Done(Claim::No),
+            Some(Claimed::Yes) => {
+                let is_first = page.rows == 1;
+                if page.has_twin {
+                    // Commands that this one is part of look before they claim any.
+                    self.each_twin(owner, |page| page.contend());
+                }
+                match is_first {
+                    true => Tried::First,
+                    false => Tried::Done(Claim::Yes),
                 }
             }
-            Claimed::Before => Tried::Done(Claim::Before(page.successor(place))),
-            Claimed::Contended => {
+            Some(Claimed::Before) => Tried::Done(Claim::Before(page.successor(place))),
+            Some(Claimed::Contended) => {
                 page.passed += 1;
                 match page.passed % PATIENCE {
                     0 => Tried::Renew,
@@ -150,11 +115,23 @@ impl Own {
         }
     }
 
-    /// Takes a page out that can be written down in this subtransaction, if `is_it` says so.
-    fn take_out(&mut self, is_it: impl Fn(&Page) -> bool) -> Option<Page> {
-        let subid = xact::current_subxact_id();
-        let index = (self.pages.iter()).position(|page| page.subid == subid && is_it(page))?;
-        Some(self.pages.remove(index))
+    /// Calls `work` with the pages of the owner's chunk that other commands of this transaction have, or had.
+    fn each_twin(&mut self, owner: Owner, mut work: impl FnMut(&mut Page)) {
+        for page in &mut self.pages {
+            let is_twin = (page.owner.key, page.owner.chunk) == (owner.key, owner.chunk);
+            if is_twin && page.owner != owner {
+                work(page);
+            }
+        }
+    }
+}
+
+fn owner(key: &StorageKey, chunk: Chunk, cid: pg_sys::CommandId) -> Owner {
+    Owner {
+        key: *key,
+        chunk,
+        cid,
+        subid: xact::current_subxact_id(),
     }
 }
 
@@ -167,14 +144,16 @@ pub fn claim(
     is_update: bool,
 ) -> PgResult<Claim> {
     let key = StorageKey::of(rel);
-    let attempt = || OWN.with_borrow_mut(|own| own.claim(&key, row, cid, is_update));
+    let (chunk, place) = Chunk::of(row);
+    let owner = owner(&key, chunk, cid);
+    let attempt = || OWN.with_borrow_mut(|own| own.claim(owner, place, is_update));
     let mut tried = attempt();
     let is_ready = match tried {
-        Tried::Done(_) | Tried::First => true,
-        Tried::Take => take_page(rel, &key, row, cid)?,
-        Tried::Renew => renew(rel, &key, row, cid)?,
+        Tried::Done(_) | Tried::First => false,
+        Tried::Take => take_page(rel, owner)?,
+        Tried::Renew => renew(rel, owner)?,
     };
-    if is_ready && matches!(tried, Tried::Take | Tried::Renew) {
+    if is_ready {
         tried = attempt();
     }
     match tried {
@@ -195,42 +174,25 @@ pub fn note(
     successor: Successor,
 ) -> PgResult<()> {
     let (chunk, place) = Chunk::of(row);
-    let full = OWN.with_borrow_mut(|own| {
-        let page = own.page(key, chunk, cid)?;
-        match successor {
-            Successor::None => None,
-            Successor::Elsewhere => {
-                page.moved.set(place);
-                None
-            }
-            Successor::Row(next) => {
-                let (next, next_place) = Chunk::of(next);
-                let full = match &page.next {
-                    Some((chunk, _)) if *chunk != next => page.take_updated(),
-                    _ => None,
-                };
-                let (_, places) =
-                    (page.next).get_or_insert_with(|| (next, vec![NONE; Chunk::ROWS]));
-                places[usize::from(place)] = next_place;
-                full
-            }
+    let owner = owner(key, chunk, cid);
+    let noted = OWN.with_borrow_mut(|own| Some(own.page(owner)?.note(place, successor)));
+    match noted {
+        None => Err(PgError::internal("a row that was claimed is not any more")),
+        Some(None) => Ok(()),
+        Some(Some(told)) => {
+            told.write_down(&open()?);
+            Ok(())
         }
-    });
-    if let Some((next, places)) = full
-        && let Some(changes) = RowChangeCatalog::open_for_update()
-    {
-        insert_updated(&changes, key, cid, chunk, next, &places);
     }
-    Ok(())
 }
 
-/// Takes a page for the chunk of a row; whether rows can be claimed now.
-fn take_page(
-    rel: Relation<'_>,
-    key: &StorageKey,
-    row: RowId,
-    cid: pg_sys::CommandId,
-) -> PgResult<bool> {
+fn open() -> PgResult<RowChangeCatalog> {
+    RowChangeCatalog::open_for_update()
+        .ok_or_else(|| PgError::internal("table lakebase.row_change is missing"))
+}
+
+/// Takes a page; whether rows can be claimed now.
+fn take_page(rel: Relation<'_>, owner: Owner) -> PgResult<bool> {
     let pause = || OWN.with_borrow_mut(|own| own.run.rows = -PAUSE);
     let Some(changes) = RowChangeCatalog::open_for_update().filter(RowChangeCatalog::has_sets)
     else {
@@ -238,28 +200,24 @@ fn take_page(
         return Ok(false);
     };
     // Those of earlier commands, which may be over; and one more if there are too many.
-    while let Some(page) = OWN.with_borrow_mut(|own| own.take_out(|page| page.cid != cid)) {
-        page.write_down(&changes);
-    }
+    while write_down_one(&changes, |page| page.owner.cid != owner.cid).is_some() {}
     if OWN.with_borrow(|own| own.pages.len()) >= PAGES {
-        let Some(page) = OWN.with_borrow_mut(|own| own.take_out(|_| true)) else {
-            pause();
-            return Ok(false);
-        };
-        if page.rows < worthwhile() {
+        let rows = write_down_one(&changes, |_| true);
+        if rows.is_none_or(|rows| rows < worthwhile()) {
             pause();
         }
-        page.write_down(&changes);
+        if rows.is_none() {
+            return Ok(false);
+        }
     }
-    let chunk = Chunk::of(row).0;
     // SAFETY: in a transaction that writes; the process's own number.
-    let (xid, owner) = unsafe { (pg_sys::GetCurrentTransactionId(), pg_sys::MyProcNumber) };
+    let (xid, number) = unsafe { (pg_sys::GetCurrentTransactionId(), pg_sys::MyProcNumber) };
     let heading = Heading {
-        key: *key,
-        chunk,
-        owner,
+        key: owner.key,
+        chunk: owner.chunk,
+        owner: number,
         xid,
-        cid,
+        cid: owner.cid,
     };
     let Some(page) = OwnPage::take(heading) else {
         pause();
@@ -267,186 +225,111 @@ fn take_page(
     };
     OWN.with_borrow_mut(|own| {
         own.last = own.pages.len();
-        own.pages.push(Page {
-            key: *key,
-            chunk,
-            cid,
-            subid: xact::current_subxact_id(),
-            shared: page,
-            noted: Bits::default(),
-            next_versions: Bits::default(),
-            moved: Bits::default(),
-            next: None,
-            passed: 0,
-            rows: 0,
+        let mut page = Page::new(owner, page);
+        own.each_twin(owner, |twin| {
+            twin.has_twin = true;
+            twin.contend();
+            page.has_twin = true;
         });
+        own.pages.push(page);
     });
-    renew(rel, key, row, cid)
+    renew(rel, owner)
 }
 
-/// Looks at what is noted of the rows in the chunk of `row`, of which there is a page; whether rows can be claimed now.
-/// Not while others are about to note something.
-fn renew(
-    rel: Relation<'_>,
-    key: &StorageKey,
-    row: RowId,
-    cid: pg_sys::CommandId,
-) -> PgResult<bool> {
-    let chunk = Chunk::of(row).0;
-    let Some(changes) = RowChangeCatalog::open_for_update() else {
-        return Ok(false);
-    };
+/// Looks at what is noted elsewhere of the rows of a page's chunk; whether rows can be claimed now. Not while others are
+/// about to note something.
+fn renew(rel: Relation<'_>, owner: Owner) -> PgResult<bool> {
+    let Owner { key, chunk, .. } = owner;
+    let changes = open()?;
+    let has_locks = has_locks(&changes, &key)?;
     let Some(latched) = LatchedChunk::try_take(rel, chunk.number()) else {
         return Ok(false);
     };
-    let (mut noted, mut next_versions) = (Bits::default(), Bits::default());
+    let (mut closed, mut next_versions) = (Bits::default(), Bits::default());
     OWN.with_borrow_mut(|own| {
-        for page in own.pages.iter().filter(|page| page.key == *key) {
-            let is_it = (page.cid, page.subid) == (cid, xact::current_subxact_id());
-            if page.chunk == chunk && !is_it {
-                noted.extend(page.shared.places());
-            }
-            if let Some((next, places)) = &page.next
-                && *next == chunk
-            {
-                next_versions.extend(places.iter().copied().filter(|&place| place != NONE));
-            }
+        if let Some(page) = own.page(owner) {
+            page.renew();
         }
-        if let Some(page) = own.page(key, chunk, cid) {
-            page.shared.renew();
-        }
+        own.each_twin(owner, |page| closed.extend(page.claimed()));
+        let of_table = own.pages.iter().filter(|page| page.owner.key == key);
+        of_table.for_each(|page| next_versions.extend(page.next_versions_in(chunk)));
     });
-    noted.extend(changes.noted_places(key, chunk)?);
-    noted.extend(shared::places_of_others(key, chunk));
-    next_versions.extend(changes.places_of_next_versions(key, chunk)?);
+    closed.extend(changes.noted_places(&key, chunk)?);
+    closed.extend(shared::places_of_others(&key, chunk));
+    if has_locks {
+        next_versions.extend(changes.places_of_next_versions(&key, chunk)?);
+    }
     OWN.with_borrow_mut(|own| {
-        if let Some(page) = own.page(key, chunk, cid) {
-            page.noted = noted;
-            page.next_versions = next_versions;
+        if let Some(page) = own.page(owner) {
+            page.renewed(closed, next_versions);
         }
     });
     latched.release();
     Ok(true)
 }
 
-impl Page {
-    /// Places of claimed rows that are not written down.
-    fn places(&self) -> impl Iterator<Item = u16> {
-        self.shared.places().filter(|&place| !self.noted.has(place))
+/// Whether others have rows of a storage locked. Those who come after the command has begun lock all versions of a row that
+/// it sees; those who were there may have locked one that was updated later.
+fn has_locks(changes: &RowChangeCatalog, key: &StorageKey) -> PgResult<bool> {
+    let known = OWN.with_borrow(|own| own.run.has_locks);
+    if let Some((_, has_locks)) = known.filter(|(of, _)| of == key) {
+        return Ok(has_locks);
     }
-
-    fn successor(&self, place: u16) -> Successor {
-        if self.moved.has(place) {
-            return Successor::Elsewhere;
-        }
-        let next = self.next.as_ref().and_then(|(chunk, places)| {
-            let next = places[usize::from(place)];
-            (next != NONE).then(|| chunk.row(next))
-        });
-        next.map_or(Successor::None, Successor::Row)
-    }
-
-    /// Takes out the updated rows, with the chunk of their next versions: they are to be written down.
-    fn take_updated(&mut self) -> Option<(Chunk, Vec<(u16, u16)>)> {
-        let (chunk, next) = self.next.take()?;
-        let places: Vec<(u16, u16)> = (self.places())
-            .map(|place| (place, next[usize::from(place)]))
-            .filter(|&(_, next)| next != NONE)
-            .collect();
-        self.noted.extend(places.iter().map(|&(place, _)| place));
-        Some((chunk, places))
-    }
-
-    /// Writes the claims down and gives the page back.
-    fn write_down(mut self, changes: &RowChangeCatalog) {
-        let gone = |is_moved: bool| -> Vec<u16> {
-            (self.places())
-                .filter(|&place| match self.successor(place) {
-                    Successor::None => !is_moved,
-                    Successor::Elsewhere => is_moved,
-                    Successor::Row(_) => false,
-                })
-                .collect()
-        };
-        let (deleted, moved) = (gone(false), gone(true));
-        insert_gone(changes, &self, SetKind::Deleted, &deleted);
-        insert_gone(changes, &self, SetKind::Moved, &moved);
-        if let Some((next, places)) = self.take_updated() {
-            insert_updated(changes, &self.key, self.cid, self.chunk, next, &places);
-        }
-        // Only now: others look here first.
-        self.shared.release();
-    }
+    let has_locks = changes.has_locks_of_others(key)?;
+    OWN.with_borrow_mut(|own| own.run.has_locks = Some((*key, has_locks)));
+    Ok(has_locks)
 }
 
-fn worthwhile() -> usize {
-    match guc::claim_rows_after() {
-        0 => 1,
-        _ => WORTHWHILE,
-    }
-}
-
-fn insert_gone(changes: &RowChangeCatalog, page: &Page, kind: SetKind, places: &[u16]) {
-    let Page {
-        key, chunk, cid, ..
-    } = page;
-    if places.len() >= worthwhile() {
-        changes.insert_set(key, &RowSet::gone(*chunk, kind, places), *cid);
-        return;
-    }
-    let successor = match kind {
-        SetKind::Moved => Successor::Elsewhere,
-        _ => Successor::None,
+/// Writes down the claims of a page of this subtransaction for which `is_it` holds, and gives it back: how many rows had
+/// been claimed. Those of storages that were dropped stay as they are: what drops them may be rolled back.
+fn write_down_one(changes: &RowChangeCatalog, is_it: impl Fn(&Page) -> bool) -> Option<usize> {
+    let subid = xact::current_subxact_id();
+    let is_it = |page: &Page| {
+        page.owner.subid == subid && is_it(page) && !transaction::is_dropped(&page.owner.key)
     };
-    let mark = Mark::Changed(successor, LockTupleMode::Exclusive);
-    for &place in places {
-        changes.insert(key, chunk.row(place), mark, *cid);
-    }
+    let (index, told) = OWN.with_borrow(|own| {
+        let index = own.pages.iter().position(is_it)?;
+        Some((index, own.pages[index].told()))
+    })?;
+    told.write_down(changes);
+    // Only now: others look here first, and after an error the page is still known.
+    let page = OWN.with_borrow_mut(|own| own.pages.remove(index));
+    let rows = page.rows;
+    page.release();
+    Some(rows)
 }
 
-fn insert_updated(
-    changes: &RowChangeCatalog,
-    key: &StorageKey,
-    cid: pg_sys::CommandId,
-    chunk: Chunk,
-    next: Chunk,
-    places: &[(u16, u16)],
-) {
-    if places.len() >= worthwhile() {
-        for places in places.chunks(MAX_UPDATED) {
-            changes.insert_set(key, &RowSet::updated(chunk, next, places), cid);
-        }
-        return;
-    }
-    for &(place, next_place) in places {
-        let successor = Successor::Row(next.row(next_place));
-        let mark = Mark::Changed(successor, LockTupleMode::NoKeyExclusive);
-        changes.insert(key, chunk.row(place), mark, cid);
-    }
-}
-
-/// Writes all claims down, before the transaction ends, but those of storages that it has dropped.
-pub fn write_down(dropped: &BTreeSet<StorageKey>) -> PgResult<()> {
+/// Writes the claims on rows of a storage down that this subtransaction can, or those on rows of all.
+pub fn write_down(key: Option<&StorageKey>) -> PgResult<()> {
     if OWN.with_borrow(|own| own.pages.is_empty()) {
         return Ok(());
     }
-    let Some(changes) = RowChangeCatalog::open_for_update() else {
-        return Ok(());
-    };
-    let next = || OWN.with_borrow_mut(|own| own.take_out(|page| !dropped.contains(&page.key)));
-    while let Some(page) = next() {
-        page.write_down(&changes);
-    }
+    let changes = open()?;
+    let is_wanted = |page: &Page| key.is_none_or(|key| page.owner.key == *key);
+    while write_down_one(&changes, is_wanted).is_some() {}
     Ok(())
+}
+
+/// Has own commands look for a row in the catalog, where this transaction has noted something of it.
+pub fn close(key: &StorageKey, row: RowId) {
+    let (chunk, place) = Chunk::of(row);
+    OWN.with_borrow_mut(|own| {
+        for page in &mut own.pages {
+            if page.owner.chunk == chunk && page.owner.key == *key {
+                page.close(place);
+            }
+        }
+    });
 }
 
 /// The rows of a storage that this transaction has claimed, and not written down; with `curcid`, by earlier commands.
 pub fn own_rows(key: &StorageKey, curcid: Option<pg_sys::CommandId>) -> Vec<RowId> {
     OWN.with_borrow(|own| {
-        (own.pages.iter())
-            .filter(|page| page.key == *key && curcid.is_none_or(|curcid| page.cid < curcid))
-            .flat_map(|page| page.places().map(|place| page.chunk.row(place)))
-            .collect()
+        let is_seen = |page: &&Page| {
+            page.owner.key == *key && curcid.is_none_or(|curcid| page.owner.cid < curcid)
+        };
+        let pages = own.pages.iter().filter(is_seen);
+        pages.flat_map(Page::claimed_rows).collect()
     })
 }
 
@@ -456,59 +339,34 @@ pub fn own_mark(key: &StorageKey, row: RowId) -> Option<(Mark, pg_sys::CommandId
     let (chunk, place) = Chunk::of(row);
     OWN.with_borrow(|own| {
         let mut pages = own.pages.iter();
-        let page = pages.find(|page| {
-            page.chunk == chunk
-                && page.key == *key
-                && page.shared.has(place)
-                && !page.noted.has(place)
-        })?;
-        let successor = page.successor(place);
-        let mode = match successor {
-            Successor::Row(_) => LockTupleMode::NoKeyExclusive,
-            Successor::None | Successor::Elsewhere => LockTupleMode::Exclusive,
-        };
-        Some((Mark::Changed(successor, mode), page.cid))
+        pages.find_map(|page| {
+            let is_it = page.owner.chunk == chunk && page.owner.key == *key;
+            let mark = is_it.then(|| page.mark(place)).flatten()?;
+            Some((mark, page.owner.cid))
+        })
     })
-}
-
-/// Has FOR KEY SHARE wait for this transaction at a row that it has claimed for an update: it has locked the next
-/// version, or one after that, more strongly.
-pub fn keep_out_key_share(key: &StorageKey, row: RowId) {
-    let (chunk, place) = Chunk::of(row);
-    OWN.with_borrow(|own| {
-        for page in own
-            .pages
-            .iter()
-            .filter(|page| page.chunk == chunk && page.key == *key)
-        {
-            page.shared.keep_out_key_share(place);
-        }
-    });
 }
 
 /// Whether this transaction has claimed rows for an update.
 pub fn has_updated() -> bool {
-    OWN.with_borrow(|own| own.pages.iter().any(|page| page.next.is_some()))
+    OWN.with_borrow(|own| own.pages.iter().any(Page::has_updated))
 }
 
 /// The claimed row whose next version `row` is.
 pub fn own_predecessor(key: &StorageKey, row: RowId) -> Option<RowId> {
     let (chunk, place) = Chunk::of(row);
     OWN.with_borrow(|own| {
-        own.pages.iter().find_map(|page| {
-            let (_, places) =
-                (page.next.as_ref()).filter(|(next, _)| *next == chunk && page.key == *key)?;
-            let found = (page.places()).find(|&earlier| places[usize::from(earlier)] == place)?;
-            Some(page.chunk.row(found))
-        })
+        let mut pages = own.pages.iter().filter(|page| page.owner.key == *key);
+        pages.find_map(|page| page.predecessor_of(chunk, place))
     })
 }
 
 /// Makes what `subid` has claimed its parent's.
 pub fn sub_commit(subid: pg_sys::SubTransactionId, parent: pg_sys::SubTransactionId) {
     with_own(|own| {
-        for page in own.pages.iter_mut().filter(|page| page.subid == subid) {
-            page.subid = parent;
+        let pages = own.pages.iter_mut();
+        for page in pages.filter(|page| page.owner.subid == subid) {
+            page.owner.subid = parent;
         }
     });
 }
@@ -517,8 +375,8 @@ pub fn sub_commit(subid: pg_sys::SubTransactionId, parent: pg_sys::SubTransactio
 pub fn sub_abort(subid: pg_sys::SubTransactionId) {
     with_own(|own| {
         own.run = Run::default();
-        for page in own.pages.extract_if(.., |page| page.subid == subid) {
-            page.shared.release();
+        for page in own.pages.extract_if(.., |page| page.owner.subid == subid) {
+            page.release();
         }
     });
 }
@@ -526,14 +384,12 @@ pub fn sub_abort(subid: pg_sys::SubTransactionId) {
 /// Gives everything back: the transaction is over.
 pub fn end() {
     with_own(|own| {
-        own.run = Run::default();
-        for page in own.pages.drain(..) {
-            page.shared.release();
-        }
+        let Own { pages, .. } = std::mem::take(own);
+        pages.into_iter().for_each(Page::release);
     });
 }
 
-/// A backend that is told to terminate may be in the middle of a change of the claims: the pages go back all the same.
+/// A backend that is told to terminate may be in the middle of a change of the claims, which nobody asks for any more then.
 fn with_own(work: impl FnOnce(&mut Own)) {
     OWN.with(|own| {
         if let Ok(mut own) = own.try_borrow_mut() {

@@ -173,12 +173,10 @@ impl OwnPage {
         has(&self.page.claimed, place)
     }
 
-    /// Has FOR KEY SHARE wait at a place.
-    pub fn keep_out_key_share(&self, place: u16) {
-        self.page.locked(|page| {
-            let word = &page.updated[usize::from(place / 64)];
-            word.fetch_and(!(1 << (place % 64)), Ordering::Relaxed);
-        });
+    /// Has this process look as well before it claims another row.
+    pub fn contend(&self) {
+        self.page
+            .locked(|page| page.is_contended.store(true, Ordering::Relaxed));
     }
 
     /// The places that are claimed, in their order.
@@ -246,7 +244,9 @@ pub fn rows_of_leader(key: &StorageKey, curcid: pg_sys::CommandId) -> Vec<RowId>
     let leader = unsafe { pg_sys::ParallelLeaderProcNumber };
     let mut found = Vec::new();
     each_of_others(key, None, |heading, page| {
-        if heading.owner == leader && heading.cid < curcid {
+        // SAFETY: a transaction id is looked up among those that the leader has told.
+        let is_current = || unsafe { pg_sys::TransactionIdIsCurrentTransactionId(heading.xid) };
+        if heading.owner == leader && heading.cid < curcid && is_current() {
             found.extend(places(&page.claimed).map(|place| heading.chunk.row(place)));
         }
     });

@@ -12,6 +12,7 @@ use crate::catalog::{Mark, RowChangeCatalog, Successor, Writing};
 use crate::claims;
 use crate::directory::StorageKey;
 use crate::row_id::{Chunk, RowId};
+use crate::transaction;
 
 /// `MovedPartitionsOffsetNumber` and `MovedPartitionsBlockNumber` (`storage/itemptr.h`).
 pub const MOVED: Tid = Tid {
@@ -185,12 +186,16 @@ impl Wanted<'_> {
         Ok(lockers)
     }
 
-    /// FOR KEY SHARE does not go by updates of rows whose next version is locked FOR UPDATE, or deleted.
+    /// FOR KEY SHARE does not go by updates of rows whose next version is locked FOR UPDATE, or deleted. It does not find
+    /// that by itself where the update is only claimed.
     fn keep_out_key_share(self, changes: &RowChangeCatalog) -> PgResult<()> {
         let key = StorageKey::of(self.rel);
         let mut row = self.row;
         while let Some(earlier) = changes.predecessor_of(&key, row)? {
-            claims::keep_out_key_share(&key, earlier);
+            if claims::own_mark(&key, earlier).is_some() {
+                let mode = LockTupleMode::Exclusive;
+                transaction::lock_row(self.rel, changes, earlier, mode, self.cid);
+            }
             row = earlier;
         }
         Ok(())

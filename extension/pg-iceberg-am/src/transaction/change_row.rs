@@ -11,6 +11,7 @@ use pgrx::pg_sys;
 
 use super::state::{with_transaction, with_writable_storage};
 use crate::catalog::{Mark, RowChangeCatalog};
+use crate::claims;
 use crate::directory::StorageKey;
 use crate::row_id::RowId;
 
@@ -30,6 +31,7 @@ pub fn change_row(
     let key = StorageKey::of(rel);
     note_changes(rel, &key)?;
     changes.insert(&key, row, change, cid);
+    claims::close(&key, row);
     Ok(())
 }
 
@@ -51,6 +53,7 @@ pub fn lock_row(
 ) {
     let key = StorageKey::of(rel);
     changes.insert(&key, row, Mark::Locked(mode), cid);
+    claims::close(&key, row);
     LOCKED.with_borrow_mut(|locked| locked.insert(key));
 }
 

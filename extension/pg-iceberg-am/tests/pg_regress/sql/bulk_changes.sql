@@ -82,6 +82,30 @@ SELECT run('DROP TRIGGER deletes_next ON t_AM');
 CREATE FUNCTION adds_one() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN EXECUTE format('UPDATE %I SET v = v + 1000 WHERE id = $1', TG_TABLE_NAME) USING NEW.id; RETURN NULL; END $$;
 SELECT run('CREATE TRIGGER adds_one AFTER UPDATE ON t_AM FOR EACH ROW WHEN (NEW.v < 1000) EXECUTE FUNCTION adds_one()'), run('UPDATE t_AM SET v = 2 WHERE id BETWEEN 7000 AND 7200'), same();
 SELECT run('DROP TRIGGER adds_one ON t_AM');
+-- A row that a command changes which another one, that it is part of, comes to later.
+CREATE FUNCTION updates(name text, at int, from_id int, to_id int, id int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+    IF id = at THEN EXECUTE format('UPDATE %I SET v = 77 WHERE id BETWEEN %s AND %s', name, from_id, to_id); END IF;
+    RETURN 1;
+END $$;
+CREATE FUNCTION deletes(name text, at int, from_id int, to_id int, id int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+    IF id = at THEN EXECUTE format('DELETE FROM %I WHERE id BETWEEN %s AND %s', name, from_id, to_id); END IF;
+    RETURN 1;
+END $$;
+CREATE FUNCTION tries(name text, at int, from_id int, to_id int, id int) RETURNS int LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN updates(name, at, from_id, to_id, id);
+EXCEPTION WHEN division_by_zero THEN RETURN 0;
+END $$;
+SELECT run('CREATE TABLE n_AM (id int, v int) USING AM'), run('INSERT INTO n_AM SELECT g, 0 FROM generate_series(1, 2000) g');
+SELECT run(format('UPDATE n_AM SET v = %s(''n_AM'', 1500, %s, id)', f, ids)) AS outcome, same('n') FROM (VALUES ('updates', '1502, 1502'), ('deletes', '1501, 1501'), ('updates', '600, 1700'), ('tries', '600, 1700'), ('deletes', '600, 700'), ('updates', '1, 1499')) x (f, ids);
+SELECT run(format('DELETE FROM n_AM WHERE id <= 1510 AND %s(''n_AM'', 1500, %s, id) = 1', f, ids)) AS outcome, same('n') FROM (VALUES ('updates', '1502, 1502'), ('deletes', '1501, 1501'), ('deletes', '600, 700'), ('tries', '600, 1700')) x (f, ids);
+SELECT (SELECT row_count FROM lakebase.iceberg_tables WHERE relation = 'n_iceberg'::regclass) = (SELECT count(*) FROM n_heap) AS counted;
+-- Deleted and updated by one command, of rows that were updated before.
+SELECT run('TRUNCATE n_AM'), run('INSERT INTO n_AM SELECT g, 0 FROM generate_series(1, 2000) g'), run('UPDATE n_AM SET v = 1'), same('n');
+SELECT run('WITH d AS (DELETE FROM n_AM WHERE id <= 1000 RETURNING id) UPDATE n_AM SET v = 100 FROM (SELECT count(*) c FROM d) x'), same('n');
+SELECT run('MERGE INTO n_AM t USING (SELECT g, 1 AS k FROM generate_series(1, 2000) g UNION ALL SELECT 1950, 2) s ON t.id = s.g WHEN MATCHED AND k = 1 THEN DELETE WHEN MATCHED THEN UPDATE SET v = 2'), same('n');
 -- Locked before, by the transaction itself.
 BEGIN;
 SELECT count(*) FROM (SELECT 1 FROM t_iceberg WHERE id BETWEEN 8000 AND 8500 FOR UPDATE) x;
@@ -125,9 +149,20 @@ SELECT same();
 COMMIT;
 SELECT same();
 BEGIN;
-SELECT run('DELETE FROM t_AM WHERE id <= 10000'), run('TRUNCATE t_AM');
+SELECT run('DELETE FROM t_AM WHERE id <= 10000'), run('TRUNCATE t_AM'), run('DELETE FROM n_AM');
 COMMIT;
-SELECT same(), (SELECT count(*) FROM lakebase.row_change r WHERE NOT EXISTS (SELECT 1 FROM pg_class c WHERE pg_relation_filenode(c.oid) = r.relfilenumber)) AS of_nothing;
+BEGIN;
+INSERT INTO t_iceberg SELECT g, 1, 'x' FROM generate_series(1, 2000) g;
+DELETE FROM t_iceberg;
+SAVEPOINT a;
+DROP TABLE t_iceberg;
+RELEASE a;
+DELETE FROM far_iceberg WHERE id <= 2000;
+DELETE FROM far_heap WHERE id <= 2000;
+COMMIT;
+DROP TABLE t_heap;
+SELECT run('CREATE TABLE t_AM (id int, v int, s text) USING AM');
+SELECT same(), same('far'), (SELECT count(*) FROM lakebase.row_change r WHERE NOT EXISTS (SELECT 1 FROM pg_class c WHERE pg_relation_filenode(c.oid) = r.relfilenumber)) AS of_nothing;
 BEGIN;
 SELECT run('CREATE TABLE made_AM USING AM AS SELECT g AS id, g AS v FROM generate_series(1, 5000) g'), run('UPDATE made_AM SET v = v + 1 WHERE id > 100'), run('DELETE FROM made_AM WHERE id % 2 = 0'), same('made');
 COMMIT;
