@@ -48,6 +48,9 @@ let
       write_work_mem = size "256MB" // {
         description = "Memory that a session's inserted rows take, over all Iceberg tables.";
       };
+      claim_rows_after = number 0 2147483647 256 // {
+        description = "Rows that a statement deletes or updates one by one before it notes others many at a time.";
+      };
       compression_level = number 1 22 3 // {
         description = "zstd level of data files.";
       };

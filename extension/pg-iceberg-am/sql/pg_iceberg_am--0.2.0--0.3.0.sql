@@ -36,3 +36,18 @@ SELECT s.relid::regclass AS relation,
           AND a.kind IN ('u', 'x', 'd', 'm', 'U', 'D', 'M')
        ) changed
  WHERE (pg_catalog.has_table_privilege(s.relid, 'SELECT') OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE'));
+
+CREATE FUNCTION lakebase.iceberg_delete_files(
+    relation regclass
+) RETURNS TABLE (
+    content text,
+    file_path text,
+    file_format text,
+    record_count bigint,
+    file_size_in_bytes bigint
+)
+STRICT STABLE
+LANGUAGE c AS 'MODULE_PATHNAME', 'iceberg_delete_files_wrapper';
+
+COMMENT ON FUNCTION lakebase.iceberg_delete_files(regclass) IS
+    'Delete files that apply to the data files that this statement reads of a table';

@@ -181,6 +181,8 @@ COMMENT ON FUNCTION lakebase.iceberg_snapshots(regclass) IS
     'Snapshots in the metadata of a table, oldest first';
 COMMENT ON FUNCTION lakebase.iceberg_files(regclass) IS
     'Data files that this statement reads of a table; those that no metadata file names yet have no sequence number';
+COMMENT ON FUNCTION lakebase.iceberg_delete_files(regclass) IS
+    'Delete files that apply to the data files that this statement reads of a table';
 COMMENT ON FUNCTION lakebase.compact(regclass) IS
     'Merges small data files of a table, all that can be, and waits for it';
 COMMENT ON FUNCTION lakebase.expire_snapshots(regclass, interval) IS

@@ -112,8 +112,15 @@ impl Client {
         session.set_time_limit(TIME_LIMIT)?;
         session.query(&format!(
             "SET application_name = '{APPLICATION}-{}'; SET lock_timeout = '300ms'; \
-             SET pg_iceberg_am.publish_interval = {publish_interval}",
-            self.number
+             SET pg_iceberg_am.publish_interval = {publish_interval}; \
+             SET pg_iceberg_am.claim_rows_after = {}",
+            self.number,
+            // Some note rows one by one, others by sets.
+            if self.number.is_multiple_of(2) {
+                0
+            } else {
+                256
+            },
         ))?;
         Ok(session)
     }

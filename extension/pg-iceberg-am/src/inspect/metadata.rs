@@ -1,5 +1,8 @@
 //! SQL functions that look inside a table's storage.
 
+use std::collections::HashSet;
+
+use iceberg_lite::manifest::DataContentType;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::Regclass;
 use pgrx::pg_sys;
@@ -80,6 +83,23 @@ mod lakebase {
         ),
     > {
         TableIterator::new(or_raise(files(relation.0)))
+    }
+
+    /// The delete files that apply to a table's data files.
+    #[pg_extern(stable, strict)]
+    fn iceberg_delete_files(
+        relation: Regclass,
+    ) -> TableIterator<
+        'static,
+        (
+            name!(content, &'static str),
+            name!(file_path, String),
+            name!(file_format, String),
+            name!(record_count, i64),
+            name!(file_size_in_bytes, i64),
+        ),
+    > {
+        TableIterator::new(or_raise(delete_files(relation.0)))
     }
 }
 
@@ -193,6 +213,42 @@ fn files(relid: pg_sys::Oid) -> PgResult<Vec<FileRow>> {
             SegmentSource::Batch(_) => None,
         })
         .collect())
+}
+
+type DeleteFileRow = (&'static str, String, String, i64, i64);
+
+fn delete_files(relid: pg_sys::Oid) -> PgResult<Vec<DeleteFileRow>> {
+    let rel = open_to_read(relid)?;
+    let view = TableView::resolve(
+        rel.relation(),
+        pg_lakebase_core::snapshot::Snapshot::active(),
+    )?;
+    let mut known = HashSet::new();
+    let mut rows = Vec::new();
+    for segment in view.segments.iter() {
+        let SegmentSource::File(file) = &segment.source else {
+            continue;
+        };
+        for delete in &file.deletes {
+            // Several deletion vectors may share a file.
+            let place = (delete.file_path.clone(), delete.content_offset);
+            if known.insert(place) {
+                rows.push((
+                    match delete.content {
+                        DataContentType::EqualityDeletes => "equality_deletes",
+                        DataContentType::Data | DataContentType::PositionDeletes => {
+                            "position_deletes"
+                        }
+                    },
+                    delete.file_path.clone(),
+                    delete.file_format.name().to_owned(),
+                    delete.record_count,
+                    delete.file_size_in_bytes,
+                ));
+            }
+        }
+    }
+    Ok(rows)
 }
 
 /// Milliseconds since the Unix epoch as PostgreSQL's microseconds since 2000.

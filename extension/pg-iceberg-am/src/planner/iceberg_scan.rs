@@ -1,7 +1,6 @@
 //! The Iceberg scan node: a sequential scan that reads only the columns it needs, and of those only
 //! files, row groups and pages that may hold a row that the filters let through.
 
-use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::hooks::{self, RelPathlist};
 use pg_lakebase_core::pgstat;
 use pg_lakebase_core::slot::{Slot, SlotKind};
+use pg_lakebase_core::table_am::ScanDirection;
 use pgrx::pg_sys;
 use pgrx::spi::quote_identifier;
 
@@ -45,41 +45,12 @@ pub fn register() -> PgResult<()> {
     hooks::register_set_rel_pathlist(offer)
 }
 
-thread_local! {
-    /// Whether what is being planned is a scrollable cursor.
-    static SCROLLS: Cell<bool> = const { Cell::new(false) };
-}
-
-/// A query while it is planned.
-pub struct Planning {
-    outer: bool,
-}
-
-impl Planning {
-    /// Begins to plan for a cursor with these `CURSOR_OPT_*` bits.
-    pub fn begin(cursor_options: i32) -> Self {
-        let scrolls = cursor_options as u32 & pg_sys::CURSOR_OPT_SCROLL != 0;
-        Self {
-            outer: SCROLLS.replace(scrolls),
-        }
-    }
-}
-
-impl Drop for Planning {
-    fn drop(&mut self) {
-        SCROLLS.set(self.outer);
-    }
-}
-
 /// Offers the node wherever the planner considers a sequential scan of an Iceberg table.
 fn offer(call: &RelPathlist<'_>) -> PgResult<()> {
     // SAFETY: the planner's own structures, valid during the hook; paths are read as their tags say.
     unsafe {
         let rte = call.rte;
-        // A node that is read backward as well is given one above it that keeps its rows, and then WHERE CURRENT OF does
-        // not find the table's scan (`search_plan_tree`).
         if !guc::enable_custom_scan()
-            || SCROLLS.get()
             || (*rte).rtekind != pg_sys::RTEKind::RTE_RELATION
             || !(*rte).tablesample.is_null()
             || !is_iceberg_relid((*rte).relid)
@@ -111,6 +82,10 @@ fn offer(call: &RelPathlist<'_>) -> PgResult<()> {
 
 impl CustomScanProvider for IcebergScan {
     const NAME: &'static CStr = c"IcebergScan";
+
+    /// Else a scan of a scrollable cursor would be given a node above it that keeps its rows, and WHERE CURRENT OF would not
+    /// find the table's scan (`search_plan_tree`).
+    const BACKWARD: bool = true;
 
     type State = State;
 
@@ -154,7 +129,11 @@ impl CustomScanProvider for IcebergScan {
             state.counted = true;
             pgstat::count_scan(context.relation()?);
         }
-        let found = reader.next(slot)?;
+        let found = match context.direction() {
+            ScanDirection::Forward => reader.next(slot)?,
+            ScanDirection::Backward => reader.previous(slot)?,
+            ScanDirection::NoMovement => false,
+        };
         if found {
             pgstat::count_rows_returned(context.relation()?, 1);
         }

@@ -23,10 +23,7 @@ pub fn register() -> PgResult<()> {
 }
 
 fn plan(call: &mut PlannerCall<'_>) -> PgResult<*mut pg_sys::PlannedStmt> {
-    let plan = {
-        let _planning = iceberg_scan::Planning::begin(call.cursor_options());
-        call.proceed()
-    };
+    let plan = call.proceed();
     // SAFETY: the planner has just made it.
     unsafe {
         let mut system_columns = SystemColumns::of(plan);

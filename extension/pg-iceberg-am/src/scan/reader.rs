@@ -118,7 +118,7 @@ pub struct ReadCounts {
 
 impl RowReader {
     /// A reader that stands before the view's first row. With a predicate, rows that do not satisfy
-    /// it may be left out, and only forward moves are allowed.
+    /// it may be left out, and there is no seeking.
     pub fn new(
         view: TableView,
         projection: Projection,
@@ -209,10 +209,6 @@ impl RowReader {
 
     /// Moves to the previous row and stores it; false before the first one.
     pub fn previous(&mut self, slot: &mut Slot<'_>) -> PgResult<bool> {
-        debug_assert!(
-            self.predicate.is_none(),
-            "a filtered reader moves forward only"
-        );
         let row = match self.position {
             Position::Start => return Ok(false),
             Position::Row(row) if row > 0 => row - 1,
@@ -237,10 +233,7 @@ impl RowReader {
 
     /// As [`Self::seek`], for who wants no more than `rows` rows from there on.
     fn seek_among(&mut self, row: u64, rows: u64) -> PgResult<()> {
-        debug_assert!(
-            self.predicate.is_none(),
-            "a filtered reader moves forward only"
-        );
+        debug_assert!(self.predicate.is_none(), "a filtered reader seeks nothing");
         let Some(segment) = self.view.segment_of(row) else {
             self.position = Position::End;
             self.close_stream();

@@ -9,6 +9,7 @@ use super::NeededColumns;
 use crate::error::{PgError, PgResult};
 use crate::relation::Relation;
 use crate::snapshot::Snapshot;
+use crate::table_am::ScanDirection;
 
 /// A scan that runs, as its provider sees it.
 pub struct ScanContext<'a> {
@@ -72,6 +73,12 @@ impl<'a> ScanContext<'a> {
     pub fn snapshot(&self) -> Option<Snapshot<'a>> {
         // SAFETY: the executor keeps the snapshot registered as long as the node.
         unsafe { Snapshot::from_nullable((*self.estate()).es_snapshot) }
+    }
+
+    /// The direction in which the query runs.
+    pub fn direction(&self) -> ScanDirection {
+        // SAFETY: the node's execution state is valid while it runs.
+        ScanDirection::from_raw(unsafe { (*self.estate()).es_direction })
     }
 
     /// The executor's state.

@@ -6,9 +6,8 @@
 //! [`PrivateValue`]s, which are PostgreSQL nodes, so that plans can be copied, cached, and sent to
 //! parallel workers. The running scan's state is a Rust value owned by the query's memory context.
 //!
-//! Projection and filtering are PostgreSQL's: the provider returns rows of the table. Scans go
-//! forward only; the planner puts a Material node on top where someone wants to go backward, or to
-//! mark and restore a position.
+//! Projection and filtering are PostgreSQL's: the provider returns rows of the table. The planner puts a Material node on
+//! top where someone wants to mark and restore a position, or to go backward, unless the provider can.
 
 mod context;
 mod explain;

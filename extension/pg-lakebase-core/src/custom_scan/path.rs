@@ -51,6 +51,9 @@ pub fn create_path<P: CustomScanProvider>(
         base.startup_cost = spec.startup_cost;
         base.total_cost = spec.total_cost.max(spec.startup_cost);
         (*path).flags = pg_sys::CUSTOMPATH_SUPPORT_PROJECTION;
+        if P::BACKWARD {
+            (*path).flags |= pg_sys::CUSTOMPATH_SUPPORT_BACKWARD_SCAN;
+        }
         (*path).custom_private = private;
         (*path).methods = Methods::<P>::PATH;
         Ok(path)

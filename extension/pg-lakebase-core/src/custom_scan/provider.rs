@@ -14,6 +14,9 @@ pub trait CustomScanProvider: Sized + 'static {
     /// The name that EXPLAIN shows, unique among all providers in the server.
     const NAME: &'static CStr;
 
+    /// Whether scans go in either direction, as [`ScanContext::direction`] says.
+    const BACKWARD: bool = false;
+
     /// Whether the scan's rows can be shared out among parallel workers. If so, the provider
     /// implements the four methods about the shared area.
     const PARALLEL_AWARE: bool = false;
@@ -37,7 +40,7 @@ pub trait CustomScanProvider: Sized + 'static {
     /// Makes a scan ready. For a plain EXPLAIN nothing will be read.
     fn begin(context: &BeginContext<'_>, private: Vec<PrivateValue>) -> PgResult<Self::State>;
 
-    /// Stores the next row of the table in the (cleared) slot; `false` at the end.
+    /// Stores the next row of the table, in the scan's direction, in the (cleared) slot; `false` at the end.
     fn next(
         state: &mut Self::State,
         context: &ScanContext<'_>,

@@ -73,11 +73,6 @@ impl PlannerCall<'_> {
             .unwrap_or_default()
     }
 
-    /// PostgreSQL's `CURSOR_OPT_*` bits.
-    pub fn cursor_options(&self) -> i32 {
-        self.cursor_options
-    }
-
     /// Plans the query: by whoever had the hook before, or PostgreSQL.
     pub fn proceed(&mut self) -> *mut pg_sys::PlannedStmt {
         let (query, query_string, cursor_options, params) = (

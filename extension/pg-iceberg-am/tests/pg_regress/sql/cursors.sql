@@ -33,6 +33,58 @@ FETCH BACKWARD 2 FROM sorted;
 FETCH BACKWARD 1 FROM forward;
 ROLLBACK;
 
+-- Backward as well where nothing is said, and with a filter that leaves files and row groups out; on heap and Iceberg tables.
+CREATE TABLE back_iceberg (id int, v int) USING iceberg;
+INSERT INTO back_iceberg SELECT g, g % 7 FROM generate_series(1, 30000) g;
+INSERT INTO back_iceberg SELECT g, g % 7 FROM generate_series(30001, 60000) g;
+INSERT INTO back_iceberg SELECT g, g % 7 FROM generate_series(60001, 60010) g;
+DELETE FROM back_iceberg WHERE id % 3 = 0;
+CREATE TABLE back_heap USING heap AS SELECT * FROM back_iceberg ORDER BY id;
+CREATE FUNCTION both_ways(options text, condition text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE am text; x record; c refcursor; step text; taken text[]; first text[];
+BEGIN
+    FOREACH am IN ARRAY '{heap,iceberg}'::text[] LOOP
+        taken := '{}';
+        EXECUTE format('DECLARE c %s CURSOR FOR SELECT * FROM back_%s WHERE %s', options, am, condition);
+        c := 'c';
+        FOR i IN 1..12 LOOP
+            CASE i % 6
+                WHEN 1 THEN MOVE FORWARD 9000 FROM c;
+                WHEN 2 THEN MOVE BACKWARD 3 FROM c;
+                WHEN 3 THEN MOVE FORWARD ALL FROM c;
+                WHEN 4 THEN MOVE BACKWARD 11000 FROM c;
+                WHEN 5 THEN FETCH PRIOR FROM c INTO x; taken := taken || coalesce(x::text, 'none');
+                ELSE MOVE BACKWARD 20 FROM c;
+            END CASE;
+            FETCH NEXT FROM c INTO x;
+            taken := taken || coalesce(x::text, 'none');
+        END LOOP;
+        MOVE BACKWARD ALL FROM c;
+        FETCH NEXT FROM c INTO x;
+        taken := taken || coalesce(x::text, 'none');
+        CLOSE c;
+        first := coalesce(first, taken);
+    END LOOP;
+    RETURN NEXT CASE WHEN first = taken THEN 'same: ' || array_to_string(taken, ' ') ELSE format('heap: %s; iceberg: %s', first, taken) END;
+END $$;
+BEGIN;
+SELECT both_ways(options, condition) FROM (VALUES ('', 'true'), ('SCROLL', 'true'), ('', 'v = 4'), ('SCROLL', 'id > 59990 OR id < 10'), ('', 'id BETWEEN 20000 AND 50000'), ('', 'id < 0')) x (options, condition);
+DECLARE c CURSOR FOR SELECT * FROM back_iceberg WHERE id > 59000;
+MOVE FORWARD ALL FROM c;
+FETCH BACKWARD 2 FROM c;
+UPDATE back_iceberg SET v = -1 WHERE CURRENT OF c RETURNING *;
+FETCH BACKWARD 1 FROM c;
+DELETE FROM back_iceberg WHERE CURRENT OF c RETURNING *;
+ROLLBACK;
+BEGIN;
+DECLARE c SCROLL CURSOR FOR SELECT * FROM back_iceberg WHERE id > 59000;
+MOVE FORWARD ALL FROM c;
+FETCH BACKWARD 2 FROM c;
+UPDATE back_iceberg SET v = -1 WHERE CURRENT OF c RETURNING *;
+ROLLBACK;
+EXPLAIN (COSTS OFF) DECLARE c SCROLL CURSOR FOR SELECT id FROM back_iceberg WHERE id > 59000;
+DROP FUNCTION both_ways;
+
 -- An open cursor does not see what is written after it was opened.
 BEGIN;
 DECLARE before_write SCROLL CURSOR FOR SELECT id FROM t ORDER BY id;

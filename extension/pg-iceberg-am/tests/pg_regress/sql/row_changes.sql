@@ -71,6 +71,19 @@ UPDATE columns SET a = 'clustered' WHERE id = 1;
 COMMIT;
 SELECT * FROM columns ORDER BY id;
 
+-- Delete files: one for each data file, which supersedes the one before.
+CREATE TABLE deleted (id int, v text) USING iceberg;
+INSERT INTO deleted SELECT g, 'v' || g FROM generate_series(1, 1000) g;
+SELECT * FROM lakebase.iceberg_delete_files('deleted');
+DELETE FROM deleted WHERE id % 100 = 0;
+SELECT lakebase.publish('deleted') IS NOT NULL AS published;
+SELECT content, file_format, record_count FROM lakebase.iceberg_delete_files('deleted');
+DELETE FROM deleted WHERE id % 100 = 1;
+SELECT lakebase.publish('deleted') IS NOT NULL AS published;
+SELECT content, file_format, record_count, file_size_in_bytes > 0 AS has_bytes, file_path LIKE '%-deletes.parquet' AS named FROM lakebase.iceberg_delete_files('deleted');
+SELECT * FROM lakebase.iceberg_delete_files('pg_class');
+DROP TABLE deleted;
+
 -- Files of which much has been deleted are written again in the background, without it.
 CREATE TABLE thinned (id int, v text) USING iceberg;
 INSERT INTO thinned SELECT g, 'v' || g FROM generate_series(1, 1000) g;
