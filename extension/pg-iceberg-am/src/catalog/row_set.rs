@@ -39,7 +39,7 @@ impl RowSet {
         } else {
             2
         };
-        (bytes.len() <= BITMAP_BYTES.max(4 * MAX_UPDATED) && bytes.len() % unit == 0)
+        (bytes.len() <= BITMAP_BYTES.max(4 * MAX_UPDATED) && bytes.len().is_multiple_of(unit))
             .then_some(Self { chunk, kind, bytes })
     }
 
