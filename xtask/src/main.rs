@@ -24,6 +24,7 @@ mod nix_check;
 mod nixos;
 mod operations;
 mod package;
+mod postgres_tests;
 mod process;
 mod progress;
 mod psql;
@@ -63,6 +64,8 @@ enum Command {
     TestAll(test_all::Args),
     /// Concurrency tests, by PostgreSQL's isolation tester
     Isolation(isolation::Args),
+    /// PostgreSQL's own regression tests, over Iceberg and over heap tables
+    PostgresTests(postgres_tests::Args),
     /// Compare tables with what PyIceberg, DuckDB and Spark read
     Interop(interop::Args),
     /// Kill the server again and again under load, and check what is left
@@ -97,6 +100,7 @@ fn main() -> ExitCode {
         Command::Cluster(args) => cluster::run(&args),
         Command::TestAll(args) => test_all::run(&args),
         Command::Isolation(args) => isolation::run(&args),
+        Command::PostgresTests(args) => postgres_tests::run(&args),
         Command::Interop(args) => interop::run(&args),
         Command::Crash(args) => crash::run(&args),
         Command::Twin(args) => twin::run(&args),

@@ -14,6 +14,7 @@ use crate::nix_check;
 use crate::nixos;
 use crate::operations;
 use crate::package;
+use crate::postgres_tests;
 use crate::process;
 use crate::progress::{format_elapsed, note};
 use crate::regress::{self, Selection, Suite, Where};
@@ -70,6 +71,7 @@ enum Step {
     PgTest,
     Regression,
     Isolation,
+    Postgres,
     Stores,
     Objects,
     Twin,
@@ -82,13 +84,14 @@ enum Step {
 }
 
 /// In this order: what fails soonest first.
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step::Fmt,
     Step::Nix,
     Step::Clippy,
     Step::Unit,
     Step::Regression,
     Step::Isolation,
+    Step::Postgres,
     Step::Stores,
     Step::Objects,
     Step::Twin,
@@ -204,6 +207,7 @@ fn describe(step: Step) -> &'static str {
         Step::PgTest => "tests inside the server",
         Step::Regression => Suite::Regression.name(),
         Step::Isolation => Suite::Isolation.name(),
+        Step::Postgres => "PostgreSQL's own tests",
         Step::Stores => "object stores",
         Step::Objects => "tables in an object store",
         Step::Twin => "histories beside heap tables",
@@ -258,6 +262,7 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
                 accept: false,
             },
         ),
+        Step::Postgres => postgres_tests::compare(cache, &[], false),
         Step::Stores => {
             let stores = Running::start(cache)?;
             let mut command = cargo(&["test", "--no-fail-fast", "--package", STORAGE]);

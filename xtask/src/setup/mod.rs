@@ -15,3 +15,4 @@ mod server_headers;
 pub use apt_source::mirror;
 pub use build_packages::{ensure as ensure_packages, for_machines, for_nix, on_path};
 pub use command::{Args, ensure, ensure_packaging, run};
+pub use postgres_build::source;

@@ -25,8 +25,12 @@ const RELEASE_OPTIONS: [&str; 1] = ["CFLAGS=-O2"];
 const COMMON_PARTS: [&str; 2] = ["contrib", "src/test/regress"];
 const ASSERT_PARTS: [&str; 2] = ["src/test/modules/injection_points", "src/test/isolation"];
 
-/// Builds PostgreSQL for `flavour` into the cache.
-pub fn build(cache: &Cache, flavour: Flavour) -> Result<Installation> {
+/// The tree of PostgreSQL's source, unpacked.
+pub fn source(cache: &Cache) -> Result<PathBuf> {
+    source_and_version(cache).map(|(source, _)| source)
+}
+
+fn source_and_version(cache: &Cache) -> Result<(PathBuf, String)> {
     let tar = apt_source::fetch(cache)?;
     let version = tar
         .file_name()
@@ -36,7 +40,12 @@ pub fn build(cache: &Cache, flavour: Flavour) -> Result<Installation> {
         .map(u32::to_string)
         .collect::<Vec<_>>()
         .join(".");
-    let source = unpack(cache, &tar, &version)?;
+    Ok((unpack(cache, &tar, &version)?, version))
+}
+
+/// Builds PostgreSQL for `flavour` into the cache.
+pub fn build(cache: &Cache, flavour: Flavour) -> Result<Installation> {
+    let (source, version) = source_and_version(cache)?;
     note(format!(
         "building PostgreSQL {version} ({flavour}): about ten minutes of processor time"
     ));
