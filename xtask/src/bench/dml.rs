@@ -1,13 +1,11 @@
 //! UPDATE, DELETE and MERGE of Iceberg tables against heap tables.
 
 use super::command::{self, SETTINGS};
-use super::figures::Figures;
 use super::figures::Goal::{self, AtLeast, AtMost};
+use super::figures::{self, Figures, middle, timed};
 use super::machine::Machine;
 use super::measure::Method;
-use super::median;
 use crate::cache::Cache;
-use crate::checkout;
 use crate::cluster::{Cluster, Connection, Settings};
 use crate::extension;
 use crate::guardian::Guardian;
@@ -19,7 +17,6 @@ use crate::setup;
 use crate::tpch::Table;
 use crate::wire::Session;
 use anyhow::{Context, Result, bail, ensure};
-use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -75,14 +72,7 @@ pub fn run(cache: &Cache, scale_factor: f64, repeats: u32, seconds: Duration) ->
         figures: figures?,
     };
     report.figures.print();
-    let path = checkout::root()
-        .join("bench-results")
-        .join(format!("dml-sf{scale_factor}.json"));
-    let text = serde_json::to_string_pretty(&report).context("cannot write JSON")?;
-    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))
-        .and_then(|()| fs::write(&path, text))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    println!("{}", path.display());
+    figures::write(&report, &format!("dml-sf{scale_factor}.json"))?;
     cluster.renew()
 }
 
@@ -123,10 +113,6 @@ impl Times {
     }
 }
 
-fn middle(values: &[f64]) -> Result<f64> {
-    median(values).context("nothing was measured")
-}
-
 struct Bench<'a> {
     connection: &'a Connection,
     repeats: u32,
@@ -148,13 +134,8 @@ impl Bench<'_> {
         psql::execute(self.connection, sql)
     }
 
-    /// Seconds of one statement of a new session that has done something before.
     fn timed(&self, sql: &str) -> Result<f64> {
-        let mut session = Session::open(self.connection)?;
-        session.query("SELECT count(*) FROM lakebase.iceberg_tables")?;
-        let started = Instant::now();
-        session.query(sql)?;
-        Ok(started.elapsed().as_secs_f64())
+        timed(self.connection, sql)
     }
 
     /// A copy of a table, all of it on disk; returns its name.

@@ -1,6 +1,39 @@
-//! Figures, and what they should be.
+//! Figures: taking them, what they should be, and writing them down.
 
+use super::median;
+use crate::checkout;
+use crate::cluster::Connection;
 use crate::progress::note;
+use crate::wire::Session;
+use anyhow::{Context, Result};
+use std::fs;
+use std::time::Instant;
+
+/// Seconds of one statement of a new session that has done something before.
+pub fn timed(connection: &Connection, sql: &str) -> Result<f64> {
+    let mut session = Session::open(connection)?;
+    session.query("SELECT count(*) FROM lakebase.iceberg_tables")?;
+    let started = Instant::now();
+    session.query(sql)?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// The median of what was measured.
+pub fn middle(values: &[f64]) -> Result<f64> {
+    median(values).context("nothing was measured")
+}
+
+/// Writes a report as JSON into the checkout, and says where.
+pub fn write(report: &impl serde::Serialize, name: &str) -> Result<()> {
+    let directory = checkout::root().join("bench-results");
+    let path = directory.join(name);
+    let text = serde_json::to_string_pretty(report).context("cannot write JSON")?;
+    fs::create_dir_all(&directory)
+        .and_then(|()| fs::write(&path, text))
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    println!("{}", path.display());
+    Ok(())
+}
 
 /// A figure, and what it should be.
 #[derive(Debug, serde::Serialize)]

@@ -1,10 +1,9 @@
 //! Tables in an object store against the same tables on local disk: MinIO behind a link of some latency and bandwidth.
 
 use super::command::{self, SETTINGS};
-use super::figures::Figures;
 use super::figures::Goal::{self, AtLeast, AtMost};
+use super::figures::{self, Figures, middle, timed};
 use super::machine::{self, Machine};
-use super::median;
 use crate::cache::{Cache, remove_tree};
 use crate::checkout;
 use crate::cluster::{Cluster, Connection, Settings};
@@ -20,7 +19,6 @@ use crate::stores::{Lake, TABLESPACE};
 use crate::tpch::Table;
 use crate::wire::Session;
 use anyhow::{Context, Result, ensure};
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -130,14 +128,7 @@ pub fn run(cache: &Cache, scale_factor: f64, repeats: u32) -> Result<()> {
         figures,
     };
     report.figures.print();
-    let path = checkout::root()
-        .join("bench-results")
-        .join(format!("object-store-sf{scale_factor}.json"));
-    let text = serde_json::to_string_pretty(&report).context("cannot write JSON")?;
-    fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))
-        .and_then(|()| fs::write(&path, text))
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    println!("{}", path.display());
+    figures::write(&report, &format!("object-store-sf{scale_factor}.json"))?;
     cluster.renew()?;
     remove_tree(&Lake::directory(cache, NAME))
 }
@@ -177,13 +168,8 @@ impl Bench<'_> {
         psql::execute(self.connection, sql)
     }
 
-    /// Seconds of one statement of a new session that has done something before.
     fn timed(&self, sql: &str) -> Result<f64> {
-        let mut session = Session::open(self.connection)?;
-        session.query("SELECT count(*) FROM lakebase.iceberg_tables")?;
-        let started = Instant::now();
-        session.query(sql)?;
-        Ok(started.elapsed().as_secs_f64())
+        timed(self.connection, sql)
     }
 
     fn traffic(&self) -> Result<Traffic> {
@@ -490,10 +476,6 @@ impl Bench<'_> {
         }
         Ok(())
     }
-}
-
-fn middle(values: &[f64]) -> Result<f64> {
-    median(values).context("nothing was measured")
 }
 
 /// Seconds of both sides.
