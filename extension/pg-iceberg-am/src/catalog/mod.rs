@@ -29,10 +29,8 @@ use pg_lakebase_core::serializable;
 use pg_lakebase_core::snapshot::{RegisteredSnapshot, Snapshot};
 use pgrx::PgSqlErrorCode;
 
-use crate::claims;
 use crate::directory::{StorageKey, TableDirectory, upgrade};
 use crate::row_id::RowId;
-use crate::transaction::shared;
 
 /// What is committed of a storage, as a snapshot sees it.
 #[derive(Clone, Debug, Default)]
@@ -125,23 +123,11 @@ pub fn find_changed_rows(
     };
     let found = if snapshot.is_some() && serializable::is_serializable() {
         let unseen = |writer| serializable::note_unseen_write(rel, writer, seen);
-        claims::others(key).into_iter().for_each(unseen);
         changes.find_among_versions(key, seen, unseen)?
     } else {
         changes.find(key, seen)?
     };
-    let mut rows = RowChange::rows(&found);
-    let curcid = snapshot.map(|snapshot| snapshot.cur_cid());
-    let claimed = match curcid {
-        Some(curcid) if shared::is_worker() => claims::rows_of_leader(key, curcid),
-        _ => claims::own_rows(key, curcid),
-    };
-    if !claimed.is_empty() {
-        rows.extend(claimed);
-        rows.sort_unstable();
-        rows.dedup();
-    }
-    Ok(rows)
+    Ok(RowChange::rows(&found))
 }
 
 /// The table of changes of rows; `None` if the extension is of a version that has none.

@@ -7,7 +7,7 @@
 //! became of it.
 //!
 //! Whoever changes many rows adds sets of them ([`super::row_set`]), a little later: until then they are claimed
-//! ([`crate::claims`]).
+//! (`claims/`).
 //!
 //! Who locks a row adds a row as well, which counts as long as its (sub)transaction goes on: so a row lock lasts as one of
 //! heap does, and as many rows can be locked. At its end the transaction deletes them again, for the sake of space.
@@ -23,7 +23,6 @@ use pgrx::{FromDatum, IntoDatum, pg_sys};
 
 use super::keyed_table::{KeyedTable, RowVersion, Writing, key_columns};
 use super::row_set::{RowSet, SetKind};
-use crate::claims;
 use crate::directory::StorageKey;
 use crate::row_id::{Chunk, RowId};
 
@@ -264,10 +263,9 @@ impl RowChangeCatalog {
     }
 
     /// What is said of a row that counts, or may come to count, with those who say it. Row locks of transactions that are
-    /// over are not among it, nor what others have claimed.
+    /// over are not among it, nor what is claimed.
     pub fn marks_of(&self, key: &StorageKey, row: RowId) -> PgResult<Vec<(Mark, Writing)>> {
-        let own = claims::own_mark(key, row).map(|(mark, cid)| (mark, Writing::Own(cid)));
-        let mut marks: Vec<_> = own.into_iter().collect();
+        let mut marks = Vec::new();
         self.each_entry_of(key, row, |entry, version| {
             if let Some((mark, by)) = entry.mark_of(row).zip(version.writing()) {
                 let is_over = matches!((mark, by), (Mark::Locked(_), Writing::Committed(_)));
@@ -353,7 +351,7 @@ impl RowChangeCatalog {
 
     /// The row whose next version `row` is; `None` also where nobody can see that one any more.
     pub fn predecessor_of(&self, key: &StorageKey, row: RowId) -> PgResult<Option<RowId>> {
-        let mut found = claims::own_predecessor(key, row);
+        let mut found = None;
         let Some(index) = KeyedTable::index(NEXT_INDEX) else {
             return Ok(found);
         };
@@ -381,11 +379,6 @@ impl RowChangeCatalog {
         row: RowId,
         snapshot: Snapshot<'_>,
     ) -> PgResult<Option<Successor>> {
-        if let Some((Mark::Changed(successor, _), cid)) = claims::own_mark(key, row)
-            && cid < snapshot.cur_cid()
-        {
-            return Ok(Some(successor));
-        }
         let mut found = None;
         self.each_entry_of(key, row, |entry, version| {
             if let Some(Mark::Changed(successor, _)) = entry.mark_of(row)

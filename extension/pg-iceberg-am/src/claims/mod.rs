@@ -8,15 +8,17 @@
 //!
 //! Who claims a row does not look in the catalog for it. He has looked for all rows of the chunk at once, with the chunk's
 //! lock, which keeps out all who are about to note something of any of its rows; and from then on, whoever is
-//! about to do that says so in the page first ([`shared`]).
+//! about to do that says so in the page first ([`shared`]). What this process has claimed is told with what the catalog says
+//! ([`seen`]).
 
 mod bits;
 mod own;
 mod page;
+mod seen;
 mod shared;
 
 pub use own::{
-    Claim, claim, close, end, has_updated, note, own_mark, own_predecessor, own_rows, sub_abort,
-    sub_commit, write_down,
+    Claim, claim, close, end, has_updated, is_own, leave, note, sub_abort, sub_commit, write_down,
 };
-pub use shared::{claims_of_others, others, register, rows_of_leader};
+pub use seen::{changed_rows, marks_of, predecessor_of, successor_seen_by};
+pub use shared::{claims_of_others, register};

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 
 use pg_lakebase_core::error::{PgError, PgResult};
+use pg_lakebase_core::injection;
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::row_lock::LatchedChunk;
 use pg_lakebase_core::xact;
@@ -13,8 +14,8 @@ use super::page::{Owner, Page, worthwhile};
 use super::shared::{self, Claimed, Heading, OwnPage};
 use crate::catalog::{Mark, RowChangeCatalog, Successor};
 use crate::directory::StorageKey;
+use crate::guc;
 use crate::row_id::{Chunk, RowId};
-use crate::{guc, transaction};
 
 /// After so many rows that could not be claimed, because others have looked, it is looked at again what they have noted.
 const PATIENCE: u32 = 32;
@@ -33,6 +34,8 @@ struct Own {
     /// The page used last.
     last: usize,
     run: Run,
+    /// Storages that are dropped, with the subtransactions that did it: claims on their rows are not written down.
+    dropped: Vec<(StorageKey, pg_sys::SubTransactionId)>,
 }
 
 /// What a command has done that changes rows.
@@ -52,6 +55,8 @@ pub enum Claim {
     No,
     /// It is this transaction's.
     Yes,
+    /// It is, and the first one of its page: that the transaction changes rows is to be noted.
+    First,
     /// The command has changed it before.
     Before(Successor),
 }
@@ -59,8 +64,6 @@ pub enum Claim {
 /// What came of it without looking anywhere but in own pages.
 enum Tried {
     Done(Claim),
-    /// It is claimed, the first one of its page.
-    First,
     /// A page is to be taken.
     Take,
     /// What is noted elsewhere is to be looked at.
@@ -99,10 +102,10 @@ impl Own {
                     // Commands that this one is part of look before they claim any.
                     self.each_twin(owner, |page| page.contend());
                 }
-                match is_first {
-                    true => Tried::First,
-                    false => Tried::Done(Claim::Yes),
-                }
+                Tried::Done(match is_first {
+                    true => Claim::First,
+                    false => Claim::Yes,
+                })
             }
             Some(Claimed::Before) => Tried::Done(Claim::Before(page.successor(place))),
             Some(Claimed::Contended) => {
@@ -147,22 +150,14 @@ pub fn claim(
     let (chunk, place) = Chunk::of(row);
     let owner = owner(&key, chunk, cid);
     let attempt = || OWN.with_borrow_mut(|own| own.claim(owner, place, is_update));
-    let mut tried = attempt();
-    let is_ready = match tried {
-        Tried::Done(_) | Tried::First => false,
+    let is_ready = match attempt() {
+        Tried::Done(claim) => return Ok(claim),
         Tried::Take => take_page(rel, owner)?,
         Tried::Renew => renew(rel, owner)?,
     };
-    if is_ready {
-        tried = attempt();
-    }
-    match tried {
-        Tried::Done(claim) => Ok(claim),
-        Tried::First => {
-            transaction::note_changes(rel, &key)?;
-            Ok(Claim::Yes)
-        }
-        Tried::Take | Tried::Renew => Ok(Claim::No),
+    match is_ready.then(attempt) {
+        Some(Tried::Done(claim)) => Ok(claim),
+        _ => Ok(Claim::No),
     }
 }
 
@@ -254,8 +249,10 @@ fn renew(rel: Relation<'_>, owner: Owner) -> PgResult<bool> {
         let of_table = own.pages.iter().filter(|page| page.owner.key == key);
         of_table.for_each(|page| next_versions.extend(page.next_versions_in(chunk)));
     });
-    closed.extend(changes.noted_places(&key, chunk)?);
+    // First: what is claimed is noted before it is claimed no longer.
     closed.extend(shared::places_of_others(&key, chunk));
+    injection::point(c"iceberg-claims-seen");
+    closed.extend(changes.noted_places(&key, chunk)?);
     if has_locks {
         next_versions.extend(changes.places_of_next_versions(&key, chunk)?);
     }
@@ -284,11 +281,11 @@ fn has_locks(changes: &RowChangeCatalog, key: &StorageKey) -> PgResult<bool> {
 /// been claimed. Those of storages that were dropped stay as they are: what drops them may be rolled back.
 fn write_down_one(changes: &RowChangeCatalog, is_it: impl Fn(&Page) -> bool) -> Option<usize> {
     let subid = xact::current_subxact_id();
-    let is_it = |page: &Page| {
-        page.owner.subid == subid && is_it(page) && !transaction::is_dropped(&page.owner.key)
-    };
     let (index, told) = OWN.with_borrow(|own| {
-        let index = own.pages.iter().position(is_it)?;
+        let is_dropped = |key| own.dropped.iter().any(|(of, _)| of == key);
+        let index = own.pages.iter().position(|page| {
+            page.owner.subid == subid && is_it(page) && !is_dropped(&page.owner.key)
+        })?;
         Some((index, own.pages[index].told()))
     })?;
     told.write_down(changes);
@@ -299,14 +296,26 @@ fn write_down_one(changes: &RowChangeCatalog, is_it: impl Fn(&Page) -> bool) -> 
     Some(rows)
 }
 
-/// Writes the claims on rows of a storage down that this subtransaction can, or those on rows of all.
-pub fn write_down(key: Option<&StorageKey>) -> PgResult<()> {
+/// Writes all claims down, before the transaction ends.
+pub fn write_down() -> PgResult<()> {
+    write_down_all(|_| true)
+}
+
+fn write_down_all(is_wanted: impl Fn(&Page) -> bool) -> PgResult<()> {
     if OWN.with_borrow(|own| own.pages.is_empty()) {
         return Ok(());
     }
     let changes = open()?;
-    let is_wanted = |page: &Page| key.is_none_or(|key| page.owner.key == *key);
-    while write_down_one(&changes, is_wanted).is_some() {}
+    while write_down_one(&changes, &is_wanted).is_some() {}
+    Ok(())
+}
+
+/// A storage is about to be dropped: its claims are written down as far as this subtransaction can, so that they go with
+/// what else is said of its rows. The others count again should that be rolled back.
+pub fn leave(key: &StorageKey) -> PgResult<()> {
+    write_down_all(|page| page.owner.key == *key)?;
+    let subid = xact::current_subxact_id();
+    OWN.with_borrow_mut(|own| own.dropped.push((*key, subid)));
     Ok(())
 }
 
@@ -323,7 +332,7 @@ pub fn close(key: &StorageKey, row: RowId) {
 }
 
 /// The rows of a storage that this transaction has claimed, and not written down; with `curcid`, by earlier commands.
-pub fn own_rows(key: &StorageKey, curcid: Option<pg_sys::CommandId>) -> Vec<RowId> {
+pub(super) fn rows(key: &StorageKey, curcid: Option<pg_sys::CommandId>) -> Vec<RowId> {
     OWN.with_borrow(|own| {
         let is_seen = |page: &&Page| {
             page.owner.key == *key && curcid.is_none_or(|curcid| page.owner.cid < curcid)
@@ -335,7 +344,7 @@ pub fn own_rows(key: &StorageKey, curcid: Option<pg_sys::CommandId>) -> Vec<RowI
 
 /// What has become of a row that this transaction has claimed, and by which command; `None` if it has not, or if that is
 /// written down.
-pub fn own_mark(key: &StorageKey, row: RowId) -> Option<(Mark, pg_sys::CommandId)> {
+pub(super) fn mark(key: &StorageKey, row: RowId) -> Option<(Mark, pg_sys::CommandId)> {
     let (chunk, place) = Chunk::of(row);
     OWN.with_borrow(|own| {
         let mut pages = own.pages.iter();
@@ -347,13 +356,18 @@ pub fn own_mark(key: &StorageKey, row: RowId) -> Option<(Mark, pg_sys::CommandId
     })
 }
 
+/// Whether this transaction has claimed a row, and not written it down.
+pub fn is_own(key: &StorageKey, row: RowId) -> bool {
+    mark(key, row).is_some()
+}
+
 /// Whether this transaction has claimed rows for an update.
 pub fn has_updated() -> bool {
     OWN.with_borrow(|own| own.pages.iter().any(Page::has_updated))
 }
 
 /// The claimed row whose next version `row` is.
-pub fn own_predecessor(key: &StorageKey, row: RowId) -> Option<RowId> {
+pub(super) fn predecessor_of(key: &StorageKey, row: RowId) -> Option<RowId> {
     let (chunk, place) = Chunk::of(row);
     OWN.with_borrow(|own| {
         let mut pages = own.pages.iter().filter(|page| page.owner.key == *key);
@@ -368,6 +382,9 @@ pub fn sub_commit(subid: pg_sys::SubTransactionId, parent: pg_sys::SubTransactio
         for page in pages.filter(|page| page.owner.subid == subid) {
             page.owner.subid = parent;
         }
+        for (_, by) in own.dropped.iter_mut().filter(|(_, by)| *by == subid) {
+            *by = parent;
+        }
     });
 }
 
@@ -375,6 +392,7 @@ pub fn sub_commit(subid: pg_sys::SubTransactionId, parent: pg_sys::SubTransactio
 pub fn sub_abort(subid: pg_sys::SubTransactionId) {
     with_own(|own| {
         own.run = Run::default();
+        own.dropped.retain(|(_, by)| *by != subid);
         for page in own.pages.extract_if(.., |page| page.owner.subid == subid) {
             page.release();
         }

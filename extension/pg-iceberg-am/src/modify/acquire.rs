@@ -50,6 +50,8 @@ enum Seen {
         /// The strongest lock that this transaction has of it.
         own: Option<LockTupleMode>,
         next: Option<RowId>,
+        /// Whether there is a next version that is not known yet.
+        is_claimed: bool,
     },
     /// It was changed.
     Changed(TmResult, FailureData),
@@ -81,12 +83,22 @@ impl Wanted<'_> {
             interrupt::check();
             let latched = Latched::take(self.rel, Chunk::of(self.row).0.number(), tid);
             match self.look(&changes)? {
-                Seen::Free { own, next } => {
+                Seen::Free {
+                    own,
+                    next,
+                    is_claimed,
+                } => {
                     if self.mode == LockTupleMode::Exclusive && claims::has_updated() {
                         self.keep_out_key_share(&changes)?;
                     }
                     let done = work(&changes, own)?;
                     latched.release();
+                    // Who has claimed it may have committed since: then others see the next version, and know nothing of the
+                    // earlier one's locks.
+                    let next = match is_claimed {
+                        true => self.next_version(&changes)?,
+                        false => next,
+                    };
                     break Acquired::Got(done, next);
                 }
                 Seen::Changed(result, by) => {
@@ -117,17 +129,19 @@ impl Wanted<'_> {
         let mut next = None;
         let mut changed = None;
         let mut others = Vec::new();
+        let mut is_claimed = false;
         // First: what is claimed is noted before it is claimed no longer.
         for (xid, is_update) in claims::claims_of_others(&key, self.row) {
             let goes_by = self.goes_by_updates
                 && is_update
                 && !conflict(LockTupleMode::NoKeyExclusive, self.mode);
+            is_claimed |= goes_by;
             // SAFETY: a transaction id is looked up.
             if !goes_by && unsafe { pg_sys::TransactionIdIsInProgress(xid) } {
                 others.push(xid);
             }
         }
-        for (mark, by) in changes.marks_of(&key, self.row)? {
+        for (mark, by) in claims::marks_of(changes, &key, self.row)? {
             match (mark, by) {
                 (Mark::Changed(successor, _), Writing::Own(by)) => {
                     return Ok(self.changed_by_itself(by, successor));
@@ -158,12 +172,25 @@ impl Wanted<'_> {
             others.extend(self.lockers_of_earlier(changes, &key)?);
         }
         Ok(match others.is_empty() {
-            true => Seen::Free { own, next },
+            true => Seen::Free {
+                own,
+                next,
+                is_claimed,
+            },
             false => Seen::Busy {
                 others,
                 is_own: own.is_some(),
             },
         })
+    }
+
+    /// The next version of the row, if it is noted.
+    fn next_version(self, changes: &RowChangeCatalog) -> PgResult<Option<RowId>> {
+        let marks = claims::marks_of(changes, &StorageKey::of(self.rel), self.row)?;
+        Ok(marks.into_iter().find_map(|(mark, _)| match mark {
+            Mark::Changed(Successor::Row(next), _) => Some(next),
+            _ => None,
+        }))
     }
 
     /// Those in progress who have an earlier version of the row locked: an update goes by FOR KEY SHARE, and who deletes
@@ -175,8 +202,8 @@ impl Wanted<'_> {
     ) -> PgResult<Vec<pg_sys::TransactionId>> {
         let mut lockers = Vec::new();
         let mut row = self.row;
-        while let Some(earlier) = changes.predecessor_of(key, row)? {
-            for (mark, by) in changes.marks_of(key, earlier)? {
+        while let Some(earlier) = claims::predecessor_of(changes, key, row)? {
+            for (mark, by) in claims::marks_of(changes, key, earlier)? {
                 if let (Mark::Locked(mode), Writing::InProgress(xid)) = (mark, by) {
                     lockers.extend(conflict(mode, self.mode).then_some(xid));
                 }
@@ -191,8 +218,8 @@ impl Wanted<'_> {
     fn keep_out_key_share(self, changes: &RowChangeCatalog) -> PgResult<()> {
         let key = StorageKey::of(self.rel);
         let mut row = self.row;
-        while let Some(earlier) = changes.predecessor_of(&key, row)? {
-            if claims::own_mark(&key, earlier).is_some() {
+        while let Some(earlier) = claims::predecessor_of(changes, &key, row)? {
+            if claims::is_own(&key, earlier) {
                 let mode = LockTupleMode::Exclusive;
                 transaction::lock_row(self.rel, changes, earlier, mode, self.cid);
             }

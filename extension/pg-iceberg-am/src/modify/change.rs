@@ -33,15 +33,13 @@ pub fn delete(
         to: WaitingTo::Delete,
         goes_by_updates: false,
     };
-    if crosscheck.is_none() {
-        match claims::claim(rel, wanted.row, cid, false)? {
-            Claim::Yes => {
-                claims::note(&StorageKey::of(rel), wanted.row, cid, successor)?;
-                return Ok(TmResult::Ok);
-            }
-            Claim::Before(successor) => return Ok(wanted.changed_before(successor, failure)),
-            Claim::No => {}
+    match claim(wanted, crosscheck, false)? {
+        Claim::First | Claim::Yes => {
+            claims::note(&StorageKey::of(rel), wanted.row, cid, successor)?;
+            return Ok(TmResult::Ok);
         }
+        Claim::Before(successor) => return Ok(wanted.changed_before(successor, failure)),
+        Claim::No => {}
     }
     change(wanted, crosscheck, failure, "delete", || Ok(successor))
 }
@@ -68,15 +66,13 @@ pub fn update(
         transaction::insert(rel, std::iter::once(&mut *slot), cid, Origin::New)?;
         row_at(slot.tid(), "update").map(Successor::Row)
     };
-    if crosscheck.is_none() {
-        match claims::claim(rel, wanted.row, cid, true)? {
-            Claim::Yes => {
-                claims::note(&StorageKey::of(rel), wanted.row, cid, insert()?)?;
-                return Ok(TmResult::Ok);
-            }
-            Claim::Before(successor) => return Ok(wanted.changed_before(successor, failure)),
-            Claim::No => {}
+    match claim(wanted, crosscheck, true)? {
+        Claim::First | Claim::Yes => {
+            claims::note(&StorageKey::of(rel), wanted.row, cid, insert()?)?;
+            return Ok(TmResult::Ok);
         }
+        Claim::Before(successor) => return Ok(wanted.changed_before(successor, failure)),
+        Claim::No => {}
     }
     change(wanted, crosscheck, failure, "update", insert)
 }
@@ -88,6 +84,19 @@ impl Wanted<'_> {
         *failure = by;
         result
     }
+}
+
+/// Claims the row, if its command changes many and need not look for it elsewhere.
+fn claim(wanted: Wanted<'_>, crosscheck: Option<Snapshot<'_>>, is_update: bool) -> PgResult<Claim> {
+    let Wanted { rel, row, cid, .. } = wanted;
+    if crosscheck.is_some() {
+        return Ok(Claim::No);
+    }
+    let claim = claims::claim(rel, row, cid, is_update)?;
+    if claim == Claim::First {
+        transaction::note_changes(rel, &StorageKey::of(rel))?;
+    }
+    Ok(claim)
 }
 
 /// Changes a row if nobody else has, which gives the row a successor.
@@ -149,7 +158,8 @@ pub fn latest_version(rel: Relation<'_>, tid: Tid, snapshot: Snapshot<'_>) -> Pg
         return Ok(tid);
     };
     let key = StorageKey::of(rel);
-    while let Some(Successor::Row(next)) = changes.successor_seen_by(&key, row, snapshot)? {
+    while let Some(Successor::Row(next)) = claims::successor_seen_by(&changes, &key, row, snapshot)?
+    {
         row = next;
     }
     Ok(row.to_tid())
@@ -165,7 +175,7 @@ pub fn is_live(rel: Relation<'_>, tid: Tid, snapshot: Snapshot<'_>) -> PgResult<
             else {
                 return Ok(false);
             };
-            let marks = changes.marks_of(&StorageKey::of(rel), row)?;
+            let marks = claims::marks_of(&changes, &StorageKey::of(rel), row)?;
             let is_gone = |(mark, by): &(Mark, Writing)| {
                 matches!(mark, Mark::Changed(..)) && !matches!(by, Writing::InProgress(_))
             };

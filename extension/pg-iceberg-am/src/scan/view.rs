@@ -11,6 +11,7 @@ use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
+use pg_lakebase_core::xact;
 use pgrx::pg_sys;
 
 use super::row_lookup::SegmentsByRowId;
@@ -18,7 +19,8 @@ use super::segment::{
     Segment, SegmentIds, SegmentSource, committed_segments, end_of, in_row_order, push_file,
     with_deleted_rows, without_rows,
 };
-use crate::catalog::{Committed, InlineCommit, InlineContent, find_changed_rows, find_committed};
+use crate::catalog::{Committed, InlineCommit, InlineContent, find_committed};
+use crate::claims;
 use crate::directory::StorageKey;
 use crate::error::{arrow_error, to_pg_error};
 use crate::files::{TableFiles, cache};
@@ -58,7 +60,7 @@ impl TableView {
         let mut view = Self::with_changed_rows(rel, snapshot)?;
         let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
         let key = StorageKey::of(rel);
-        let changed = find_changed_rows(rel, &key, snapshot)?;
+        let changed = claims::changed_rows(rel, &key, snapshot)?;
         if !changed.is_empty() {
             view.segments = Arc::new(without_rows(&view.segments, &changed));
         }
@@ -80,7 +82,7 @@ impl TableView {
         let key = StorageKey::of(rel);
         let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
         let curcid = snapshot.map(|snapshot| snapshot.cur_cid());
-        let own = if shared::is_worker() {
+        let own = if xact::is_parallel_worker() {
             Own::of_leader(rel, key)?
         } else {
             Own::of_transaction(&key, curcid)?

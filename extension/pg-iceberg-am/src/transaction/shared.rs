@@ -168,12 +168,6 @@ impl Drop for SharedChanges {
     }
 }
 
-/// Whether this process is a parallel worker.
-pub fn is_worker() -> bool {
-    // SAFETY: a number that the process got when it began.
-    unsafe { pg_sys::ParallelWorkerNumber >= 0 }
-}
-
 /// What this worker's leader has done to a storage; `None` if it has not changed it.
 pub fn storage_of_leader(key: &StorageKey) -> PgResult<Option<SharedStorage>> {
     // SAFETY: a worker belongs to its leader's lock group.

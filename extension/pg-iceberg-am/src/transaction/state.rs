@@ -474,7 +474,7 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     let key = StorageKey::of(rel);
     let place = Place::of(&key)?;
     let mut metadata = None;
-    claims::write_down(Some(&key))?;
+    claims::leave(&key)?;
     if let Some(catalog) = PointerCatalog::open_for_update() {
         if place.is_object() {
             metadata = (catalog.find_latest(&key)?).and_then(|pointer| pointer.metadata_location);
@@ -513,11 +513,6 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
         }
     });
     Ok(())
-}
-
-/// Whether this transaction has dropped a storage.
-pub fn is_dropped(key: &StorageKey) -> bool {
-    with_transaction(|state| state.dropped.contains(key))
 }
 
 /// Removes all rows of `rel`, not to be undone other than by dropping the storage.

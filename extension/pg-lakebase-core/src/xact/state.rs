@@ -71,6 +71,12 @@ pub fn in_subtransaction<T>(work: impl FnOnce() -> PgResult<T>) -> PgResult<T> {
     }
 }
 
+/// Whether this process is a parallel worker.
+pub fn is_parallel_worker() -> bool {
+    // SAFETY: a number that the process got when it began.
+    unsafe { pg_sys::ParallelWorkerNumber >= 0 }
+}
+
 /// How deep subtransactions are nested: 1 at the top level, 0 outside of transactions.
 pub fn nest_level() -> i32 {
     // SAFETY: reads the backend's transaction state.

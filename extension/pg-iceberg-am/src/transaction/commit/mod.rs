@@ -61,7 +61,7 @@ pub fn commit(for_prepare: bool) -> PgResult<()> {
         change.io.place().check_unchanged()?;
     }
     if changes.iter().any(|change| change.kind.changes_rows) {
-        claims::write_down(None)?;
+        claims::write_down()?;
         // So that what the last command has done is seen here.
         // SAFETY: in a transaction that commits.
         unsafe { pg_sys::CommandCounterIncrement() };
