@@ -266,7 +266,7 @@ impl RowChangeCatalog {
     /// over are not among it, nor what is claimed.
     pub fn marks_of(&self, key: &StorageKey, row: RowId) -> PgResult<Vec<(Mark, Writing)>> {
         let mut marks = Vec::new();
-        self.each_entry_of(key, row, |entry, version| {
+        self.each_entry_at(key, None, ROW, row, |entry, version| {
             if let Some((mark, by)) = entry.mark_of(row).zip(version.writing()) {
                 let is_over = matches!((mark, by), (Mark::Locked(_), Writing::Committed(_)));
                 marks.extend((!is_over).then_some((mark, by)));
@@ -276,10 +276,13 @@ impl RowChangeCatalog {
         Ok(marks)
     }
 
-    /// Calls `on_entry` with all that any version of a row of the table says of a row of `key`, or of its chunk.
-    fn each_entry_of(
+    /// Calls `on_entry` with what any version of a row of the table holds that has a row of `key` in a column, or its
+    /// chunk. `index` is as for [`KeyedTable::each_version_of`].
+    fn each_entry_at(
         &self,
         key: &StorageKey,
+        index: Option<pg_sys::Oid>,
+        column: pg_sys::AttrNumber,
         row: RowId,
         mut on_entry: impl FnMut(Entry, &RowVersion) -> ControlFlow<()>,
     ) -> PgResult<()> {
@@ -287,7 +290,7 @@ impl RowChangeCatalog {
         let mut flow = ControlFlow::Continue(());
         for number in [Some(row.to_i64()), chunk].into_iter().flatten() {
             if flow.is_continue() {
-                (self.0).each_version_of(key, None, ROW, number..=number, |version| {
+                (self.0).each_version_of(key, index, column, number..=number, |version| {
                     if let Some(entry) = Entry::read(&version) {
                         flow = on_entry(entry, &version);
                     }
@@ -352,22 +355,15 @@ impl RowChangeCatalog {
     /// The row whose next version `row` is; `None` also where nobody can see that one any more.
     pub fn predecessor_of(&self, key: &StorageKey, row: RowId) -> PgResult<Option<RowId>> {
         let mut found = None;
-        let Some(index) = KeyedTable::index(NEXT_INDEX) else {
-            return Ok(found);
-        };
-        let chunk = self.has_sets().then(|| Chunk::of(row).0.to_i64());
-        for number in [Some(row.to_i64()), chunk].into_iter().flatten() {
-            if found.is_none() {
-                (self.0).each_version_of(key, Some(index), NEXT, number..=number, |version| {
-                    let entry = version.writing().and_then(|_| Entry::read(&version));
-                    found = entry.and_then(|entry| match entry {
-                        Entry::Row(earlier, Mark::Changed(..)) => Some(earlier),
-                        Entry::Row(_, Mark::Locked(_)) => None,
-                        Entry::Set(set) => set.predecessor_of(row),
-                    });
-                    Ok(flow(found.is_some()))
-                })?;
-            }
+        if let Some(index) = KeyedTable::index(NEXT_INDEX) {
+            self.each_entry_at(key, Some(index), NEXT, row, |entry, version| {
+                found = version.writing().and_then(|_| match entry {
+                    Entry::Row(earlier, Mark::Changed(..)) => Some(earlier),
+                    Entry::Row(_, Mark::Locked(_)) => None,
+                    Entry::Set(set) => set.predecessor_of(row),
+                });
+                flow(found.is_some())
+            })?;
         }
         Ok(found)
     }
@@ -380,7 +376,7 @@ impl RowChangeCatalog {
         snapshot: Snapshot<'_>,
     ) -> PgResult<Option<Successor>> {
         let mut found = None;
-        self.each_entry_of(key, row, |entry, version| {
+        self.each_entry_at(key, None, ROW, row, |entry, version| {
             if let Some(Mark::Changed(successor, _)) = entry.mark_of(row)
                 && version.was_written_for(snapshot)
             {
