@@ -18,7 +18,7 @@ use iceberg_lite::io::{FileIo, LocalFileIo};
 use iceberg_lite::manifest::{DataContentType, DataFile};
 use iceberg_lite::scan::{ReadOptions, plan_files};
 use iceberg_lite::spec::{
-    NestedField, PartitionSpec, PrimitiveType, Schema, Snapshot, TableMetadata,
+    FormatVersion, NestedField, PartitionSpec, PrimitiveType, Schema, Snapshot, TableMetadata,
 };
 use iceberg_lite::write::{DataFileWriter, WriteOptions, arrow_schema};
 use serde_json::json;
@@ -159,7 +159,14 @@ impl Table {
         self.now_ms += 20_000;
         let spec = self.metadata.default_partition_spec().ok_or("no spec")?;
         let location = &self.metadata.location;
-        let staged = stage(delta, &self.schema()?, spec, location, &self.io)?;
+        let staged = stage(
+            delta,
+            &self.schema()?,
+            spec,
+            location,
+            FormatVersion::V2,
+            &self.io,
+        )?;
         let base = self.location.as_deref();
         let done = complete(&self.metadata, base, Some(&staged), &self.io, self.now_ms)?;
         for path in &done.superseded_manifests {

@@ -18,8 +18,8 @@ use iceberg_lite::manifest::{
 };
 use iceberg_lite::scan::{FilePruner, FooterCache, plan_files, plan_matching_files};
 use iceberg_lite::spec::{
-    Datum, NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema, Snapshot,
-    TableMetadata, Transform,
+    Datum, FormatVersion, NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema,
+    Snapshot, TableMetadata, Transform,
 };
 use uuid::Uuid;
 
@@ -158,7 +158,14 @@ fn write(
     let mut written = Vec::with_capacity(manifests);
     for day in 0..manifests {
         let path = format!("{directory}/metadata/m{day}.avro");
-        let mut writer = ManifestWriter::new(path, ManifestContent::Data, schema, spec, 1)?;
+        let mut writer = ManifestWriter::new(
+            path,
+            FormatVersion::V2,
+            ManifestContent::Data,
+            schema,
+            spec,
+            1,
+        )?;
         for number in 0..files / manifests {
             writer.add(&Arc::new(data_file(
                 directory,
@@ -173,6 +180,7 @@ fn write(
         snapshot_id: 1,
         parent_snapshot_id: None,
         sequence_number: 1,
+        first_row_id: None,
     };
     write_manifest_list(&LocalFileIo, &list, header, written)?;
     Ok(Snapshot {

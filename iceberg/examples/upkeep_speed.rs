@@ -21,7 +21,9 @@ use iceberg_lite::compaction::{Compaction, CompactionRules, plan_compaction};
 use iceberg_lite::io::{FileIo, InputFile, OutputFile};
 use iceberg_lite::manifest::{DataFile, ManifestCache, snapshot_manifests};
 use iceberg_lite::scan::plan_files;
-use iceberg_lite::spec::{NestedField, PartitionSpec, PrimitiveType, Schema, TableMetadata};
+use iceberg_lite::spec::{
+    FormatVersion, NestedField, PartitionSpec, PrimitiveType, Schema, TableMetadata,
+};
 use uuid::Uuid;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -195,7 +197,7 @@ impl Table {
         let unreachable = unreachable_files(base, &gone, History::Linear, io)?;
         let schema = base.current_schema().ok_or("no schema")?;
         let spec = base.default_partition_spec().ok_or("no spec")?;
-        let staged = stage(delta, schema, spec, "/lake/t", io)?;
+        let staged = stage(delta, schema, spec, "/lake/t", FormatVersion::V2, io)?;
         let updates = expiry.updates();
         let location = self.location.as_deref();
         let done = complete_and_update(base, location, &staged, updates, io, self.now_ms)?;

@@ -6,8 +6,8 @@ use super::requirement::TableRequirement;
 use super::update::TableUpdate;
 use crate::error::{Error, Result};
 use crate::spec::{
-    FormatVersion, MAIN_BRANCH, MetadataLogEntry, SnapshotLogEntry, SnapshotRef, SnapshotReference,
-    TableMetadata,
+    FormatVersion, MAIN_BRANCH, MetadataLogEntry, Snapshot, SnapshotLogEntry, SnapshotRef,
+    SnapshotReference, TableMetadata,
 };
 
 /// The property that limits the metadata log.
@@ -59,10 +59,6 @@ fn apply_update(metadata: &mut TableMetadata, update: TableUpdate) -> Result<()>
             if version < metadata.format_version {
                 let (from, to) = (metadata.format_version.number(), version.number());
                 return refuse(format!("format version {from} cannot be lowered to {to}"));
-            }
-            if version > FormatVersion::V2 {
-                let feature = format!("writing table format version {}", version.number());
-                return Err(Error::unsupported(feature));
             }
             metadata.format_version = version;
         }
@@ -149,10 +145,31 @@ fn add_snapshot(metadata: &mut TableMetadata, snapshot: SnapshotRef) -> Result<(
             snapshot.sequence_number, snapshot.snapshot_id, metadata.last_sequence_number
         ));
     }
+    if metadata.format_version >= FormatVersion::V3 {
+        metadata.next_row_id = next_row_id(metadata, &snapshot)?;
+    }
     metadata.last_sequence_number = snapshot.sequence_number;
     metadata.last_updated_ms = metadata.last_updated_ms.max(snapshot.timestamp_ms);
     metadata.snapshots.push(snapshot);
     Ok(())
+}
+
+/// The next row id after a snapshot has given some to its rows (specification, section "Row Lineage").
+fn next_row_id(metadata: &TableMetadata, snapshot: &Snapshot) -> Result<i64> {
+    let id = snapshot.snapshot_id;
+    let (Some(first), Some(added @ 0..)) = (snapshot.first_row_id, snapshot.added_rows) else {
+        return refuse(format!("snapshot {id} does not say which row ids it gives"));
+    };
+    if first < metadata.next_row_id {
+        let next = metadata.next_row_id;
+        return refuse(format!(
+            "snapshot {id} gives row ids from {first} on, but {next} is next"
+        ));
+    }
+    match first.checked_add(added) {
+        Some(next) => Ok(next),
+        None => refuse("row ids are used up".to_owned()),
+    }
 }
 
 fn set_ref(metadata: &mut TableMetadata, name: String, reference: SnapshotReference) -> Result<()> {

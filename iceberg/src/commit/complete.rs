@@ -18,8 +18,8 @@ use super::validate::{RemovedFiles, check_no_new_deletes};
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{
-    ManifestFile, ManifestListHeader, ManifestStatus, manifest_entries, snapshot_manifests,
-    write_manifest_list,
+    ManifestFile, ManifestListHeader, ManifestStatus, assign_row_ids, manifest_entries,
+    snapshot_manifests, write_manifest_list,
 };
 use crate::spec::{
     FormatVersion, MAIN_BRANCH, PartitionSpecRef, SchemaRef, Snapshot, SnapshotReference,
@@ -75,7 +75,6 @@ pub fn complete_and_update(
     io: &dyn FileIo,
     now_ms: i64,
 ) -> Result<NewMetadata> {
-    check_writable(base)?;
     let ((metadata, metadata_location, manifests), mut files_written) = CreatedFiles::new(io)
         .guard(|io| {
             let context = Context {
@@ -121,7 +120,6 @@ pub fn complete_with_updates(
     io: &dyn FileIo,
     now_ms: i64,
 ) -> Result<NewMetadata> {
-    check_writable(base)?;
     let mut all = upgrade_updates(base);
     all.extend(updates);
     let metadata = apply(base, base_location, requirements, all, now_ms)?;
@@ -172,19 +170,6 @@ impl Context<'_> {
     }
 }
 
-/// Refuses tables of versions that are only read.
-pub(super) fn check_writable(base: &TableMetadata) -> Result<()> {
-    match base.format_version {
-        FormatVersion::V1 | FormatVersion::V2 => Ok(()),
-        FormatVersion::V3 => {
-            let version = base.format_version.number();
-            Err(Error::unsupported(format!(
-                "writing table format version {version}"
-            )))
-        }
-    }
-}
-
 /// Writes the new snapshot's manifests and their list.
 fn write_snapshot(
     mut context: Context<'_>,
@@ -192,6 +177,10 @@ fn write_snapshot(
     now_ms: i64,
 ) -> Result<(Snapshot, Arc<[ManifestFile]>)> {
     let base = context.base;
+    if base.format_version >= FormatVersion::V3 && staged.added.position_delete_files > 0 {
+        let reason = "position delete files for a table that is of version 3 by now";
+        return Err(Error::invalid_argument("complete", reason));
+    }
     let parent = base.current_snapshot();
     let inherited = match parent {
         None => Arc::default(),
@@ -221,10 +210,17 @@ fn write_snapshot(
     let parent_snapshot_id = parent.map(|parent| parent.snapshot_id);
     let unique = context.io.unique_name();
     let list = format!("{}/metadata/snap-{unique}.avro", base.location);
+    let gives_row_ids = base.format_version >= FormatVersion::V3;
+    let first_row_id = gives_row_ids.then_some(base.next_row_id);
+    let added_rows = match first_row_id {
+        None => None,
+        Some(first) => Some(assign_row_ids(&mut manifests, first)? - first),
+    };
     let header = ManifestListHeader {
         snapshot_id,
         parent_snapshot_id,
         sequence_number,
+        first_row_id,
     };
     let manifests: Arc<[ManifestFile]> =
         write_manifest_list(context.io, &list, header, manifests)?.into();
@@ -239,6 +235,8 @@ fn write_snapshot(
         manifest_list: Some(list),
         summary: summarize(staged, &filtered.removed, parent.map(|parent| &***parent)),
         schema_id: Some(staged.schema_id).filter(|&id| base.schema(id).is_some()),
+        first_row_id,
+        added_rows,
         ..Snapshot::default()
     };
     Ok((snapshot, manifests))

@@ -1,19 +1,21 @@
 //! Deleted rows as a change of a table's files.
 //!
-//! A data file has one position delete file of ours at most: who deletes more of its rows writes one that has them
-//! all, which supersedes the earlier ones. A data file that has no rows left is removed instead.
+//! A data file has one position delete file of ours at most, or, in version 3 of the format, one deletion vector: who
+//! deletes more of its rows writes one that has them all, which supersedes the earlier ones. A data file that has no
+//! rows left is removed instead. Deletion vectors that are written together share a file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::complete::check_writable;
 use super::delta::SnapshotDelta;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
-use crate::manifest::DataFile;
+use crate::manifest::{DataContentType, DataFile};
 use crate::scan::{RowRanges, ScanFile, deleted_positions, only_file_of, plan_named_files};
-use crate::spec::TableMetadata;
-use crate::write::{CreateOutput, WriteOptions, write_position_deletes};
+use crate::spec::{FormatVersion, TableMetadata};
+use crate::write::{
+    CreateOutput, DeletionVectorWriter, WriteOptions, check_positions, write_position_deletes,
+};
 
 /// The change that deletes the rows at `positions`, by paths of data files: files of the table as it is in `base`, and
 /// the files `added`, which the same change adds. It is to be staged with the default partition spec of `base`; files
@@ -21,11 +23,12 @@ use crate::write::{CreateOutput, WriteOptions, write_position_deletes};
 ///
 /// Of `added` the change has those that have rows left; the others are the caller's to delete. Delete files are
 /// created by `create`; after an error they are the caller's to delete, too. Earlier position deletes are superseded
-/// if they are about one of the data files alone; those about several files stay, unread, as equality deletes do. A
-/// data file that `base` does not have is a [conflict](Error::is_conflict).
+/// if they are about one of the data files alone; those about several files stay, as equality deletes do: unread, but
+/// that a deletion vector, beside which they do not count, has their positions too. A data file that `base` does not
+/// have is a [conflict](Error::is_conflict).
 ///
 /// Others may add deletes before the change is completed: theirs and these hold side by side. Whoever comes second
-/// of two that supersede the same delete file has a conflict.
+/// of two that supersede the same delete file, or add deletion vectors of the same data file, has a conflict.
 pub fn delete_rows(
     base: &TableMetadata,
     added: Vec<Arc<DataFile>>,
@@ -34,12 +37,12 @@ pub fn delete_rows(
     options: &WriteOptions,
     create: CreateOutput<'_>,
 ) -> Result<SnapshotDelta> {
-    check_writable(base)?;
     let mut deletion = Deletion {
         base,
         io,
         options,
         create,
+        vectors: None,
         delta: SnapshotDelta::default(),
     };
     let mut of_base: BTreeMap<&str, &RowRanges> = (positions.iter())
@@ -59,7 +62,7 @@ pub fn delete_rows(
     for (file, rows) in files.values().zip(of_base.values()) {
         deletion.delete_of_base(file, rows)?;
     }
-    Ok(deletion.delta)
+    deletion.finish()
 }
 
 /// The data files of `base` at these paths, in their order.
@@ -92,6 +95,8 @@ struct Deletion<'a> {
     io: &'a dyn FileIo,
     options: &'a WriteOptions,
     create: CreateOutput<'a>,
+    /// Deletion vectors, with what they delete.
+    vectors: Option<(DeletionVectorWriter, Vec<Arc<RowRanges>>)>,
     delta: SnapshotDelta,
 }
 
@@ -111,25 +116,28 @@ impl Deletion<'_> {
         let data_file = &file.data_file;
         let path = &data_file.file_path;
         let all = all_rows(data_file)?;
-        let earlier: Vec<_> = (file.deletes.iter())
-            .filter(|delete| only_file_of(delete) == Some(path))
-            .collect();
+        let is_superseded = |delete: &&Arc<DataFile>| only_file_of(delete) == Some(path);
+        let is_of_positions =
+            |delete: &&Arc<DataFile>| delete.content == DataContentType::PositionDeletes;
+        let earlier: Vec<_> = file.deletes.iter().filter(is_superseded).collect();
         let mut known = RowRanges::default();
-        for delete in &earlier {
-            known = known.union(&*deleted_positions(self.io, delete, path)?);
+        for delete in file.deletes.iter().filter(is_of_positions) {
+            if self.writes_vectors() || is_superseded(&delete) {
+                known = known.union(&*deleted_positions(self.io, delete, path)?);
+            }
         }
         // Others may write positions beyond the last row: they delete nothing.
         let known = known.intersect(&all);
         let deleted = known.union(rows);
         if deleted == all {
             self.delta.removed_data_files.insert(path.clone());
-        } else if deleted == known && earlier.len() == 1 {
+        } else if deleted == known && earlier.len() == 1 && self.is_of_now(earlier[0]) {
             return Ok(());
         } else {
             self.write_deletes(data_file, &deleted)?;
             self.delta.required_data_files.insert(path.clone());
         }
-        let superseded = earlier.iter().map(|delete| delete.file_path.clone());
+        let superseded = earlier.iter().map(|delete| delete.delete_id());
         self.delta.removed_delete_files.extend(superseded);
         Ok(())
     }
@@ -142,13 +150,51 @@ impl Deletion<'_> {
                 data_file.file_path
             )));
         }
+        if self.writes_vectors() {
+            return self.write_vector(data_file, rows);
+        }
         let (path, output) = (self.create)()?;
         let file = write_position_deletes(path, output, data_file, rows, self.options.clone())?;
+        self.add(file, &Arc::new(rows.clone()));
+        Ok(())
+    }
+
+    fn write_vector(&mut self, data_file: &DataFile, rows: &RowRanges) -> Result<()> {
+        check_positions(data_file, rows)?;
+        if self.vectors.is_none() {
+            let (path, output) = (self.create)()?;
+            self.vectors = Some((DeletionVectorWriter::new(path, output)?, Vec::new()));
+        }
+        if let Some((writer, written)) = &mut self.vectors {
+            writer.add(data_file, rows)?;
+            written.push(Arc::new(rows.clone()));
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<SnapshotDelta> {
+        if let Some((writer, rows)) = self.vectors.take() {
+            for (vector, rows) in writer.finish()?.into_iter().zip(&rows) {
+                self.add(vector, rows);
+            }
+        }
+        Ok(self.delta)
+    }
+
+    fn add(&mut self, file: DataFile, rows: &Arc<RowRanges>) {
         if let Some(cache) = self.io.delete_cache() {
-            cache.put(&file, &Arc::new(rows.clone()));
+            cache.put(&file, rows);
         }
         self.delta.added_delete_files.push(file.into());
-        Ok(())
+    }
+
+    fn writes_vectors(&self) -> bool {
+        self.base.format_version >= FormatVersion::V3
+    }
+
+    /// Whether it is such a delete file as is written to the table now.
+    fn is_of_now(&self, delete: &DataFile) -> bool {
+        delete.is_deletion_vector() == self.writes_vectors()
     }
 }
 

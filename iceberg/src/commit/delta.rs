@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::manifest::DataFile;
+use crate::manifest::{DataFile, DeleteId};
 use crate::spec::Operation;
 
 /// A change of a table's list of files.
@@ -18,8 +18,8 @@ pub struct SnapshotDelta {
     pub added_delete_files: Vec<Arc<DataFile>>,
     /// Paths of data files to remove; one that is gone is a conflict.
     pub removed_data_files: BTreeSet<String>,
-    /// Paths of delete files to remove; one that is gone is a conflict.
-    pub removed_delete_files: BTreeSet<String>,
+    /// Delete files to remove; one that is gone is a conflict.
+    pub removed_delete_files: BTreeSet<DeleteId>,
     /// Removes all files that the table has when the commit is completed.
     pub removes_everything: bool,
     /// Paths of data files that must still be there, because added delete files are about them.

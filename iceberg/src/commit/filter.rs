@@ -7,7 +7,9 @@ use super::file_totals::FileTotals;
 use super::rolling_writer::RollingManifestWriter;
 use super::stage::StagedSnapshot;
 use crate::error::{Error, Result};
-use crate::manifest::{ManifestContent, ManifestEntry, ManifestFile, manifest_entries};
+use crate::manifest::{
+    DataFile, DeleteId, ManifestContent, ManifestEntry, ManifestFile, manifest_entries,
+};
 
 /// The base's manifests without the removed files, and what was removed.
 pub struct Filtered {
@@ -32,9 +34,9 @@ pub fn filter_manifests(
         if !manifest.may_have_live_files() {
             continue;
         }
-        let paths = match manifest.content {
-            ManifestContent::Data => &staged.removed_data_files,
-            ManifestContent::Deletes => &staged.removed_delete_files,
+        let is_named = |file: &DataFile| match manifest.content {
+            ManifestContent::Data => staged.removed_data_files.contains(&file.file_path),
+            ManifestContent::Deletes => staged.removed_delete_files.contains(&file.delete_id()),
         };
         let wanted = staged.removes_everything || missing.concern(manifest.content);
         if !wanted {
@@ -43,10 +45,12 @@ pub fn filter_manifests(
         }
         let entries = manifest_entries(context.io, manifest)?;
         let is_removed = |entry: &ManifestEntry| {
-            entry.is_live()
-                && (staged.removes_everything || paths.contains(&entry.data_file.file_path))
+            entry.is_live() && (staged.removes_everything || is_named(&entry.data_file))
         };
         missing.found(manifest.content, &entries);
+        if manifest.content == ManifestContent::Deletes {
+            check_vectors(staged, entries.iter().filter(|entry| !is_removed(entry)))?;
+        }
         if entries.iter().any(is_removed) {
             for entry in entries.iter().filter(|entry| is_removed(entry)) {
                 filtered.removed.add(&entry.data_file);
@@ -73,6 +77,7 @@ fn rewrite(
     let (schema, spec) = context.schema_and_spec(manifest)?;
     let mut writer = RollingManifestWriter::new(
         context.io,
+        context.base.format_version,
         manifest.content,
         &schema,
         &spec,
@@ -92,11 +97,31 @@ fn rewrite(
     writer.finish()
 }
 
+/// Fails if a data file that the commit adds a deletion vector of keeps another one: a data file has one at most.
+fn check_vectors<'a>(
+    staged: &StagedSnapshot,
+    kept: impl Iterator<Item = &'a ManifestEntry>,
+) -> Result<()> {
+    for entry in kept.filter(|entry| entry.is_live() && entry.data_file.is_deletion_vector()) {
+        let about = entry.data_file.referenced_data_file.as_ref();
+        if let Some(path) = about.filter(|path| staged.files_with_new_vectors.contains(*path)) {
+            return Err(Error::CommitConflict {
+                path: path.clone(),
+                reason: "the commit adds a deletion vector of it, but another one did already"
+                    .to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Files that the base must have and that were not seen yet.
 struct MissingFiles<'a> {
     removed_data: BTreeSet<&'a str>,
-    removed_deletes: BTreeSet<&'a str>,
+    removed_deletes: BTreeSet<&'a DeleteId>,
     required_data: BTreeSet<&'a str>,
+    /// Whether all manifests of deletes are looked at, for other deletion vectors of the same data files.
+    adds_vectors: bool,
 }
 
 impl<'a> MissingFiles<'a> {
@@ -104,8 +129,9 @@ impl<'a> MissingFiles<'a> {
         let set = |paths: &'a BTreeSet<String>| paths.iter().map(String::as_str).collect();
         Self {
             removed_data: set(&staged.removed_data_files),
-            removed_deletes: set(&staged.removed_delete_files),
+            removed_deletes: staged.removed_delete_files.iter().collect(),
             required_data: set(&staged.required_data_files),
+            adds_vectors: !staged.files_with_new_vectors.is_empty(),
         }
     }
 
@@ -115,7 +141,7 @@ impl<'a> MissingFiles<'a> {
             ManifestContent::Data => {
                 !self.removed_data.is_empty() || !self.required_data.is_empty()
             }
-            ManifestContent::Deletes => !self.removed_deletes.is_empty(),
+            ManifestContent::Deletes => self.adds_vectors || !self.removed_deletes.is_empty(),
         }
     }
 
@@ -127,20 +153,22 @@ impl<'a> MissingFiles<'a> {
                     self.removed_data.remove(path);
                     self.required_data.remove(path);
                 }
+                ManifestContent::Deletes if self.removed_deletes.is_empty() => {}
                 ManifestContent::Deletes => {
-                    self.removed_deletes.remove(path);
+                    self.removed_deletes.remove(&entry.data_file.delete_id());
                 }
             }
         }
     }
 
     fn check(&self) -> Result<()> {
-        let removed = self.removed_data.iter().chain(&self.removed_deletes);
-        let conflict = |path: &&str, reason: &str| Error::CommitConflict {
-            path: (*path).to_owned(),
+        let deletes = self.removed_deletes.iter().map(|id| &*id.path);
+        let mut removed = self.removed_data.iter().copied().chain(deletes);
+        let conflict = |path: &str, reason: &str| Error::CommitConflict {
+            path: path.to_owned(),
             reason: reason.to_owned(),
         };
-        if let Some(path) = removed.into_iter().next() {
+        if let Some(path) = removed.next() {
             return Err(conflict(
                 path,
                 "the commit removes it, but another one did already",

@@ -134,6 +134,7 @@ fn merge_bin(
     let content: ManifestContent = first.content;
     let mut writer = RollingManifestWriter::new(
         context.io,
+        context.base.format_version,
         content,
         &schema,
         &spec,

@@ -8,8 +8,8 @@
 //! returns is not part of the table until the caller points the table to it; a call that fails
 //! leaves no files behind as far as deleting works.
 //!
-//! [`delete_rows`] makes a change of deleted rows: it writes position delete files, which take the place of earlier ones
-//! about the same data files.
+//! [`delete_rows`] makes a change of deleted rows: it writes position delete files or deletion vectors, which take the
+//! place of earlier ones about the same data files.
 //!
 //! History is thinned with a commit or by itself: [`plan_expiry`] says which snapshots go, [`unreachable_files`]
 //! which files nothing needs without them, and [`complete_and_update`] or [`expire()`] writes the metadata. The files

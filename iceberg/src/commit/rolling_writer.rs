@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::io::FileIo;
 use crate::manifest::{ManifestContent, ManifestFile, ManifestWriter};
-use crate::spec::{PartitionSpec, Schema};
+use crate::spec::{FormatVersion, PartitionSpec, Schema};
 
 /// The size that manifests should have, in bytes, unless a property says otherwise.
 pub const DEFAULT_MANIFEST_TARGET_BYTES: i64 = 8 << 20;
@@ -30,9 +30,11 @@ impl ManifestNames {
     }
 }
 
-/// Writes entries of one content and partition spec, into as many manifests as it takes.
+/// Writes entries of one content and partition spec, into as many manifests as it takes. They are of version 2 at
+/// least.
 pub struct RollingManifestWriter<'a> {
     io: &'a dyn FileIo,
+    version: FormatVersion,
     content: ManifestContent,
     schema: &'a Schema,
     spec: &'a PartitionSpec,
@@ -45,6 +47,7 @@ pub struct RollingManifestWriter<'a> {
 impl<'a> RollingManifestWriter<'a> {
     pub fn new(
         io: &'a dyn FileIo,
+        version: FormatVersion,
         content: ManifestContent,
         schema: &'a Schema,
         spec: &'a PartitionSpec,
@@ -54,6 +57,7 @@ impl<'a> RollingManifestWriter<'a> {
         let (current, finished) = (None, Vec::new());
         Self {
             io,
+            version: version.max(FormatVersion::V2),
             content,
             schema,
             spec,
@@ -74,6 +78,7 @@ impl<'a> RollingManifestWriter<'a> {
             Some(writer) => writer,
             None => ManifestWriter::new(
                 names.next_path(),
+                self.version,
                 self.content,
                 self.schema,
                 self.spec,

@@ -11,8 +11,8 @@ use super::file_totals::FileTotals;
 use super::rolling_writer::{DEFAULT_MANIFEST_TARGET_BYTES, ManifestNames, RollingManifestWriter};
 use crate::error::{Error, Result};
 use crate::io::FileIo;
-use crate::manifest::{DataFile, ManifestContent, ManifestFile};
-use crate::spec::{Operation, PartitionSpec, Schema};
+use crate::manifest::{DataFile, DeleteId, ManifestContent, ManifestFile};
+use crate::spec::{FormatVersion, Operation, PartitionSpec, Schema};
 
 /// A change whose added files are in manifests that nothing refers to yet.
 ///
@@ -26,9 +26,11 @@ pub struct StagedSnapshot {
     pub(super) manifests: Vec<ManifestFile>,
     pub(super) added: FileTotals,
     pub(super) removed_data_files: BTreeSet<String>,
-    pub(super) removed_delete_files: BTreeSet<String>,
+    pub(super) removed_delete_files: BTreeSet<DeleteId>,
     pub(super) removes_everything: bool,
     pub(super) required_data_files: BTreeSet<String>,
+    /// Paths of data files that added deletion vectors are about.
+    pub(super) files_with_new_vectors: BTreeSet<String>,
     pub(super) read_sequence_number: Option<i64>,
     pub(super) data_sequence_number: Option<i64>,
     pub(super) operation: Operation,
@@ -53,7 +55,8 @@ impl StagedSnapshot {
     }
 }
 
-/// Writes the manifests of the files that `delta` adds, partitioned by `spec`, under `location`.
+/// Writes the manifests of the files that `delta` adds, partitioned by `spec`, under `location`, for a table of `version`;
+/// the table may be of a later version when the change is completed.
 ///
 /// Nothing is read and no lock is needed. If it fails, it deletes what it wrote.
 pub fn stage(
@@ -61,6 +64,7 @@ pub fn stage(
     schema: &Schema,
     spec: &PartitionSpec,
     location: &str,
+    version: FormatVersion,
     io: &dyn FileIo,
 ) -> Result<StagedSnapshot> {
     check_spec(delta, spec)?;
@@ -70,6 +74,7 @@ pub fn stage(
         let mut write = |content, files: &[Arc<DataFile>], sequence_number| {
             let mut writer = RollingManifestWriter::new(
                 io,
+                version,
                 content,
                 schema,
                 spec,
@@ -106,6 +111,10 @@ pub fn stage(
         added,
         removed_data_files: delta.removed_data_files.clone(),
         removed_delete_files: delta.removed_delete_files.clone(),
+        files_with_new_vectors: (delta.added_delete_files.iter())
+            .filter(|file| file.is_deletion_vector())
+            .filter_map(|file| file.referenced_data_file.clone())
+            .collect(),
         removes_everything: delta.removes_everything,
         required_data_files: delta.required_data_files.clone(),
         read_sequence_number: delta.read_sequence_number,
@@ -139,6 +148,8 @@ fn check_spec(delta: &SnapshotDelta, spec: &PartitionSpec) -> Result<()> {
 fn partition_and_counts(file: &DataFile) -> DataFile {
     DataFile {
         content: file.content,
+        file_format: file.file_format,
+        content_size_in_bytes: file.content_size_in_bytes,
         partition: file.partition.clone(),
         record_count: file.record_count,
         file_size_in_bytes: file.file_size_in_bytes,

@@ -29,6 +29,8 @@ pub fn summarize(
             "removed-position-delete-files",
             removed.position_delete_files,
         ),
+        ("added-dvs", added.deletion_vectors),
+        ("removed-dvs", removed.deletion_vectors),
         ("added-equality-delete-files", added.equality_delete_files),
         (
             "removed-equality-delete-files",

@@ -153,8 +153,10 @@ fn in_run(
         let could_have = |(content, number): &(ManifestContent, i64)| {
             *content == manifest.content && manifest.min_sequence_number <= *number
         };
-        // A manifest that has one of the files has taken it over from a manifest that goes.
-        let has_older = manifest.existing_files_count != Some(0);
+        // A manifest that has one of the files has taken it over from a manifest that goes; or it has a deletion vector
+        // of a file whose other vectors were in that.
+        let has_older = manifest.existing_files_count != Some(0)
+            || manifest.content == ManifestContent::Deletes;
         if has_older && is_newer(manifest.sequence_number) && files.values().any(could_have) {
             remove_live(&mut files, &manifest_entries(io, manifest)?);
         }

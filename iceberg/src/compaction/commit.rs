@@ -11,7 +11,7 @@ use super::plan::CompactionGroup;
 use crate::commit::{RemovedFiles, SnapshotDelta, check_no_new_deletes};
 use crate::error::{Error, Result};
 use crate::io::FileIo;
-use crate::manifest::{DataFile, ManifestContent, manifest_entries, snapshot_manifests};
+use crate::manifest::{DataFile, DeleteId, ManifestContent, manifest_entries, snapshot_manifests};
 use crate::scan::{ScanFile, only_file_of};
 use crate::spec::{Operation, TableMetadata};
 
@@ -22,8 +22,8 @@ pub struct Compaction {
     /// The partition spec of all groups; `None` as long as there are none.
     partition_spec_id: Option<i32>,
     groups: Vec<RewrittenGroup>,
-    /// Paths of delete files that apply to nothing else than files of the groups.
-    obsolete_delete_files: BTreeSet<String>,
+    /// Delete files that apply to nothing else than files of the groups.
+    obsolete_delete_files: BTreeSet<DeleteId>,
 }
 
 /// Files, and those that replace them.
@@ -31,8 +31,8 @@ pub struct Compaction {
 pub struct RewrittenGroup {
     /// The paths of the files that go.
     pub removed_data_files: BTreeSet<String>,
-    /// The paths of delete files that are about those files alone.
-    pub removed_delete_files: BTreeSet<String>,
+    /// Delete files that are about those files alone.
+    pub removed_delete_files: BTreeSet<DeleteId>,
     /// The files that have their rows.
     pub added_data_files: Vec<Arc<DataFile>>,
 }
@@ -96,7 +96,7 @@ impl Compaction {
         let about_them = deletes.filter(|delete| {
             only_file_of(delete).is_some_and(|path| removed_data_files.contains(path))
         });
-        let removed_delete_files = about_them.map(|delete| delete.file_path.clone()).collect();
+        let removed_delete_files = about_them.map(|delete| delete.delete_id()).collect();
         self.partition_spec_id = known;
         self.groups.push(RewrittenGroup {
             removed_data_files,
@@ -117,15 +117,15 @@ impl Compaction {
         files: &[ScanFile],
         io: &dyn FileIo,
     ) -> Result<()> {
-        let removed = self.removed(ManifestContent::Data);
+        let removed = self.removed_data_files();
         let stay = |file: &&ScanFile| !removed.contains(&file.data_file.file_path);
-        let needed: BTreeSet<&str> = (files.iter().filter(stay))
-            .flat_map(|file| file.deletes.iter().map(|delete| &*delete.file_path))
+        let needed: BTreeSet<DeleteId> = (files.iter().filter(stay))
+            .flat_map(|file| file.deletes.iter().map(|delete| delete.delete_id()))
             .collect();
         let Some(snapshot) = metadata.current_snapshot() else {
             return Ok(());
         };
-        let about_groups = self.removed(ManifestContent::Deletes);
+        let about_groups = self.removed_delete_files();
         for manifest in snapshot_manifests(io, snapshot)?.iter() {
             if manifest.content != ManifestContent::Deletes {
                 continue;
@@ -134,9 +134,9 @@ impl Compaction {
                 .iter()
                 .filter(|entry| entry.is_live())
             {
-                let path = &entry.data_file.file_path;
-                if !needed.contains(&**path) && !about_groups.contains(path) {
-                    self.obsolete_delete_files.insert(path.clone());
+                let id = entry.data_file.delete_id();
+                if !needed.contains(&id) && !about_groups.contains(&id) {
+                    self.obsolete_delete_files.insert(id);
                 }
             }
         }
@@ -193,22 +193,26 @@ impl Compaction {
             Some(snapshot) => snapshot_manifests(io, snapshot)?,
             None => Arc::default(),
         };
-        let mut missing = [ManifestContent::Data, ManifestContent::Deletes]
-            .map(|content| (content, self.removed(content)));
-        for (content, missing) in &mut missing {
-            for manifest in manifests
+        let mut missing_data = self.removed_data_files();
+        let mut missing_deletes = self.removed_delete_files();
+        for manifest in manifests.iter() {
+            let is_done = match manifest.content {
+                ManifestContent::Data => missing_data.is_empty(),
+                ManifestContent::Deletes => missing_deletes.is_empty(),
+            };
+            if is_done {
+                continue;
+            }
+            for entry in manifest_entries(io, manifest)?
                 .iter()
-                .filter(|manifest| manifest.content == *content)
+                .filter(|entry| entry.is_live())
             {
-                if missing.is_empty() {
-                    break;
-                }
-                for entry in manifest_entries(io, manifest)?
-                    .iter()
-                    .filter(|entry| entry.is_live())
-                {
-                    missing.remove(&entry.data_file.file_path);
-                }
+                match manifest.content {
+                    ManifestContent::Data => missing_data.remove(&entry.data_file.file_path),
+                    ManifestContent::Deletes => {
+                        missing_deletes.remove(&entry.data_file.delete_id())
+                    }
+                };
             }
         }
         let mut lost = Vec::new();
@@ -218,13 +222,11 @@ impl Compaction {
                 read: self.read_sequence_number,
                 data_sequence_number: Some(self.read_sequence_number),
             };
-            let paths = group
-                .removed_data_files
-                .iter()
-                .chain(&group.removed_delete_files);
-            let gone = paths
-                .into_iter()
-                .find(|path| missing.iter().any(|(_, set)| set.contains(*path)));
+            let mut gone_data = group.removed_data_files.intersection(&missing_data);
+            let mut gone_deletes = group.removed_delete_files.intersection(&missing_deletes);
+            let gone = gone_data
+                .next()
+                .or_else(|| gone_deletes.next().map(|id| &id.path));
             let outcome = match gone {
                 Some(path) => Err(Error::CommitConflict {
                     path: path.clone(),
@@ -241,11 +243,13 @@ impl Compaction {
         Ok(lost)
     }
 
-    fn removed(&self, content: ManifestContent) -> BTreeSet<String> {
-        let of = |group: &RewrittenGroup| match content {
-            ManifestContent::Data => group.removed_data_files.clone(),
-            ManifestContent::Deletes => group.removed_delete_files.clone(),
-        };
+    fn removed_data_files(&self) -> BTreeSet<String> {
+        let of = |group: &RewrittenGroup| group.removed_data_files.clone();
+        self.groups.iter().flat_map(of).collect()
+    }
+
+    fn removed_delete_files(&self) -> BTreeSet<DeleteId> {
+        let of = |group: &RewrittenGroup| group.removed_delete_files.clone();
         self.groups.iter().flat_map(of).collect()
     }
 }

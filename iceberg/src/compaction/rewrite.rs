@@ -9,7 +9,7 @@ use super::source::{OpenInput, RewriteInput, Source};
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::DataFile;
-use crate::spec::{Datum, Schema, TableMetadata};
+use crate::spec::{Datum, FormatVersion, Schema, TableMetadata, with_row_lineage};
 use crate::write::{CreateOutput, DataFileWriter, Spawn, WriteOptions, arrow_schema};
 
 /// Batches of rows, to be read by whatever thread.
@@ -51,7 +51,8 @@ impl Default for RewriteOptions {
 /// Writes the rows of data files of one partition into new files, a batch at a time.
 ///
 /// Rows are not looked at: all columns, reserved ones and those unknown to the table included, and all
-/// values stay what they are, and only deleted rows are left out. Inputs are opened, and outputs are created
+/// values stay what they are, and only deleted rows are left out. In tables of version 3 rows keep their row ids, and
+/// the sequence numbers of their last updates. Inputs are opened, and outputs are created
 /// and written, by the calling thread. Dropping it before [`finish`](Self::finish), or an error, leaves the files that were
 /// created to the caller to delete.
 pub struct Rewrite {
@@ -96,7 +97,11 @@ impl Rewrite {
         let footers: Vec<_> = (open.iter())
             .map(|open| (&*open.input.file.data_file.file_path, &open.footer))
             .collect();
-        let schema = with_carried_columns(schema, &footers, &options.carries)?;
+        let schema = match metadata.format_version {
+            FormatVersion::V1 | FormatVersion::V2 => schema.clone(),
+            FormatVersion::V3 => with_row_lineage(schema),
+        };
+        let schema = with_carried_columns(&schema, &footers, &options.carries)?;
         let arrow = arrow_schema(&schema)?;
         let sources = (open.iter())
             .map(|open| Source::new(open, &schema, &arrow, metadata, options.batch_size, io))

@@ -8,7 +8,9 @@ use arrow::datatypes::{Int64Type, SchemaRef as ArrowSchemaRef};
 use crate::error::{Error, Result};
 use crate::io::{FileIo, InputFile};
 use crate::scan::{DataFileReader, FileBatch, FileMetadata, ReadOptions, RowPositions, ScanFile};
-use crate::spec::{Datum, PrimitiveType, Schema, TableMetadata};
+use crate::spec::{
+    Datum, LAST_UPDATED_SEQUENCE_NUMBER, PrimitiveType, ROW_ID, Schema, TableMetadata,
+};
 
 /// The values of a `long` column for rows that have none in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +48,20 @@ impl<'a> OpenInput<'a> {
         })
     }
 
+    /// What a column is filled with: those of row lineage with what rows inherit from the file's entry.
     fn fill(&self, id: i32) -> Option<Fill> {
-        let fill = self.input.fills.iter().find(|(filled, _)| *filled == id);
-        fill.map(|(_, fill)| *fill)
+        let file = self.input.file;
+        let first_row_id = file.data_file.first_row_id;
+        match id {
+            ROW_ID => first_row_id.map(Fill::Counted),
+            LAST_UPDATED_SEQUENCE_NUMBER => {
+                first_row_id.map(|_| Fill::Constant(file.data_sequence_number))
+            }
+            _ => {
+                let fill = self.input.fills.iter().find(|(filled, _)| *filled == id);
+                fill.map(|(_, fill)| *fill)
+            }
+        }
     }
 
     /// A value not above any of a column's.

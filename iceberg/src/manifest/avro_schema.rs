@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
 
-use crate::spec::{PartitionSpec, PrimitiveType, Schema};
+use crate::spec::{FormatVersion, PartitionSpec, PrimitiveType, Schema};
 
 /// Field ids of struct `manifest_entry`.
 pub mod entry_id {
@@ -82,21 +82,27 @@ pub const NAMED_IDS: &[(&str, i32)] = &[
     ("file_size_in_bytes", file_id::FILE_SIZE_IN_BYTES),
 ];
 
-/// The JSON text of the schema of manifests whose files are partitioned by `spec`.
-pub fn manifest_entry_schema(spec: &PartitionSpec, schema: &Schema) -> Arc<str> {
-    static UNPARTITIONED: OnceLock<Arc<str>> = OnceLock::new();
-    let build = || manifest_entry(spec, schema).to_string().into();
+/// The JSON text of the schema of manifests, in version 2 or 3, whose files are partitioned by `spec`.
+pub fn manifest_entry_schema(
+    version: FormatVersion,
+    spec: &PartitionSpec,
+    schema: &Schema,
+) -> Arc<str> {
+    static UNPARTITIONED: [OnceLock<Arc<str>>; 2] = [OnceLock::new(), OnceLock::new()];
+    let has_row_ids = version >= FormatVersion::V3;
+    let build = || manifest_entry(version, spec, schema).to_string().into();
     if spec.fields.is_empty() {
-        Arc::clone(UNPARTITIONED.get_or_init(build))
+        Arc::clone(UNPARTITIONED[usize::from(has_row_ids)].get_or_init(build))
     } else {
         build()
     }
 }
 
-/// The JSON text of the schema of manifest lists.
-pub fn manifest_file_schema() -> &'static str {
-    static LIST: OnceLock<String> = OnceLock::new();
-    LIST.get_or_init(|| manifest_file().to_string())
+/// The JSON text of the schema of manifest lists in version 2 or 3.
+pub fn manifest_file_schema(version: FormatVersion) -> &'static str {
+    static LIST: [OnceLock<String>; 2] = [OnceLock::new(), OnceLock::new()];
+    let has_row_ids = version >= FormatVersion::V3;
+    LIST[usize::from(has_row_ids)].get_or_init(|| manifest_file(version).to_string())
 }
 
 fn required(name: &str, id: i32, schema: impl Into<Value>) -> Value {
@@ -105,6 +111,12 @@ fn required(name: &str, id: i32, schema: impl Into<Value>) -> Value {
 
 fn optional(name: &str, id: i32, schema: impl Into<Value>) -> Value {
     json!({ "name": name, "type": ["null", schema.into()], "default": null, "field-id": id })
+}
+
+fn add_fields<const N: usize>(record: &mut Value, fields: [Value; N]) {
+    if let Some(Value::Array(known)) = record.get_mut("fields") {
+        known.extend(fields);
+    }
 }
 
 fn list(element_id: i32, element: impl Into<Value>) -> Value {
@@ -121,8 +133,8 @@ fn map(key_id: i32, value_id: i32, value: &str) -> Value {
     json!({ "type": "array", "items": pair, "logicalType": "map" })
 }
 
-fn manifest_entry(spec: &PartitionSpec, schema: &Schema) -> Value {
-    let data_file = json!({
+fn manifest_entry(version: FormatVersion, spec: &PartitionSpec, schema: &Schema) -> Value {
+    let mut data_file = json!({
         "type": "record",
         "name": "r2",
         "fields": [
@@ -153,6 +165,20 @@ fn manifest_entry(spec: &PartitionSpec, schema: &Schema) -> Value {
             optional("referenced_data_file", file_id::REFERENCED_DATA_FILE, "string"),
         ],
     });
+    if version >= FormatVersion::V3 {
+        add_fields(
+            &mut data_file,
+            [
+                optional("first_row_id", file_id::FIRST_ROW_ID, "long"),
+                optional("content_offset", file_id::CONTENT_OFFSET, "long"),
+                optional(
+                    "content_size_in_bytes",
+                    file_id::CONTENT_SIZE_IN_BYTES,
+                    "long",
+                ),
+            ],
+        );
+    }
     json!({
         "type": "record",
         "name": "manifest_entry",
@@ -259,7 +285,7 @@ pub fn sanitize(name: &str) -> String {
     }
 }
 
-fn manifest_file() -> Value {
+fn manifest_file(version: FormatVersion) -> Value {
     let summary = json!({
         "type": "record",
         "name": "r508",
@@ -270,7 +296,7 @@ fn manifest_file() -> Value {
             optional("upper_bound", list_id::UPPER_BOUND, "bytes"),
         ],
     });
-    json!({
+    let mut record = json!({
         "type": "record",
         "name": "manifest_file",
         "fields": [
@@ -290,7 +316,14 @@ fn manifest_file() -> Value {
             optional("partitions", list_id::PARTITIONS, list(508, summary)),
             optional("key_metadata", list_id::KEY_METADATA, "bytes"),
         ],
-    })
+    });
+    if version >= FormatVersion::V3 {
+        add_fields(
+            &mut record,
+            [optional("first_row_id", list_id::FIRST_ROW_ID, "long")],
+        );
+    }
+    record
 }
 
 #[cfg(test)]

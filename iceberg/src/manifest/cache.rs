@@ -11,6 +11,7 @@ use super::entry::{ManifestEntry, ManifestStatus};
 use super::list_reader::read_snapshot_manifests;
 use super::manifest_file::{ManifestFile, UNASSIGNED_SEQUENCE_NUMBER};
 use super::manifest_reader::read_manifest;
+use super::row_ids::inherit_row_ids;
 use crate::bounded_cache::BoundedCache;
 use crate::error::Result;
 use crate::io::FileIo;
@@ -19,12 +20,19 @@ use crate::spec::Snapshot;
 /// Values by path.
 type ByPath<T> = RefCell<BoundedCache<String, T>>;
 
+/// The sequence number and the first row id of a manifest.
+type Inherited = (i64, Option<i64>);
+
+fn inherited_from(manifest: &ManifestFile) -> Inherited {
+    (manifest.sequence_number, manifest.first_row_id)
+}
+
 /// The content of manifest lists and manifests, by path; see [`FileIo::manifest_cache`].
 pub struct ManifestCache {
     lists: ByPath<Arc<[ManifestFile]>>,
-    /// With the sequence number that entries inherited: a manifest is committed again, with another
-    /// number, when the first attempt comes to nothing.
-    manifests: ByPath<(i64, Arc<[ManifestEntry]>)>,
+    /// With what entries inherited: a manifest is committed again, with another sequence number, when the first attempt
+    /// comes to nothing, and gets row ids when its table is given version 3.
+    manifests: ByPath<(Inherited, Arc<[ManifestEntry]>)>,
     /// Manifests written here that no list names yet: what their entries inherit is not known.
     unlisted: ByPath<Arc<[ManifestEntry]>>,
 }
@@ -54,7 +62,9 @@ impl ManifestCache {
                     },
                     ..entry.clone()
                 };
-                self.put_manifest(manifest, &entries.iter().map(inherit).collect());
+                let mut entries: Vec<_> = entries.iter().map(inherit).collect();
+                inherit_row_ids(manifest, &mut entries);
+                self.put_manifest(manifest, &entries.into());
             }
         }
         self.put_manifests(path, manifests);
@@ -63,7 +73,7 @@ impl ManifestCache {
     fn put_manifest(&self, manifest: &ManifestFile, entries: &Arc<[ManifestEntry]>) {
         self.manifests.borrow_mut().put(
             manifest.manifest_path.clone(),
-            (manifest.sequence_number, Arc::clone(entries)),
+            (inherited_from(manifest), Arc::clone(entries)),
             weight(&manifest.manifest_path, entries, ManifestEntry::memory_size),
         );
     }
@@ -75,7 +85,7 @@ impl ManifestCache {
             return self.unlisted.borrow_mut().get(&manifest.manifest_path);
         }
         let (inherited, entries) = self.manifests.borrow_mut().get(&manifest.manifest_path)?;
-        (inherited == manifest.sequence_number).then_some(entries)
+        (inherited == inherited_from(manifest)).then_some(entries)
     }
 
     /// Keeps the entries of a manifest just written.

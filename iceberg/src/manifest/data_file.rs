@@ -117,7 +117,30 @@ pub struct DataFile {
     pub partition_spec_id: i32,
 }
 
+/// What tells a delete file from others, and a deletion vector from the others of its file.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeleteId {
+    /// The path of the file.
+    pub path: String,
+    /// Where in it the deletion vector starts, if it is one.
+    pub content_offset: Option<i64>,
+}
+
 impl DataFile {
+    /// What tells this delete file, or deletion vector, from others.
+    pub fn delete_id(&self) -> DeleteId {
+        DeleteId {
+            path: self.file_path.clone(),
+            content_offset: self.content_offset,
+        }
+    }
+
+    /// Whether it is a deletion vector, which may share its file with others.
+    pub fn is_deletion_vector(&self) -> bool {
+        self.content == DataContentType::PositionDeletes
+            && self.file_format == DataFileFormat::Puffin
+    }
+
     /// Length in bytes, as [`FileIo::open`](crate::io::FileIo::open) is told it; `None` if the entry says nonsense.
     pub(crate) fn length(&self) -> Option<u64> {
         u64::try_from(self.file_size_in_bytes).ok()

@@ -15,13 +15,13 @@ use super::data_file::{DataContentType, DataFile};
 use super::manifest_reader::Layout;
 use super::manifest_writer::encode_file;
 use crate::error::{Error, Result};
-use crate::spec::PartitionSpec;
+use crate::spec::{FormatVersion, PartitionSpec};
 
 /// The first byte of a record: what follows is struct `data_file` of a version 2 manifest of an
 /// unpartitioned table, in Avro's binary encoding.
 const FORMAT: u8 = 1;
 
-/// Encodes a data file of an unpartitioned table.
+/// Encodes a data file of an unpartitioned table, which no manifest lists yet.
 pub fn encode_data_file(file: &DataFile) -> Result<Vec<u8>> {
     let is_plain = file.content == DataContentType::Data
         && file.partition.is_empty()
@@ -29,12 +29,17 @@ pub fn encode_data_file(file: &DataFile) -> Result<Vec<u8>> {
         && file.content_offset.is_none();
     if !is_plain {
         return Err(Error::unsupported(format!(
-            "a record of \"{}\", which is no data file of an unpartitioned table of version 2",
+            "a record of \"{}\", which is no new data file of an unpartitioned table",
             file.file_path
         )));
     }
     let mut record = vec![FORMAT];
-    encode_file(&mut AvroEncoder::new(&mut record), file, &[]);
+    encode_file(
+        &mut AvroEncoder::new(&mut record),
+        FormatVersion::V2,
+        file,
+        &[],
+    );
     Ok(record)
 }
 
@@ -70,6 +75,7 @@ fn schema() -> Result<&'static Schema> {
     SCHEMA
         .get_or_init(|| {
             let entry = manifest_entry_schema(
+                FormatVersion::V2,
                 &PartitionSpec::unpartitioned(),
                 &crate::spec::Schema::new(0, Vec::new()),
             );

@@ -1,10 +1,11 @@
-//! Writing manifest lists, in version 2 of the format.
+//! Writing manifest lists, in version 2 or 3 of the format.
 
 use super::avro_encoder::{AvroEncoder, AvroRecords};
 use super::avro_schema::manifest_file_schema;
 use super::manifest_file::{FieldSummary, ManifestFile, UNASSIGNED_SEQUENCE_NUMBER};
 use crate::error::{Error, Result};
 use crate::io::FileIo;
+use crate::spec::FormatVersion;
 
 /// What a manifest list says about its snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -15,10 +16,12 @@ pub struct ManifestListHeader {
     pub parent_snapshot_id: Option<i64>,
     /// The snapshot's sequence number.
     pub sequence_number: i64,
+    /// The first row id that the snapshot gives, in version 3; `None` in version 2.
+    pub first_row_id: Option<i64>,
 }
 
 /// Writes the manifest list of a new snapshot, and returns the manifests as it describes them:
-/// those whose sequence number is unassigned get the snapshot's.
+/// those whose sequence number is unassigned get the snapshot's. Row ids they have already, in version 3.
 pub fn write_manifest_list(
     io: &dyn FileIo,
     path: &str,
@@ -28,20 +31,31 @@ pub fn write_manifest_list(
     let parent = header
         .parent_snapshot_id
         .map_or("null".to_owned(), |id| id.to_string());
-    let texts = [
-        ("snapshot-id", &*header.snapshot_id.to_string()),
+    let version = match header.first_row_id {
+        None => FormatVersion::V2,
+        Some(_) => FormatVersion::V3,
+    };
+    let (snapshot_id, sequence_number, version_number, first_row_id) = (
+        header.snapshot_id.to_string(),
+        header.sequence_number.to_string(),
+        version.number().to_string(),
+        header.first_row_id.map(|id| id.to_string()),
+    );
+    let mut texts = vec![
+        ("snapshot-id", &*snapshot_id),
         ("parent-snapshot-id", &*parent),
-        ("sequence-number", &*header.sequence_number.to_string()),
-        ("format-version", "2"),
+        ("sequence-number", &*sequence_number),
+        ("format-version", &*version_number),
     ];
+    texts.extend(first_row_id.iter().map(|id| ("first-row-id", &**id)));
     let mut records = AvroRecords::default();
     let mut written = Vec::with_capacity(manifests.len());
     for mut manifest in manifests {
         assign_sequence_number(&mut manifest, header.sequence_number);
-        append(&mut records, path, &manifest)?;
+        append(&mut records, version, path, &manifest)?;
         written.push(manifest);
     }
-    records.write(io, path, manifest_file_schema(), &texts)?;
+    records.write(io, path, manifest_file_schema(version), &texts)?;
     Ok(written)
 }
 
@@ -55,7 +69,12 @@ fn assign_sequence_number(manifest: &mut ManifestFile, sequence_number: i64) {
 }
 
 /// Appends the record of one manifest, its fields in the order of [`manifest_file_schema`].
-fn append(records: &mut AvroRecords, list: &str, manifest: &ManifestFile) -> Result<()> {
+fn append(
+    records: &mut AvroRecords,
+    version: FormatVersion,
+    list: &str,
+    manifest: &ManifestFile,
+) -> Result<()> {
     let missing = |name: &'static str| {
         let reason = format!("manifest \"{}\" was not counted", manifest.manifest_path);
         Error::invalid_metadata(list, name, reason)
@@ -91,6 +110,9 @@ fn append(records: &mut AvroRecords, list: &str, manifest: &ManifestFile) -> Res
             avro.array(summaries.iter(), summary);
         });
         avro.optional(manifest.key_metadata.as_ref(), |avro, key| avro.bytes(key));
+        if version >= FormatVersion::V3 {
+            avro.optional(manifest.first_row_id, AvroEncoder::long);
+        }
     });
     Ok(())
 }

@@ -12,6 +12,7 @@ use super::avro_value::{FieldValue, field_ids, nested_record};
 use super::data_file::{DataContentType, DataFile, DataFileFormat};
 use super::entry::{ManifestEntry, ManifestStatus};
 use super::manifest_file::{ManifestContent, ManifestFile};
+use super::row_ids::inherit_row_ids;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::spec::{PartitionField, PartitionSpec, PrimitiveType, Schema};
@@ -34,6 +35,7 @@ pub fn parse_manifest(manifest: &ManifestFile, bytes: &[u8]) -> Result<Vec<Manif
     while let Some(fields) = file.next_record()? {
         entries.push(layout.read_entry(fields)?);
     }
+    inherit_row_ids(manifest, &mut entries);
     Ok(entries)
 }
 

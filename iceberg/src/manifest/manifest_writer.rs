@@ -1,4 +1,4 @@
-//! Writing manifests, in version 2 of the format.
+//! Writing manifests, in version 2 or 3 of the format.
 
 use std::sync::Arc;
 
@@ -10,11 +10,12 @@ use super::manifest_file::{ManifestContent, ManifestFile, UNASSIGNED_SEQUENCE_NU
 use super::partition_summary::PartitionFieldSummary;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
-use crate::spec::{Datum, PartitionSpec, PrimitiveType, Schema};
+use crate::spec::{Datum, FormatVersion, PartitionSpec, PrimitiveType, Schema};
 
 /// Collects the entries of one manifest and writes it.
 pub struct ManifestWriter {
     path: String,
+    version: FormatVersion,
     content: ManifestContent,
     snapshot_id: i64,
     spec: PartitionSpec,
@@ -33,9 +34,11 @@ pub struct ManifestWriter {
 }
 
 impl ManifestWriter {
-    /// Starts a manifest at `path`, of files partitioned by `spec`, that `snapshot_id` adds.
+    /// Starts a manifest at `path`, of files partitioned by `spec`, that `snapshot_id` adds to a table of version
+    /// 2 or 3.
     pub fn new(
         path: impl Into<String>,
+        version: FormatVersion,
         content: ManifestContent,
         schema: &Schema,
         spec: &PartitionSpec,
@@ -49,13 +52,14 @@ impl ManifestWriter {
             .collect();
         Ok(Self {
             path,
+            version,
             content,
             snapshot_id,
             spec: spec.clone(),
             partition_types,
             schema_text: schema.to_json().to_string(),
             schema_id: schema.schema_id,
-            avro_schema: manifest_entry_schema(spec, schema),
+            avro_schema: manifest_entry_schema(version, spec, schema),
             records: AvroRecords::default(),
             entries: Vec::new(),
             record_bytes: 0,
@@ -143,7 +147,7 @@ impl ManifestWriter {
             ("schema-id", &*self.schema_id.to_string()),
             ("partition-spec", &*self.spec.fields_to_json().to_string()),
             ("partition-spec-id", &*self.spec.spec_id.to_string()),
-            ("format-version", "2"),
+            ("format-version", &*self.version.number().to_string()),
             ("content", self.content.name()),
         ];
         let length = self
@@ -189,7 +193,7 @@ impl ManifestWriter {
         file_sequence_number: Option<i64>,
         file: &Arc<DataFile>,
     ) -> Result<()> {
-        self.check(file)?;
+        self.check(status, file)?;
         let partition = self.partition_of(file)?;
         let code = status.code();
         self.files[code as usize] += 1;
@@ -208,7 +212,7 @@ impl ManifestWriter {
             for number in [snapshot_id, sequence_number, file_sequence_number] {
                 avro.optional(number, AvroEncoder::long);
             }
-            encode_file(avro, file, &partition);
+            encode_file(avro, self.version, file, &partition);
         });
         self.entries.push(ManifestEntry {
             status,
@@ -234,7 +238,7 @@ impl ManifestWriter {
     }
 
     /// Refuses what would be encoded as something else.
-    fn check(&self, file: &DataFile) -> Result<()> {
+    fn check(&self, status: ManifestStatus, file: &DataFile) -> Result<()> {
         let refuse = |reason: String| {
             let reason = format!("file \"{}\" {reason}", file.file_path);
             Err(Error::invalid_argument("manifest entry", reason))
@@ -246,11 +250,14 @@ impl ManifestWriter {
                 self.content.name()
             ));
         }
-        if file.content_offset.is_some() || file.first_row_id.is_some() {
-            return Err(Error::unsupported(format!(
-                "a deletion vector or row ids, of file \"{}\", in a manifest of version 2",
-                file.file_path
-            )));
+        let is_v3 = self.version >= FormatVersion::V3;
+        if !is_v3 && (file.content_offset.is_some() || file.first_row_id.is_some()) {
+            return refuse("has a deletion vector or row ids, in version 2".to_owned());
+        }
+        let is_new = status == ManifestStatus::Added;
+        let is_position_deletes = file.content == DataContentType::PositionDeletes;
+        if is_v3 && is_new && is_position_deletes && !file.is_deletion_vector() {
+            return refuse("is a new position delete file, in version 3".to_owned());
         }
         if file.partition.len() != self.partition_types.len() {
             let expected = self.partition_types.len();
@@ -283,6 +290,7 @@ impl ManifestWriter {
 /// A data file's record, its fields in the order of [`manifest_entry_schema`].
 pub(super) fn encode_file(
     avro: &mut AvroEncoder<'_>,
+    version: FormatVersion,
     file: &DataFile,
     partition: &[Option<Datum>],
 ) {
@@ -314,6 +322,15 @@ pub(super) fn encode_file(
     });
     avro.optional(file.sort_order_id, AvroEncoder::int);
     avro.optional(file.referenced_data_file.as_deref(), AvroEncoder::string);
+    if version >= FormatVersion::V3 {
+        for number in [
+            file.first_row_id,
+            file.content_offset,
+            file.content_size_in_bytes,
+        ] {
+            avro.optional(number, AvroEncoder::long);
+        }
+    }
 }
 
 /// A guess of an entry's share of the compressed manifest.

@@ -8,15 +8,12 @@ use std::sync::Arc;
 
 use super::row_ranges::RowRanges;
 use crate::bounded_cache::BoundedCache;
-use crate::manifest::DataFile;
-
-/// A file of deletes, and where in it those of one data file begin, if it has those of others too.
-type Key = (String, Option<i64>);
+use crate::manifest::{DataFile, DeleteId};
 
 /// The rows that delete files about a single data file, and deletion vectors, delete; see
 /// [`FileIo::delete_cache`](crate::io::FileIo::delete_cache).
 pub struct DeleteCache {
-    rows: RefCell<BoundedCache<Key, Arc<RowRanges>>>,
+    rows: RefCell<BoundedCache<DeleteId, Arc<RowRanges>>>,
     bytes: usize,
 }
 
@@ -31,7 +28,7 @@ impl DeleteCache {
 
     /// What `delete` deletes of the one data file that it is about.
     pub(crate) fn get(&self, delete: &DataFile) -> Option<Arc<RowRanges>> {
-        self.rows.borrow_mut().get(&key(delete))
+        self.rows.borrow_mut().get(&delete.delete_id())
     }
 
     /// Keeps what `delete` deletes of the one data file that it is about, unless there is no room for it.
@@ -39,11 +36,7 @@ impl DeleteCache {
         let weight = delete.file_path.len() + rows.memory_size();
         if weight <= self.bytes {
             let mut cache = self.rows.borrow_mut();
-            cache.put(key(delete), Arc::clone(rows), weight);
+            cache.put(delete.delete_id(), Arc::clone(rows), weight);
         }
     }
-}
-
-fn key(delete: &DataFile) -> Key {
-    (delete.file_path.clone(), delete.content_offset)
 }

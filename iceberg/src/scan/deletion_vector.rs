@@ -1,137 +1,72 @@
 //! Deletion vectors: bitmaps of deleted positions in Puffin files (Puffin specification, blob type
 //! `deletion-vector-v1`).
 
+use std::io;
+
+use roaring::RoaringTreemap;
+
 use super::row_ranges::RowRanges;
 
 const MAGIC: [u8; 4] = [0xd1, 0xd3, 0x39, 0x64];
-/// Cookies of the 32-bit Roaring format, without and with run containers.
-const COOKIE: u32 = 12346;
-const RUN_COOKIE: u32 = 12347;
-/// With fewer containers a bitmap with runs has no offset table.
-const NO_OFFSET_THRESHOLD: usize = 4;
-/// Containers of more values than this are bitmaps.
-const ARRAY_LIMIT: usize = 4096;
-const BITMAP_BYTES: usize = 8192;
+/// Bytes of the length and the checksum around the vector.
+const LENGTH_BYTES: usize = 4;
+const CHECKSUM_BYTES: usize = 4;
 
 /// Reads a blob; the error is a sentence.
 pub(super) fn parse_deletion_vector(blob: &[u8]) -> Result<RowRanges, String> {
-    let mut input = Input(blob);
-    let length = u32::from_be_bytes(input.array()?);
-    let length = usize::try_from(length).map_err(|e| e.to_string())?;
-    let vector = input.bytes(length)?;
-    let checksum = u32::from_be_bytes(input.array()?);
-    let mut crc = flate2::Crc::new();
-    crc.update(vector);
-    if crc.sum() != checksum {
+    let too_short = "the deletion vector ends too early";
+    let (length, rest) = blob.split_first_chunk::<LENGTH_BYTES>().ok_or(too_short)?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).map_err(|e| e.to_string())?;
+    let (vector, rest) = rest.split_at_checked(length).ok_or(too_short)?;
+    let checksum = rest.first_chunk::<CHECKSUM_BYTES>().ok_or(too_short)?;
+    if crc_of(vector) != u32::from_be_bytes(*checksum) {
         return Err("the checksum of the deletion vector is wrong".to_owned());
     }
-    let mut input = Input(vector);
-    if input.array::<4>()? != MAGIC {
+    let Some(mut bitmap) = vector.strip_prefix(&MAGIC) else {
         return Err("the deletion vector does not begin with its magic number".to_owned());
-    }
-    let mut rows = Rows::default();
-    let bitmaps = u64::from_le_bytes(input.array()?);
-    for _ in 0..bitmaps {
-        let high = u32::from_le_bytes(input.array()?);
-        read_bitmap(&mut input, u64::from(high) << 32, &mut rows)?;
-    }
-    if !input.0.is_empty() {
+    };
+    let rows = RoaringTreemap::deserialize_from(&mut bitmap)
+        .map_err(|error| format!("the deletion vector cannot be read: {error}"))?;
+    if !bitmap.is_empty() {
         return Err("bytes follow the deletion vector's last bitmap".to_owned());
     }
-    Ok(RowRanges::from_ranges(rows.0))
+    Ok(ranges_of(&rows))
 }
 
-/// Ranges of rows as they are found.
-#[derive(Default)]
-struct Rows(Vec<std::ops::Range<u64>>);
-
-impl Rows {
-    fn add(&mut self, start: u64, end: u64) {
-        match self.0.last_mut() {
-            Some(last) if last.end == start => last.end = end,
-            _ => self.0.push(start..end),
+fn ranges_of(rows: &RoaringTreemap) -> RowRanges {
+    let mut ranges = RowRanges::default();
+    for (high, bitmap) in rows.bitmaps() {
+        let base = u64::from(high) << 32;
+        let mut iter = bitmap.iter();
+        while let Some(range) = iter.next_range() {
+            ranges.push(base + u64::from(*range.start())..base + u64::from(*range.end()) + 1);
         }
     }
+    ranges
 }
 
-struct Input<'a>(&'a [u8]);
-
-impl<'a> Input<'a> {
-    fn bytes(&mut self, length: usize) -> Result<&'a [u8], String> {
-        let (head, tail) = self
-            .0
-            .split_at_checked(length)
-            .ok_or("the deletion vector ends too early")?;
-        self.0 = tail;
-        Ok(head)
+/// The blob of a deletion vector of these rows.
+pub(crate) fn encode_deletion_vector(rows: &RowRanges) -> io::Result<Vec<u8>> {
+    let mut bitmap = RoaringTreemap::new();
+    for range in rows.ranges() {
+        bitmap.insert_range(range.clone());
     }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        self.bytes(N)?
-            .try_into()
-            .map_err(|_| "the deletion vector ends too early".to_owned())
-    }
-
-    fn u16(&mut self) -> Result<u16, String> {
-        self.array().map(u16::from_le_bytes)
-    }
+    let bitmap = bitmap;
+    let mut blob = vec![0; LENGTH_BYTES];
+    blob.extend(MAGIC);
+    bitmap.serialize_into(&mut blob)?;
+    let vector = &blob[LENGTH_BYTES..];
+    let length = u32::try_from(vector.len()).map_err(io::Error::other)?;
+    let checksum = crc_of(vector);
+    blob[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+    blob.extend(checksum.to_be_bytes());
+    Ok(blob)
 }
 
-/// A bitmap in the 32-bit Roaring format, whose values are added to `base`.
-fn read_bitmap(input: &mut Input<'_>, base: u64, rows: &mut Rows) -> Result<(), String> {
-    let cookie = u32::from_le_bytes(input.array()?);
-    let (containers, runs) = if cookie & 0xffff == RUN_COOKIE {
-        let containers = (cookie >> 16) as usize + 1;
-        (containers, Some(input.bytes(containers.div_ceil(8))?))
-    } else if cookie == COOKIE {
-        let containers = u32::from_le_bytes(input.array()?);
-        (
-            usize::try_from(containers).map_err(|e| e.to_string())?,
-            None,
-        )
-    } else {
-        return Err(format!(
-            "the deletion vector has a bitmap of unknown kind {cookie}"
-        ));
-    };
-    if containers > 1 << 16 {
-        return Err(format!(
-            "the deletion vector has a bitmap of {containers} containers"
-        ));
-    }
-    let mut headers = Vec::with_capacity(containers);
-    for _ in 0..containers {
-        headers.push((input.u16()?, usize::from(input.u16()?) + 1));
-    }
-    if runs.is_none() || containers >= NO_OFFSET_THRESHOLD {
-        input.bytes(4 * containers)?;
-    }
-    for (index, (key, cardinality)) in headers.into_iter().enumerate() {
-        let base = base + (u64::from(key) << 16);
-        if runs.is_some_and(|runs| runs[index / 8] & (1 << (index % 8)) != 0) {
-            for _ in 0..input.u16()? {
-                let start = base + u64::from(input.u16()?);
-                let end = start + u64::from(input.u16()?) + 1;
-                if end > base + (1 << 16) {
-                    return Err("a run of the deletion vector leaves its container".to_owned());
-                }
-                rows.add(start, end);
-            }
-        } else if cardinality <= ARRAY_LIMIT {
-            for _ in 0..cardinality {
-                let row = base + u64::from(input.u16()?);
-                rows.add(row, row + 1);
-            }
-        } else {
-            for (index, byte) in input.bytes(BITMAP_BYTES)?.iter().enumerate() {
-                for bit in (0..8).filter(|bit| byte & (1 << bit) != 0) {
-                    let row = base + index as u64 * 8 + bit;
-                    rows.add(row, row + 1);
-                }
-            }
-        }
-    }
-    Ok(())
+fn crc_of(bytes: &[u8]) -> u32 {
+    let mut crc = flate2::Crc::new();
+    crc.update(bytes);
+    crc.sum()
 }
 
 #[cfg(test)]
@@ -142,28 +77,28 @@ mod tests {
     use super::*;
 
     fn blob(vector: &[u8]) -> Vec<u8> {
-        let mut crc = flate2::Crc::new();
-        crc.update(vector);
         let length = u32::try_from(vector.len()).unwrap();
         [
             &length.to_be_bytes()[..],
             vector,
-            &crc.sum().to_be_bytes()[..],
+            &crc_of(vector).to_be_bytes()[..],
         ]
         .concat()
     }
 
-    /// One 32-bit bitmap under the key 1 with an array, a bitmap and, if asked for, a run.
+    /// One 32-bit bitmap under the key 1 with an array, a bitmap and, if asked for, a run, laid out by hand as the
+    /// specification of the Roaring format says.
     fn vector(with_run: bool) -> (Vec<u8>, RowRanges) {
         let mut bytes = MAGIC.to_vec();
         bytes.extend(1_u64.to_le_bytes());
         bytes.extend(1_u32.to_le_bytes());
+        let start = bytes.len();
         let containers: u16 = if with_run { 3 } else { 2 };
         if with_run {
-            bytes.extend((RUN_COOKIE | (u32::from(containers) - 1) << 16).to_le_bytes());
+            bytes.extend((12347 | (u32::from(containers) - 1) << 16).to_le_bytes());
             bytes.push(0b100);
         } else {
-            bytes.extend(COOKIE.to_le_bytes());
+            bytes.extend(12346_u32.to_le_bytes());
             bytes.extend(u32::from(containers).to_le_bytes());
         }
         let evens: Vec<u16> = (0..5000).map(|n| n * 2).collect();
@@ -175,12 +110,15 @@ mod tests {
             bytes.extend((cardinality - 1).to_le_bytes());
         }
         if !with_run {
-            bytes.extend([0; 8]);
+            // Where the containers begin.
+            let first = u32::try_from(bytes.len() - start + 8).unwrap();
+            bytes.extend(first.to_le_bytes());
+            bytes.extend((first + 6).to_le_bytes());
         }
         for value in [1_u16, 2, 65535] {
             bytes.extend(value.to_le_bytes());
         }
-        let mut bitmap = vec![0_u8; BITMAP_BYTES];
+        let mut bitmap = vec![0_u8; 8192];
         for even in &evens {
             bitmap[usize::from(*even) / 8] |= 1 << (even % 8);
         }
@@ -257,6 +195,8 @@ mod tests {
             );
         }
         assert!(parse_deletion_vector(&good[..good.len() - 1]).is_err());
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(parse_deletion_vector(&blob(&longer)).is_err());
     }
 
     proptest! {
@@ -266,6 +206,15 @@ mod tests {
             let (mut bytes, _) = vector(run);
             bytes[at] = value;
             let _ = parse_deletion_vector(&blob(&bytes));
+        }
+
+        #[test]
+        fn what_is_written_is_read_back(
+            ranges in prop::collection::vec((0_u64..1 << 34, 1_u64..100_000), 0..20),
+        ) {
+            let rows = RowRanges::from_ranges(ranges.iter().map(|(start, count)| *start..start + count));
+            let blob = encode_deletion_vector(&rows).unwrap();
+            prop_assert_eq!(parse_deletion_vector(&blob), Ok(rows));
         }
     }
 }

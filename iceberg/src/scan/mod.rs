@@ -35,6 +35,7 @@ mod position_deletes;
 
 pub use data_file_reader::{DataFileReader, FileBatch, ReadOptions, RowGroupCounts};
 pub use delete_cache::DeleteCache;
+pub(crate) use deletion_vector::encode_deletion_vector;
 pub use file_metadata::FileMetadata;
 pub use file_pruner::FilePruner;
 pub use footer_cache::FooterCache;

@@ -9,8 +9,8 @@ use super::position_deletes::DELETE_FILE_PATH;
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{
-    DataContentType, DataFile, DataFileFormat, ManifestContent, ManifestEntry, ManifestFile,
-    PartitionKey, manifest_entries, snapshot_manifests,
+    DataContentType, DataFile, ManifestContent, ManifestEntry, ManifestFile, PartitionKey,
+    manifest_entries, snapshot_manifests,
 };
 use crate::spec::{Snapshot, TableMetadata};
 
@@ -176,10 +176,10 @@ impl DeleteIndex {
             .map(|delete| Arc::clone(&delete.file))
             .collect();
         // A deletion vector holds all that position delete files said before it.
-        let is_vector = |file: &DataFile| file.file_format == DataFileFormat::Puffin;
-        if deletes.iter().any(|file| is_vector(file)) {
-            deletes
-                .retain(|file| is_vector(file) || file.content != DataContentType::PositionDeletes);
+        if deletes.iter().any(|file| file.is_deletion_vector()) {
+            deletes.retain(|file| {
+                file.is_deletion_vector() || file.content != DataContentType::PositionDeletes
+            });
         }
         deletes
     }

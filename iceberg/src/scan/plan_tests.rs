@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::manifest::ManifestStatus;
+use crate::manifest::{DataFileFormat, ManifestStatus};
 use crate::spec::{Datum, PartitionField, PartitionSpec, Schema, Transform};
 
 const PARTITIONED: i32 = 1;

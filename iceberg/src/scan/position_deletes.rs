@@ -14,7 +14,7 @@ use super::row_ranges::RowRanges;
 use crate::error::{Error, Result};
 use crate::expr::{CompareOp, Literal, Predicate};
 use crate::io::FileIo;
-use crate::manifest::{DataContentType, DataFile, DataFileFormat};
+use crate::manifest::{DataContentType, DataFile};
 use crate::spec::{NestedField, PrimitiveType, Schema};
 
 /// The id of `file_path` in position delete files.
@@ -54,7 +54,7 @@ pub(crate) fn deleted_positions(
     delete: &DataFile,
     data_path: &str,
 ) -> Result<Arc<RowRanges>> {
-    let is_vector = delete.file_format == DataFileFormat::Puffin;
+    let is_vector = delete.is_deletion_vector();
     let cache = io
         .delete_cache()
         .filter(|_| is_vector || only_file_of(delete) == Some(data_path));

@@ -162,6 +162,10 @@ fn read_metadata(
         },
         last_updated_ms: object.required("last-updated-ms")?,
         last_column_id: object.required("last-column-id")?,
+        next_row_id: match format_version {
+            FormatVersion::V3 => object.required("next-row-id")?,
+            _ => 0,
+        },
         current_schema_id: match object.optional("current-schema-id")? {
             Some(id) => id,
             None if is_v1 => schemas.last().map_or(0, |schema| schema.schema_id),
@@ -377,6 +381,9 @@ impl Serialize for TableMetadata {
         map.serialize_entry("last-sequence-number", &self.last_sequence_number)?;
         map.serialize_entry("last-updated-ms", &self.last_updated_ms)?;
         map.serialize_entry("last-column-id", &self.last_column_id)?;
+        if version >= FormatVersion::V3 {
+            map.serialize_entry("next-row-id", &self.next_row_id)?;
+        }
         map.serialize_entry("current-schema-id", &self.current_schema_id)?;
         let schemas = self.schemas.iter().map(|schema| schema.to_json()).collect();
         map.serialize_entry("schemas", &values(schemas))?;
@@ -393,10 +400,8 @@ impl Serialize for TableMetadata {
         map.serialize_entry("sort-orders", &values(orders))?;
         map.serialize_entry("properties", &self.properties)?;
         // Readers of version 2 know -1 for "none".
-        map.serialize_entry(
-            "current-snapshot-id",
-            &self.current_snapshot_id.unwrap_or(-1),
-        )?;
+        let none = (version < FormatVersion::V3).then_some(-1);
+        map.serialize_entry("current-snapshot-id", &self.current_snapshot_id.or(none))?;
         let refs: JsonObject = self
             .refs
             .iter()

@@ -19,6 +19,7 @@ mod transform;
 mod transform_value;
 
 mod partition;
+mod row_lineage;
 mod sort;
 
 mod snapshot;
@@ -35,6 +36,7 @@ pub(crate) use metadata_file::ENCRYPTED_MAGIC;
 pub use metadata_file::{MAX_METADATA_BYTES, METADATA_COMPRESSION};
 pub use partition::{FIRST_PARTITION_FIELD_ID, PartitionField, PartitionSpec, PartitionSpecRef};
 pub use primitive::{MAX_DECIMAL_PRECISION, PrimitiveType};
+pub use row_lineage::{LAST_UPDATED_SEQUENCE_NUMBER, ROW_ID, with_row_lineage};
 pub use schema::{Schema, SchemaRef};
 pub use snapshot::{
     MAIN_BRANCH, Operation, Snapshot, SnapshotRef, SnapshotReference, SnapshotRetention,

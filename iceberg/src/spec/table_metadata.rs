@@ -18,7 +18,7 @@ pub enum FormatVersion {
     V1,
     /// Version 2
     V2,
-    /// Version 3, read only
+    /// Version 3
     V3,
 }
 
@@ -58,6 +58,8 @@ pub struct TableMetadata {
     pub last_updated_ms: i64,
     /// The largest field id ever given.
     pub last_column_id: i32,
+    /// The row id that the next row without one gets: above all that were given (v3); 0 in earlier versions.
+    pub next_row_id: i64,
     /// All schemas that snapshots may name.
     pub schemas: Vec<SchemaRef>,
     /// The id of the current schema.
@@ -126,7 +128,7 @@ pub struct StatisticsFile {
 }
 
 impl TableMetadata {
-    /// The metadata of a new table without snapshots.
+    /// The metadata of a new table without snapshots, in version 2 of the format.
     ///
     /// Field ids are taken from `schema` as they are. `location` is kept without a trailing slash.
     pub fn new_table(
@@ -146,6 +148,7 @@ impl TableMetadata {
             last_sequence_number: 0,
             last_updated_ms: now_ms,
             last_column_id: schema.highest_field_id(),
+            next_row_id: 0,
             current_schema_id: schema.schema_id,
             schemas: vec![Arc::new(schema)],
             default_spec_id: spec.spec_id,

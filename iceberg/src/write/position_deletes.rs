@@ -68,7 +68,7 @@ pub fn write_position_deletes(
 }
 
 /// Refuses positions that are not those of rows of the data file, and none at all.
-fn check_positions(data_file: &DataFile, positions: &RowRanges) -> Result<()> {
+pub(crate) fn check_positions(data_file: &DataFile, positions: &RowRanges) -> Result<()> {
     let (path, rows) = (&data_file.file_path, data_file.record_count);
     let reason = match positions.ranges().last() {
         None => format!("no rows of \"{path}\" are deleted"),

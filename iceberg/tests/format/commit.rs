@@ -1,9 +1,15 @@
 //! Commits end to end.
 
+use std::collections::BTreeMap;
+
 use iceberg_lite::Error;
-use iceberg_lite::commit::{SnapshotDelta, TableUpdate, complete, complete_with_updates, stage};
+use iceberg_lite::commit::{
+    SnapshotDelta, TableUpdate, apply, complete, complete_with_updates, stage,
+};
 use iceberg_lite::manifest::{ManifestStatus, read_snapshot_manifests};
-use iceberg_lite::spec::{FormatVersion, MetadataLogEntry, Operation, TableMetadata};
+use iceberg_lite::spec::{
+    FormatVersion, MetadataLogEntry, Operation, Snapshot, StoredSnapshot, TableMetadata,
+};
 
 use crate::support::{MemoryFileIo, Table, append, data_file, fixture_metadata, path_of, schema};
 
@@ -305,6 +311,7 @@ fn a_commit_makes_a_version_1_table_one_of_version_2() {
         base.current_schema().unwrap(),
         spec,
         &base.location,
+        base.format_version,
         &io,
     )
     .unwrap();
@@ -320,11 +327,72 @@ fn a_commit_makes_a_version_1_table_one_of_version_2() {
     );
 }
 
+/// Specification, section "Row Lineage": the rows of a table that is given version 3 get ids with the next snapshot.
 #[test]
-fn version_3_tables_are_not_written() {
+fn rows_get_ids_in_version_3() {
+    let mut table = Table::with_properties(&[("commit.manifest.min-count-to-merge", "3")]);
+    table.commit(&append(&["a"]));
+    table.upgrade();
+    assert_eq!(table.metadata.next_row_id, 0);
+    assert!(table.entries()[0].data_file.first_row_id.is_none());
+
+    let first_row_ids = |table: &Table| -> BTreeMap<String, Option<i64>> {
+        let live = table.entries().into_iter().filter(|entry| entry.is_live());
+        live.map(|entry| {
+            let file = &entry.data_file;
+            (file.file_path.clone(), file.first_row_id)
+        })
+        .collect()
+    };
+    let expected = |ids: &[(&str, i64)]| -> BTreeMap<String, Option<i64>> {
+        ids.iter()
+            .map(|(name, id)| (path_of(name), Some(*id)))
+            .collect()
+    };
+    table.commit(&append(&["b", "c"]));
+    let snapshot = table.metadata.current_snapshot().unwrap();
+    assert_eq!(
+        (snapshot.first_row_id, snapshot.added_rows),
+        (Some(0), Some(30))
+    );
+    let ids = first_row_ids(&table);
+    assert_eq!(ids, expected(&[("b", 0), ("c", 10), ("a", 20)]));
+
+    // Entries that are written again keep theirs, and a merged manifest has enough for all of its rows.
+    table.commit(&append(&["d"]));
+    assert_eq!(table.metadata.next_row_id, 70);
+    let ids = first_row_ids(&table);
+    assert_eq!(ids, expected(&[("b", 0), ("c", 10), ("a", 20), ("d", 30)]));
+    table.commit(&SnapshotDelta {
+        removed_data_files: [path_of("b")].into(),
+        ..SnapshotDelta::default()
+    });
+    let ids = first_row_ids(&table);
+    assert_eq!(ids, expected(&[("c", 10), ("a", 20), ("d", 30)]));
+
+    let snapshot = table.metadata.current_snapshot().unwrap();
+    let again = Snapshot {
+        snapshot_id: 1,
+        sequence_number: snapshot.sequence_number + 1,
+        ..Snapshot::clone(snapshot)
+    };
+    let update = TableUpdate::AddSnapshot(StoredSnapshot::new(again).unwrap().into());
+    let error = apply(&table.metadata, None, &[], vec![update], 1).unwrap_err();
+    assert!(error.to_string().contains("is next"), "{error}");
+}
+
+/// What the library does not know of a table of version 3 is kept.
+#[test]
+fn version_3_metadata_are_written_again() {
     let base = fixture_metadata("v3-row-lineage-and-new-types.metadata.json");
-    let error = complete(&base, None, None, &MemoryFileIo::default(), 5).unwrap_err();
-    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    let io = MemoryFileIo::default();
+    let completed = complete(&base, None, None, &io, 5).unwrap();
+    let read = TableMetadata::read_from(&io, &completed.metadata_location).unwrap();
+    let again = TableMetadata {
+        last_updated_ms: base.last_updated_ms,
+        ..read
+    };
+    assert_eq!(again, base);
 }
 
 #[test]
@@ -337,7 +405,15 @@ fn a_partition_of_the_wrong_shape_is_refused_before_anything_is_written() {
         ..SnapshotDelta::default()
     };
     let spec = table.metadata.default_partition_spec().unwrap();
-    let error = stage(&delta, &schema(), spec, "/lake/t", &table.io).unwrap_err();
+    let error = stage(
+        &delta,
+        &schema(),
+        spec,
+        "/lake/t",
+        FormatVersion::V2,
+        &table.io,
+    )
+    .unwrap_err();
     assert!(matches!(error, Error::InvalidArgument { .. }), "{error}");
     assert!(table.io.paths().is_empty());
 }

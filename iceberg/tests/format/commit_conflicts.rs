@@ -4,7 +4,7 @@ use iceberg_lite::Error;
 use iceberg_lite::commit::SnapshotDelta;
 use iceberg_lite::commit::{TableRequirement, TableUpdate, apply};
 
-use crate::support::{Table, append, delete_rows, path_of};
+use crate::support::{Table, append, data_file, delete_rows, path_of};
 
 /// Completing fails with a conflict about the file, and leaves only what was staged.
 fn assert_conflict(
@@ -61,7 +61,7 @@ fn deletes_for_files_that_are_still_there_are_published() {
         assert_eq!(table.total(name), count, "{name}");
     }
     table.commit(&SnapshotDelta {
-        removed_delete_files: [path_of("p")].into(),
+        removed_delete_files: [data_file("p", 3).delete_id()].into(),
         ..SnapshotDelta::default()
     });
     assert_eq!(table.live(), ["a"]);

@@ -1,6 +1,7 @@
 //! A commit whose file IO fails at any step leaves the table and its directory as they were.
 
 use iceberg_lite::commit::{SnapshotDelta, complete, stage};
+use iceberg_lite::spec::FormatVersion;
 
 use crate::support::{FaultyFileIo, Table, append, path_of};
 
@@ -57,12 +58,28 @@ fn a_fault_at_any_step_of_preparing_leaves_no_file_behind() {
     for step in 1..=3 {
         let io = FaultyFileIo::new(table.io.clone(), step);
         assert!(
-            stage(&append(&["a"]), schema, spec, "/lake/t", &io).is_err(),
+            stage(
+                &append(&["a"]),
+                schema,
+                spec,
+                "/lake/t",
+                FormatVersion::V2,
+                &io
+            )
+            .is_err(),
             "step {step}"
         );
         assert!(table.io.paths().is_empty(), "step {step}");
     }
     let io = FaultyFileIo::new(table.io.clone(), 4);
-    let staged = stage(&append(&["a"]), schema, spec, "/lake/t", &io).unwrap();
+    let staged = stage(
+        &append(&["a"]),
+        schema,
+        spec,
+        "/lake/t",
+        FormatVersion::V2,
+        &io,
+    )
+    .unwrap();
     assert_eq!(table.io.paths(), staged.files_written());
 }

@@ -7,7 +7,7 @@ use iceberg_lite::commit::{SnapshotDelta, complete, stage};
 use iceberg_lite::compaction::{Compaction, CompactionGroup};
 use iceberg_lite::manifest::{DataContentType, DataFile, ManifestStatus};
 use iceberg_lite::scan::{ScanFile, plan_files};
-use iceberg_lite::spec::{Operation, PartitionSpec, TableMetadata};
+use iceberg_lite::spec::{FormatVersion, Operation, PartitionSpec, TableMetadata};
 
 use crate::support::{
     FaultyFileIo, Table, append, data_file, delete_rows, path_of, position_deletes,
@@ -130,7 +130,15 @@ fn data_sequence_numbers_survive_the_merging_of_manifests() {
         table.metadata.default_partition_spec().unwrap(),
     );
     let uncached = FaultyFileIo::new(table.io.clone(), u64::MAX);
-    let staged = stage(&delta, schema, spec, "/lake/t", &uncached).unwrap();
+    let staged = stage(
+        &delta,
+        schema,
+        spec,
+        "/lake/t",
+        FormatVersion::V2,
+        &uncached,
+    )
+    .unwrap();
     let location = table.location.as_deref();
     complete(&table.metadata, location, Some(&staged), &uncached, 9_000).unwrap();
     let before = table.metadata.last_sequence_number;
@@ -324,7 +332,14 @@ fn files_of_an_earlier_partition_spec_are_committed_with_it() {
         ..PartitionSpec::unpartitioned()
     };
     let schema = table.metadata.current_schema().unwrap();
-    let staged = stage(&compaction.delta(), schema, &other, "/lake/t", &table.io);
+    let staged = stage(
+        &compaction.delta(),
+        schema,
+        &other,
+        "/lake/t",
+        FormatVersion::V2,
+        &table.io,
+    );
     assert!(
         matches!(staged, Err(Error::InvalidArgument { .. })),
         "{staged:?}"

@@ -1,17 +1,21 @@
 //! Compactions beside inserts and deletes of every kind: a table has the rows that a list of rows has.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use iceberg_lite::commit::SnapshotDelta;
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::Int64Type;
+use iceberg_lite::commit::{SnapshotDelta, delete_rows};
 use iceberg_lite::compaction::{
     Compaction, CompactionRules, Extent, Rewrite, RewriteInput, RewriteOptions, plan_compaction,
 };
 use iceberg_lite::io::FileIo as _;
 use iceberg_lite::manifest::{DataContentType, DataFile};
-use iceberg_lite::scan::plan_files;
-use iceberg_lite::spec::Schema;
-use iceberg_lite::write::arrow_schema;
+use iceberg_lite::scan::{ReadOptions, RowRanges, plan_files};
+use iceberg_lite::spec::{
+    FormatVersion, LAST_UPDATED_SEQUENCE_NUMBER, ROW_ID as LINEAGE_ROW_ID, Schema, with_row_lineage,
+};
+use iceberg_lite::write::{WriteOptions, arrow_schema};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -43,6 +47,8 @@ fn step() -> impl Strategy<Value = Step> {
 
 struct Model {
     table: Table,
+    /// In a table of version 3, the row ids and sequence numbers of live rows, by their numbers.
+    lineage: BTreeMap<i64, (i64, i64)>,
     /// Live rows, and the numbers of rows that were deleted.
     live: BTreeSet<i64>,
     deleted: Vec<i64>,
@@ -106,12 +112,31 @@ impl Model {
         });
         let (about, position) = place.expect("a live row is in some file");
         let path = self.name();
-        let file = deletes(&self.table.io, &path, &about, &[position as i64]);
-        self.table.commit(&SnapshotDelta {
-            added_delete_files: vec![file.into()],
-            required_data_files: [about].into(),
-            ..SnapshotDelta::default()
-        });
+        if self.is_v3() {
+            let io = self.table.io.clone();
+            let positions = [(about, RowRanges::from_positions([position]))].into();
+            let options = WriteOptions::default();
+            let mut create = || Ok((path.clone(), io.create(&path)?));
+            let base = &self.table.metadata;
+            let delta = delete_rows(base, Vec::new(), &positions, &io, &options, &mut create);
+            self.table.commit(&delta.unwrap());
+        } else {
+            let file = deletes(&self.table.io, &path, &about, &[position as i64]);
+            self.table.commit(&SnapshotDelta {
+                added_delete_files: vec![file.into()],
+                required_data_files: [about].into(),
+                ..SnapshotDelta::default()
+            });
+        }
+        self.forget(number);
+    }
+
+    fn is_v3(&self) -> bool {
+        self.table.metadata.format_version == FormatVersion::V3
+    }
+
+    fn forget(&mut self, number: i64) {
+        self.lineage.remove(&number);
         self.live.remove(&number);
         self.deleted.push(number);
     }
@@ -133,8 +158,7 @@ impl Model {
             added_delete_files: vec![file.into()],
             ..SnapshotDelta::default()
         });
-        self.live.remove(&number);
-        self.deleted.push(number);
+        self.forget(number);
     }
 
     /// Rewrites the files that there are, two or three at a time.
@@ -195,7 +219,43 @@ impl Model {
         }
     }
 
-    fn check(&self) {
+    /// Rows keep their row ids, and the sequence numbers that they came with.
+    fn check_lineage(&mut self) {
+        let schema = with_row_lineage(&schema());
+        let snapshot = self.table.metadata.current_snapshot().unwrap();
+        let mut found = BTreeMap::new();
+        for file in plan_files(&self.table.metadata, snapshot, &self.table.io).unwrap() {
+            let options = ReadOptions {
+                projection: vec![1, LINEAGE_ROW_ID, LAST_UPDATED_SEQUENCE_NUMBER],
+                ..ReadOptions::default()
+            };
+            let first_row_id = file.data_file.first_row_id.unwrap();
+            let inherited = file.data_sequence_number;
+            let reader = file.open(&self.table.io, &self.table.metadata, &schema, options);
+            for read in reader.unwrap() {
+                let read = read.unwrap();
+                let column = |index: usize| read.batch.column(index).as_primitive::<Int64Type>();
+                for (row, position) in read.positions.iter().enumerate() {
+                    let or = |index: usize, inherited: i64| match column(index).is_valid(row) {
+                        true => column(index).value(row),
+                        false => inherited,
+                    };
+                    let row_id = or(1, first_row_id + position as i64);
+                    let lineage = (row_id, or(2, inherited));
+                    assert!(row_id < self.table.metadata.next_row_id);
+                    found.insert(column(0).value(row) / 10, lineage);
+                }
+            }
+        }
+        let ids: BTreeSet<i64> = found.values().map(|lineage| lineage.0).collect();
+        assert_eq!(ids.len(), found.len(), "no row id is given twice");
+        for (number, lineage) in &self.lineage {
+            assert_eq!(found.get(number), Some(lineage), "row {number}");
+        }
+        self.lineage = found;
+    }
+
+    fn check(&mut self) {
         if self.table.metadata.current_snapshot().is_none() {
             return;
         }
@@ -205,6 +265,9 @@ impl Model {
             .collect();
         let expected: Vec<i64> = self.live.iter().copied().collect();
         assert_eq!(found, expected);
+        if self.is_v3() {
+            self.check_lineage();
+        }
     }
 }
 
@@ -215,6 +278,7 @@ proptest! {
     fn compactions_beside_other_writers_change_no_row(
         steps in prop::collection::vec(step(), 1..40),
         min_count in 2..5_i32,
+        is_v3 in any::<bool>(),
     ) {
         let min_count = min_count.to_string();
         let mut model = Model {
@@ -224,7 +288,11 @@ proptest! {
             next: 0,
             names: 0,
             lost: 0,
+            lineage: BTreeMap::new(),
         };
+        if is_v3 {
+            model.table.upgrade();
+        }
         let mut open: Vec<(usize, Compaction)> = Vec::new();
         for step in steps {
             match step {

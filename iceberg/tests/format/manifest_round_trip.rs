@@ -8,7 +8,8 @@ use iceberg_lite::manifest::{
     encode_data_file, read_manifest, read_manifest_list, write_manifest_list,
 };
 use iceberg_lite::spec::{
-    Datum, NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema, Transform,
+    Datum, FormatVersion, NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema,
+    Transform,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -96,12 +97,16 @@ fn partition() -> impl Strategy<Value = Vec<Option<Datum>>> {
         .collect::<Vec<_>>()
 }
 
+fn version() -> impl Strategy<Value = FormatVersion> {
+    prop_oneof![Just(FormatVersion::V2), Just(FormatVersion::V3)]
+}
+
 fn content() -> impl Strategy<Value = ManifestContent> {
     prop_oneof![Just(ManifestContent::Data), Just(ManifestContent::Deletes)]
 }
 
 prop_compose! {
-    fn any_file(content: ManifestContent)(
+    fn any_file(version: FormatVersion, content: ManifestContent)(
         path in any::<String>(),
         partition in partition(),
         counts in vec(btree_map(any::<i32>(), any::<i64>(), 0..4), 4),
@@ -113,7 +118,11 @@ prop_compose! {
         sort_order_id in option::of(any::<i32>()),
         referenced_data_file in option::of(any::<String>()),
         is_equality in any::<bool>(),
+        first_row_id in option::of(0..1_i64 << 40),
+        place_of_vector in any::<[i64; 2]>(),
     ) -> DataFile {
+        let is_v3 = version == FormatVersion::V3;
+        let is_vector = is_v3 && content == ManifestContent::Deletes && !is_equality;
         let mut counts = counts.into_iter();
         let mut bounds = bounds.into_iter();
         DataFile {
@@ -123,7 +132,11 @@ prop_compose! {
                 (ManifestContent::Deletes, false) => DataContentType::PositionDeletes,
             },
             file_path: path,
-            file_format: if is_equality { DataFileFormat::Avro } else { DataFileFormat::Parquet },
+            file_format: match (is_vector, is_equality) {
+                (true, _) => DataFileFormat::Puffin,
+                (false, true) => DataFileFormat::Avro,
+                (false, false) => DataFileFormat::Parquet,
+            },
             partition,
             record_count: numbers[0],
             file_size_in_bytes: numbers[1],
@@ -138,6 +151,9 @@ prop_compose! {
             equality_ids,
             sort_order_id,
             referenced_data_file,
+            first_row_id: first_row_id.filter(|_| is_v3 && content == ManifestContent::Data),
+            content_offset: is_vector.then_some(place_of_vector[0]),
+            content_size_in_bytes: is_vector.then_some(place_of_vector[1]),
             partition_spec_id: 4,
             ..DataFile::default()
         }
@@ -156,13 +172,14 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn manifest_file()(
+    fn manifest_file(version: FormatVersion)(
         manifest_path in any::<String>(),
         content in content(),
         long in any::<[i64; 7]>(),
         int in any::<[i32; 4]>(),
         partitions in option::of(vec(summary(), 0..3)),
         key_metadata in option::of(any::<Vec<u8>>()),
+        first_row_id in option::of(any::<i64>()),
     ) -> ManifestFile {
         ManifestFile {
             manifest_path,
@@ -180,7 +197,7 @@ prop_compose! {
             deleted_rows_count: Some(long[6]),
             partitions,
             key_metadata,
-            first_row_id: None,
+            first_row_id: first_row_id.filter(|_| version == FormatVersion::V3),
         }
     }
 }
@@ -189,7 +206,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
-    fn data_file_records_read_back_as_written(file in any_file(ManifestContent::Data)) {
+    fn data_file_records_read_back_as_written(
+        file in any_file(FormatVersion::V2, ManifestContent::Data),
+    ) {
         let file = DataFile { partition: Vec::new(), partition_spec_id: 0, ..file };
         let record = encode_data_file(&file).unwrap();
         prop_assert_eq!(decode_data_file("test", &record).unwrap(), file);
@@ -200,13 +219,13 @@ proptest! {
 
     #[test]
     fn manifests_read_back_as_written(
-        (content, files) in content().prop_flat_map(|content| {
-            (Just(content), vec(any_file(content), 1..5))
+        (version, content, files) in (version(), content()).prop_flat_map(|(version, content)| {
+            (Just(version), Just(content), vec(any_file(version, content), 1..5))
         }),
     ) {
         let (schema, spec) = all_types();
         let io = MemoryFileIo::default();
-        let mut writer = ManifestWriter::new("m", content, &schema, &spec, 77).unwrap();
+        let mut writer = ManifestWriter::new("m", version, content, &schema, &spec, 77).unwrap();
         for file in &files {
             writer.add(&file.clone().into()).unwrap();
         }
@@ -228,10 +247,18 @@ proptest! {
     }
 
     #[test]
-    fn manifest_lists_read_back_as_written(manifests in vec(manifest_file(), 0..5)) {
+    fn manifest_lists_read_back_as_written(
+        (version, manifests) in version().prop_flat_map(|version| {
+            (Just(version), vec(manifest_file(version), 0..5))
+        }),
+    ) {
         let io = MemoryFileIo::default();
-        let header =
-            ManifestListHeader { snapshot_id: 1, parent_snapshot_id: None, sequence_number: 2 };
+        let header = ManifestListHeader {
+            snapshot_id: 1,
+            parent_snapshot_id: None,
+            sequence_number: 2,
+            first_row_id: (version == FormatVersion::V3).then_some(5),
+        };
         let written = write_manifest_list(&io, "l", header, manifests.clone()).unwrap();
         prop_assert_eq!(&written, &manifests);
         prop_assert_eq!(read_manifest_list(&io, "l").unwrap(), manifests);
@@ -247,7 +274,15 @@ fn partition_summaries_hold_what_the_values_are() {
     let field = PartitionField::new(1, 1000, "x", Transform::Identity);
     let spec = PartitionSpec::new(0, vec![field]);
     let io = MemoryFileIo::default();
-    let mut writer = ManifestWriter::new("m", ManifestContent::Data, &schema, &spec, 1).unwrap();
+    let mut writer = ManifestWriter::new(
+        "m",
+        FormatVersion::V2,
+        ManifestContent::Data,
+        &schema,
+        &spec,
+        1,
+    )
+    .unwrap();
     for value in [Some(2.0), Some(f64::NAN), None, Some(-1.0)] {
         let partition = vec![value.map(Datum::Double)];
         writer
@@ -275,7 +310,15 @@ fn partition_values_are_promoted_with_their_column() {
     let spec = PartitionSpec::new(0, vec![field]);
     let of = |primitive| Schema::new(0, vec![NestedField::optional(1, "x", primitive)]);
     let (int, long) = (of(PrimitiveType::Int), of(PrimitiveType::Long));
-    let mut old = ManifestWriter::new("old", ManifestContent::Data, &int, &spec, 1).unwrap();
+    let mut old = ManifestWriter::new(
+        "old",
+        FormatVersion::V2,
+        ManifestContent::Data,
+        &int,
+        &spec,
+        1,
+    )
+    .unwrap();
     old.add(&Arc::new(DataFile {
         partition: vec![Some(Datum::Int(5))],
         ..data_file("a", 1)
@@ -288,7 +331,15 @@ fn partition_values_are_promoted_with_their_column() {
     let entry = &read_manifest(&io, &old).unwrap()[0];
     assert_eq!(entry.data_file.partition, [Some(Datum::Int(5))]);
 
-    let mut new = ManifestWriter::new("new", ManifestContent::Data, &long, &spec, 2).unwrap();
+    let mut new = ManifestWriter::new(
+        "new",
+        FormatVersion::V2,
+        ManifestContent::Data,
+        &long,
+        &spec,
+        2,
+    )
+    .unwrap();
     new.carry(entry).unwrap();
     let new = new.finish(&io).unwrap();
     let entry = &read_manifest(&io, &new).unwrap()[0];

@@ -175,7 +175,7 @@ fn version_3_types_and_row_lineage_are_read() {
         (snapshot.first_row_id, snapshot.added_rows),
         (Some(10), Some(15))
     );
-    assert_eq!(metadata.extra["next-row-id"], 25);
+    assert_eq!(metadata.next_row_id, 25);
 }
 
 #[test]

@@ -299,17 +299,21 @@ fn row_lineage_is_written_down() {
     arrays.push(Arc::new(Int64Array::from(vec![None, Some(7), None])));
     arrays.push(Arc::new(Int64Array::from(vec![None, Some(2), None])));
     let batch = RecordBatch::try_new(arrow_schema(&full).unwrap(), arrays).unwrap();
+    let file = |data_file: DataFile, first_row_id, data_sequence_number| ScanFile {
+        data_sequence_number,
+        ..scan_file(DataFile {
+            first_row_id: Some(first_row_id),
+            ..data_file
+        })
+    };
     let files = [
-        scan_file(write(&io, "one", (full.clone(), batch))),
-        scan_file(write(&io, "two", rows(&[4, 5], false))),
+        file(write(&io, "one", (full.clone(), batch)), 1_000, 5),
+        file(write(&io, "two", rows(&[4, 5], false)), 2_000, 6),
     ];
-    let fills = [
-        vec![(row_id, Fill::Counted(1_000)), (updated, Fill::Constant(5))],
-        vec![(row_id, Fill::Counted(2_000)), (updated, Fill::Constant(6))],
-    ];
+    fixture.table.upgrade();
     let options = RewriteOptions::default();
     let (written, new) = fixture
-        .rewrite(&inputs(&files, &fills), &full, options)
+        .rewrite(&inputs(&files, &[]), &schema(), options)
         .unwrap();
     let back = read(&io, &new[0].file_path, &written);
     let values = |column: usize| {

@@ -7,14 +7,18 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use iceberg_lite::commit::{NewMetadata, SnapshotDelta, StagedSnapshot, complete, stage};
+use iceberg_lite::commit::{
+    NewMetadata, SnapshotDelta, StagedSnapshot, TableUpdate, complete, complete_with_updates, stage,
+};
 use iceberg_lite::io::{FileIo, InputFile, LocalFileIo, OutputFile};
 use iceberg_lite::manifest::{
     DataContentType, DataFile, ManifestCache, ManifestEntry, ManifestFile, manifest_entries,
     read_manifest, read_snapshot_manifests, snapshot_manifests,
 };
 use iceberg_lite::scan::DeleteCache;
-use iceberg_lite::spec::{NestedField, PartitionSpec, PrimitiveType, Schema, TableMetadata};
+use iceberg_lite::spec::{
+    FormatVersion, NestedField, PartitionSpec, PrimitiveType, Schema, TableMetadata,
+};
 use iceberg_lite::{Error, Result};
 use uuid::Uuid;
 
@@ -364,6 +368,7 @@ impl Table {
             self.metadata.current_schema().unwrap(),
             spec,
             "/lake/t",
+            self.metadata.format_version,
             &self.io,
         )
         .unwrap()
@@ -387,6 +392,24 @@ impl Table {
         self.metadata = completed.metadata.clone();
         self.location = Some(completed.metadata_location.clone());
         Ok(completed)
+    }
+
+    /// Gives the table version 3 of the format.
+    pub fn upgrade(&mut self) {
+        let upgrade = TableUpdate::UpgradeFormatVersion(FormatVersion::V3);
+        let location = self.location.as_deref();
+        let updates = vec![upgrade];
+        let completed = complete_with_updates(
+            &self.metadata,
+            location,
+            &[],
+            updates,
+            &self.io,
+            self.now_ms,
+        );
+        let completed = completed.unwrap();
+        self.metadata = completed.metadata;
+        self.location = Some(completed.metadata_location);
     }
 
     pub fn commit(&mut self, delta: &SnapshotDelta) -> NewMetadata {
