@@ -55,13 +55,7 @@ fn apply_update(metadata: &mut TableMetadata, update: TableUpdate) -> Result<()>
             }
             metadata.table_uuid = uuid;
         }
-        TableUpdate::UpgradeFormatVersion(version) => {
-            if version < metadata.format_version {
-                let (from, to) = (metadata.format_version.number(), version.number());
-                return refuse(format!("format version {from} cannot be lowered to {to}"));
-            }
-            metadata.format_version = version;
-        }
+        TableUpdate::UpgradeFormatVersion(version) => upgrade(metadata, version)?,
         TableUpdate::AddSchema(schema) => {
             if metadata.schema(schema.schema_id).is_some() {
                 return refuse(format!("schema id {} is in use", schema.schema_id));
@@ -129,6 +123,17 @@ fn apply_update(metadata: &mut TableMetadata, update: TableUpdate) -> Result<()>
             metadata.statistics.retain(|file| file.snapshot_id != id);
         }
     }
+    Ok(())
+}
+
+/// Gives metadata a later version of the format. Nothing else changes: rows get ids, in version 3, with the next
+/// snapshot.
+pub fn upgrade(metadata: &mut TableMetadata, version: FormatVersion) -> Result<()> {
+    if version < metadata.format_version {
+        let (from, to) = (metadata.format_version.number(), version.number());
+        return refuse(format!("format version {from} cannot be lowered to {to}"));
+    }
+    metadata.format_version = version;
     Ok(())
 }
 

@@ -43,7 +43,7 @@ mod reachable;
 mod retention;
 mod unreachable;
 
-pub use apply::apply;
+pub use apply::{apply, upgrade};
 pub use complete::{NewMetadata, complete, complete_and_update, complete_with_updates};
 pub use delete_rows::delete_rows;
 pub use delta::SnapshotDelta;

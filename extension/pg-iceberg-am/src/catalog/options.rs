@@ -7,11 +7,17 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 
+use iceberg_lite::spec::FormatVersion;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Relation, RelationKind};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::is_iceberg;
+
+/// Version of the Iceberg table format.
+const FORMAT_VERSION: &str = "format_version";
+/// The versions that tables are made in, the default first.
+const FORMAT_VERSIONS: [FormatVersion; 2] = [FormatVersion::V2, FormatVersion::V3];
 
 /// Size in bytes at which a data file is closed.
 const TARGET_FILE_SIZE: &str = "write.target-file-size-bytes";
@@ -54,13 +60,14 @@ const FIXED: [(&str, &str); 9] = [
 ];
 const LOCATION: &str = "Where files lie is not an option.";
 
-/// The options of a table that are Iceberg's: dotted names, which are properties of the table's metadata as well.
+/// The options of a table that are Iceberg's: the version of the format, and dotted names, which are properties of the
+/// table's metadata as well.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableOptions(BTreeMap<String, String>);
 
 /// Whether an option is Iceberg's rather than PostgreSQL's, whose names have no dots.
 pub fn is_iceberg_option(name: &str) -> bool {
-    name.contains('.')
+    name == FORMAT_VERSION || name.contains('.')
 }
 
 /// PostgreSQL's own error for an option that a relation cannot have.
@@ -93,13 +100,29 @@ impl TableOptions {
     /// Sets an option after checking it.
     pub fn set(&mut self, name: &str, value: &str) -> PgResult<()> {
         check(name, value)?;
+        let before = self.format_version();
         self.0.insert(name.to_owned(), value.to_owned());
-        Ok(())
+        self.check_not_lowered(before)
     }
 
     /// Back to the default.
-    pub fn reset(&mut self, name: &str) {
+    pub fn reset(&mut self, name: &str) -> PgResult<()> {
+        let before = self.format_version();
         self.0.remove(name);
+        self.check_not_lowered(before)
+    }
+
+    fn check_not_lowered(&self, before: FormatVersion) -> PgResult<()> {
+        if self.format_version() >= before {
+            return Ok(());
+        }
+        let (before, after) = (before.number(), self.format_version().number());
+        Err(PgError::new(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            format!("cannot lower option \"{FORMAT_VERSION}\" from {before} to {after}"),
+        )
+        .with_detail("Files of a later version of the Iceberg table format cannot be read as those of an earlier one.")
+        .with_hint("Make another table, and copy the rows with INSERT INTO ... SELECT."))
     }
 
     /// Whether nothing is set.
@@ -112,9 +135,24 @@ impl TableOptions {
         self.0.keys().next().map(String::as_str)
     }
 
-    /// Names and values, as the metadata's properties have them.
-    pub fn properties(&self) -> &BTreeMap<String, String> {
+    /// Names and values.
+    pub fn all(&self) -> &BTreeMap<String, String> {
         &self.0
+    }
+
+    /// Names and values, as the metadata's properties have them.
+    pub fn properties(&self) -> BTreeMap<String, String> {
+        let mut properties = self.0.clone();
+        properties.remove(FORMAT_VERSION);
+        properties
+    }
+
+    /// The version of the format in which the table's metadata are written from now on.
+    pub fn format_version(&self) -> FormatVersion {
+        let number = self.0.get(FORMAT_VERSION);
+        number
+            .and_then(|number| FormatVersion::from_number(number.parse().ok()?))
+            .unwrap_or(FORMAT_VERSIONS[0])
     }
 
     /// Size at which a data file is closed, if it is set.
@@ -147,6 +185,10 @@ fn check(name: &str, value: &str) -> PgResult<()> {
         )));
     }
     match name {
+        FORMAT_VERSION => {
+            let [least, greatest] = FORMAT_VERSIONS.map(|version| version.number().into());
+            check_integer(name, value, least, greatest)
+        }
         TARGET_FILE_SIZE => check_integer(name, value, 1 << 20, 16 << 30),
         COMPRESSION_LEVEL => check_integer(name, value, 1, 22),
         count if COUNTS.contains(&count) => check_integer(name, value, 1, i32::MAX.into()),

@@ -103,7 +103,7 @@ fn put(relid: pg_sys::Oid, options: &TableOptions) -> PgResult<()> {
     let mut all = stored(relid);
     all.retain(|(name, _)| !is_iceberg_option(name));
     let theirs = all.iter().map(|(name, value)| (name, value));
-    store(relid, theirs.chain(options.properties()))
+    store(relid, theirs.chain(options.all()))
 }
 
 /// # Safety
@@ -169,7 +169,7 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
                 }
                 let (name, value) = text_of(element);
                 if resets {
-                    options.reset(&name);
+                    options.reset(&name)?;
                 } else {
                     options.set(&name, &value)?;
                     set.get_or_insert(name);

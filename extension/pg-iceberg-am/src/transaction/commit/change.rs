@@ -1,5 +1,6 @@
 //! What a transaction has done to a storage, and the files that it takes.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::expire::Expiring;
 use super::fold::Waiting;
 use super::metadata::MetadataFiles;
 use super::way::{Kind, Way};
+use crate::catalog::options::TableOptions;
 use crate::catalog::{Incarnation, Origin, RowChange, unless_emptied};
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
@@ -31,6 +33,8 @@ pub(super) struct Change {
     pub(super) key: StorageKey,
     pub(super) io: TableFiles,
     pub(super) schema: TableSchema,
+    /// See [`Self::options`].
+    pub(super) options: OnceCell<TableOptions>,
     /// The columns that the metadata get, if they are others.
     pub(super) new_columns: Option<Arc<TableColumns>>,
     pub(super) created: bool,
@@ -73,6 +77,7 @@ impl Change {
                 Some(columns) => storage.schema.with_columns(Arc::clone(columns))?,
                 None => storage.schema.clone(),
             },
+            options: OnceCell::new(),
             new_columns: storage.new_columns.clone(),
             created: storage.created,
             emptied: storage.emptied,
@@ -250,6 +255,7 @@ impl Change {
             &self.schema.schema,
             &PartitionSpec::unpartitioned(),
             &self.io.place().location()?,
+            self.options().format_version(),
             &self.io,
         );
         self.staged = Some(staged.map_err(to_pg_error)?);

@@ -11,7 +11,7 @@ use iceberg_lite::manifest::DataFile;
 use iceberg_lite::scan::{
     DataFileReader, FileMetadata, ReadOptions, RowRanges, ScanFile, plan_files,
 };
-use iceberg_lite::spec::{Schema, TableMetadata};
+use iceberg_lite::spec::{FormatVersion, Schema, TableMetadata};
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::interrupt;
 use pg_lakebase_core::relation::{LockMode, OpenRelation};
@@ -21,7 +21,7 @@ use super::change::Change;
 use crate::catalog::{GarbageCatalog, latest_pointer};
 use crate::error::to_pg_error;
 use crate::files::data_file::write_options;
-use crate::files::{TableFiles, cache};
+use crate::files::TableFiles;
 use crate::guc;
 use crate::row_id::{RowId, column, ordered};
 
@@ -53,11 +53,16 @@ impl Change {
             Some(base) => base,
             None => self.base(&location, None)?,
         };
+        let extension = match base.format_version {
+            FormatVersion::V1 | FormatVersion::V2 => "parquet",
+            FormatVersion::V3 => "puffin",
+        };
         let added: Vec<_> = (delta.added_data_files.iter())
             .map(|file| file.file_path.clone())
             .collect();
         let mut create = || {
-            let path = format!("{location}/data/{}-deletes.parquet", self.io.unique_name());
+            let name = self.io.unique_name();
+            let path = format!("{location}/data/{name}-deletes.{extension}");
             let output = self.io.create(&path)?;
             Ok((path, output))
         };
@@ -112,7 +117,8 @@ impl Change {
         };
         let pointer = latest_pointer(rel.relation(), &self.key)?;
         let name = pointer.and_then(|pointer| pointer.metadata_location);
-        name.map(|name| cache::metadata(&self.io, &name))
+        let location = self.io.place().location()?;
+        name.map(|name| self.base(&location, Some(&name)))
             .transpose()
     }
 }

@@ -1,12 +1,12 @@
 //! The next metadata file, and the pointer row that leads to it.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use iceberg_lite::commit;
-use iceberg_lite::spec::{PartitionSpec, TableMetadata};
+use iceberg_lite::spec::{FormatVersion, PartitionSpec, TableMetadata};
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::injection;
 use pg_lakebase_core::relation::{LockMode, OpenRelation};
@@ -55,9 +55,9 @@ impl Change {
         let previous = locked
             .as_ref()
             .and_then(|locked| locked.pointer.metadata_location.clone());
-        let base = with_options(
+        let base = with_properties(
             self.base(&location, previous.as_deref())?,
-            &TableOptions::of(self.current_relid()),
+            &self.options().properties(),
         )?;
         let base_path = previous.as_deref().map(|name| place.path_of(name));
         let staged = self.staged.as_ref().map(|staged| match &self.new_columns {
@@ -159,21 +159,28 @@ impl Change {
         }
     }
 
-    /// The metadata that the change is put on top of: those of the file `previous`, or of a new table.
+    /// The options of the table, as they were when they were asked for first: all that the change writes goes by them.
+    pub(super) fn options(&self) -> &TableOptions {
+        self.options
+            .get_or_init(|| TableOptions::of(self.current_relid()))
+    }
+
+    /// The metadata that the change is put on top of: those of the file `previous`, or of a new table. They are of the
+    /// version of the format that the table is to have.
     pub(super) fn base(
         &self,
         location: &str,
         previous: Option<&str>,
     ) -> PgResult<Arc<TableMetadata>> {
-        match previous {
+        let base = match previous {
             Some(relative) => {
                 let base = located_at(location, cache::metadata(&self.io, relative)?);
                 match &self.new_columns {
-                    Some(columns) => with_current_columns(&base, &self.current_columns(columns)?),
-                    None => Ok(base),
+                    Some(columns) => with_current_columns(&base, &self.current_columns(columns)?)?,
+                    None => base,
                 }
             }
-            None => Ok(TableMetadata::new_table(
+            None => TableMetadata::new_table(
                 (*self.schema.schema).clone(),
                 PartitionSpec::unpartitioned(),
                 location.to_owned(),
@@ -181,18 +188,29 @@ impl Change {
                 uuid::Uuid::new_v4(),
                 now_ms(),
             )
-            .into()),
-        }
+            .into(),
+        };
+        upgraded(base, self.options().format_version())
     }
+}
+
+/// Metadata of the version, unless they are of a later one.
+fn upgraded(metadata: Arc<TableMetadata>, version: FormatVersion) -> PgResult<Arc<TableMetadata>> {
+    if metadata.format_version >= version {
+        return Ok(metadata);
+    }
+    let mut metadata = Arc::unwrap_or_clone(metadata);
+    commit::upgrade(&mut metadata, version).map_err(to_pg_error)?;
+    Ok(metadata.into())
 }
 
 /// Property that lists, in JSON, the properties that are the table's options.
 const OPTIONS_PROPERTY: &str = "pg-lakebase.options";
 
-/// Metadata whose properties are as the table's options have them now. Properties that others have set stay.
-fn with_options(
+/// Metadata whose properties are as the table's options have them. Properties that others have set stay.
+fn with_properties(
     metadata: Arc<TableMetadata>,
-    options: &TableOptions,
+    options: &BTreeMap<String, String>,
 ) -> PgResult<Arc<TableMetadata>> {
     let old: Vec<String> = match metadata.properties.get(OPTIONS_PROPERTY) {
         Some(names) => {
@@ -201,7 +219,6 @@ fn with_options(
         None if options.is_empty() => return Ok(metadata),
         None => Vec::new(),
     };
-    let options = options.properties();
     let unchanged = old.len() == options.len()
         && old.iter().all(|name| {
             options.contains_key(name) && options.get(name) == metadata.properties.get(name)
