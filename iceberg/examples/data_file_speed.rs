@@ -164,7 +164,11 @@ fn rewrite(schema: &Schema, batches: &[RecordBatch], rows: usize, directory: &st
         TableMetadata::new_table(schema.clone(), spec, directory, Default::default(), uuid, 0);
     let inputs: Vec<_> = files
         .iter()
-        .map(|file| RewriteInput { file, fills: &[] })
+        .map(|file| RewriteInput {
+            file,
+            fills: &[],
+            deleted_rows: None,
+        })
         .collect();
     let threads = |count| Encoder::Threads(Arc::new(EncoderThreads::new(count, spawn)));
     let ahead: Spawn = spawn;

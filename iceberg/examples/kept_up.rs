@@ -222,6 +222,7 @@ impl Table {
             let file = |&index: &usize| RewriteInput {
                 file: &files[index],
                 fills: &[],
+                deleted_rows: None,
             };
             let inputs: Vec<_> = group.files.iter().map(file).collect();
             let options = RewriteOptions {

@@ -2,8 +2,8 @@
 //!
 //! It reads and writes files only through [`io::FileIo`], knows neither PostgreSQL nor the network,
 //! starts no runtime and has no clock: callers pass the time in milliseconds from 1970-01-01 UTC.
-//! The vocabulary is the [Iceberg table specification](https://iceberg.apache.org/spec/)'s; version
-//! 2 is written, versions 1 to 3 are read.
+//! The vocabulary is the [Iceberg table specification](https://iceberg.apache.org/spec/)'s; versions
+//! 2 and 3 are written, versions 1 to 3 are read.
 
 pub mod error;
 pub mod io;

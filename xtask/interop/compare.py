@@ -80,7 +80,7 @@ class Comparison:
     def run(self) -> int:
         postgres.run(self.table.create_statement())
         # Starting a job in Spark takes a second: of many commits it reads the last, and in a store of few as well.
-        few = len(self.table.steps) < 6 and not postgres.TABLESPACE
+        few = (len(self.table.steps) < 6 or self.table.format_version > 2) and not postgres.TABLESPACE
         self.compare("after CREATE", spark=not postgres.TABLESPACE or not self.table.steps)
         for number, step in enumerate(self.table.steps, 1):
             postgres.run(step)
@@ -90,6 +90,9 @@ class Comparison:
             else:
                 self.compare_totals(f"after commit {number}")
         self.check_filters()
+        if self.pyiceberg:
+            version = self.pyiceberg.table(postgres.catalog(self.table.qualified)["metadata_location"]).metadata.format_version
+            self.report.check(f"{self.table.name}: format version", _equal(self.table.format_version, version))
         return self.total()
 
     def seen_by(self, engine: Any, rows: Any) -> Any:
@@ -155,7 +158,7 @@ def _schema_differences(loaded: Any, table: Table) -> Any:
         found = _type_text(field.field_type)
         if field.name != name or found != str(of):
             yield f"column {name} {of} is {field.name} {found} in the metadata"
-    if loaded.metadata.format_version != 2:
+    if not 2 <= loaded.metadata.format_version <= table.format_version:
         yield f"format version is {loaded.metadata.format_version}"
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyiceberg.conversions import from_bytes
-from pyiceberg.manifest import DataFile, DataFileContent
+from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+from pyiceberg.table.deletion_vector import deletion_vectors_from_puffin_file
+from pyiceberg.table.puffin import PuffinFile
 from pyiceberg.types import BinaryType, FixedType, NestedField, StringType, StructType
 
 
@@ -62,11 +64,18 @@ def check(table: Any, expected_rows: int) -> Iterator[str]:
 
 
 def _check_deletes(table: Any, file: DataFile) -> Iterator[str]:
-    """A position delete file is about one data file, whose rows it names in their order."""
+    """A position delete file or deletion vector is about one data file, whose rows it names in their order."""
     name = os.path.basename(file.file_path)
     source = table.io.new_input(file.file_path)
     if file.file_size_in_bytes != len(source):
         yield f"{name}: file_size_in_bytes is {file.file_size_in_bytes}, the file has {len(source)}"
+    if file.file_format == FileFormat.PUFFIN:
+        with source.open() as stream:
+            found = deletion_vectors_from_puffin_file(PuffinFile(stream.read()))
+            vectors = {vector.referenced_data_file: len(vector.to_vector()) for vector in found}
+        if file.record_count not in vectors.values():
+            yield f"{name}: a vector of {file.record_count} rows, the file has {vectors}"
+        return
     content = pq.ParquetFile(source.open()).read()
     ids = {field.name: int(field.metadata[b"PARQUET:field_id"]) for field in content.schema}
     if ids != {"file_path": 2147483546, "pos": 2147483545}:

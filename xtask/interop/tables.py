@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from values import (
@@ -44,6 +44,8 @@ class Table:
     filters: tuple[tuple[str, str], ...] = field(default=())
     # Whether all values are compared after each commit, or only after the last.
     each_commit: bool = True
+    # Of the format, after the last step.
+    format_version: int = 2
 
     @property
     def qualified(self) -> str:
@@ -333,6 +335,20 @@ CHANGED = Table(
     filters=(("id = 1", "id == 1"), ("name IS NULL", "name is null")),
 )
 
+
+def _named(table: Table, name: str, options: str = "", at: dict[int, str] | None = None) -> Table:
+    """The table under another name and in version 3: by an option at once, or by the statements before these steps."""
+    statements = [statement.replace(table.qualified, f"{SCHEMA}.{name}") for statement in table.steps]
+    for step, statement in (at or {}).items():
+        statements[step] = f"{statement} {statements[step]}"
+    renamed = replace(table, name=name, steps=tuple(statements), format_version=3)
+    return replace(renamed, create=renamed.create_statement().removesuffix(";") + f" {options};")
+
+
+# The same with deletion vectors, from the beginning and from when there are position delete files already.
+CHANGED_V3 = _named(CHANGED, "changed_v3", "WITH (format_version = 3)")
+UPGRADED = _named(CHANGED, "upgraded", at={4: "ALTER TABLE interop.upgraded SET (format_version = 3);"})
+
 PLACE = Struct((("label", STRING), ("height", DOUBLE)))
 
 # Names are exchanged: who goes by them reads the wrong column.
@@ -363,4 +379,4 @@ MATVIEW = Table(
 )
 
 # In the order in which they are made.
-TABLES = (PRIMITIVES, TIMES, NESTED, WITHOUT_COUNTERPART, UUIDS, EMPTY, EMPTY_NESTED, EMPTIED, LARGE, SMALL_COMMITS, NAMES, REWRITTEN, CHANGED, RENAMED, MATVIEW)
+TABLES = (PRIMITIVES, TIMES, NESTED, WITHOUT_COUNTERPART, UUIDS, EMPTY, EMPTY_NESTED, EMPTIED, LARGE, SMALL_COMMITS, NAMES, REWRITTEN, CHANGED, CHANGED_V3, UPGRADED, RENAMED, MATVIEW)

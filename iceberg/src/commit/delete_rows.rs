@@ -2,7 +2,7 @@
 //!
 //! A data file has one position delete file of ours at most, or, in version 3 of the format, one deletion vector: who
 //! deletes more of its rows writes one that has them all, which supersedes the earlier ones. A data file that has no
-//! rows left is removed instead. Deletion vectors that are written together share a file.
+//! rows left is removed instead.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,9 +13,7 @@ use crate::io::FileIo;
 use crate::manifest::{DataContentType, DataFile};
 use crate::scan::{RowRanges, ScanFile, deleted_positions, only_file_of, plan_named_files};
 use crate::spec::{FormatVersion, TableMetadata};
-use crate::write::{
-    CreateOutput, DeletionVectorWriter, WriteOptions, check_positions, write_position_deletes,
-};
+use crate::write::{CreateOutput, WriteOptions, write_deletion_vector, write_position_deletes};
 
 /// The change that deletes the rows at `positions`, by paths of data files: files of the table as it is in `base`, and
 /// the files `added`, which the same change adds. It is to be staged with the default partition spec of `base`; files
@@ -42,7 +40,6 @@ pub fn delete_rows(
         io,
         options,
         create,
-        vectors: None,
         delta: SnapshotDelta::default(),
     };
     let mut of_base: BTreeMap<&str, &RowRanges> = (positions.iter())
@@ -62,7 +59,7 @@ pub fn delete_rows(
     for (file, rows) in files.values().zip(of_base.values()) {
         deletion.delete_of_base(file, rows)?;
     }
-    deletion.finish()
+    Ok(deletion.delta)
 }
 
 /// The data files of `base` at these paths, in their order.
@@ -95,8 +92,6 @@ struct Deletion<'a> {
     io: &'a dyn FileIo,
     options: &'a WriteOptions,
     create: CreateOutput<'a>,
-    /// Deletion vectors, with what they delete.
-    vectors: Option<(DeletionVectorWriter, Vec<Arc<RowRanges>>)>,
     delta: SnapshotDelta,
 }
 
@@ -150,42 +145,17 @@ impl Deletion<'_> {
                 data_file.file_path
             )));
         }
-        if self.writes_vectors() {
-            return self.write_vector(data_file, rows);
-        }
         let (path, output) = (self.create)()?;
-        let file = write_position_deletes(path, output, data_file, rows, self.options.clone())?;
-        self.add(file, &Arc::new(rows.clone()));
-        Ok(())
-    }
-
-    fn write_vector(&mut self, data_file: &DataFile, rows: &RowRanges) -> Result<()> {
-        check_positions(data_file, rows)?;
-        if self.vectors.is_none() {
-            let (path, output) = (self.create)()?;
-            self.vectors = Some((DeletionVectorWriter::new(path, output)?, Vec::new()));
-        }
-        if let Some((writer, written)) = &mut self.vectors {
-            writer.add(data_file, rows)?;
-            written.push(Arc::new(rows.clone()));
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<SnapshotDelta> {
-        if let Some((writer, rows)) = self.vectors.take() {
-            for (vector, rows) in writer.finish()?.into_iter().zip(&rows) {
-                self.add(vector, rows);
-            }
-        }
-        Ok(self.delta)
-    }
-
-    fn add(&mut self, file: DataFile, rows: &Arc<RowRanges>) {
+        let file = if self.writes_vectors() {
+            write_deletion_vector(path, output, data_file, rows)?
+        } else {
+            write_position_deletes(path, output, data_file, rows, self.options.clone())?
+        };
         if let Some(cache) = self.io.delete_cache() {
-            cache.put(&file, rows);
+            cache.put(&file, &Arc::new(rows.clone()));
         }
         self.delta.added_delete_files.push(file.into());
+        Ok(())
     }
 
     fn writes_vectors(&self) -> bool {

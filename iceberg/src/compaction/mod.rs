@@ -1,7 +1,7 @@
 //! Compaction: small data files are merged into large ones, and deleted rows are left out.
 //!
 //! [`plan_compaction`] chooses groups of files: a pure function. A [`Rewrite`] writes the rows of a group into new
-//! files, holding nothing of the table but files. What became of groups is collected as a [`Compaction`], whose
+//! files, holding nothing of the table but files; [`WithoutRows`] has files written again at once. What became of groups is collected as a [`Compaction`], whose
 //! [delta](Compaction::delta) is committed like any other change.
 
 mod neighbours;
@@ -12,6 +12,7 @@ mod ordered_rows;
 mod read_ahead;
 mod rewrite;
 mod source;
+mod without_rows;
 
 mod commit;
 
@@ -19,3 +20,4 @@ pub use commit::{Compaction, LostRace, RewrittenGroup};
 pub use plan::{CompactionGroup, CompactionRules, Extent, RowOrder, plan_compaction};
 pub use rewrite::{Rewrite, RewriteOptions};
 pub use source::{Fill, RewriteInput};
+pub use without_rows::{LostRows, WithoutRows};

@@ -7,7 +7,9 @@ use arrow::datatypes::{Int64Type, SchemaRef as ArrowSchemaRef};
 
 use crate::error::{Error, Result};
 use crate::io::{FileIo, InputFile};
-use crate::scan::{DataFileReader, FileBatch, FileMetadata, ReadOptions, RowPositions, ScanFile};
+use crate::scan::{
+    DataFileReader, FileBatch, FileMetadata, ReadOptions, RowPositions, RowRanges, ScanFile,
+};
 use crate::spec::{
     Datum, LAST_UPDATED_SEQUENCE_NUMBER, PrimitiveType, ROW_ID, Schema, TableMetadata,
 };
@@ -28,6 +30,8 @@ pub struct RewriteInput<'a> {
     pub file: &'a ScanFile,
     /// By field id, what columns are filled with.
     pub fills: &'a [(i32, Fill)],
+    /// The positions of rows that are left out as well.
+    pub deleted_rows: Option<Arc<RowRanges>>,
 }
 
 /// An input whose footer has been read.
@@ -125,6 +129,7 @@ impl Source {
         let options = ReadOptions {
             projection,
             batch_size,
+            deleted_rows: open.input.deleted_rows.clone(),
             ..ReadOptions::default()
         };
         let reader = open.input.file.open_with(

@@ -22,9 +22,8 @@ use crate::spec::{NestedField, Schema, TableMetadata};
 impl ScanFile {
     /// Opens the data file for reading, without the rows that its deletes remove.
     ///
-    /// `metadata` is the table's, `schema` the one to read the rows by. Rows and predicate of
-    /// `options` hold as they do for [`DataFileReader`]; its deleted rows, name mapping and partition
-    /// constants are set here.
+    /// `metadata` is the table's, `schema` the one to read the rows by. Rows, deleted rows and predicate of `options`
+    /// hold as they do for [`DataFileReader`]; its name mapping and partition constants are set here.
     pub fn open(
         &self,
         io: &dyn FileIo,
@@ -54,7 +53,10 @@ impl ScanFile {
         options: ReadOptions,
     ) -> Result<DataFileReader> {
         check_record_count(&self.data_file, footer.num_rows())?;
-        let deleted = self.deleted_rows(io, file, footer, metadata)?;
+        let mut deleted = self.deleted_rows(io, file, footer, metadata)?;
+        if let Some(others) = &options.deleted_rows {
+            deleted = Arc::new(deleted.union(others));
+        }
         let options = ReadOptions {
             deleted_rows: (!deleted.is_empty()).then_some(deleted),
             ..self.in_table(metadata, options)?

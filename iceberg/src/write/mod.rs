@@ -19,14 +19,13 @@ mod metrics;
 mod nan_counts;
 
 mod data_file_writer;
-mod deletion_vectors;
+mod deletion_vector;
 mod position_deletes;
 
 pub use arrow_schema::{FIELD_ID_KEY, arrow_schema, arrow_type};
 pub use data_file_writer::DataFileWriter;
-pub(crate) use deletion_vectors::DeletionVectorWriter;
+pub use deletion_vector::write_deletion_vector;
 pub use encoder_threads::EncoderThreads;
 pub use options::{Compression, Encoder, Spawn, WriteOptions};
 pub use output::CreateOutput;
-pub(crate) use position_deletes::check_positions;
 pub use position_deletes::write_position_deletes;

@@ -27,7 +27,7 @@ pub fn write_position_deletes(
     positions: &RowRanges,
     options: WriteOptions,
 ) -> Result<DataFile> {
-    check_positions(data_file, positions)?;
+    check_positions("write_position_deletes", data_file, positions)?;
     let mut delta_encoded = options.delta_encoded;
     delta_encoded.push(DELETE_POS);
     let options = WriteOptions {
@@ -68,7 +68,11 @@ pub fn write_position_deletes(
 }
 
 /// Refuses positions that are not those of rows of the data file, and none at all.
-pub(crate) fn check_positions(data_file: &DataFile, positions: &RowRanges) -> Result<()> {
+pub(super) fn check_positions(
+    operation: &'static str,
+    data_file: &DataFile,
+    positions: &RowRanges,
+) -> Result<()> {
     let (path, rows) = (&data_file.file_path, data_file.record_count);
     let reason = match positions.ranges().last() {
         None => format!("no rows of \"{path}\" are deleted"),
@@ -78,5 +82,5 @@ pub(crate) fn check_positions(data_file: &DataFile, positions: &RowRanges) -> Re
             format!("position {position} of \"{path}\", which has {rows} rows")
         }
     };
-    Err(Error::invalid_argument("write_position_deletes", reason))
+    Err(Error::invalid_argument(operation, reason))
 }

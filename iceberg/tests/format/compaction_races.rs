@@ -176,6 +176,7 @@ impl Model {
             let input = |&index: &usize| RewriteInput {
                 file: &files[index],
                 fills: &[],
+                deleted_rows: None,
             };
             let inputs: Vec<_> = group.files.iter().map(input).collect();
             let io = self.table.io.clone();

@@ -471,7 +471,7 @@ fn foreign_deletes(io: &MemoryFileIo, name: &str, rows: &[(&str, i64)]) -> DataF
 }
 
 #[test]
-fn deletion_vectors_share_a_file_and_each_is_superseded_by_itself() {
+fn later_deletion_vectors_supersede_earlier_ones_of_the_same_file_until_it_has_no_rows() {
     let mut fixture = Fixture::of_version_3();
     let added = ["a", "b", "c"].map(|name| fixture.write(name, 0..4));
     fixture.commit(added.to_vec(), &Positions::new());
@@ -483,71 +483,81 @@ fn deletion_vectors_share_a_file_and_each_is_superseded_by_itself() {
         (Operation::Delete, [Some(2), Some(2), None])
     );
     let first = fixture.vectors();
-    let file_of = |name: &str, vectors: &BTreeMap<String, (String, Vec<u8>)>| {
-        vectors[&path_of(name)].0.clone()
-    };
-    assert_eq!(
-        [file_of("a", &first), file_of("b", &first)],
-        [path_of("d1"), path_of("d1")]
-    );
 
     fixture.commit(Vec::new(), &positions([("a", &[3])]));
     let (_, counts) = fixture.summary(names);
     assert_eq!(counts, [Some(2), Some(1), Some(1)]);
-    let second = fixture.vectors();
-    assert_eq!(
-        [file_of("a", &second), file_of("b", &second)],
-        [path_of("d2"), path_of("d1")]
-    );
-    assert_eq!(first[&path_of("b")], second[&path_of("b")]);
+    assert_eq!(fixture.table.live(), ["a", "b", "c", "d2", "d3"]);
+    assert_eq!(first[&path_of("b")], fixture.vectors()[&path_of("b")]);
     assert_eq!(fixture.numbers(), [0, 0, 1, 1, 2, 2, 3, 3]);
 
-    // A data file without rows goes, and its vector with it.
     fixture.commit(Vec::new(), &positions([("b", &[0, 3])]));
-    assert_eq!(fixture.table.live(), ["a", "c", "d2"]);
+    assert_eq!(fixture.table.live(), ["a", "c", "d3"]);
     assert_eq!(fixture.numbers(), [0, 1, 1, 2, 2, 3]);
+}
+
+/// As other engines write them.
+#[test]
+fn of_vectors_that_share_a_file_each_is_superseded_by_itself() {
+    let mut fixture = Fixture::of_version_3();
+    let added = ["a", "b"].map(|name| fixture.write(name, 0..4));
+    fixture.commit(added.to_vec(), &Positions::new());
+    let delta = fixture.try_delete(Vec::new(), &positions([("a", &[0]), ("b", &[1, 2])]));
+    let mut delta = delta.unwrap();
+    let mut shared = Vec::new();
+    for file in &mut delta.added_delete_files {
+        let file = Arc::make_mut(file);
+        let bytes = fixture.table.io.files.borrow()[&file.file_path].clone();
+        file.file_path = path_of("shared");
+        file.content_offset = Some(shared.len() as i64 + 4);
+        shared.extend(bytes);
+    }
+    for file in &mut delta.added_delete_files {
+        Arc::make_mut(file).file_size_in_bytes = shared.len() as i64;
+    }
+    fixture
+        .table
+        .io
+        .files
+        .borrow_mut()
+        .insert(path_of("shared"), shared);
+    fixture.table.commit(&delta);
+    assert_eq!(fixture.numbers(), [0, 1, 2, 3, 3]);
+    fixture.commit(Vec::new(), &positions([("a", &[3])]));
+    assert_eq!(fixture.table.live(), ["a", "b", "d3", "shared"]);
+    assert_eq!(fixture.numbers(), [0, 1, 2, 3]);
+    fixture.commit(Vec::new(), &positions([("b", &[0])]));
+    assert_eq!(fixture.table.live(), ["a", "b", "d3", "d4"]);
+    assert_eq!(fixture.numbers(), [1, 2, 3]);
 }
 
 /// As the Puffin specification lays the file out.
 #[test]
-fn a_file_of_deletion_vectors_says_what_is_in_it() {
+fn a_file_of_a_deletion_vector_says_what_is_in_it() {
     let mut fixture = Fixture::of_version_3();
-    let added = ["a", "b"].map(|name| fixture.write(name, 0..4));
-    fixture.commit(added.to_vec(), &positions([("a", &[0, 2]), ("b", &[1])]));
+    let added = vec![fixture.write("a", 0..4)];
+    fixture.commit(added, &positions([("a", &[0, 2])]));
     let bytes = fixture.table.io.files.borrow()[&path_of("d1")].clone();
-    let (head, tail) = (&bytes[..4], &bytes[bytes.len() - 12..]);
-    assert_eq!((head, &tail[8..]), (&b"PFA1"[..], &b"PFA1"[..]));
+    let (rest, tail) = bytes.split_at(bytes.len() - 12);
+    assert_eq!((&bytes[..4], &tail[8..]), (&b"PFA1"[..], &b"PFA1"[..]));
     assert_eq!(tail[4..8], [0; 4]);
     let length = u32::from_le_bytes(tail[..4].try_into().unwrap()) as usize;
-    let payload = &bytes[bytes.len() - 12 - length..bytes.len() - 12];
-    assert_eq!(
-        &bytes[bytes.len() - 16 - length..bytes.len() - 12 - length],
-        b"PFA1"
-    );
+    let (blobs, payload) = rest.split_at(rest.len() - length);
+    assert!(blobs.ends_with(b"PFA1"));
     let payload: serde_json::Value = serde_json::from_slice(payload).unwrap();
-    let blobs = payload["blobs"].as_array().unwrap();
-    let about: Vec<_> = blobs
-        .iter()
-        .map(|blob| {
-            assert_eq!(blob["type"], "deletion-vector-v1");
-            assert_eq!(blob["fields"], serde_json::json!([2_147_483_645]));
-            assert_eq!(
-                (&blob["snapshot-id"], &blob["sequence-number"]),
-                (&(-1).into(), &(-1).into())
-            );
-            let properties = &blob["properties"];
-            let range = blob["offset"].as_u64().unwrap()..;
-            let vector =
-                &bytes[range.start as usize..][..blob["length"].as_u64().unwrap() as usize];
-            let about = properties["referenced-data-file"].as_str().unwrap();
-            assert_eq!(fixture.vectors()[about].1, vector);
-            (about.to_owned(), properties["cardinality"].clone())
-        })
-        .collect();
-    assert_eq!(
-        about,
-        [(path_of("a"), "2".into()), (path_of("b"), "1".into())]
-    );
+    let [blob] = &payload["blobs"].as_array().unwrap()[..] else {
+        panic!("{payload}")
+    };
+    assert_eq!(blob["type"], "deletion-vector-v1");
+    assert_eq!(blob["fields"], serde_json::json!([2_147_483_645]));
+    for number in ["snapshot-id", "sequence-number"] {
+        assert_eq!(blob[number], -1);
+    }
+    let [offset, length] = ["offset", "length"].map(|name| blob[name].as_u64().unwrap() as usize);
+    let vector = &bytes[offset..offset + length];
+    assert_eq!(fixture.vectors()[&path_of("a")].1, vector);
+    assert_eq!(blob["properties"]["referenced-data-file"], path_of("a"));
+    assert_eq!(blob["properties"]["cardinality"], "2");
 }
 
 #[test]

@@ -155,7 +155,11 @@ fn inputs<'a>(files: &'a [ScanFile], fills: &'a [Vec<(i32, Fill)>]) -> Vec<Rewri
         .chain(std::iter::repeat(&[][..]));
     let pairs = files.iter().zip(fills);
     pairs
-        .map(|(file, fills)| RewriteInput { file, fills })
+        .map(|(file, fills)| RewriteInput {
+            file,
+            fills,
+            deleted_rows: None,
+        })
         .collect()
 }
 
@@ -539,6 +543,7 @@ fn a_table_is_compacted() {
             .map(|&index| RewriteInput {
                 file: &files[index],
                 fills: &[],
+                deleted_rows: None,
             })
             .collect();
         let options = RewriteOptions {

@@ -24,6 +24,13 @@ const TARGET_FILE_SIZE: &str = "write.target-file-size-bytes";
 /// Level of zstd.
 const COMPRESSION_LEVEL: &str = "write.parquet.compression-level";
 
+/// Whether files are written again without rows that are changed, or delete files say which rows they are.
+const DELETE_MODE: &str = "write.delete.mode";
+const UPDATE_MODE: &str = "write.update.mode";
+const MERGE_MODE: &str = "write.merge.mode";
+const COPY_ON_WRITE: &str = "copy-on-write";
+const MERGE_ON_READ: &str = "merge-on-read";
+
 /// How much of the past is kept: what does not say so would be taken for Iceberg's default.
 const MAX_AGES: [&str; 2] = [
     "history.expire.max-snapshot-age-ms",
@@ -160,6 +167,15 @@ impl TableOptions {
         self.0.get(TARGET_FILE_SIZE)?.parse().ok()
     }
 
+    /// Whether data files are to be written again without rows that are deleted or, if `is_update`, updated. What MERGE
+    /// does to a row is the one or the other.
+    pub fn copies_on_write(&self, is_update: bool) -> bool {
+        let own = if is_update { UPDATE_MODE } else { DELETE_MODE };
+        [own, MERGE_MODE]
+            .iter()
+            .any(|name| self.0.get(*name).is_some_and(|mode| mode == COPY_ON_WRITE))
+    }
+
     /// Level of compression, if it is set.
     pub fn compression_level(&self) -> Option<i32> {
         self.0.get(COMPRESSION_LEVEL)?.parse().ok()
@@ -193,8 +209,11 @@ fn check(name: &str, value: &str) -> PgResult<()> {
         COMPRESSION_LEVEL => check_integer(name, value, 1, 22),
         count if COUNTS.contains(&count) => check_integer(name, value, 1, i32::MAX.into()),
         age if MAX_AGES.contains(&age) => check_integer(name, value, 0, i64::MAX),
-        "write.parquet.compression-codec" => check_is(name, value, "zstd"),
-        "write.format.default" => check_is(name, value, "parquet"),
+        DELETE_MODE | UPDATE_MODE | MERGE_MODE => {
+            check_is_one(name, value, &[COPY_ON_WRITE, MERGE_ON_READ])
+        }
+        "write.parquet.compression-codec" => check_is_one(name, value, &["zstd"]),
+        "write.format.default" => check_is_one(name, value, &["parquet"]),
         _ => Ok(()),
     }
 }
@@ -216,13 +235,14 @@ fn check_integer(name: &str, value: &str, least: i64, greatest: i64) -> PgResult
     )
 }
 
-fn check_is(name: &str, value: &str, only: &str) -> PgResult<()> {
-    if value == only {
+fn check_is_one(name: &str, value: &str, valid: &[&str]) -> PgResult<()> {
+    if valid.contains(&value) {
         return Ok(());
     }
+    let valid: Vec<_> = valid.iter().map(|value| format!("\"{value}\"")).collect();
     Err(
         invalid(format!("invalid value for enum option \"{name}\": {value}"))
-            .with_detail(format!("Valid values are \"{only}\".")),
+            .with_detail(format!("Valid values are {}.", valid.join(" and "))),
     )
 }
 

@@ -109,7 +109,7 @@ pub struct RowChange {
 /// Rows that were deleted or superseded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Changed {
-    Row(RowId),
+    Row { row: RowId, is_update: bool },
     Set(RowSet),
 }
 
@@ -121,12 +121,20 @@ impl PartialEq for RowChange {
 }
 
 impl RowChange {
+    /// Whether rows were updated, and not deleted.
+    pub fn is_update(&self) -> bool {
+        match &self.changed {
+            Changed::Row { is_update, .. } => *is_update,
+            Changed::Set(set) => set.kind != SetKind::Deleted,
+        }
+    }
+
     /// The rows that were changed, in the order of their ids.
-    pub fn rows(changes: &[Self]) -> Vec<RowId> {
+    pub fn rows<'a>(changes: impl IntoIterator<Item = &'a Self>) -> Vec<RowId> {
         let mut rows = Vec::new();
         for change in changes {
             match &change.changed {
-                Changed::Row(row) => rows.push(*row),
+                Changed::Row { row, .. } => rows.push(*row),
                 Changed::Set(set) => rows.extend(set.rows()),
             }
         }
@@ -137,7 +145,10 @@ impl RowChange {
     fn read(version: &RowVersion) -> Option<Self> {
         let changed = match Entry::read(version)? {
             Entry::Row(_, Mark::Locked(_)) => return None,
-            Entry::Row(row, Mark::Changed(..)) => Changed::Row(row),
+            Entry::Row(row, Mark::Changed(successor, _)) => Changed::Row {
+                row,
+                is_update: successor != Successor::None,
+            },
             Entry::Set(set) => Changed::Set(set),
         };
         Some(Self {

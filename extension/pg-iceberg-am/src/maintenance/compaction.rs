@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use iceberg_lite::compaction::{
-    Compaction, CompactionGroup, CompactionRules, Extent, Fill, Rewrite, RewriteInput,
-    RewriteOptions, RowOrder, plan_compaction,
+    Compaction, CompactionGroup, CompactionRules, Extent, Rewrite, RewriteInput, RewriteOptions,
+    RowOrder, plan_compaction,
 };
 use iceberg_lite::io::FileIo;
 use iceberg_lite::manifest::DataFile;
@@ -204,13 +204,14 @@ impl Merge {
         let sources = (group.files.iter()).map(|&index| {
             let file = self.files.get(index);
             let file = file.ok_or_else(|| PgError::internal("a file that was not planned for"))?;
-            Ok((file, fill(file)?))
+            Ok((file, column::fill(&file.data_file)?))
         });
         let sources: Vec<_> = sources.collect::<PgResult<_>>()?;
         let inputs: Vec<RewriteInput<'_>> = (sources.iter())
             .map(|(file, fill)| RewriteInput {
                 file,
                 fills: fill.as_slice(),
+                deleted_rows: None,
             })
             .collect();
         let options = RewriteOptions {
@@ -237,14 +238,6 @@ impl Merge {
         let pushed = self.compaction.push(&self.files, group, written);
         pushed.map_err(to_pg_error)
     }
-}
-
-/// The row ids of a file that has no column of them.
-fn fill(file: &ScanFile) -> PgResult<Option<(i32, Fill)>> {
-    let ids = column::bounds(&file.data_file)?;
-    let rows = u64::try_from(file.data_file.record_count).unwrap_or(0);
-    let fill = Fill::Counted(ids.start.to_i64());
-    Ok(column::is_run(&ids, rows).then_some((column::FIELD_ID, fill)))
 }
 
 /// Files by their first rows.

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use iceberg_lite::compaction::Fill;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::{Datum, NestedField, PrimitiveType, Schema, Type};
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -71,6 +72,13 @@ pub fn set_bounds(file: &mut DataFile, ids: &Range<RowId>) {
 /// Whether a file of `rows` rows with these ids lacks none in between, so that positions tell ids.
 pub fn is_run(ids: &Range<RowId>, rows: u64) -> bool {
     ids.end.rows_from(ids.start) == Some(rows)
+}
+
+/// The ids of a file's rows, for whoever writes them into another file, if the file may have no column of them.
+pub fn fill(file: &DataFile) -> PgResult<Option<(i32, Fill)>> {
+    let ids = bounds(file)?;
+    let rows = u64::try_from(file.record_count).unwrap_or(0);
+    Ok(is_run(&ids, rows).then(|| (FIELD_ID, Fill::Counted(ids.start.to_i64()))))
 }
 
 #[cfg(test)]

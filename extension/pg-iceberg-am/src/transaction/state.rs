@@ -18,7 +18,8 @@ use super::level::{Levels, Mark};
 use super::pending::PendingRows;
 use crate::catalog::options::TableOptions;
 use crate::catalog::{
-    self, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog, RowChangeCatalog,
+    self, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog, RowChange,
+    RowChangeCatalog,
 };
 use crate::claims;
 use crate::directory::StorageKey;
@@ -81,7 +82,7 @@ pub struct StorageState {
     pub row_changes: u64,
     /// Rows that were deleted or superseded, as the next metadata tell, in their order: the publisher's
     /// transaction takes them from those who did it.
-    pub folded_changes: Vec<RowId>,
+    pub folded_changes: Vec<RowChange>,
     /// Whether this transaction folds inline commits into the metadata: the publisher's.
     pub folds: bool,
     /// Files of those.

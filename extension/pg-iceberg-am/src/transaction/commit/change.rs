@@ -136,7 +136,7 @@ impl Change {
         catalog.delete(&changes);
         with_transaction(|state| {
             if let Some(storage) = state.storages.get_mut(&self.key) {
-                storage.folded_changes = RowChange::rows(&changes);
+                storage.folded_changes = changes;
             }
         });
         Ok(())
@@ -223,10 +223,14 @@ impl Change {
             removes_everything: self.emptied,
             ..SnapshotDelta::default()
         };
-        match changed.last() {
+        let rows = RowChange::rows(&changed);
+        match rows.last() {
             Some(last) => {
                 self.next_row_id = self.next_row_id.max(last.number() + 1);
-                let delta = self.without_rows(delta, &changed)?;
+                let options = self.options();
+                let copied =
+                    (changed.iter()).filter(|change| options.copies_on_write(change.is_update()));
+                let delta = self.without_rows(delta, &rows, &RowChange::rows(copied))?;
                 self.stage_delta(&delta)
             }
             None => self.stage_delta(&delta),

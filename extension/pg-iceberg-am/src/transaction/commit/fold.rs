@@ -47,8 +47,7 @@ pub fn fold(rel: Relation<'_>) -> PgResult<usize> {
 /// What has been committed to a storage and is not in its metadata.
 pub(super) struct Waiting {
     inline_commits: Vec<InlineCommit>,
-    /// Rows that were deleted or superseded, in their order.
-    changed: Vec<RowId>,
+    changes: Vec<RowChange>,
     /// How many rows of the catalog there were, those that do not count any more among them.
     count: usize,
 }
@@ -74,26 +73,26 @@ impl Waiting {
         let Committed { inline_commits, .. } = Committed::of(persistence, key, pointer, found);
         Ok(Self {
             inline_commits,
-            changed: RowChange::rows(&changes),
+            changes,
             count,
         })
     }
 
     fn is_empty(&self) -> bool {
-        self.inline_commits.is_empty() && self.changed.is_empty()
+        self.inline_commits.is_empty() && self.changes.is_empty()
     }
 
     /// Gives the inline rows, without those that were changed, data files.
     pub(super) fn write(self, schema: &TableSchema, io: &TableFiles) -> PgResult<Folded> {
         let arrow = arrow_schema(&schema.schema).map_err(to_pg_error)?;
+        let changed = RowChange::rows(&self.changes);
         let mut files = Vec::new();
         let mut rows = Vec::new();
         for inline in &self.inline_commits {
             match inline.content()? {
                 InlineContent::DataFile(file) => files.push(file),
                 InlineContent::Rows(batch, ids) => {
-                    let (batch, ids) =
-                        without_rows(&conform(&batch, &arrow)?, &ids, &self.changed)?;
+                    let (batch, ids) = without_rows(&conform(&batch, &arrow)?, &ids, &changed)?;
                     if batch.num_rows() > 0 {
                         rows.push((batch, ids));
                     }
@@ -105,7 +104,7 @@ impl Waiting {
         files.extend(pending.finish()?);
         Ok(Folded {
             files,
-            changed: self.changed,
+            changes: self.changes,
         })
     }
 }
@@ -113,14 +112,14 @@ impl Waiting {
 /// What is put into the metadata.
 pub(super) struct Folded {
     files: Vec<Arc<DataFile>>,
-    changed: Vec<RowId>,
+    changes: Vec<RowChange>,
 }
 
 impl Folded {
     /// Makes it part of what the transaction has done to the storage.
     pub(super) fn hand_over(self, storage: &mut StorageState) {
         storage.folded.extend(self.files);
-        storage.folded_changes = self.changed;
+        storage.folded_changes = self.changes;
         storage.folds = true;
     }
 }

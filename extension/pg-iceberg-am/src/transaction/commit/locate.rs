@@ -6,13 +6,14 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use iceberg_lite::commit::{SnapshotDelta, delete_rows};
+use iceberg_lite::compaction::{LostRows, RewriteOptions, WithoutRows};
 use iceberg_lite::io::FileIo;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::scan::{
     DataFileReader, FileMetadata, ReadOptions, RowRanges, ScanFile, plan_files,
 };
 use iceberg_lite::spec::{FormatVersion, Schema, TableMetadata};
-use pg_lakebase_core::error::PgResult;
+use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::interrupt;
 use pg_lakebase_core::relation::{LockMode, OpenRelation};
 use pg_lakebase_core::xact;
@@ -20,8 +21,8 @@ use pg_lakebase_core::xact;
 use super::change::Change;
 use crate::catalog::{GarbageCatalog, latest_pointer};
 use crate::error::to_pg_error;
-use crate::files::data_file::write_options;
 use crate::files::TableFiles;
+use crate::files::data_file::write_options;
 use crate::guc;
 use crate::row_id::{RowId, column, ordered};
 
@@ -30,23 +31,39 @@ type Positions = BTreeMap<String, RowRanges>;
 
 impl Change {
     /// The change without rows, given in the order of their ids, that are in its files or in those of the metadata.
-    /// Rows that are nowhere are gone already.
+    /// Rows that are nowhere are gone already. Files that have any of the rows `copied` are written again.
     pub(super) fn without_rows(
         &self,
         delta: SnapshotDelta,
         rows: &[RowId],
+        copied: &[RowId],
     ) -> PgResult<SnapshotDelta> {
         let base = self.base_of_rows()?;
         let mut positions = Positions::new();
+        let mut lost = BTreeMap::new();
+        let mut find = |file: &Arc<DataFile>| -> PgResult<()> {
+            let Some(found) = locate(file, rows, &self.io)? else {
+                return Ok(());
+            };
+            let path = file.file_path.clone();
+            if !copied.is_empty() && locate(file, copied, &self.io)?.is_some() {
+                let fills = column::fill(file)?.into_iter().collect();
+                let positions = found;
+                lost.insert(path, LostRows { positions, fills });
+            } else {
+                positions.insert(path, found);
+            }
+            Ok(())
+        };
         if let Some(base) = &base
             && let Some(snapshot) = base.current_snapshot()
         {
             for file in plan_files(base, snapshot, &self.io).map_err(to_pg_error)? {
-                locate(&file.data_file, rows, &self.io, &mut positions)?;
+                find(&file.data_file)?;
             }
         }
         for file in &delta.added_data_files {
-            locate(file, rows, &self.io, &mut positions)?;
+            find(file)?;
         }
         let location = self.io.place().location()?;
         let base = match base {
@@ -60,21 +77,29 @@ impl Change {
         let added: Vec<_> = (delta.added_data_files.iter())
             .map(|file| file.file_path.clone())
             .collect();
-        let mut create = || {
-            let name = self.io.unique_name();
-            let path = format!("{location}/data/{name}-deletes.{extension}");
+        let copy = match lost.is_empty() {
+            true => SnapshotDelta {
+                added_data_files: delta.added_data_files,
+                ..SnapshotDelta::default()
+            },
+            false => self.copy_without_rows(&base, delta.added_data_files, &lost)?,
+        };
+        let create = |ending: &str| {
+            let path = format!("{location}/data/{}{ending}", self.io.unique_name());
             let output = self.io.create(&path)?;
             Ok((path, output))
         };
         let deletion = delete_rows(
             &base,
-            delta.added_data_files,
+            copy.added_data_files,
             &positions,
             &self.io,
             &write_options(usize::MAX, guc::compression_level()),
-            &mut create,
+            &mut || create(&format!("-deletes.{extension}")),
         );
-        let deletion = deletion.map_err(to_pg_error)?;
+        let mut deletion = deletion.map_err(to_pg_error)?;
+        deletion.removed_data_files.extend(copy.removed_data_files);
+        (deletion.removed_delete_files).extend(copy.removed_delete_files);
         self.leave_empty_files(added, &deletion)?;
         Ok(SnapshotDelta {
             removes_everything: delta.removes_everything,
@@ -82,7 +107,44 @@ impl Change {
         })
     }
 
-    /// Notes as garbage those of the added files that have no row left.
+    /// The change that writes files of `base`, and of those it adds, again without rows.
+    fn copy_without_rows(
+        &self,
+        base: &TableMetadata,
+        added: Vec<Arc<DataFile>>,
+        lost: &BTreeMap<String, LostRows>,
+    ) -> PgResult<SnapshotDelta> {
+        let location = self.io.place().location()?;
+        let schema = base
+            .current_schema()
+            .ok_or_else(|| PgError::internal("metadata without a schema"))?;
+        let level = self.options().compression_level();
+        let copy = WithoutRows {
+            base,
+            schema: &column::with_row_ids(schema),
+            io: &self.io,
+            options: RewriteOptions {
+                write: write_options(usize::MAX, level.unwrap_or_else(guc::compression_level)),
+                ordered_by: Some(column::FIELD_ID),
+                ..RewriteOptions::default()
+            },
+        };
+        let mut create = || {
+            let path = format!("{location}/data/{}.parquet", self.io.unique_name());
+            let output = self.io.create(&path)?;
+            Ok((path, output))
+        };
+        let mut delta = copy
+            .rewrite(added, lost, &mut create, &mut interrupt::check)
+            .map_err(to_pg_error)?;
+        for file in &mut delta.added_data_files {
+            let ids = column::bounds(file)?;
+            column::set_bounds(Arc::make_mut(file), &ids);
+        }
+        Ok(delta)
+    }
+
+    /// Notes as garbage those of the added files that the change does not have any more.
     fn leave_empty_files(&self, added: Vec<String>, deletion: &SnapshotDelta) -> PgResult<()> {
         let kept: HashSet<&str> = (deletion.added_data_files.iter())
             .map(|file| &*file.file_path)
@@ -123,17 +185,12 @@ impl Change {
     }
 }
 
-/// Adds the positions of those of `rows` that a data file has.
-fn locate(
-    file: &Arc<DataFile>,
-    rows: &[RowId],
-    io: &TableFiles,
-    positions: &mut Positions,
-) -> PgResult<()> {
+/// The positions of those of `rows` that a data file has; `None` if it has none of them.
+fn locate(file: &Arc<DataFile>, rows: &[RowId], io: &TableFiles) -> PgResult<Option<RowRanges>> {
     let bounds = column::bounds(file)?;
     let rows = ordered::within(rows, &bounds);
     if rows.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let count = u64::try_from(file.record_count).unwrap_or(0);
     let found = if column::is_run(&bounds, count) {
@@ -141,10 +198,7 @@ fn locate(
     } else {
         look_up(file, rows, io)?
     };
-    if !found.is_empty() {
-        positions.insert(file.file_path.clone(), found);
-    }
-    Ok(())
+    Ok((!found.is_empty()).then_some(found))
 }
 
 /// Looks rows up in a file's column of row ids.
