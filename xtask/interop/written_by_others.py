@@ -2,7 +2,7 @@
 """Tables that Spark and PyIceberg write, read back by iceberg-lite.
 
 Each engine writes tables into a warehouse below a work directory, and with each stands a JSON file
-of the rows that the writing engine itself reads from it. `iceberg/examples/dump.rs` is given the
+of the rows that the writing engine itself reads from it. `iceberg/examples/dump` is given the
 metadata file and prints one JSON object a row, values in the form that `values.py` describes; both
 must be the same rows. The other engines read the tables too: a table that only its writer
 understands would prove nothing.
@@ -157,12 +157,12 @@ def example_program(name: str) -> Path:
         command += ["--package", package]
     result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        raise RuntimeError(f"iceberg/examples/{name}.rs does not build:\n{result.stderr[-3000:]}")
+        raise RuntimeError(f"iceberg/examples/{name} does not build:\n{result.stderr[-3000:]}")
     for line in result.stdout.splitlines():
         message = json.loads(line)
         if message.get("executable") and message.get("target", {}).get("name") == name:
             return Path(message["executable"])
-    raise RuntimeError(f"cargo built iceberg/examples/{name}.rs and names no executable")
+    raise RuntimeError(f"cargo built iceberg/examples/{name} and names no executable")
 
 
 def _dumped_rows(dump: Path, table: Written) -> list[str]:

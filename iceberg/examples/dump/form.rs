@@ -1,54 +1,18 @@
-//! Prints the rows of a table's current snapshot, one JSON object each.
-//!
-//! `cargo run --example dump -- METADATA_FILE`. The form of the values is described in
-//! `xtask/interop/README.md`.
+//! Values as JSON, in the form that `xtask/interop/README.md` describes; tests use it too.
 
 use std::error::Error;
-use std::io::Write;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type,
     Time64MicrosecondType, TimeUnit, TimestampMicrosecondType, TimestampNanosecondType,
 };
-use iceberg_lite::io::LocalFileIo;
-use iceberg_lite::scan::{ReadOptions, plan_files};
-use iceberg_lite::spec::TableMetadata;
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-fn main() -> Result<()> {
-    let path = std::env::args().nth(1).ok_or("usage: dump METADATA_FILE")?;
-    let io = LocalFileIo;
-    let metadata = TableMetadata::read_from(&io, &path)?;
-    let schema = metadata.current_schema().ok_or("no current schema")?;
-    let projection: Vec<i32> = schema.columns().iter().map(|field| field.id).collect();
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    let Some(snapshot) = metadata.current_snapshot() else {
-        return Ok(());
-    };
-    for file in plan_files(&metadata, snapshot, &io)? {
-        let options = ReadOptions {
-            projection: projection.clone(),
-            ..ReadOptions::default()
-        };
-        for read in file.open(&io, &metadata, schema, options)? {
-            let batch = read?.batch;
-            for row in 0..batch.num_rows() {
-                let mut object = Map::new();
-                for (field, column) in schema.columns().iter().zip(batch.columns()) {
-                    object.insert(field.name.clone(), value(column.as_ref(), row)?);
-                }
-                writeln!(out, "{}", Value::Object(object))?;
-            }
-        }
-    }
-    Ok(out.flush()?)
-}
-
 /// One value; arrays have the types of `iceberg_lite::write::arrow_schema`.
-fn value(array: &dyn Array, row: usize) -> Result<Value> {
+pub fn value(array: &dyn Array, row: usize) -> Result<Value> {
     if array.is_null(row) {
         return Ok(Value::Null);
     }
