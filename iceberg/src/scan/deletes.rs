@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, StructArray};
 use arrow::datatypes::{DataType, Float32Type, Float64Type};
 use arrow::row::{OwnedRow, RowConverter, SortField};
 
 use super::data_file_reader::{DataFileReader, ReadOptions};
+use super::equality_columns::equality_schema;
 use super::file_metadata::FileMetadata;
 use super::name_mapping::NameMapping;
 use super::partition_constants::PartitionConstants;
@@ -17,7 +18,7 @@ use super::row_ranges::RowRanges;
 use crate::error::{Error, Result};
 use crate::io::{FileIo, InputFile};
 use crate::manifest::{DataContentType, DataFile, DataFileFormat};
-use crate::spec::{NestedField, Schema, TableMetadata};
+use crate::spec::{Schema, TableMetadata};
 
 impl ScanFile {
     /// Opens the data file for reading, without the rows that its deletes remove.
@@ -118,43 +119,9 @@ impl ScanFile {
         footer: &FileMetadata,
         metadata: &TableMetadata,
     ) -> Result<RowRanges> {
-        let ids = delete.equality_ids.clone().unwrap_or_default();
-        if ids.is_empty() {
-            return Err(Error::invalid_metadata(
-                &*delete.file_path,
-                "equality_ids",
-                "an equality delete file names no columns",
-            ));
-        }
-        // The columns may be gone from the current schema.
-        let schemas = || {
-            metadata
-                .current_schema()
-                .into_iter()
-                .chain(metadata.schemas.iter().rev())
-        };
-        let column = |id: &i32| {
-            schemas()
-                .find_map(|schema| schema.fields.field(*id))
-                .cloned()
-                .ok_or_else(|| {
-                    Error::unsupported(format!(
-                        "equality delete file \"{}\" over field {id}, which is no top-level column",
-                        delete.file_path
-                    ))
-                })
-        };
-        let optional = |field: NestedField| NestedField {
-            required: false,
-            ..field
-        };
-        let fields = ids
-            .iter()
-            .map(|id| column(id).map(optional))
-            .collect::<Result<Vec<_>>>()?;
-        let schema = Schema::new(0, fields);
+        let schema = equality_schema(delete, metadata)?;
         let options = ReadOptions {
-            projection: ids,
+            projection: schema.columns().iter().map(|field| field.id).collect(),
             ..ReadOptions::default()
         };
 
@@ -205,6 +172,12 @@ fn with_one_nan(columns: &[ArrayRef]) -> Vec<ArrayRef> {
                 let one = |v: f64| if v.is_nan() { f64::NAN } else { v };
                 Arc::new(column.unary::<_, Float64Type>(one))
             }
+            DataType::Struct(fields) => {
+                let column = column.as_struct();
+                let columns = with_one_nan(column.columns());
+                let nulls = column.nulls().cloned();
+                Arc::new(StructArray::new(fields.clone(), columns, nulls))
+            }
             _ => Arc::clone(column),
         }
     };
@@ -250,7 +223,7 @@ pub(super) fn open_deletes(
     let footer = FileMetadata::of(io, &file)?;
     check_record_count(delete, footer.num_rows())?;
     for field in schema.columns() {
-        if !footer.has_column(field.id) {
+        if !footer.has_all_of(field) {
             let reason = format!(
                 "column \"{}\" (field id {}), by which it deletes, is not in the file",
                 field.name, field.id

@@ -14,7 +14,7 @@ use super::input::ParquetInput;
 use super::unwind::catch_panic;
 use crate::error::{Error, Result};
 use crate::io::InputFile;
-use crate::spec::ENCRYPTED_MAGIC;
+use crate::spec::{ENCRYPTED_MAGIC, NestedField, Type};
 
 /// What is fetched of the end of a file to find its footer in: this part of it, within bounds. Most footers, page index
 /// included, are shorter.
@@ -83,6 +83,11 @@ impl FileMetadata {
         fields.iter().any(|field| own_id(field) == Some(field_id))
     }
 
+    /// Whether the file itself has this top-level column and, of a struct, all fields.
+    pub(super) fn has_all_of(&self, column: &NestedField) -> bool {
+        has_all_of(self.arrow.schema().fields(), column)
+    }
+
     /// Refuses to read these leaves if they are compressed by a codec that is not built in.
     pub(super) fn require_codecs(&self, path: &str, leaves: &BTreeSet<usize>) -> Result<()> {
         for row_group in self.parquet().row_groups() {
@@ -107,6 +112,16 @@ impl FileMetadata {
     pub(super) fn parquet(&self) -> &ParquetMetaData {
         self.arrow.metadata()
     }
+}
+
+fn has_all_of(fields: &Fields, wanted: &NestedField) -> bool {
+    let found = fields.iter().find(|field| own_id(field) == Some(wanted.id));
+    found.is_some_and(|field| match (field.data_type(), &wanted.field_type) {
+        (DataType::Struct(inner), Type::Struct(wanted)) => {
+            wanted.fields.iter().all(|field| has_all_of(inner, field))
+        }
+        _ => true,
+    })
 }
 
 /// The error for a file that cannot be read because it is encrypted, if it is.

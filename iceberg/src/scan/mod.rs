@@ -30,6 +30,7 @@ mod row_group_scan;
 mod delete_cache;
 mod deletes;
 mod deletion_vector;
+mod equality_columns;
 mod plan;
 mod position_deletes;
 

@@ -9,7 +9,9 @@ use super::values::*;
 use crate::error::{Error, Result};
 use crate::manifest::{DataContentType, DataFile, DataFileFormat};
 use crate::scan::{DeleteCache, ReadOptions, ScanFile};
-use crate::spec::{Datum, NestedField, PartitionSpec, PrimitiveType as P, Schema, TableMetadata};
+use crate::spec::{
+    Datum, NestedField, PartitionSpec, PrimitiveType as P, Schema, StructType, TableMetadata,
+};
 use crate::write::WriteOptions;
 
 fn long(value: i64) -> Option<Value> {
@@ -329,18 +331,34 @@ fn deletes_with_another_number_of_rows_than_their_manifest_entry_are_an_error() 
 
 #[test]
 fn an_equality_delete_file_without_its_column_is_an_error() {
-    let mut fixture = Fixture::new();
-    let schema = Schema::new(0, vec![NestedField::optional(1, "n", P::Long)]);
-    let delete = DataFile {
-        equality_ids: Some(vec![2]),
-        ..content(DataContentType::EqualityDeletes)
-    };
-    fixture.add_delete("e", &schema, &[vec![long(1)]], delete);
-    let error = fixture.open_error();
-    assert!(
-        error.contains("by which it deletes, is not in the file"),
-        "{error}"
+    let of = |id, name| NestedField::optional(id, name, P::Long);
+    let structure = |fields| NestedField::optional(3, "p", StructType::new(fields));
+    let table = Schema::new(
+        0,
+        vec![
+            of(1, "n"),
+            of(2, "m"),
+            structure(vec![of(4, "x"), of(5, "y")]),
+        ],
     );
+    let in_structure = Some(Value::Struct(vec![long(1)]));
+    for (id, column, value) in [
+        (2, of(1, "n"), long(1)),
+        (5, structure(vec![of(4, "x")]), in_structure),
+    ] {
+        let mut fixture = Fixture::of(&table, &[vec![long(1), long(2), None]]);
+        let delete = DataFile {
+            equality_ids: Some(vec![id]),
+            ..content(DataContentType::EqualityDeletes)
+        };
+        let schema = Schema::new(0, vec![column]);
+        fixture.add_delete("e", &schema, &[vec![value]], delete);
+        let error = fixture.open_error();
+        assert!(
+            error.contains("by which it deletes, is not in the file"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
