@@ -7,10 +7,16 @@
     reason = "tests fail by panicking"
 )]
 
+/// Values as JSON.
+#[path = "../../examples/dump/form.rs"]
+mod form;
+
+mod changed;
 mod support;
 
 mod broken_manifests;
 mod broken_metadata;
+mod changed_tables;
 mod commit;
 mod commit_conflicts;
 mod commit_faults;
