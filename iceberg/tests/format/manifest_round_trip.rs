@@ -155,7 +155,6 @@ prop_compose! {
             content_offset: is_vector.then_some(place_of_vector[0]),
             content_size_in_bytes: is_vector.then_some(place_of_vector[1]),
             partition_spec_id: 4,
-            ..DataFile::default()
         }
     }
 }
