@@ -18,6 +18,13 @@ use anyhow::{Context, Result};
 const NAME: &str = "test-twin";
 /// Statements of one history; the next one begins with new tables.
 const HISTORY: u64 = 1000;
+/// Of the Iceberg tables of a history.
+const OPTIONS: [&str; 4] = [
+    "",
+    " WITH (format_version = 3)",
+    r#" WITH ("write.merge.mode" = 'copy-on-write')"#,
+    r#" WITH (format_version = 3, "write.delete.mode" = 'copy-on-write')"#,
+];
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -102,12 +109,16 @@ fn histories(args: &Args, connection: &Connection) -> Result<()> {
     let mut progress = Progress::start("Comparing Iceberg with heap");
     let (mut done, mut number) = (0, args.history);
     let mut sum = Counts::default();
-    let under_test = match args.object_store {
-        true => format!("iceberg TABLESPACE {TABLESPACE}"),
-        false => "iceberg".to_owned(),
+    let place = match args.object_store {
+        true => format!(" TABLESPACE {TABLESPACE}"),
+        false => String::new(),
     };
     while done < args.statements {
         let heap = prepare(connection, "twin_heap", "heap")?;
+        let options = Random::for_part(args.seed, &[number, 2])
+            .pick(&OPTIONS)
+            .copied();
+        let under_test = format!("iceberg{}{place}", options.unwrap_or_default());
         let iceberg = prepare(connection, "twin_iceberg", &under_test)?;
         let mut random = Random::for_part(args.seed, &[number]);
         let interval = random.pick(&["0", "20ms", "100ms", "60s"]).copied();
