@@ -13,12 +13,14 @@ use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::{DataFile, DeleteId, ManifestContent, manifest_entries, snapshot_manifests};
 use crate::scan::{ScanFile, only_file_of};
-use crate::spec::{Operation, TableMetadata};
+use crate::spec::{FormatVersion, Operation, TableMetadata};
 
 /// Groups that were rewritten, to be committed as one `replace` snapshot.
 #[derive(Debug, Clone)]
 pub struct Compaction {
     read_sequence_number: i64,
+    /// The version of the format at the time: in version 2 rows have no ids that rewritten files could keep.
+    format_version: FormatVersion,
     /// The partition spec of all groups; `None` as long as there are none.
     partition_spec_id: Option<i32>,
     groups: Vec<RewrittenGroup>,
@@ -51,6 +53,7 @@ impl Compaction {
     pub fn new(metadata: &TableMetadata) -> Self {
         Self {
             read_sequence_number: metadata.last_sequence_number,
+            format_version: metadata.format_version,
             partition_spec_id: None,
             groups: Vec::new(),
             obsolete_delete_files: BTreeSet::new(),
@@ -231,6 +234,16 @@ impl Compaction {
                 Some(path) => Err(Error::CommitConflict {
                     path: path.clone(),
                     reason: "another commit removed it while it was rewritten".to_owned(),
+                }),
+                None if base.format_version != self.format_version => Err(Error::CommitConflict {
+                    path: group
+                        .removed_data_files
+                        .first()
+                        .cloned()
+                        .unwrap_or_default(),
+                    reason:
+                        "the table was given another version of the format while it was rewritten"
+                            .to_owned(),
                 }),
                 None => check_no_new_deletes(io, &removed, &manifests),
             };

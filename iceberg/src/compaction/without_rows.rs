@@ -1,6 +1,6 @@
 //! Data files written again without rows that are deleted: what `copy-on-write` asks for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::rewrite::{Rewrite, RewriteOptions};
@@ -70,12 +70,10 @@ impl WithoutRows<'_> {
             let is_lost = |path: &str| lost.contains_key(path);
             sources.extend(plan_named_files(base, snapshot, io, is_lost)?);
         }
-        let is_there = |path: &String| {
-            sources
-                .iter()
-                .any(|source| source.data_file.file_path == *path)
-        };
-        if let Some(path) = lost.keys().find(|path| !is_there(path)) {
+        let known: BTreeSet<&str> = (sources.iter())
+            .map(|source| &*source.data_file.file_path)
+            .collect();
+        if let Some(path) = lost.keys().find(|path| !known.contains(&***path)) {
             return Err(Error::CommitConflict {
                 path: path.clone(),
                 reason: "the commit deletes rows of it".to_owned(),

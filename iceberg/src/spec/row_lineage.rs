@@ -5,7 +5,7 @@ use super::primitive::PrimitiveType;
 use super::schema::Schema;
 use super::types::{NestedField, Type};
 
-/// The id of `_row_id`: a row's identity, which it keeps when it is updated.
+/// The id of `_row_id`: a row's identity, which it keeps in whatever file it is, and may keep when it is updated.
 pub const ROW_ID: i32 = 2_147_483_540;
 /// The id of `_last_updated_sequence_number`: the sequence number of the snapshot that inserted or last updated it.
 pub const LAST_UPDATED_SEQUENCE_NUMBER: i32 = 2_147_483_539;

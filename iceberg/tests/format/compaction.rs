@@ -223,6 +223,20 @@ fn groups_that_lost_the_race_are_told_and_the_others_go_on() {
     );
 }
 
+/// They have no row ids of their own, and would get others than those that their rows have by then.
+#[test]
+fn files_rewritten_in_version_2_are_not_put_into_a_table_of_version_3() {
+    let mut table = Table::new();
+    table.commit(&append(&["a", "b", "c"]));
+    let mut compaction = compaction(&table, &[(&["a", "b"], "ab", 20)]);
+    table.upgrade();
+    table.commit(&append(&["d"]));
+    let lost = compaction.take_lost(&table.metadata, &table.io).unwrap();
+    assert_eq!(lost.len(), 1);
+    assert!(lost[0].conflict.is_conflict());
+    assert!(compaction.delta().is_empty());
+}
+
 #[test]
 fn delete_files_about_rewritten_files_go_with_them() {
     let mut table = Table::new();

@@ -17,6 +17,14 @@ use crate::catalog::options::{
 };
 use crate::transaction;
 
+/// Options of PostgreSQL's beside whose change a table is read and written.
+const SHARED_OPTIONS: [&CStr; 4] = [
+    c"autovacuum_multixact_freeze_min_age",
+    c"autovacuum_freeze_min_age",
+    c"autovacuum_vacuum_cost_limit",
+    c"log_autovacuum_min_duration",
+];
+
 /// Has the statement executed without options that PostgreSQL does not know.
 pub fn proceed(call: &mut UtilityCall<'_>) -> PgResult<()> {
     // SAFETY: the statement is PostgreSQL's own.
@@ -176,6 +184,7 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
                 }
             }
         }
+        keep_lock_level(statement, relid);
         call.proceed();
         pg_sys::CommandCounterIncrement();
         if !is_iceberg_relid(relid) {
@@ -187,6 +196,47 @@ unsafe fn alter(call: &mut UtilityCall<'_>) -> PgResult<()> {
         }
         transaction::note_changed_options();
         Ok(())
+    }
+}
+
+/// PostgreSQL locks out everybody where a list of options is empty (`AlterTableGetRelOptionsLockLevel`): those that have
+/// become so are to reset an option that neither the relation has nor the statement names.
+///
+/// # Safety
+///
+/// The statement is ALTER TABLE, in a tree that may be changed.
+unsafe fn keep_lock_level(statement: *mut pg_sys::AlterTableStmt, relid: pg_sys::Oid) {
+    // SAFETY: the caller's promise; the name is static.
+    unsafe {
+        let is_of_options = |command: &*mut pg_sys::AlterTableCmd| {
+            matches!(
+                (**command).subtype,
+                pg_sys::AlterTableType::AT_SetRelOptions
+                    | pg_sys::AlterTableType::AT_ResetRelOptions
+            )
+        };
+        let lists: Vec<_> = commands(statement).filter(is_of_options).collect();
+        let mut named: Vec<String> = stored(relid).into_iter().map(|(name, _)| name).collect();
+        for command in &lists {
+            let names = elements((**command).def.cast());
+            named.extend(names.map(|element| text_of(element).0));
+        }
+        let is_free = |name: &&&CStr| {
+            !named
+                .iter()
+                .any(|other| other.as_bytes() == name.to_bytes())
+        };
+        let Some(free) = SHARED_OPTIONS.iter().find(is_free) else {
+            return;
+        };
+        for command in lists {
+            if elements((*command).def.cast()).next().is_none() {
+                let name = pg_sys::pstrdup(free.as_ptr());
+                let element = pg_sys::makeDefElem(name, std::ptr::null_mut(), -1);
+                (*command).subtype = pg_sys::AlterTableType::AT_ResetRelOptions;
+                (*command).def = pg_sys::lappend(std::ptr::null_mut(), element.cast()).cast();
+            }
+        }
     }
 }
 

@@ -33,6 +33,13 @@ VACUUM FULL t;
 TRUNCATE t;
 SELECT opts('t');
 
+-- Others read and write the table meanwhile.
+BEGIN;
+ALTER TABLE t SET ("write.a" = 1), RESET ("write.target-file-size-bytes");
+SELECT mode FROM pg_locks WHERE relation = 't'::regclass AND pid = pg_backend_pid() ORDER BY 1;
+SELECT opts('t');
+ROLLBACK;
+
 -- What is refused, and changes nothing.
 ALTER TABLE t SET ("pg-lakebase.columns" = '{}');
 ALTER TABLE t SET ("write.data.path" = '/tmp');
