@@ -4,7 +4,7 @@
 //! deletes more of its rows writes one that has them all, which supersedes the earlier ones. A data file that has no
 //! rows left is removed instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::delta::SnapshotDelta;
@@ -52,7 +52,8 @@ pub fn delete_rows(
             (file, rows)
         })
         .collect();
-    let files = files_of_base(base, &of_base, io)?;
+    let paths = of_base.keys().copied().collect();
+    let files = files_losing_rows(base, &paths, io)?;
     for (file, rows) in of_added {
         deletion.delete_of_added(file, rows)?;
     }
@@ -62,22 +63,22 @@ pub fn delete_rows(
     Ok(deletion.delta)
 }
 
-/// The data files of `base` at these paths, in their order.
-fn files_of_base(
+/// The data files of `base` at these paths, in their order. One that is not there is a [conflict](Error::is_conflict).
+pub(crate) fn files_losing_rows(
     base: &TableMetadata,
-    paths: &BTreeMap<&str, &RowRanges>,
+    paths: &BTreeSet<&str>,
     io: &dyn FileIo,
 ) -> Result<BTreeMap<String, ScanFile>> {
     let files = match base.current_snapshot() {
         Some(snapshot) if !paths.is_empty() => {
-            plan_named_files(base, snapshot, io, |path| paths.contains_key(path))?
+            plan_named_files(base, snapshot, io, |path| paths.contains(path))?
         }
         _ => Vec::new(),
     };
     let files: BTreeMap<String, ScanFile> = (files.into_iter())
         .map(|file| (file.data_file.file_path.clone(), file))
         .collect();
-    match paths.keys().find(|path| !files.contains_key(**path)) {
+    match paths.iter().find(|path| !files.contains_key(**path)) {
         None => Ok(files),
         Some(path) => Err(Error::CommitConflict {
             path: (*path).to_owned(),

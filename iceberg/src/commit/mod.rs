@@ -46,6 +46,7 @@ mod unreachable;
 pub use apply::{apply, upgrade};
 pub use complete::{NewMetadata, complete, complete_and_update, complete_with_updates};
 pub use delete_rows::delete_rows;
+pub(crate) use delete_rows::files_losing_rows;
 pub use delta::SnapshotDelta;
 pub use expire::{Expired, expire, snapshots_of_metadata_files};
 pub use reachable::{reachable_files, reachable_metadata_files};

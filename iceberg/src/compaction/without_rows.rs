@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::rewrite::{Rewrite, RewriteOptions};
 use super::source::{Fill, RewriteInput};
-use crate::commit::SnapshotDelta;
-use crate::error::{Error, Result};
+use crate::commit::{SnapshotDelta, files_losing_rows};
+use crate::error::Result;
 use crate::io::FileIo;
 use crate::manifest::DataFile;
-use crate::scan::{RowRanges, ScanFile, only_file_of, plan_named_files};
+use crate::scan::{RowRanges, ScanFile, only_file_of};
 use crate::spec::{Schema, TableMetadata};
 use crate::write::CreateOutput;
 
@@ -41,7 +41,7 @@ impl WithoutRows<'_> {
     /// The change has the added files that lose no row, and new files instead of the others, which are the caller's to
     /// delete. Delete files that are about a removed file alone go with it. Files are created by `create`, and `tick` is
     /// called now and then; after an error the files created are the caller's to delete. A data file that the table does
-    /// not have is a [conflict](Error::is_conflict).
+    /// not have is a [conflict](crate::Error::is_conflict).
     pub fn rewrite(
         &self,
         added: Vec<Arc<DataFile>>,
@@ -49,12 +49,12 @@ impl WithoutRows<'_> {
         create: CreateOutput<'_>,
         tick: &mut dyn FnMut(),
     ) -> Result<SnapshotDelta> {
-        let (base, schema, io) = (self.base, self.schema, self.io);
         let mut delta = SnapshotDelta::default();
-        let mut sources = Vec::new();
+        let mut of_base: BTreeSet<&str> = lost.keys().map(String::as_str).collect();
+        let mut new = Vec::new();
         for data_file in added {
-            if lost.contains_key(&data_file.file_path) {
-                sources.push(ScanFile {
+            if of_base.remove(&*data_file.file_path) {
+                new.push(ScanFile {
                     data_file,
                     data_sequence_number: 0,
                     deletes: Vec::new(),
@@ -63,31 +63,25 @@ impl WithoutRows<'_> {
                 delta.added_data_files.push(data_file);
             }
         }
-        let new = sources.len();
-        if let Some(snapshot) = base.current_snapshot()
-            && new < lost.len()
-        {
-            let is_lost = |path: &str| lost.contains_key(path);
-            sources.extend(plan_named_files(base, snapshot, io, is_lost)?);
-        }
-        let known: BTreeSet<&str> = (sources.iter())
-            .map(|source| &*source.data_file.file_path)
-            .collect();
-        if let Some(path) = lost.keys().find(|path| !known.contains(&***path)) {
-            return Err(Error::CommitConflict {
-                path: path.clone(),
-                reason: "the commit deletes rows of it".to_owned(),
-            });
-        }
-        for (index, source) in sources.iter().enumerate() {
+        let old = files_losing_rows(self.base, &of_base, self.io)?;
+        for source in old.values() {
             let path = &source.data_file.file_path;
-            let Some(rows) = lost.get(path) else { continue };
+            delta.removed_data_files.insert(path.clone());
+            let deletes = source.deletes.iter();
+            let about_it = deletes.filter(|delete| only_file_of(delete) == Some(path));
+            (delta.removed_delete_files).extend(about_it.map(|delete| delete.delete_id()));
+        }
+        for source in new.iter().chain(old.values()) {
+            let Some(rows) = lost.get(&source.data_file.file_path) else {
+                continue;
+            };
             let input = RewriteInput {
                 file: source,
                 fills: &rows.fills,
                 deleted_rows: Some(Arc::new(rows.positions.clone())),
             };
-            let mut rewrite = Rewrite::new(&[input], base, schema, io, self.options.clone())?;
+            let options = self.options.clone();
+            let mut rewrite = Rewrite::new(&[input], self.base, self.schema, self.io, options)?;
             while rewrite.step(&mut *create)? {
                 tick();
             }
@@ -95,13 +89,6 @@ impl WithoutRows<'_> {
             delta
                 .added_data_files
                 .extend(written.into_iter().map(Arc::new));
-            if index >= new {
-                delta.removed_data_files.insert(path.clone());
-                let about_it =
-                    (source.deletes.iter()).filter(|delete| only_file_of(delete) == Some(path));
-                let about_it = about_it.map(|delete| delete.delete_id());
-                delta.removed_delete_files.extend(about_it);
-            }
         }
         Ok(delta)
     }

@@ -51,7 +51,6 @@ pub(crate) fn encode_deletion_vector(rows: &RowRanges) -> io::Result<Vec<u8>> {
     for range in rows.ranges() {
         bitmap.insert_range(range.clone());
     }
-    let bitmap = bitmap;
     let mut blob = vec![0; LENGTH_BYTES];
     blob.extend(MAGIC);
     bitmap.serialize_into(&mut blob)?;

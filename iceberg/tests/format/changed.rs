@@ -7,16 +7,14 @@ use std::rc::Rc;
 
 use iceberg_lite::Result;
 use iceberg_lite::expr::{CompareOp, Literal, Predicate};
-use iceberg_lite::scan::{
-    DeleteCache, FilePruner, ReadOptions, ScanFile, plan_files, plan_matching_files,
-};
+use iceberg_lite::scan::{DeleteCache, ReadOptions, ScanFile, plan_files};
 use iceberg_lite::spec::{
     PrimitiveType, SchemaRef, Snapshot, SnapshotRef, TableMetadata, with_row_lineage,
 };
 use serde_json::Value;
 
 use crate::form;
-use crate::support::{MemoryFileIo, testdata};
+use crate::support::{MemoryFileIo, files_to_read, testdata};
 
 /// Where the tables have their locations.
 const WAREHOUSE: &str = "/tmp/iceberg-fixtures/changed";
@@ -93,13 +91,7 @@ impl Changed {
         schema: &SchemaRef,
         predicate: Option<&Predicate>,
     ) -> Result<Vec<Row>> {
-        let files = match predicate {
-            None => plan_files(&self.metadata, snapshot, &self.io)?,
-            Some(predicate) => {
-                let pruner = FilePruner::new(predicate, schema, &self.metadata.partition_specs);
-                plan_matching_files(&self.metadata, snapshot, &self.io, &pruner)?
-            }
-        };
+        let files = files_to_read(&self.metadata, snapshot, schema, predicate, &self.io)?;
         let mut rows = Vec::new();
         for file in files {
             let options = ReadOptions {

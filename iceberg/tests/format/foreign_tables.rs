@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use arrow::util::display::array_value_to_string;
 use iceberg_lite::expr::{CompareOp, Literal, Predicate};
-use iceberg_lite::scan::{FilePruner, NameMapping, ReadOptions, plan_files, plan_matching_files};
+use iceberg_lite::scan::{NameMapping, ReadOptions};
 use iceberg_lite::spec::{PrimitiveType, TableMetadata};
 
-use crate::support::{FixtureIo, fixture_metadata, testdata};
+use crate::support::{FixtureIo, files_to_read, fixture_metadata, testdata};
 
 /// The rows that Spark read when it had written the table.
 fn expected(name: &str) -> Vec<String> {
@@ -20,18 +20,13 @@ fn expected(name: &str) -> Vec<String> {
 fn rows(metadata: &TableMetadata, predicate: Option<Predicate>) -> Vec<String> {
     let schema = metadata.current_schema().unwrap();
     let snapshot = metadata.current_snapshot().unwrap();
-    let files = match &predicate {
-        None => plan_files(metadata, snapshot, &FixtureIo).unwrap(),
-        Some(predicate) => {
-            let pruner = FilePruner::new(predicate, schema, &metadata.partition_specs);
-            plan_matching_files(metadata, snapshot, &FixtureIo, &pruner).unwrap()
-        }
-    };
+    let predicate = predicate.as_ref();
+    let files = files_to_read(metadata, snapshot, schema, predicate, &FixtureIo).unwrap();
     let mut rows = Vec::new();
     for file in files {
         let options = ReadOptions {
             projection: schema.columns().iter().map(|field| field.id).collect(),
-            predicate: predicate.clone(),
+            predicate: predicate.cloned(),
             ..ReadOptions::default()
         };
         for read in file.open(&FixtureIo, metadata, schema, options).unwrap() {
@@ -63,9 +58,8 @@ fn compare(metadata: &TableMetadata, column: &str, op: CompareOp, value: Literal
 
 fn files(metadata: &TableMetadata, predicate: &Predicate) -> usize {
     let schema = metadata.current_schema().unwrap();
-    let pruner = FilePruner::new(predicate, schema, &metadata.partition_specs);
     let snapshot = metadata.current_snapshot().unwrap();
-    plan_matching_files(metadata, snapshot, &FixtureIo, &pruner)
+    files_to_read(metadata, snapshot, schema, Some(predicate), &FixtureIo)
         .unwrap()
         .len()
 }

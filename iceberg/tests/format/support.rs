@@ -10,14 +10,16 @@ use std::sync::Arc;
 use iceberg_lite::commit::{
     NewMetadata, SnapshotDelta, StagedSnapshot, TableUpdate, complete, complete_with_updates, stage,
 };
+use iceberg_lite::expr::Predicate;
 use iceberg_lite::io::{FileIo, InputFile, LocalFileIo, OutputFile};
 use iceberg_lite::manifest::{
     DataContentType, DataFile, ManifestCache, ManifestEntry, ManifestFile, manifest_entries,
     read_manifest, read_snapshot_manifests, snapshot_manifests,
 };
-use iceberg_lite::scan::DeleteCache;
+use iceberg_lite::scan::{DeleteCache, FilePruner, ScanFile, plan_files, plan_matching_files};
 use iceberg_lite::spec::{
-    FormatVersion, NestedField, PartitionSpec, PrimitiveType, Schema, TableMetadata,
+    FormatVersion, NestedField, PartitionSpec, PrimitiveType, Schema, SchemaRef, Snapshot,
+    TableMetadata,
 };
 use iceberg_lite::{Error, Result};
 use uuid::Uuid;
@@ -277,6 +279,23 @@ pub fn schema() -> Schema {
             NestedField::optional(2, "kind", PrimitiveType::String),
         ],
     )
+}
+
+/// The data files that a scan with this predicate reads.
+pub fn files_to_read(
+    metadata: &TableMetadata,
+    snapshot: &Snapshot,
+    schema: &SchemaRef,
+    predicate: Option<&Predicate>,
+    io: &dyn FileIo,
+) -> Result<Vec<ScanFile>> {
+    match predicate {
+        None => plan_files(metadata, snapshot, io),
+        Some(predicate) => {
+            let pruner = FilePruner::new(predicate, schema, &metadata.partition_specs);
+            plan_matching_files(metadata, snapshot, io, &pruner)
+        }
+    }
 }
 
 /// A data file of a table that is not partitioned.

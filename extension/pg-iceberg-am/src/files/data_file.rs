@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
-use iceberg_lite::io::FileIo;
+use iceberg_lite::Result;
+use iceberg_lite::compaction::RewriteOptions;
+use iceberg_lite::io::{FileIo, OutputFile};
 use iceberg_lite::spec::Schema;
 use iceberg_lite::write::{Compression, DataFileWriter, Encoder, EncoderThreads, WriteOptions};
 use pg_lakebase_core::error::PgResult;
@@ -49,6 +51,28 @@ pub fn write_options(expected_bytes: usize, level: i32) -> WriteOptions {
     }
 }
 
+/// Creates a file for data or deletes below `location`, whose name has this ending.
+pub fn create(
+    io: &TableFiles,
+    location: &str,
+    ending: &str,
+) -> Result<(String, Box<dyn OutputFile>)> {
+    let path = format!("{location}/data/{}{ending}", io.unique_name());
+    let output = io.create(&path)?;
+    Ok((path, output))
+}
+
+/// How rows of data files are written into others, which are `outputs` if that is enough.
+pub fn rewrite_options(outputs: usize, level: i32) -> RewriteOptions {
+    RewriteOptions {
+        // However small the files are: those that are rewritten may have been compressed.
+        write: write_options(usize::MAX, level),
+        outputs,
+        ordered_by: Some(column::FIELD_ID),
+        ..RewriteOptions::default()
+    }
+}
+
 /// Begins a data file below `location`, to hold at least `expected_bytes` of values, and returns its
 /// path with its writer.
 ///
@@ -61,8 +85,7 @@ pub fn open_data_file(
     expected_bytes: usize,
     level: i32,
 ) -> PgResult<(String, DataFileWriter)> {
-    let path = format!("{location}/data/{}.parquet", io.unique_name());
-    let output = io.create(&path).map_err(to_pg_error)?;
+    let (path, output) = create(io, location, ".parquet").map_err(to_pg_error)?;
     let encoder = match guc::encoder_threads() {
         0 => Encoder::Inline,
         count => Encoder::Threads(encoder_threads(count)),

@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use iceberg_lite::compaction::{
-    Compaction, CompactionGroup, CompactionRules, Extent, Rewrite, RewriteInput, RewriteOptions,
-    RowOrder, plan_compaction,
+    Compaction, CompactionGroup, CompactionRules, Extent, Rewrite, RewriteInput, RowOrder,
+    plan_compaction,
 };
-use iceberg_lite::io::FileIo;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::scan::{ScanFile, plan_files};
 use iceberg_lite::spec::{Schema, TableMetadata};
@@ -24,8 +23,7 @@ use crate::catalog::options::TableOptions;
 use crate::catalog::{Pointer, latest_pointer, unless_emptied};
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
-use crate::files::data_file::write_options;
-use crate::files::{TableFiles, Which, cache};
+use crate::files::{TableFiles, Which, cache, data_file};
 use crate::guc;
 use crate::publisher::merges::Progress;
 use crate::publisher::orders::Summary;
@@ -145,11 +143,7 @@ impl Merge {
                 },
             };
             let io = &self.io;
-            let mut create = || {
-                let path = format!("{location}/data/{}.parquet", io.unique_name());
-                let output = io.create(&path)?;
-                Ok((path, output))
-            };
+            let mut create = || data_file::create(io, &location, ".parquet");
             if rewrite.step(&mut create).map_err(to_pg_error)? {
                 self.current = Some((group, rewrite));
             } else {
@@ -214,13 +208,7 @@ impl Merge {
                 deleted_rows: None,
             })
             .collect();
-        let options = RewriteOptions {
-            // However small the files are: those that are merged may have been compressed.
-            write: write_options(usize::MAX, self.compression_level),
-            outputs: group.outputs,
-            ordered_by: Some(column::FIELD_ID),
-            ..RewriteOptions::default()
-        };
+        let options = data_file::rewrite_options(group.outputs, self.compression_level);
         let rewrite = Rewrite::new(&inputs, &self.metadata, &self.schema, &self.io, options);
         Ok((group, rewrite.map_err(to_pg_error)?))
     }
@@ -228,8 +216,7 @@ impl Merge {
     fn end(&mut self, group: &CompactionGroup, rewrite: Rewrite) -> PgResult<()> {
         let written = rewrite.finish().map_err(to_pg_error)?;
         let with_ids = |mut file: DataFile| {
-            let ids = column::bounds(&file)?;
-            column::set_bounds(&mut file, &ids);
+            column::keep_bounds_alone(&mut file)?;
             Ok(Arc::new(file))
         };
         let written = (written.into_iter().map(with_ids)).collect::<PgResult<Vec<_>>>()?;

@@ -69,6 +69,13 @@ pub fn set_bounds(file: &mut DataFile, ids: &Range<RowId>) {
     file.upper_bounds.insert(FIELD_ID, bytes(last));
 }
 
+/// Says of a file that has the column which row ids it holds, as [`set_bounds`] does.
+pub fn keep_bounds_alone(file: &mut DataFile) -> PgResult<()> {
+    let ids = bounds(file)?;
+    set_bounds(file, &ids);
+    Ok(())
+}
+
 /// Whether a file of `rows` rows with these ids lacks none in between, so that positions tell ids.
 pub fn is_run(ids: &Range<RowId>, rows: u64) -> bool {
     ids.end.rows_from(ids.start) == Some(rows)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use iceberg_lite::commit::{SnapshotDelta, delete_rows};
-use iceberg_lite::compaction::{LostRows, RewriteOptions, WithoutRows};
+use iceberg_lite::compaction::{LostRows, WithoutRows};
 use iceberg_lite::io::FileIo;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::scan::{
@@ -21,8 +21,8 @@ use pg_lakebase_core::xact;
 use super::change::Change;
 use crate::catalog::{GarbageCatalog, latest_pointer};
 use crate::error::to_pg_error;
-use crate::files::TableFiles;
 use crate::files::data_file::write_options;
+use crate::files::{TableFiles, data_file};
 use crate::guc;
 use crate::row_id::{RowId, column, ordered};
 
@@ -42,16 +42,16 @@ impl Change {
         let mut positions = Positions::new();
         let mut lost = BTreeMap::new();
         let mut find = |file: &Arc<DataFile>| -> PgResult<()> {
-            let Some(found) = locate(file, rows, &self.io)? else {
+            let Some(found) = locate(file, rows, copied, &self.io)? else {
                 return Ok(());
             };
             let path = file.file_path.clone();
-            if !copied.is_empty() && locate(file, copied, &self.io)?.is_some() {
+            if found.has_copied {
                 let fills = column::fill(file)?.into_iter().collect();
-                let positions = found;
+                let positions = found.positions;
                 lost.insert(path, LostRows { positions, fills });
             } else {
-                positions.insert(path, found);
+                positions.insert(path, found.positions);
             }
             Ok(())
         };
@@ -84,18 +84,14 @@ impl Change {
             },
             false => self.copy_without_rows(&base, delta.added_data_files, &lost)?,
         };
-        let create = |ending: &str| {
-            let path = format!("{location}/data/{}{ending}", self.io.unique_name());
-            let output = self.io.create(&path)?;
-            Ok((path, output))
-        };
+        let ending = format!("-deletes.{extension}");
         let deletion = delete_rows(
             &base,
             copy.added_data_files,
             &positions,
             &self.io,
             &write_options(usize::MAX, guc::compression_level()),
-            &mut || create(&format!("-deletes.{extension}")),
+            &mut || data_file::create(&self.io, &location, &ending),
         );
         let mut deletion = deletion.map_err(to_pg_error)?;
         deletion.removed_data_files.extend(copy.removed_data_files);
@@ -123,23 +119,14 @@ impl Change {
             base,
             schema: &column::with_row_ids(schema),
             io: &self.io,
-            options: RewriteOptions {
-                write: write_options(usize::MAX, level.unwrap_or_else(guc::compression_level)),
-                ordered_by: Some(column::FIELD_ID),
-                ..RewriteOptions::default()
-            },
+            options: data_file::rewrite_options(1, level.unwrap_or_else(guc::compression_level)),
         };
-        let mut create = || {
-            let path = format!("{location}/data/{}.parquet", self.io.unique_name());
-            let output = self.io.create(&path)?;
-            Ok((path, output))
-        };
+        let mut create = || data_file::create(&self.io, &location, ".parquet");
         let mut delta = copy
             .rewrite(added, lost, &mut create, &mut interrupt::check)
             .map_err(to_pg_error)?;
         for file in &mut delta.added_data_files {
-            let ids = column::bounds(file)?;
-            column::set_bounds(Arc::make_mut(file), &ids);
+            column::keep_bounds_alone(Arc::make_mut(file))?;
         }
         Ok(delta)
     }
@@ -185,24 +172,46 @@ impl Change {
     }
 }
 
-/// The positions of those of `rows` that a data file has; `None` if it has none of them.
-fn locate(file: &Arc<DataFile>, rows: &[RowId], io: &TableFiles) -> PgResult<Option<RowRanges>> {
+/// Rows of a data file.
+struct Found {
+    positions: RowRanges,
+    /// Whether any of them are among those to be copied.
+    has_copied: bool,
+}
+
+/// Where a data file has those of `rows`, some of which are `copied`; `None` if it has none of them.
+fn locate(
+    file: &Arc<DataFile>,
+    rows: &[RowId],
+    copied: &[RowId],
+    io: &TableFiles,
+) -> PgResult<Option<Found>> {
     let bounds = column::bounds(file)?;
     let rows = ordered::within(rows, &bounds);
     if rows.is_empty() {
         return Ok(None);
     }
     let count = u64::try_from(file.record_count).unwrap_or(0);
+    let copied = ordered::within(copied, &bounds);
     let found = if column::is_run(&bounds, count) {
-        RowRanges::from_positions(rows.iter().filter_map(|row| row.rows_from(bounds.start)))
+        let positions = rows.iter().filter_map(|row| row.rows_from(bounds.start));
+        Found {
+            positions: RowRanges::from_positions(positions),
+            has_copied: !copied.is_empty(),
+        }
     } else {
-        look_up(file, rows, io)?
+        look_up(file, rows, copied, io)?
     };
-    Ok((!found.is_empty()).then_some(found))
+    Ok((!found.positions.is_empty()).then_some(found))
 }
 
 /// Looks rows up in a file's column of row ids.
-fn look_up(file: &Arc<DataFile>, rows: &[RowId], io: &TableFiles) -> PgResult<RowRanges> {
+fn look_up(
+    file: &Arc<DataFile>,
+    rows: &[RowId],
+    copied: &[RowId],
+    io: &TableFiles,
+) -> PgResult<Found> {
     let file = ScanFile {
         data_file: Arc::clone(file),
         data_sequence_number: 0,
@@ -216,7 +225,8 @@ fn look_up(file: &Arc<DataFile>, rows: &[RowId], io: &TableFiles) -> PgResult<Ro
         ..ReadOptions::default()
     };
     let reader = DataFileReader::with_metadata(input, &metadata, &schema, options);
-    let mut found = Vec::new();
+    let mut positions = Vec::new();
+    let mut has_copied = false;
     let mut rows = rows.iter().map(|row| row.to_i64()).peekable();
     for batch in reader.map_err(to_pg_error)? {
         interrupt::check();
@@ -226,9 +236,14 @@ fn look_up(file: &Arc<DataFile>, rows: &[RowId], io: &TableFiles) -> PgResult<Ro
         for (&id, position) in ids.iter().zip(batch.positions.iter()) {
             while rows.next_if(|&row| row < id).is_some() {}
             if rows.next_if_eq(&id).is_some() {
-                found.push(position);
+                positions.push(position);
+                let is_copied = |copied: &RowId| copied.to_i64().cmp(&id);
+                has_copied = has_copied || copied.binary_search_by(is_copied).is_ok();
             }
         }
     }
-    Ok(RowRanges::from_positions(found))
+    Ok(Found {
+        positions: RowRanges::from_positions(positions),
+        has_copied,
+    })
 }

@@ -6,22 +6,9 @@ ALTER DATABASE regress_iceberg_bulk_changes SET pg_iceberg_am.publish_interval =
 \c regress_iceberg_bulk_changes
 CREATE EXTENSION pg_iceberg_am;
 
--- Runs it on heap and on Iceberg tables, which AM stands for; gives the number of rows, or the error.
-CREATE FUNCTION run(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE outcome text[] := '{}'; am text; part text; n bigint;
-BEGIN
-    FOREACH am IN ARRAY '{heap,iceberg}'::text[] LOOP
-        BEGIN
-            EXECUTE regexp_replace(statement, '(?<![A-Z])AM(?![A-Z])', am, 'g');
-            GET DIAGNOSTICS n = ROW_COUNT;
-            part := n || ' rows';
-        EXCEPTION WHEN OTHERS THEN
-            part := SQLSTATE || ' ' || replace(SQLERRM, am, 'AM');
-        END;
-        outcome := outcome || part;
-    END LOOP;
-    RETURN CASE WHEN outcome[1] = outcome[2] THEN outcome[1] ELSE format('heap: %s; iceberg: %s', outcome[1], outcome[2]) END;
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set both :abs_srcdir '/include/on_heap_and_iceberg.sql'
+\i :both
 -- Both tables hold the same rows, this many.
 CREATE FUNCTION same(name text DEFAULT 't') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE heap text; iceberg text;
