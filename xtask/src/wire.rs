@@ -4,9 +4,9 @@
 //! was acknowledged to it.
 
 use crate::cluster::{Connection, SUPERUSER};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use std::fmt;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -63,6 +63,15 @@ impl fmt::Display for ServerError {
 }
 
 impl std::error::Error for ServerError {}
+
+/// Whether a session gave up waiting for an answer ([`Session::set_time_limit`]).
+pub fn is_time_out(error: &Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
+            matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        })
+    })
+}
 
 impl Session {
     pub fn open(connection: &Connection) -> Result<Self> {

@@ -7,7 +7,7 @@ use super::points::{self, Hits};
 use super::random::Random;
 use super::transaction::{self, Afterwards, Ending, Statement, Targets, Transaction, Work};
 use crate::cluster::Connection;
-use crate::wire::{ServerError, Session};
+use crate::wire::{ServerError, Session, is_time_out};
 use anyhow::{Context, Error, Result, bail};
 use std::time::Duration;
 
@@ -281,7 +281,7 @@ impl Server<'_> {
     }
 
     fn lost(&self, error: Error) -> Result<Outcome> {
-        if error.chain().any(is_time_out) {
+        if is_time_out(&error) {
             bail!(error.context(format!(
                 "no answer within {} s: the server hangs",
                 TIME_LIMIT.as_secs()
@@ -292,13 +292,4 @@ impl Server<'_> {
         }
         Err(error.context("the server went down, and nobody had brought it down"))
     }
-}
-
-fn is_time_out(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<std::io::Error>().is_some_and(|error| {
-        matches!(
-            error.kind(),
-            std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-        )
-    })
 }
