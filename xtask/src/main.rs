@@ -17,6 +17,7 @@ mod guardian;
 mod installation;
 mod interop;
 mod isolation;
+mod list_append;
 mod machine;
 mod mount;
 mod nightly;
@@ -72,6 +73,8 @@ enum Command {
     Crash(crash::Args),
     /// Run random concurrent transactions over Iceberg tables and over heap tables, and compare
     Twin(twin::Args),
+    /// Append to lists while the server is killed again and again, and look for what isolation levels forbid
+    ListAppend(list_append::Args),
     /// Upgrade, back up incrementally, checksum and replicate clusters, and check what is left
     Operations(operations::Args),
     /// Write to Iceberg tables for a long time, and see whether anything grows that should not
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Command::Interop(args) => interop::run(&args),
         Command::Crash(args) => crash::run(&args),
         Command::Twin(args) => twin::run(&args),
+        Command::ListAppend(args) => list_append::run(&args),
         Command::Operations(args) => operations::run(&args),
         Command::Soak(args) => soak::run(&args),
         Command::Stores(args) => stores::run(&args),

@@ -24,6 +24,14 @@ pub struct Prepared {
     state: State,
 }
 
+/// What a client knows of how a transaction ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    Committed,
+    InDoubt,
+    NotCommitted,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// PREPARE TRANSACTION was sent, and no answer came.
@@ -98,6 +106,17 @@ impl Ledger {
             .iter()
             .filter(|(_, prepared)| prepared.state == State::Prepared)
             .map(|(gid, prepared)| (gid.as_str(), prepared))
+    }
+
+    /// How a transaction ended, once no prepared one is left.
+    pub fn ending(&self, sequence: i64) -> Ending {
+        if self.acknowledged.contains(&sequence) {
+            Ending::Committed
+        } else if self.in_doubt.contains(&sequence) {
+            Ending::InDoubt
+        } else {
+            Ending::NotCommitted
+        }
     }
 
     /// After a restart: `present` are the prepared transactions of this client that the server
@@ -185,6 +204,13 @@ mod tests {
         assert!(three().check(0, &set(&[3])).is_err());
         assert!(three().check(0, &set(&[1, 2])).is_err());
         assert!(three().check(0, &set(&[1, 4])).is_err());
+    }
+
+    #[test]
+    fn each_transaction_has_its_ending() {
+        let endings = [1, 2, 3].map(|sequence| three().ending(sequence));
+        let expected = [Ending::Committed, Ending::NotCommitted, Ending::InDoubt];
+        assert_eq!(endings, expected);
     }
 
     #[test]

@@ -43,7 +43,10 @@ mod summary;
 
 use crate::random;
 
+pub use client::EXPECTED;
 pub use command::{Args, run};
-pub use primary::{clear, unmount_small_disk};
+pub use ledger::{Ending, Ledger};
+pub use load::Signals;
+pub use primary::{Primary, clear, unmount_small_disk};
 pub use server_log::ServerLog;
 pub use standby::{Standby, Upstream, flushed, wait_replayed};

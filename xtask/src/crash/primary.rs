@@ -36,13 +36,30 @@ pub struct Primary {
 impl Primary {
     /// A new cluster in `dir`, whatever was there before.
     pub fn create(dir: &Path, installation: &Installation, library: &str) -> Result<Self> {
-        clear(dir)?;
-        let mut cluster = Cluster::at(dir)?;
-        cluster.account().make_private_dir(dir)?;
+        let cluster = nothing_in(dir)?;
         let archive = archive(dir);
         cluster.account().make_private_dir(&archive)?;
+        Self::start_new(cluster, installation, library, settings(&archive))
+    }
+
+    /// The same with other settings.
+    pub fn create_with(
+        dir: &Path,
+        installation: &Installation,
+        library: &str,
+        settings: Vec<(String, String)>,
+    ) -> Result<Self> {
+        Self::start_new(nothing_in(dir)?, installation, library, settings)
+    }
+
+    fn start_new(
+        mut cluster: Cluster,
+        installation: &Installation,
+        library: &str,
+        settings: Vec<(String, String)>,
+    ) -> Result<Self> {
         let settings = Settings {
-            extra: settings(&archive),
+            extra: settings,
             ..Settings::default()
         };
         let connection = cluster.start(installation, library, &settings)?;
@@ -196,6 +213,14 @@ impl Primary {
             }
         }
     }
+}
+
+/// A cluster in `dir` that is yet to be made, whatever was there before.
+fn nothing_in(dir: &Path) -> Result<Cluster> {
+    clear(dir)?;
+    let cluster = Cluster::at(dir)?;
+    cluster.account().make_private_dir(dir)?;
+    Ok(cluster)
 }
 
 /// Ends whatever runs in the cluster in `dir` and removes it, mounts included.
