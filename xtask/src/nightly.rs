@@ -1,10 +1,11 @@
-//! What is too long for `test-all`: a soak, and random campaigns against crashes and against heap tables.
+//! What is too long for `test-all`: a soak, and random campaigns against crashes, against heap tables and against what
+//! isolation levels promise.
 //!
 //! A campaign that finds something prints its seed; what it found becomes a test with a fixed one.
 
 use crate::progress::note;
 use crate::tally::Tally;
-use crate::{crash, soak, twin};
+use crate::{crash, list_append, soak, twin};
 use anyhow::{Result, bail};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -29,15 +30,18 @@ enum Part {
     SoakObjects,
     /// 200 crashes and stops
     Crash,
+    /// 10 minutes of appending to lists, with kills
+    ListAppend,
     /// 100,000 statements on both sides
     Twin,
     /// 20,000 with the Iceberg tables in an object store
     TwinObjects,
 }
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     Part::Twin,
     Part::TwinObjects,
+    Part::ListAppend,
     Part::Crash,
     Part::Soak,
     Part::SoakObjects,
@@ -45,6 +49,7 @@ const PARTS: [Part; 5] = [
 
 const SOAK_MINUTES: u64 = 60;
 const OBJECT_SOAK_MINUTES: u64 = 20;
+const LIST_SECONDS: u64 = 600;
 const CRASHES: u64 = 200;
 const STATEMENTS: u64 = 100_000;
 const OBJECT_STATEMENTS: u64 = 20_000;
@@ -69,6 +74,9 @@ pub fn run(args: &Args) -> Result<()> {
             Part::SoakObjects => {
                 let args = soak::Args::whole(share(OBJECT_SOAK_MINUTES));
                 soak::run(&args.in_object_store())
+            }
+            Part::ListAppend => {
+                list_append::run(&list_append::Args::short(share(LIST_SECONDS), seed))
             }
             Part::Crash => crash::run(&crash::Args::short(share(CRASHES), seed)),
             Part::Twin => twin::run(&twin::Args::short(share(STATEMENTS), seed)),

@@ -9,6 +9,7 @@ use crate::extension;
 use crate::guardian::Guardian;
 use crate::installation::{Flavour, Installation};
 use crate::interop;
+use crate::list_append;
 use crate::machine;
 use crate::nix_check;
 use crate::nixos;
@@ -138,6 +139,10 @@ const TWIN_SEED: u64 = 2026;
 /// With Iceberg tables in an object store.
 const TWIN_OBJECT_STATEMENTS: u64 = 1000;
 
+/// How long lists are appended to, with a kill or two, and what is drawn.
+const LIST_SECONDS: u64 = 12;
+const LIST_SEED: u64 = 2026;
+
 /// How long tables are written to. A longer run is worth more: `cargo xtask soak`.
 const SOAK_MINUTES: u64 = 2;
 
@@ -210,7 +215,7 @@ fn describe(step: Step) -> &'static str {
         Step::Postgres => "PostgreSQL's own tests",
         Step::Stores => "object stores",
         Step::Objects => "tables in an object store",
-        Step::Twin => "histories beside heap tables",
+        Step::Twin => "histories",
         Step::Interop => "other engines",
         Step::Operations => "operations",
         Step::Crash => "crashes",
@@ -277,6 +282,7 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             twin::run(&twin::Args::short(TWIN_STATEMENTS, TWIN_SEED))?;
             let there = twin::Args::short(TWIN_OBJECT_STATEMENTS, TWIN_SEED).in_object_store();
             twin::run(&there)?;
+            list_append::run(&list_append::Args::short(LIST_SECONDS, LIST_SEED))?;
             Ok(Tally::passed())
         }
         Step::Interop => {

@@ -47,6 +47,18 @@ pub struct Args {
 }
 
 impl Args {
+    /// A run over Iceberg tables.
+    pub fn short(seconds: u64, seed: u64) -> Self {
+        Self {
+            seconds,
+            seed,
+            sessions: 8,
+            heap: false,
+            keep: false,
+            at_most: None,
+        }
+    }
+
     /// The command that draws the same.
     fn again(&self) -> String {
         let mut command = format!(
