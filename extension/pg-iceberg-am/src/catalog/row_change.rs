@@ -232,6 +232,19 @@ impl RowChangeCatalog {
         Ok(found)
     }
 
+    /// Whether `snapshot` sees any change of `key`.
+    pub fn any(&self, key: &StorageKey, snapshot: Snapshot<'_>) -> PgResult<bool> {
+        let mut any = false;
+        self.0.each(Some(key), snapshot, |version| {
+            any = RowChange::read(&version).is_some();
+            Ok(match any {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            })
+        })?;
+        Ok(any)
+    }
+
     /// The changes of `key` that others have committed.
     pub fn find_of_others(&self, key: &StorageKey) -> PgResult<Vec<RowChange>> {
         self.find_by(key, false)

@@ -80,13 +80,13 @@ pub struct StorageState {
     pub emptied: bool,
     /// How many rows this transaction has deleted or superseded.
     pub row_changes: u64,
-    /// Rows that were deleted or superseded, as the next metadata tell, in their order: the publisher's
-    /// transaction takes them from those who did it.
+    /// Rows that were deleted or superseded, as the next metadata tell, in their order: this transaction, mostly the
+    /// publisher's, takes them from those who did it.
     pub folded_changes: Vec<RowChange>,
     /// Whether this transaction folds inline commits into the metadata: the publisher's.
     pub folds: bool,
-    /// Files of those.
-    pub folded: Vec<Arc<DataFile>>,
+    /// Files of those, and of rows of this transaction, that the next metadata get.
+    pub closed: Vec<Arc<DataFile>>,
     /// What this transaction, the publisher's, changes of the storage's files without changing its rows.
     pub replacement: SnapshotDelta,
     /// What this transaction drops of the storage's history.
@@ -127,7 +127,7 @@ impl StorageState {
             row_changes: 0,
             folded_changes: Vec::new(),
             folds: false,
-            folded: Vec::new(),
+            closed: Vec::new(),
             replacement: SnapshotDelta::default(),
             expiring: Expiring::Nothing,
             counter: None,

@@ -39,6 +39,8 @@ pub(super) struct Change {
     pub(super) new_columns: Option<Arc<TableColumns>>,
     pub(super) created: bool,
     pub(super) emptied: bool,
+    /// Whether it adds or changes rows of a table that others may have rows in.
+    is_beside_others: bool,
     pub(super) expiring: Expiring,
     /// Whether that is all.
     pub(super) only_expires: bool,
@@ -81,6 +83,10 @@ impl Change {
             new_columns: storage.new_columns.clone(),
             created: storage.created,
             emptied: storage.emptied,
+            is_beside_others: !storage.created
+                && !storage.emptied
+                && !key.is_temporary()
+                && (storage.rows.len() > 0 || storage.row_changes > 0),
             expiring,
             only_expires: storage.expiring != Expiring::Nothing && !storage.changes_content(),
             origin: storage.origin,
@@ -102,49 +108,33 @@ impl Change {
     /// Chooses the way, and does what can be done before anybody is waited for.
     pub(super) fn begin(&mut self, catalogs: &Catalogs) -> PgResult<()> {
         self.way = self.choose_way(catalogs)?;
-        if self.way == Way::Metadata {
-            if self.kind.changes_rows {
-                self.take_changes(catalogs)?;
+        match self.way {
+            Way::Metadata => {
+                if self.kind.changes_rows {
+                    self.take_own_changes(catalogs)?;
+                }
+                self.stage()
             }
-            self.stage()?;
+            Way::MetadataWithWaiting => self.close_files(),
+            Way::MetadataIfFree | Way::Inline => Ok(()),
         }
-        Ok(())
     }
 
-    /// Takes the changes of rows, of a table that others cannot change, or have no rows in: with all that waits for the
-    /// metadata, as what was changed may be among it.
-    fn take_changes(&self, catalogs: &Catalogs) -> PgResult<()> {
-        let latest = catalogs.pointers.latest();
-        if !self.created
-            && self.new_columns.is_some()
-            && let Some(pointer) = catalogs.pointers.find(&self.key, latest.snapshot())?
-        {
-            let waiting = Waiting::take(catalogs, self.persistence, &self.key, pointer)?;
-            let folded = waiting.write(&self.schema, &self.io)?;
-            with_transaction(|state| {
-                if let Some(storage) = state.storages.get_mut(&self.key) {
-                    folded.hand_over(storage);
-                }
-            });
-            return Ok(());
-        }
+    /// Takes the changes of rows, of a table that others have no rows in.
+    fn take_own_changes(&self, catalogs: &Catalogs) -> PgResult<()> {
         let Some(catalog) = &catalogs.row_changes else {
             return Ok(());
         };
         // Those that others have left of an unlogged table before a crash are the publisher's to remove.
         let changes = catalog.find_own(&self.key)?;
         catalog.delete(&changes);
-        with_transaction(|state| {
-            if let Some(storage) = state.storages.get_mut(&self.key) {
-                storage.folded_changes = changes;
-            }
-        });
-        Ok(())
+        self.with_storage(|storage| storage.folded_changes = changes)
     }
 
     fn choose_way(&mut self, catalogs: &Catalogs) -> PgResult<Way> {
         let interval = self.io.place().publish_interval();
-        if self.kind.needs_metadata(interval) {
+        let needs_metadata = self.kind.needs_metadata(interval);
+        if needs_metadata && !self.is_beside_others {
             return Ok(Way::Metadata);
         }
         let latest = catalogs.pointers.latest();
@@ -153,15 +143,30 @@ impl Change {
             .map(|pointer| unless_emptied(self.persistence, &self.key, pointer))
             .unwrap_or_default();
         self.incarnation = pointer.incarnation;
+        let any_waits = || {
+            let Catalogs {
+                inline_commits,
+                row_changes,
+                ..
+            } = catalogs;
+            Ok(inline_commits.any(&self.key, &pointer, latest.snapshot())?
+                || match row_changes {
+                    Some(row_changes) => row_changes.any(&self.key, latest.snapshot())?,
+                    None => false,
+                })
+        };
+        if needs_metadata {
+            let waits = pointer.metadata_location.is_some() && any_waits()?;
+            return Ok(match waits {
+                true => Way::MetadataWithWaiting,
+                false => Way::Metadata,
+            });
+        }
         let age = pointer.metadata_location.is_some().then(|| {
             let age = clock_timestamp() - pointer.published_at;
             Duration::from_micros(u64::try_from(age).unwrap_or(0))
         });
-        self.kind.way(interval, age, || {
-            catalogs
-                .inline_commits
-                .any(&self.key, &pointer, latest.snapshot())
-        })
+        self.kind.way(interval, age, any_waits)
     }
 
     /// Makes the change part of its table; returns the metadata file that it wrote, if it did.
@@ -173,7 +178,11 @@ impl Change {
             serializable::note_write(rel.relation());
         }
         match self.way {
-            Way::Metadata => self.wait_and_replace_metadata(catalogs),
+            Way::Metadata => {
+                let locked = (!self.created).then(|| catalogs.pointers.lock(&self.key));
+                self.replace_metadata(catalogs, locked.transpose()?)
+            }
+            Way::MetadataWithWaiting => self.replace_metadata_with_waiting(catalogs),
             Way::MetadataIfFree => match catalogs.pointers.try_lock(&self.key)? {
                 Some(locked) => {
                     self.stage()?;
@@ -185,36 +194,59 @@ impl Change {
         }
     }
 
+    /// Waits for whoever is replacing the metadata, and replaces them, with all that waits for the publisher.
+    pub(super) fn replace_metadata_with_waiting(
+        &mut self,
+        catalogs: &Catalogs,
+    ) -> PgResult<Option<MetadataFiles>> {
+        let locked = catalogs.pointers.lock(&self.key)?;
+        let pointer = locked.pointer.clone();
+        let waiting = Waiting::take(catalogs, self.persistence, &self.key, pointer)?;
+        let folded = waiting.write(&self.schema, &self.io)?;
+        self.with_storage(|storage| folded.hand_over(storage))?;
+        self.stage()?;
+        self.replace_metadata(catalogs, Some(locked))
+    }
+
+    /// Runs `work` on what the transaction has done to the storage.
+    fn with_storage<T>(&self, work: impl FnOnce(&mut StorageState) -> T) -> PgResult<T> {
+        with_transaction(|state| state.storages.get_mut(&self.key).map(work)).ok_or_else(|| {
+            PgError::internal(format!(
+                "Iceberg storage {} vanished while it was committed",
+                self.key.rel_number
+            ))
+        })
+    }
+
     /// Runs `work` on the rows.
     pub(super) fn with_rows<T>(
         &self,
         work: impl FnOnce(&mut PendingRows) -> PgResult<T>,
     ) -> PgResult<T> {
-        with_transaction(|state| {
-            state
-                .storages
-                .get_mut(&self.key)
-                .map(|storage| work(&mut storage.rows))
-        })
-        .unwrap_or_else(|| {
-            Err(PgError::internal(format!(
-                "Iceberg storage {} vanished while it was committed",
-                self.key.rel_number
-            )))
-        })
+        self.with_storage(|storage| work(&mut storage.rows))?
+    }
+
+    /// Closes the rows into data files.
+    pub(super) fn close_files(&self) -> PgResult<()> {
+        let files = self.with_rows(PendingRows::finish)?;
+        self.add_files(files)
+    }
+
+    /// Has these files of the rows put into the metadata.
+    pub(super) fn add_files(&self, files: Vec<Arc<DataFile>>) -> PgResult<()> {
+        self.with_storage(|storage| storage.closed.extend(files))
     }
 
     /// Closes the rows into data files and writes the manifest of these, and of those that are folded.
     pub(super) fn stage(&mut self) -> PgResult<()> {
-        let (mut files, replacement, changed) = with_transaction(|state| {
-            let storage = state.storages.get_mut(&self.key);
-            storage.map_or_else(Default::default, |storage| {
-                let replacement = std::mem::take(&mut storage.replacement);
-                let changed = std::mem::take(&mut storage.folded_changes);
-                (std::mem::take(&mut storage.folded), replacement, changed)
-            })
-        });
-        files.extend(self.with_rows(PendingRows::finish)?);
+        self.close_files()?;
+        let (files, replacement, changed) = self.with_storage(|storage| {
+            (
+                std::mem::take(&mut storage.closed),
+                std::mem::take(&mut storage.replacement),
+                std::mem::take(&mut storage.folded_changes),
+            )
+        })?;
         if !replacement.is_empty() {
             return self.stage_delta(&replacement);
         }
@@ -235,15 +267,6 @@ impl Change {
             }
             None => self.stage_delta(&delta),
         }
-    }
-
-    /// Writes the manifest of data files.
-    pub(super) fn stage_files(&mut self, added_data_files: Vec<Arc<DataFile>>) -> PgResult<()> {
-        self.stage_delta(&SnapshotDelta {
-            added_data_files,
-            removes_everything: self.emptied,
-            ..SnapshotDelta::default()
-        })
     }
 
     fn stage_delta(&mut self, delta: &SnapshotDelta) -> PgResult<()> {

@@ -118,7 +118,7 @@ pub(super) struct Folded {
 impl Folded {
     /// Makes it part of what the transaction has done to the storage.
     pub(super) fn hand_over(self, storage: &mut StorageState) {
-        storage.folded.extend(self.files);
+        storage.closed.extend(self.files);
         storage.folded_changes = self.changes;
         storage.folds = true;
     }

@@ -20,8 +20,8 @@ impl Change {
     /// Leaves the change for the publisher, if there is one and not too much of it.
     pub(super) fn leave_inline(&mut self, catalogs: &Catalogs) -> PgResult<Option<MetadataFiles>> {
         if !publisher::ensure_running() && !self.kind.is_left_to_publisher() {
-            self.stage()?;
-            return self.wait_and_replace_metadata(catalogs);
+            self.close_files()?;
+            return self.replace_metadata_with_waiting(catalogs);
         }
         let rows = self.with_rows(|rows| rows.small_batch(MAX_ROW_BYTES))?;
         let inline = rows
@@ -44,8 +44,8 @@ impl Change {
                 Ok(None)
             }
             _ => {
-                self.stage_files(files)?;
-                self.wait_and_replace_metadata(catalogs)
+                self.add_files(files)?;
+                self.replace_metadata_with_waiting(catalogs)
             }
         }
     }

@@ -28,15 +28,6 @@ pub(super) struct MetadataFiles {
 }
 
 impl Change {
-    /// Waits for whoever is replacing the metadata, and replaces them.
-    pub(super) fn wait_and_replace_metadata(
-        &self,
-        catalogs: &Catalogs,
-    ) -> PgResult<Option<MetadataFiles>> {
-        let locked = (!self.created).then(|| catalogs.pointers.lock(&self.key));
-        self.replace_metadata(catalogs, locked.transpose()?)
-    }
-
     /// Writes the manifest list and the metadata file, and points the table to it. `None` if only history was to be
     /// dropped, and there is none.
     pub(super) fn replace_metadata(

@@ -9,7 +9,9 @@
 //! rows are closed into data files and their manifests are written ([`change`]). Then, table by table in the order
 //! of their keys, the pointer row is locked, its latest version read, the change put on top of whatever it
 //! says, the manifest list and the metadata file are written, and the row replaced ([`metadata`]). The row lock is
-//! held to the end of the PostgreSQL commit, which follows at once.
+//! held to the end of the PostgreSQL commit, which follows at once. If inline commits or changes of rows wait for the
+//! publisher by then, they come into the metadata with the change: other engines see transactions in the order in which
+//! they were committed.
 
 mod change;
 mod expire;

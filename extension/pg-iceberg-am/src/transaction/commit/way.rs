@@ -7,6 +7,9 @@ use std::time::Duration;
 pub enum Way {
     /// Through the metadata, after waiting for whoever is replacing them.
     Metadata,
+    /// As [`Self::Metadata`], together with all that others have left for the publisher: none of it may be published
+    /// later than the change.
+    MetadataWithWaiting,
     /// Through the metadata, unless somebody else is replacing them: as an inline commit then.
     MetadataIfFree,
     /// As an inline commit.
@@ -39,22 +42,18 @@ impl Kind {
     }
 
     /// The way of a change that does not need the metadata. `age` is that of the table's metadata file, if it has
-    /// one; `has_inline_commits` tells whether any are on top of it.
+    /// one; `any_waits` tells whether anything is left for the publisher.
     pub fn way<E>(
         self,
         publish_interval: Duration,
         age: Option<Duration>,
-        has_inline_commits: impl FnOnce() -> Result<bool, E>,
+        any_waits: impl FnOnce() -> Result<bool, E>,
     ) -> Result<Way, E> {
         let Some(age) = age else {
             // An inline commit has to be on top of something.
             return Ok(Way::Metadata);
         };
-        if self.is_left_to_publisher()
-            || self.is_far
-            || age < publish_interval
-            || has_inline_commits()?
-        {
+        if self.is_left_to_publisher() || self.is_far || age < publish_interval || any_waits()? {
             return Ok(Way::Inline);
         }
         Ok(Way::MetadataIfFree)
@@ -80,8 +79,8 @@ mod tests {
         ..ADDS
     };
 
-    fn way(kind: Kind, interval: Duration, age: Option<Duration>, inline: bool) -> Way {
-        let Ok(way) = kind.way(interval, age, || Ok::<_, Infallible>(inline));
+    fn way(kind: Kind, interval: Duration, age: Option<Duration>, any_waits: bool) -> Way {
+        let Ok(way) = kind.way(interval, age, || Ok::<_, Infallible>(any_waits));
         way
     }
 
@@ -116,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn metadata_that_are_new_or_have_inline_commits_on_top_are_left_to_the_publisher() {
+    fn metadata_that_are_new_or_that_anything_waits_for_are_left_to_the_publisher() {
         let new = Some(INTERVAL / 2);
         assert_eq!(way(ADDS, INTERVAL, new, false), Way::Inline);
         assert_eq!(way(ADDS, INTERVAL, LATER, true), Way::Inline);
@@ -150,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn inline_commits_are_looked_for_only_where_they_decide() {
+    fn what_waits_is_looked_for_only_where_it_decides() {
         let way = ADDS.way(INTERVAL, Some(Duration::ZERO), || Err("looked"));
         assert_eq!(way, Ok(Way::Inline));
     }
