@@ -7,11 +7,12 @@
 
 use crate::cluster::end_processes;
 use crate::crash;
+use crate::process;
 use anyhow::{Context, Result};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 /// The subcommand that the second process runs.
 pub const COMMAND: &str = "guard-servers";
@@ -39,8 +40,7 @@ pub struct Guardian(Child);
 impl Guardian {
     /// Guards the clusters in these directories, whether or not they exist yet.
     pub fn over(clusters: impl IntoIterator<Item = PathBuf>) -> Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program's file")?;
-        Command::new(program)
+        process::itself()
             .arg(COMMAND)
             .args(clusters)
             .stdin(Stdio::piped())

@@ -4,6 +4,7 @@ use crate::progress::Progress;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -72,6 +73,13 @@ pub fn status_logged(title: &str, log: &Path, command: &mut Command) -> Result<E
         progress.tick(|| last_line(log));
         std::thread::sleep(POLL);
     }
+}
+
+/// This program, also where its file is another one by now: Cargo may have linked it anew.
+pub fn itself() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(env!("CARGO_PKG_NAME"));
+    command
 }
 
 /// Runs `command` and returns its standard output; a failure carries its standard error.

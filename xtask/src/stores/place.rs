@@ -3,11 +3,11 @@
 use super::server::Server;
 use super::{azurite, gcs, minio, proxy};
 use crate::cache::Cache;
+use crate::process;
 use crate::progress::note;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Store {
@@ -45,9 +45,8 @@ impl fmt::Display for Store {
 
 /// Starts the proxy before `server` unless it runs.
 pub(super) fn start_proxy(proxy: &Server, server: &Server) -> Result<()> {
-    let program = std::env::current_exe().context("cannot tell what program this is")?;
     proxy.start(|port| {
-        let mut command = Command::new(program);
+        let mut command = process::itself();
         command.args(["stores", "proxy", &port.to_string()]);
         command.arg(server.port_file());
         command

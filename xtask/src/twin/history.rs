@@ -15,6 +15,8 @@ const SHOWN: usize = 60;
 const COMPARE_EVERY: u64 = 200;
 /// SQLSTATE of a transaction that could not be serialized.
 const SERIALIZATION_FAILURE: &str = "40001";
+/// SQLSTATE of NOWAIT.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
 const SERIALIZABLE: &str = "SERIALIZABLE";
 
 pub struct History {
@@ -39,6 +41,8 @@ pub struct Counts {
     pub late_failures: u64,
     /// Those that failed on heap tables for the sake of one that was rolled back.
     pub heap_failures: u64,
+    /// Row locks that were to queue on heap tables alone.
+    pub queued: u64,
 }
 
 impl AddAssign for Counts {
@@ -50,6 +54,7 @@ impl AddAssign for Counts {
         self.serialization_failures += other.serialization_failures;
         self.late_failures += other.late_failures;
         self.heap_failures += other.heap_failures;
+        self.queued += other.queued;
     }
 }
 
@@ -57,11 +62,13 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} failed alike, {} waited, {} were cancelled; of serializable transactions {} failed on Iceberg \
-             tables alone, {} later than on heap tables, and {} on heap tables alone, beside one that was rolled back",
+            "{} failed alike, {} waited, {} were cancelled, {} would have queued on heap tables alone; of serializable \
+             transactions {} failed on Iceberg tables alone, {} later than on heap tables, and {} on heap tables alone, \
+             beside one that was rolled back",
             self.errors,
             self.waits,
             self.cancelled,
+            self.queued,
             self.serialization_failures,
             self.late_failures,
             self.heap_failures
@@ -181,15 +188,7 @@ impl History {
             session,
             &format!("not serializable on one side: heap {heap:?}, iceberg {iceberg:?}"),
         );
-        let statement = self.sessions[session].waiting.take();
-        self.forget_prepared(statement.as_ref());
-        self.sessions[session].is_noted = false;
-        for (side, outcome) in [(&mut self.heap, heap), (&mut self.iceberg, iceberg)] {
-            if outcome.is_none() {
-                side.cancel(session)?;
-                side.wait_for_end(session)?;
-            }
-        }
+        self.break_off(session, heap, iceberg)?;
         if is_serialization_failure(iceberg) {
             self.counts.serialization_failures += 1;
         } else if self.sessions[session].outlived_another {
@@ -205,6 +204,48 @@ impl History {
             self.counts.late_failures += 1;
         }
         self.give(session, Statement::rollback())
+    }
+
+    /// Whether heap tables have a statement that locks a row queue behind another that waits for it, though nobody who has
+    /// the row is in its way: they do if one of several who have it had updated it and was rolled back.
+    fn queues_on_heap(
+        &mut self,
+        session: usize,
+        statement: &Statement,
+        heap: Option<&Outcome>,
+        iceberg: Option<&Outcome>,
+    ) -> Result<bool> {
+        let locks_a_row = statement.sql.starts_with("SELECT") && statement.sql.contains(" FOR ");
+        let is_stricter = match heap {
+            None => true,
+            Some(Outcome::Failed { sqlstate, .. }) => sqlstate == LOCK_NOT_AVAILABLE,
+            Some(Outcome::Done { .. }) => statement.sql.ends_with("SKIP LOCKED"),
+        };
+        let queue = self.indexes(|other| other.waiting.is_some());
+        Ok(locks_a_row
+            && is_stricter
+            && matches!(iceberg, Some(Outcome::Done { .. }))
+            && queue.iter().any(|other| *other != session)
+            && self.heap.is_updated_in_vain()?)
+    }
+
+    /// Takes a statement back that has ended on one side, if on any.
+    fn break_off(
+        &mut self,
+        session: usize,
+        heap: Option<&Outcome>,
+        iceberg: Option<&Outcome>,
+    ) -> Result<()> {
+        let statement = self.sessions[session].waiting.take();
+        self.forget_prepared(statement.as_ref());
+        self.sessions[session].is_noted = false;
+        for (side, outcome) in [(&mut self.heap, heap), (&mut self.iceberg, iceberg)] {
+            if outcome.is_none() {
+                side.cancel(session)?;
+                side.wait_for_end(session)?;
+            }
+        }
+        Ok(())
     }
 
     /// Cancels what a session waits for.
@@ -233,7 +274,7 @@ impl History {
 
     /// Compares what has become of the statements of these sessions on both sides.
     fn compare(&mut self, unfinished: &[usize], theirs: &Outcomes, ours: &Outcomes) -> Result<()> {
-        let mut unserializable = Vec::new();
+        let (mut unserializable, mut queued) = (Vec::new(), Vec::new());
         for &session in unfinished {
             let Some(statement) = self.sessions[session].waiting.clone() else {
                 continue;
@@ -260,17 +301,25 @@ impl History {
                 {
                     unserializable.push((session, heap, iceberg));
                 }
+                (heap, iceberg) if self.queues_on_heap(session, &statement, heap, iceberg)? => {
+                    self.note(session, "would have queued on heap alone");
+                    self.counts.queued += 1;
+                    self.break_off(session, heap, iceberg)?;
+                    queued.push(session);
+                }
                 _ => bail!(
                     "session {session} differs in: {}\nheap: {theirs:?}\niceberg: {ours:?}",
                     statement.sql
                 ),
             }
         }
-        unserializable
-            .into_iter()
-            .try_for_each(|(session, heap, iceberg)| {
-                self.end_unserializable(session, heap, iceberg)
-            })
+        for (session, heap, iceberg) in unserializable {
+            self.end_unserializable(session, heap, iceberg)?;
+        }
+        for session in queued {
+            self.give(session, Statement::rollback())?;
+        }
+        Ok(())
     }
 
     /// A statement has ended so, on both sides.

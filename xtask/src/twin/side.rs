@@ -1,5 +1,6 @@
 //! One of the two databases: its sessions, each on a thread of its own, and who of them waits.
 
+use super::statement::TABLES;
 use crate::cluster::Connection;
 use crate::wire::{Answer, Row, ServerError, Session};
 use anyhow::{Context, Result, bail};
@@ -174,6 +175,36 @@ impl Side {
     pub fn query(&mut self, sql: &str) -> Result<Outcome> {
         let sql = self.spell(sql);
         run(&mut self.control, &sql)
+    }
+
+    /// Whether any row of the tables under test, which are heap tables, is held by several, one of whom had updated it and was
+    /// rolled back.
+    pub fn is_updated_in_vain(&mut self) -> Result<bool> {
+        let rows = TABLES.map(|table| format!("SELECT xmax FROM {table} WHERE xmax <> '0'"));
+        let sql = format!(
+            "SET lock_timeout = '1ms'; \
+             CREATE OR REPLACE FUNCTION pg_temp.is_updated_in_vain() RETURNS bool LANGUAGE plpgsql AS $$ \
+             DECLARE row record; \
+             BEGIN \
+                 FOR row IN {} LOOP \
+                     BEGIN \
+                         IF EXISTS (SELECT FROM pg_get_multixact_members(row.xmax) m WHERE m.mode IN ('nokeyupd', 'upd') \
+                                    AND pg_xact_status(m.xid::text::xid8) = 'aborted') THEN \
+                             RETURN true; \
+                         END IF; \
+                     EXCEPTION WHEN invalid_parameter_value OR internal_error THEN \
+                         CONTINUE; \
+                     END; \
+                 END LOOP; \
+                 RETURN false; \
+             END $$; \
+             SELECT pg_temp.is_updated_in_vain()",
+            rows.join(" UNION ALL ")
+        );
+        match self.query(&sql)? {
+            Outcome::Done { rows, .. } => Ok(rows == [[Some("t".to_owned())]]),
+            Outcome::Failed { sqlstate, message } => bail!("{sqlstate}: {message}"),
+        }
     }
 
     /// Names of prepared transactions are the cluster's, which both sides share.
