@@ -25,6 +25,8 @@ pub struct History {
     generator: Generator,
     sessions: Vec<Session>,
     shown: VecDeque<String>,
+    /// Whether a transaction was committed on Iceberg tables that heap tables have not let be: nothing can be compared any more.
+    is_parted: bool,
     pub counts: Counts,
 }
 
@@ -87,8 +89,8 @@ struct Session {
     waiting: Option<Statement>,
     /// Whether it has been said that it waits.
     is_noted: bool,
-    /// Whether another serializable transaction was rolled back during this one. Heap tables may have counted it
-    /// as one that cannot be serialized with this one, which Iceberg tables do at the commit only.
+    /// Whether another serializable transaction, or a part of this one, was rolled back during this one. Heap tables may have
+    /// counted it as one that cannot be serialized with this one, which Iceberg tables do at the commit only.
     outlived_another: bool,
 }
 
@@ -100,6 +102,7 @@ impl History {
             generator,
             sessions: (0..SESSIONS).map(|_| Session::default()).collect(),
             shown: VecDeque::new(),
+            is_parted: false,
             counts: Counts::default(),
         })
     }
@@ -112,11 +115,14 @@ impl History {
         })
     }
 
-    /// Does so many steps, then ends all transactions and compares the tables.
+    /// Does so many steps, or fewer where the sides have parted, then ends all transactions and compares the tables.
     pub fn run(&mut self, statements: u64, mut on_step: impl FnMut(u64)) -> Result<()> {
         while self.counts.statements < statements {
             self.step()?;
             on_step(self.counts.statements);
+            if self.is_parted {
+                return self.abandon();
+            }
             if self.counts.statements.is_multiple_of(COMPARE_EVERY) {
                 self.compare_tables()?;
             }
@@ -188,11 +194,14 @@ impl History {
             session,
             &format!("not serializable on one side: heap {heap:?}, iceberg {iceberg:?}"),
         );
+        let statement = self.sessions[session].waiting.as_ref();
+        let ends_block = statement.is_some_and(Statement::ends_block);
         self.break_off(session, heap, iceberg)?;
         if is_serialization_failure(iceberg) {
             self.counts.serialization_failures += 1;
         } else if self.sessions[session].outlived_another {
             self.counts.heap_failures += 1;
+            self.is_parted = matches!(iceberg, Some(Outcome::Done { .. })) && ends_block;
         } else if matches!(iceberg, Some(Outcome::Done { .. })) {
             self.iceberg.send(session, "COMMIT")?;
             let outcome = self.iceberg.wait_for_end(session)?;
@@ -357,6 +366,14 @@ impl History {
             let name = name.trim_matches('\'');
             self.generator.prepared.retain(|known| known != name);
         }
+    }
+
+    /// Ends every transaction, whatever becomes of it.
+    fn abandon(&mut self) -> Result<()> {
+        for side in [&mut self.heap, &mut self.iceberg] {
+            side.end_all()?;
+        }
+        Ok(())
     }
 
     /// Ends every transaction.

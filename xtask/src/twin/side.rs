@@ -177,6 +177,21 @@ impl Side {
         run(&mut self.control, &sql)
     }
 
+    /// Ends all sessions, and rolls back what is prepared.
+    pub fn end_all(&mut self) -> Result<()> {
+        self.query(&format!(
+            "SELECT pg_terminate_backend(pid, 60000) FROM unnest({}) pid",
+            self.backends
+        ))?;
+        let sql = "SELECT gid FROM pg_prepared_xacts WHERE database = current_database()";
+        if let Outcome::Done { rows, .. } = self.query(sql)? {
+            for gid in rows.into_iter().flatten().flatten() {
+                self.query(&format!("ROLLBACK PREPARED '{gid}'"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether any row of the tables under test, which are heap tables, is held by several, one of whom had updated it and was
     /// rolled back.
     pub fn is_updated_in_vain(&mut self) -> Result<bool> {
