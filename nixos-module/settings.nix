@@ -45,6 +45,9 @@ let
       encoder_threads = number 0 16 1 // {
         description = "Worker threads of a session that encode large data files.";
       };
+      decoder_threads = number 0 16 2 // {
+        description = "Worker threads of a session that read and decode long data files ahead.";
+      };
       write_work_mem = size "256MB" // {
         description = "Memory that a session's inserted rows take, over all Iceberg tables.";
       };

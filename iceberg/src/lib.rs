@@ -9,6 +9,7 @@ pub mod error;
 pub mod io;
 
 mod bounded_cache;
+mod read_ahead;
 
 pub mod spec;
 

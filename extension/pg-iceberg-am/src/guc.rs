@@ -12,6 +12,7 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting, PostgresGucEnum};
 static TARGET_FILE_SIZE: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 /// Threads that encode a large data file.
 static ENCODER_THREADS: GucSetting<i32> = GucSetting::<i32>::new(1);
+static DECODER_THREADS: GucSetting<i32> = GucSetting::<i32>::new(2);
 /// Kilobytes of rows that a transaction keeps in memory.
 static WRITE_WORK_MEM: GucSetting<i32> = GucSetting::<i32>::new(256 * 1024);
 /// Rows of a table that a command changes one by one before it claims others.
@@ -83,6 +84,15 @@ pub fn register() {
         c"pg_iceberg_am.encoder_threads",
         c"Worker threads of a session that encode large data files; 0 encodes in the backend itself.",
         &ENCODER_THREADS,
+        0,
+        16,
+        GucFlags::default(),
+    );
+    int(
+        GucContext::Userset,
+        c"pg_iceberg_am.decoder_threads",
+        c"Worker threads of a session that read and decode long data files ahead; 0 leaves it to the backend itself.",
+        &DECODER_THREADS,
         0,
         16,
         GucFlags::default(),
@@ -282,6 +292,11 @@ pub fn file_keep_time() -> Duration {
 /// Number of threads that encode large data files.
 pub fn encoder_threads() -> usize {
     ENCODER_THREADS.get().unsigned_abs() as usize
+}
+
+/// Number of threads that decode long data files ahead.
+pub fn decoder_threads() -> usize {
+    DECODER_THREADS.get().unsigned_abs() as usize
 }
 
 /// Level of zstd compression.

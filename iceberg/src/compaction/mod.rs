@@ -9,7 +9,6 @@ mod plan;
 
 mod carried_columns;
 mod ordered_rows;
-mod read_ahead;
 mod rewrite;
 mod source;
 mod without_rows;

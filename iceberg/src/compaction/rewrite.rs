@@ -4,11 +4,11 @@ use arrow::array::RecordBatch;
 
 use super::carried_columns::with_carried_columns;
 use super::ordered_rows::OrderedRows;
-use super::read_ahead::ReadAhead;
 use super::source::{OpenInput, RewriteInput, Source};
 use crate::error::{Error, Result};
 use crate::io::FileIo;
 use crate::manifest::DataFile;
+use crate::read_ahead::ReadAhead;
 use crate::spec::{Datum, FormatVersion, Schema, TableMetadata, with_row_lineage};
 use crate::write::{CreateOutput, DataFileWriter, Spawn, WriteOptions, arrow_schema};
 
@@ -110,7 +110,9 @@ impl Rewrite {
         let path = file.file_path.clone();
         let mut batches = in_order(sources, &open, &schema, &options)?;
         if let Some(spawn) = options.read_ahead {
-            batches = Box::new(ReadAhead::start(batches, spawn, &path)?);
+            let ahead = ReadAhead::start(batches, spawn)
+                .map_err(|(e, _)| Error::io("start a thread that reads", &*path, e))?;
+            batches = Box::new(ahead);
         }
         Ok(Self {
             schema,

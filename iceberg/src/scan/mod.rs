@@ -25,6 +25,7 @@ mod pruning;
 mod row_group_pruning;
 
 mod data_file_reader;
+mod file_read_ahead;
 mod row_group_scan;
 
 mod delete_cache;
@@ -39,6 +40,7 @@ pub use delete_cache::DeleteCache;
 pub(crate) use deletion_vector::encode_deletion_vector;
 pub use file_metadata::FileMetadata;
 pub use file_pruner::FilePruner;
+pub use file_read_ahead::FileReadAhead;
 pub use footer_cache::FooterCache;
 pub use name_mapping::NameMapping;
 pub use partition_constants::PartitionConstants;

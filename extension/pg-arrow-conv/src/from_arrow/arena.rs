@@ -6,8 +6,10 @@ use crate::varlena::{VARHDRSZ, plain_header};
 use pgrx::pg_sys::{self, Datum, MemoryContext};
 use std::slice;
 
-/// What is allocated at least.
+/// What is allocated at least, for many rows.
 const CHUNK: usize = 64 * 1024;
+/// And for each of few rows.
+const ROW: usize = 512;
 /// `MAXIMUM_ALIGNOF`, which palloc keeps.
 const MAXIMUM_ALIGNOF: usize = 8;
 
@@ -16,17 +18,22 @@ pub(super) struct Arena {
     /// Unused part of the newest chunk.
     free: *mut u8,
     left: usize,
+    /// Bytes that are allocated at least.
+    chunk: usize,
 }
 
 impl Arena {
+    /// Memory for so many rows.
+    ///
     /// # Safety
     ///
     /// `context` is a valid memory context, and stays so while what is allocated here is used.
-    pub(super) unsafe fn new(context: MemoryContext) -> Self {
+    pub(super) unsafe fn new(context: MemoryContext, rows: usize) -> Self {
         Self {
             context,
             free: std::ptr::null_mut(),
             left: 0,
+            chunk: rows.saturating_mul(ROW).min(CHUNK),
         }
     }
 
@@ -39,7 +46,7 @@ impl Arena {
         if size <= self.left {
             return;
         }
-        let size = size.max(CHUNK);
+        let size = size.max(self.chunk);
         // SAFETY: the context is valid by `new`. Raises through the guard when out of memory, and
         // does not return NULL.
         self.free = unsafe {

@@ -7,8 +7,23 @@ use crate::types::{ColumnType, TypeKind};
 use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use pgrx::pg_sys::Datum;
+use std::ops::{Deref, Range};
 
-/// Datums and NULL flags, one per row. Where a value is NULL its datum is zero.
+/// Rows of an array, of one of the types that the column's decoder reads.
+pub(super) struct Part<'a> {
+    pub(super) array: &'a dyn Array,
+    pub(super) rows: Range<usize>,
+}
+
+impl<'a> Deref for Part<'a> {
+    type Target = dyn Array + 'a;
+
+    fn deref(&self) -> &Self::Target {
+        self.array
+    }
+}
+
+/// Datums and NULL flags, one for each row of a part. Where a value is NULL its datum is zero.
 #[derive(Default)]
 pub(super) struct DatumColumn {
     pub(super) values: Vec<Datum>,
@@ -21,25 +36,27 @@ impl DatumColumn {
         self.isnull.clear();
     }
 
-    /// Fills the column with what `make` yields for the rows that are not NULL.
+    /// Fills the column with what `make` yields for the rows, by their numbers in the array, that are not NULL.
     #[inline]
     pub(super) fn fill_with(
         &mut self,
-        array: &dyn Array,
+        part: &Part<'_>,
         mut make: impl FnMut(usize) -> Result<Datum, ValueError>,
     ) -> Result<(), ValueError> {
+        let rows = part.rows.clone();
         self.clear();
-        self.values.reserve(array.len());
-        match array.nulls().filter(|nulls| nulls.null_count() > 0) {
+        self.values.reserve(rows.len());
+        match part.nulls().filter(|nulls| nulls.null_count() > 0) {
             None => {
-                for row in 0..array.len() {
+                self.isnull.resize(rows.len(), false);
+                for row in rows {
                     self.values.push(make(row)?);
                 }
-                self.isnull.resize(array.len(), false);
             }
             Some(nulls) => {
-                self.isnull.reserve(array.len());
-                for (row, valid) in nulls.iter().enumerate() {
+                self.isnull.reserve(rows.len());
+                for row in rows {
+                    let valid = nulls.is_valid(row);
                     self.values
                         .push(if valid { make(row)? } else { Datum::null() });
                     self.isnull.push(!valid);
@@ -58,7 +75,25 @@ pub(super) fn decode(
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
     let array = promote::promote(column, array)?;
-    let array = array.as_ref();
+    let rows = 0..array.len();
+    decode_part(
+        column,
+        &Part {
+            array: &*array,
+            rows,
+        },
+        out,
+        arena,
+    )
+}
+
+/// As [`decode`], for some rows of an array that needs no promotion.
+pub(super) fn decode_part(
+    column: &ColumnType,
+    array: &Part<'_>,
+    out: &mut DatumColumn,
+    arena: &mut Arena,
+) -> Result<(), ValueError> {
     match column.kind() {
         TypeKind::Bool => primitive::decode_bool(array, out),
         TypeKind::Int2 => primitive::decode_int2(array, out),

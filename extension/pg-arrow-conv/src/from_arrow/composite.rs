@@ -1,7 +1,7 @@
 //! Composite values, from Arrow structs.
 
 use super::arena::Arena;
-use super::column::{DatumColumn, decode};
+use super::column::{DatumColumn, Part, decode};
 use crate::error::ValueError;
 use crate::memory::ContextSwitch;
 use crate::types::{CompositeKind, RowType};
@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 /// `array` is a Struct. Its fields are found by name; fields that the type lacks are ignored.
 pub(super) fn decode_struct(
-    array: &dyn Array,
+    array: &Part<'_>,
     kind: &CompositeKind,
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
-    let structs = array.as_struct();
+    let first = array.rows.start;
+    let structs = array.as_struct().slice(first, array.rows.len());
     let mut columns = Vec::new();
     for (position, column) in kind.live() {
         let field = structs
@@ -41,8 +42,8 @@ pub(super) fn decode_struct(
     let mut isnull = vec![true; kind.attributes.len()];
     out.fill_with(array, |row| {
         for (position, datums) in &columns {
-            values[*position] = datums.values[row];
-            isnull[*position] = datums.isnull[row];
+            values[*position] = datums.values[row - first];
+            isnull[*position] = datums.isnull[row - first];
         }
         // SAFETY: there is a datum of its type for each attribute of the row type. The tuple's
         // header is a composite datum: none of its values is stored elsewhere.

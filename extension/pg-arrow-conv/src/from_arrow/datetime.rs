@@ -1,20 +1,20 @@
 //! `date`, `time`, `timestamp` and `timestamptz`: shifted to PostgreSQL's epoch.
 
-use super::column::DatumColumn;
+use super::column::{DatumColumn, Part};
 use super::primitive::decode_with;
 use crate::codec::datetime;
 use crate::error::ValueError;
-use arrow::array::Array;
+
 use arrow::datatypes::{Date32Type, Time64MicrosecondType, TimestampMicrosecondType};
 use pgrx::pg_sys::Datum;
 
-pub(super) fn decode_date(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+pub(super) fn decode_date(array: &Part<'_>, out: &mut DatumColumn) -> Result<(), ValueError> {
     decode_with::<Date32Type>(array, out, |days| {
         datetime::unix_days_to_date(days).map(Datum::from)
     })
 }
 
-pub(super) fn decode_time(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+pub(super) fn decode_time(array: &Part<'_>, out: &mut DatumColumn) -> Result<(), ValueError> {
     decode_with::<Time64MicrosecondType>(array, out, |micros| {
         datetime::micros_to_time(micros).map(Datum::from)
     })
@@ -22,7 +22,7 @@ pub(super) fn decode_time(array: &dyn Array, out: &mut DatumColumn) -> Result<()
 
 /// `type_name` is for the error.
 pub(super) fn decode_timestamp(
-    array: &dyn Array,
+    array: &Part<'_>,
     type_name: &'static str,
     out: &mut DatumColumn,
 ) -> Result<(), ValueError> {

@@ -1,21 +1,21 @@
 //! `jsonb`, by `jsonb_in`.
 
 use super::arena::Arena;
-use super::column::DatumColumn;
+use super::column::{DatumColumn, Part};
 use super::text::Strings;
 use crate::error::ValueError;
 use crate::memory::{ContextSwitch, OwnedContext};
 use crate::varlena::{Detoasted, VARHDRSZ};
-use arrow::array::{Array, AsArray};
+
 use pgrx::pg_sys::{self, Oid};
 
 /// Text that is no JSON raises `jsonb_in`'s own error, as a pgrx panic.
 pub(super) fn decode_jsonb(
-    array: &dyn Array,
+    array: &Part<'_>,
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
-    let strings = Strings::new(array.as_string(), arena);
+    let strings = Strings::new(array, arena);
     // SAFETY: the arena's context is valid.
     let scratch = unsafe { OwnedContext::new(arena.context(), c"jsonb input") };
     // SAFETY: the scratch context lives until the end of this function.

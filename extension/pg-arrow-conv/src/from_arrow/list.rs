@@ -1,7 +1,7 @@
 //! Arrays, from Arrow lists.
 
 use super::arena::Arena;
-use super::column::{DatumColumn, decode};
+use super::column::{DatumColumn, Part, decode};
 use crate::codec::array::{
     MAX_ALLOC_SIZE, MAX_ARRAY_SIZE, align, data_offset, set_not_null, write_header,
 };
@@ -14,16 +14,16 @@ use std::slice;
 
 /// `array` is a List.
 pub(super) fn decode_list(
-    array: &dyn Array,
+    array: &Part<'_>,
     kind: &ArrayKind,
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
     let lists = array.as_list::<i32>();
     let offsets = lists.value_offsets();
-    let first = offsets.first().map_or(0, |offset| *offset as usize);
-    let last = offsets.last().map_or(0, |offset| *offset as usize);
-    // Elements outside of the lists, as slices have, are not looked at.
+    let first = offsets[array.rows.start] as usize;
+    let last = offsets[array.rows.end] as usize;
+    // Elements outside of the lists are not looked at.
     let elements = lists.values().slice(first, last - first);
     let mut datums = DatumColumn::default();
     decode(&kind.element, &elements, &mut datums, arena)?;

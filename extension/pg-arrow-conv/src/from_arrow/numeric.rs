@@ -1,20 +1,20 @@
 //! `numeric`, from a scaled `i128` to its digits; and `xid8`.
 
 use super::arena::Arena;
-use super::column::DatumColumn;
+use super::column::{DatumColumn, Part};
 use super::primitive::decode_with;
 use crate::codec::numeric::{
     MAX_BODY, MAX_PRECISION, encode, fits_precision, without_trailing_zeros,
 };
 use crate::error::ValueError;
 use crate::types::XID8_PRECISION;
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::Decimal128Type;
 use pgrx::pg_sys::Datum;
 
 /// `array` is a Decimal128 of the same scale and any precision.
 pub(super) fn decode_numeric(
-    array: &dyn Array,
+    array: &Part<'_>,
     precision: u8,
     scale: u8,
     out: &mut DatumColumn,
@@ -23,7 +23,7 @@ pub(super) fn decode_numeric(
     let values = array.as_primitive::<Decimal128Type>().values();
     // Two decimal digits take a byte, and there are the headers and the first and last digit.
     let body = MAX_BODY.min(6 + usize::from(precision).div_ceil(2));
-    arena.reserve(array.len() * Arena::varlena_space(body));
+    arena.reserve(array.rows.len() * Arena::varlena_space(body));
     let mut body = [0; MAX_BODY];
     out.fill_with(array, |row| {
         let value = values[row];
@@ -38,7 +38,7 @@ pub(super) fn decode_numeric(
 /// `array` is a Decimal128 of this scale. Its values have no more digits after the point than they
 /// need.
 pub(super) fn decode_unconstrained(
-    array: &dyn Array,
+    array: &Part<'_>,
     scale: u8,
     out: &mut DatumColumn,
     arena: &mut Arena,
@@ -59,7 +59,7 @@ pub(super) fn decode_unconstrained(
 }
 
 /// `array` is a Decimal128 without a scale.
-pub(super) fn decode_xid8(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+pub(super) fn decode_xid8(array: &Part<'_>, out: &mut DatumColumn) -> Result<(), ValueError> {
     decode_with::<Decimal128Type>(array, out, |value| {
         u64::try_from(value)
             .map(Datum::from)

@@ -1,9 +1,9 @@
 //! Booleans, integers, floats and `uuid`.
 
 use super::arena::Arena;
-use super::column::DatumColumn;
+use super::column::{DatumColumn, Part};
 use crate::error::ValueError;
-use arrow::array::{Array, AsArray};
+use arrow::array::AsArray;
 use arrow::datatypes::{
     ArrowPrimitiveType, DataType, Float32Type, Float64Type, Int32Type, Int64Type,
 };
@@ -12,12 +12,12 @@ use pgrx::pg_sys::Datum;
 /// Bytes of a `uuid`.
 const UUID_LEN: usize = 16;
 
-pub(super) fn decode_bool(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+pub(super) fn decode_bool(array: &Part<'_>, out: &mut DatumColumn) -> Result<(), ValueError> {
     let values = array.as_boolean();
     out.fill_with(array, |row| Ok(Datum::from(values.value(row))))
 }
 
-pub(super) fn decode_int2(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+pub(super) fn decode_int2(array: &Part<'_>, out: &mut DatumColumn) -> Result<(), ValueError> {
     match array.data_type() {
         DataType::Int64 => decode_with::<Int64Type>(array, out, |value| {
             i16::try_from(value)
@@ -32,7 +32,7 @@ pub(super) fn decode_int2(array: &dyn Array, out: &mut DatumColumn) -> Result<()
     }
 }
 
-pub(super) fn decode_int4(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+pub(super) fn decode_int4(array: &Part<'_>, out: &mut DatumColumn) -> Result<(), ValueError> {
     match array.data_type() {
         DataType::Int64 => decode_with::<Int64Type>(array, out, |value| {
             i32::try_from(value)
@@ -43,12 +43,12 @@ pub(super) fn decode_int4(array: &dyn Array, out: &mut DatumColumn) -> Result<()
     }
 }
 
-pub(super) fn decode_int8(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+pub(super) fn decode_int8(array: &Part<'_>, out: &mut DatumColumn) -> Result<(), ValueError> {
     decode_with::<Int64Type>(array, out, |value| Ok(Datum::from(value)))
 }
 
 /// `ObjectIdGetDatum`.
-pub(super) fn decode_oid(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+pub(super) fn decode_oid(array: &Part<'_>, out: &mut DatumColumn) -> Result<(), ValueError> {
     decode_with::<Int64Type>(array, out, |value| {
         u32::try_from(value)
             .map(Datum::from)
@@ -57,22 +57,22 @@ pub(super) fn decode_oid(array: &dyn Array, out: &mut DatumColumn) -> Result<(),
 }
 
 /// `Float4GetDatum`.
-pub(super) fn decode_float4(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+pub(super) fn decode_float4(array: &Part<'_>, out: &mut DatumColumn) -> Result<(), ValueError> {
     decode_with::<Float32Type>(array, out, |value| Ok(Datum::from(value.to_bits() as i32)))
 }
 
 /// `Float8GetDatum`.
-pub(super) fn decode_float8(array: &dyn Array, out: &mut DatumColumn) -> Result<(), ValueError> {
+pub(super) fn decode_float8(array: &Part<'_>, out: &mut DatumColumn) -> Result<(), ValueError> {
     decode_with::<Float64Type>(array, out, |value| Ok(Datum::from(value.to_bits() as i64)))
 }
 
 pub(super) fn decode_uuid(
-    array: &dyn Array,
+    array: &Part<'_>,
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
     let values = array.as_fixed_size_binary();
-    arena.reserve(array.len() * UUID_LEN);
+    arena.reserve(array.rows.len() * UUID_LEN);
     out.fill_with(array, |row| {
         let value = values.value(row);
         let start = arena.alloc(UUID_LEN);
@@ -85,7 +85,7 @@ pub(super) fn decode_uuid(
 /// Decodes an array that is known to be of type `T`.
 #[inline]
 pub(super) fn decode_with<T: ArrowPrimitiveType>(
-    array: &dyn Array,
+    array: &Part<'_>,
     out: &mut DatumColumn,
     make: impl Fn(T::Native) -> Result<Datum, ValueError>,
 ) -> Result<(), ValueError> {

@@ -1,29 +1,29 @@
 //! Strings and `bytea`.
 
 use super::arena::Arena;
-use super::column::DatumColumn;
+use super::column::{DatumColumn, Part};
 use crate::error::ValueError;
-use arrow::array::{Array, AsArray, StringArray};
+use arrow::array::{AsArray, StringArray};
 use pgrx::pg_sys::{Datum, NAMEDATALEN};
 
 /// `text`, `json`, and `varchar` and `char` without a limit.
 pub(super) fn decode_text(
-    array: &dyn Array,
+    array: &Part<'_>,
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
-    let strings = Strings::new(array.as_string(), arena);
+    let strings = Strings::new(array, arena);
     out.fill_with(array, |row| arena.varlena(strings.value(row)?.as_bytes()))
 }
 
 /// `varchar(n)`: longer strings are refused, as `varchar_input` does.
 pub(super) fn decode_varchar(
-    array: &dyn Array,
+    array: &Part<'_>,
     limit: usize,
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
-    let strings = Strings::new(array.as_string(), arena);
+    let strings = Strings::new(array, arena);
     out.fill_with(array, |row| {
         let value = strings.value(row)?;
         if value.len() > limit && value.chars().count() > limit {
@@ -35,16 +35,19 @@ pub(super) fn decode_varchar(
 
 /// `char(n)`: shorter strings are padded with blanks, longer ones refused, as `bpchar_input` does.
 pub(super) fn decode_bpchar(
-    array: &dyn Array,
+    array: &Part<'_>,
     limit: usize,
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
-    let strings = Strings::new(array.as_string(), arena);
+    let strings = Strings::new(array, arena);
     let mut padded = String::new();
     out.fill_with(array, |row| {
         let value = strings.value(row)?;
-        let characters = value.chars().count();
+        let characters = match value.is_ascii() {
+            true => value.len(),
+            false => value.chars().count(),
+        };
         if characters > limit {
             return Err(too_long("character", limit));
         }
@@ -60,12 +63,12 @@ pub(super) fn decode_bpchar(
 
 /// `name`: padded with zeros to its fixed length.
 pub(super) fn decode_name(
-    array: &dyn Array,
+    array: &Part<'_>,
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
     const LENGTH: usize = NAMEDATALEN as usize;
-    let strings = Strings::new(array.as_string(), arena);
+    let strings = Strings::new(array, arena);
     out.fill_with(array, |row| {
         let value = strings.value(row)?.as_bytes();
         if value.len() >= LENGTH {
@@ -83,13 +86,12 @@ pub(super) fn decode_name(
 
 /// `bytea`.
 pub(super) fn decode_bytea(
-    array: &dyn Array,
+    array: &Part<'_>,
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
     let values = array.as_binary::<i32>();
-    let offsets = values.value_offsets();
-    reserve(arena, offsets);
+    reserve(arena, offsets_of(values.value_offsets(), array));
     out.fill_with(array, |row| arena.varlena(values.value(row)))
 }
 
@@ -100,9 +102,10 @@ pub(super) struct Strings<'a> {
 }
 
 impl<'a> Strings<'a> {
-    /// Reserves the memory for all of them, and looks for zero bytes in one pass.
-    pub(super) fn new(array: &'a StringArray, arena: &mut Arena) -> Self {
-        let offsets = array.value_offsets();
+    /// Reserves the memory for all of the part, and looks for zero bytes in one pass.
+    pub(super) fn new(part: &Part<'a>, arena: &mut Arena) -> Self {
+        let array: &StringArray = part.array.as_string();
+        let offsets = offsets_of(array.value_offsets(), part);
         reserve(arena, offsets);
         let (first, last) = bounds(offsets);
         let has_zero_byte = array.value_data()[first..last].contains(&0);
@@ -120,6 +123,11 @@ impl<'a> Strings<'a> {
         }
         Ok(value)
     }
+}
+
+/// The offsets of a part's values, and of their end.
+fn offsets_of<'a>(offsets: &'a [i32], part: &Part<'_>) -> &'a [i32] {
+    &offsets[part.rows.start..=part.rows.end]
 }
 
 fn reserve(arena: &mut Arena, offsets: &[i32]) {

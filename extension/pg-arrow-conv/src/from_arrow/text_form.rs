@@ -1,26 +1,26 @@
 //! Values that are kept as text, by their type's input function.
 
 use super::arena::Arena;
-use super::column::DatumColumn;
+use super::column::{DatumColumn, Part};
 use super::text::Strings;
 use crate::error::ValueError;
 use crate::input_function::InputFunction;
 use crate::types::{Storage, TextForm};
 use crate::varlena::{Detoasted, VARHDRSZ};
-use arrow::array::{Array, AsArray};
+
 use pgrx::pg_sys::{self, Datum};
 use std::ptr::NonNull;
 
 /// Text that is no value of the type raises the input function's own error, as a pgrx panic.
 pub(super) fn decode_text_form(
-    array: &dyn Array,
+    array: &Part<'_>,
     form: &TextForm,
     out: &mut DatumColumn,
     arena: &mut Arena,
 ) -> Result<(), ValueError> {
     form.check_functions()
         .map_err(|hint| ValueError::TextFormFunctions { hint })?;
-    let strings = Strings::new(array.as_string(), arena);
+    let strings = Strings::new(array, arena);
     // SAFETY: the arena's context is valid, and is not reset before this function ends. The function
     // exists by the type's entry in the catalog.
     let mut input =

@@ -26,7 +26,10 @@ mod tests {
         let mut decoder = BatchDecoder::new(&[Some(column)]);
         let batch = RecordBatch::try_from_iter_with_nullable([("c", array, true)]).unwrap();
         // SAFETY: the current context outlives this function.
-        unsafe { decoder.load(&batch, &[Some(0)], pg_sys::CurrentMemoryContext)? };
+        unsafe {
+            decoder.take(&batch, &[Some(0)])?;
+            decoder.load(0..batch.num_rows(), pg_sys::CurrentMemoryContext)?;
+        }
         let (values, isnull) = decoder.column(0).unwrap();
         Ok(values
             .iter()
@@ -301,12 +304,9 @@ mod tests {
         let batch = RecordBatch::try_from_iter([("c", array)]).unwrap();
         // SAFETY: the current context outlives the decoder.
         unsafe {
+            decoder.take(&batch, &[Some(0), None, Some(0)]).unwrap();
             decoder
-                .load(
-                    &batch,
-                    &[Some(0), None, Some(0)],
-                    pg_sys::CurrentMemoryContext,
-                )
+                .load(0..batch.num_rows(), pg_sys::CurrentMemoryContext)
                 .unwrap();
         }
         let mut values = [pg_sys::Datum::from(1); 3];
@@ -316,14 +316,7 @@ mod tests {
         assert_eq!(values[2].value(), 6);
         assert!(decoder.column(0).is_none() && decoder.column(1).is_none());
 
-        // SAFETY: as above.
-        let error = unsafe {
-            decoder.load(
-                &batch,
-                &[Some(9), None, Some(9)],
-                pg_sys::CurrentMemoryContext,
-            )
-        };
+        let error = decoder.take(&batch, &[Some(9), None, Some(9)]);
         assert!(matches!(error, Err(ConvError::Mapping(_))));
         assert!(decoder.is_empty());
     }

@@ -32,14 +32,22 @@ pub(super) fn assert_same_rows(rows: &Rows, batch: &RecordBatch, query: &str) {
     let columns: Vec<_> = rows.columns().unwrap().into_iter().map(Some).collect();
     let mapping: Vec<_> = (0..columns.len()).map(Some).collect();
     let mut decoder = BatchDecoder::new(&columns);
-    // SAFETY: the current context outlives this function.
-    unsafe { decoder.load(batch, &mapping, pg_sys::CurrentMemoryContext) }.unwrap();
+    decoder.take(batch, &mapping).unwrap();
     assert_eq!(decoder.len(), rows.values.len());
 
     let attributes = rows.attributes();
     let mut values = vec![Datum::null(); columns.len()];
     let mut isnull = vec![false; columns.len()];
     for row in 0..rows.values.len() {
+        // All, then some, and in the end one.
+        let loaded = match row % 4 {
+            0 => 0..decoder.len(),
+            1 => row - 1..row + 1,
+            2 => row..decoder.len(),
+            _ => row..row + 1,
+        };
+        // SAFETY: the current context outlives this function.
+        unsafe { decoder.load(loaded, pg_sys::CurrentMemoryContext) }.unwrap();
         decoder.fill(row, &mut values, &mut isnull);
         assert_eq!(isnull, rows.isnull[row], "{query}: NULLs of row {row}");
         for (index, (type_oid, _, name)) in attributes.iter().enumerate() {

@@ -110,8 +110,9 @@ mod tests {
         // SAFETY: the current context outlives this function; the tuples are formed for the
         // descriptor, which is blessed.
         unsafe {
+            decoder.take(batch, &mapping).unwrap();
             decoder
-                .load(batch, &mapping, pg_sys::CurrentMemoryContext)
+                .load(0..batch.num_rows(), pg_sys::CurrentMemoryContext)
                 .unwrap();
             let tupdesc = pg_sys::BlessTupleDesc(rows.tupdesc);
             let mut values = vec![pg_sys::Datum::null(); columns.len()];
@@ -239,7 +240,8 @@ mod tests {
                 // SAFETY: the current context outlives this function.
                 unsafe {
                     decoder
-                        .load(&batch, &[Some(0)], pg_sys::CurrentMemoryContext)
+                        .take(&batch, &[Some(0)])
+                        .and_then(|()| decoder.load(0..batch.num_rows(), pg_sys::CurrentMemoryContext))
                         .unwrap();
                 }
                 let (values, _) = decoder.column(0).unwrap();
@@ -302,7 +304,10 @@ mod tests {
                 // SAFETY: the current context outlives this function.
                 unsafe {
                     decoder
-                        .load(&batch, &[Some(0)], pg_sys::CurrentMemoryContext)
+                        .take(&batch, &[Some(0)])
+                        .and_then(|()| {
+                            decoder.load(0..batch.num_rows(), pg_sys::CurrentMemoryContext)
+                        })
                         .unwrap();
                 }
                 None

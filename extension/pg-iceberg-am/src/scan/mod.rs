@@ -7,6 +7,7 @@
 //! node.
 
 pub mod fetch;
+mod file_reader;
 mod reader;
 mod row_lookup;
 mod segment;

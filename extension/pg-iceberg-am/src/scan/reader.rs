@@ -1,5 +1,7 @@
 //! Moving over the rows of a view.
 
+use std::ops::Range;
+
 use arrow::array::{AsArray, Int64Array};
 use arrow::datatypes::Int64Type;
 use iceberg_lite::expr::Predicate;
@@ -61,6 +63,9 @@ impl Projection {
         mapping
     }
 }
+
+/// Rows that are converted together: so many datums stay in the processor's cache until they are used.
+const ROWS_TOGETHER: usize = 1024;
 
 /// So far behind the loaded batch it is cheaper to read on than to open the file again.
 const NEAR: u64 = 4 * BATCH_ROWS as u64;
@@ -191,20 +196,29 @@ impl RowReader {
 
     /// Moves to the next row and stores it; false behind the last one.
     pub fn next(&mut self, slot: &mut Slot<'_>) -> PgResult<bool> {
+        let Some(row) = self.advance()? else {
+            return Ok(false);
+        };
+        let end = self.loaded_rows().min(row + ROWS_TOGETHER);
+        self.store(row, row..end, slot)?;
+        Ok(true)
+    }
+
+    /// Moves to the next row, and tells which one of the loaded batch it is; none behind the last one.
+    fn advance(&mut self) -> PgResult<Option<usize>> {
         let row = match self.position {
-            Position::End => return Ok(false),
+            Position::End => return Ok(None),
             Position::Row(row) if row + 1 < self.loaded_rows() => row + 1,
             Position::Start | Position::Row(_) | Position::After => {
                 if !self.load_next()? {
                     self.position = Position::End;
-                    return Ok(false);
+                    return Ok(None);
                 }
                 0
             }
         };
         self.position = Position::Row(row);
-        self.store(row, slot);
-        Ok(true)
+        Ok(Some(row))
     }
 
     /// Moves to the previous row and stores it; false before the first one.
@@ -222,7 +236,7 @@ impl RowReader {
             }
         };
         self.position = Position::Row(row);
-        self.store(row, slot);
+        self.store(row, row.saturating_sub(ROWS_TOGETHER)..row + 1, slot)?;
         Ok(true)
     }
 
@@ -272,7 +286,8 @@ impl RowReader {
     pub fn find(&mut self, id: RowId, slot: &mut Slot<'_>) -> PgResult<bool> {
         if let Some(row) = self.loaded_row_of(id) {
             self.position = Position::Row(row);
-            self.store(row, slot);
+            let rows = self.rows_around(row);
+            self.store(row, rows, slot)?;
             return Ok(true);
         }
         match self.view.row_of(id)? {
@@ -283,7 +298,12 @@ impl RowReader {
                     false => 1,
                 };
                 self.seek_among(row, self.searched)?;
-                Ok(self.next(slot)? && slot.tid() == id.to_tid())
+                let Some(row) = self.advance()? else {
+                    return Ok(false);
+                };
+                let rows = self.rows_around(row);
+                self.store(row, rows, slot)?;
+                Ok(slot.tid() == id.to_tid())
             }
             None => Ok(false),
         }
@@ -356,8 +376,31 @@ impl RowReader {
         self.loaded.as_ref().map_or(0, |positions| positions.len())
     }
 
-    fn store(&self, row: usize, slot: &mut Slot<'_>) {
+    /// The rows that a row which was searched for is converted with: more and more, where one follows the other.
+    fn rows_around(&self, row: usize) -> Range<usize> {
+        let before = self.decoder.loaded();
+        let follows = row
+            .checked_sub(before.end)
+            .is_some_and(|gap| gap < before.len());
+        let rows = match follows {
+            true => (2 * before.len()).min(ROWS_TOGETHER),
+            false => 1,
+        };
+        row..self.loaded_rows().min(row + rows)
+    }
+
+    /// Stores a row of the loaded batch. If it has not been converted, `rows` are, which it is among.
+    fn store(&mut self, row: usize, rows: Range<usize>, slot: &mut Slot<'_>) -> PgResult<()> {
         slot.clear();
+        if !self.decoder.loaded().contains(&row) {
+            // SAFETY: the slot that holds datums of the rows before is filled anew or cleared before anyone looks at
+            // it: PostgreSQL's scan contract.
+            unsafe {
+                self.context.reset();
+                self.decoder.load(rows, self.context.context().as_ptr())
+            }
+            .map_err(to_pg_error)?;
+        }
         let (values, nulls) = slot.columns_mut();
         self.decoder.fill(row, values, nulls);
         slot.store_virtual();
@@ -367,6 +410,7 @@ impl RowReader {
         {
             slot.set_tid(id.to_tid());
         }
+        Ok(())
     }
 
     /// Opens the stream of so many rows of `segment` from position `from`, with nothing loaded.
@@ -387,7 +431,7 @@ impl RowReader {
         self.stream = None;
     }
 
-    fn open(&self, segment: usize, range: std::ops::Range<u64>) -> PgResult<SegmentReader> {
+    fn open(&self, segment: usize, range: Range<u64>) -> PgResult<SegmentReader> {
         SegmentReader::open(
             &self.view,
             &self.view.segments[segment],
@@ -518,14 +562,7 @@ impl RowReader {
             .ids
             .as_ref()
             .map(|ids| ids.as_primitive::<Int64Type>().clone());
-        // SAFETY: the slot that holds the previous batch's datums is filled anew or cleared before
-        // anyone looks at it: PostgreSQL's scan contract.
-        unsafe {
-            self.context.reset();
-            self.decoder
-                .load(&batch.batch, &self.mapping, self.context.context().as_ptr())
-                .map_err(to_pg_error)?;
-        }
+        (self.decoder.take(&batch.batch, &self.mapping)).map_err(to_pg_error)?;
         self.loaded = Some(batch.positions);
         Ok(())
     }

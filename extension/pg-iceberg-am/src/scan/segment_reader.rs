@@ -13,6 +13,7 @@ use iceberg_lite::scan::{
 use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::PgResult;
 
+use super::file_reader::FileReader;
 use super::reader::Projection;
 use super::segment::{Segment, SegmentIds, SegmentSource};
 use super::view::TableView;
@@ -36,7 +37,7 @@ pub struct SegmentBatch {
 /// Reads a segment's batches in order.
 pub enum SegmentReader {
     /// From a data file; whether row ids are the last column, and rows to leave out.
-    File(Box<DataFileReader>, bool, Arc<[RowId]>),
+    File(FileReader, bool, Arc<[RowId]>),
     /// From memory; what is left.
     Memory(Option<SegmentBatch>),
 }
@@ -105,7 +106,12 @@ impl SegmentReader {
                 }
                 .map_err(to_pg_error)?;
                 let changed = Arc::clone(&segment.changed);
-                Ok(Self::File(Box::new(reader), with_ids, changed))
+                let is_local = !view.io.place().is_object();
+                Ok(Self::File(
+                    FileReader::new(reader, is_local),
+                    with_ids,
+                    changed,
+                ))
             }
         }
     }

@@ -1,0 +1,67 @@
+//! A data file that another thread reads.
+
+use super::data_file_reader::{DataFileReader, FileBatch, RowGroupCounts};
+use crate::error::Result;
+use crate::read_ahead::ReadAhead;
+use crate::write::Spawn;
+
+/// Takes the batches that a thread reads of a [`DataFileReader`], two of them ahead.
+pub struct FileReadAhead {
+    /// The batches, each with what had become of the row groups when it was there; none at the end of the file.
+    batches: ReadAhead<(Option<FileBatch>, RowGroupCounts)>,
+    counts: RowGroupCounts,
+}
+
+impl FileReadAhead {
+    /// Has a thread go on with `reader`, which is given back if none can be started.
+    pub fn start(
+        reader: Box<DataFileReader>,
+        spawn: Spawn,
+    ) -> std::result::Result<Self, Box<DataFileReader>> {
+        let counts = reader.row_group_counts();
+        let is_over = false;
+        match ReadAhead::start(Counted { reader, is_over }, spawn) {
+            Ok(batches) => Ok(Self { batches, counts }),
+            Err((_, counted)) => Err(counted.reader),
+        }
+    }
+
+    /// What had become of the file's row groups when the last batch was there.
+    pub fn row_group_counts(&self) -> RowGroupCounts {
+        self.counts
+    }
+}
+
+impl Iterator for FileReadAhead {
+    type Item = Result<FileBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.batches.next()? {
+            Ok((batch, counts)) => {
+                self.counts = counts;
+                batch.map(Ok)
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+/// Batches with counts; the last are without a batch.
+struct Counted {
+    reader: Box<DataFileReader>,
+    is_over: bool,
+}
+
+impl Iterator for Counted {
+    type Item = Result<(Option<FileBatch>, RowGroupCounts)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let batch = self.reader.next().transpose();
+        self.is_over = !matches!(batch, Ok(Some(_)));
+        let counts = self.reader.row_group_counts();
+        Some(batch.map(|batch| (batch, counts)))
+    }
+}
