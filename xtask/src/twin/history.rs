@@ -43,8 +43,8 @@ pub struct Counts {
     pub late_failures: u64,
     /// Those that failed on heap tables for the sake of one that was rolled back.
     pub heap_failures: u64,
-    /// Row locks that were to queue on heap tables alone.
-    pub queued: u64,
+    /// Row locks that were to wait on heap tables alone.
+    pub heap_waits: u64,
 }
 
 impl AddAssign for Counts {
@@ -56,7 +56,7 @@ impl AddAssign for Counts {
         self.serialization_failures += other.serialization_failures;
         self.late_failures += other.late_failures;
         self.heap_failures += other.heap_failures;
-        self.queued += other.queued;
+        self.heap_waits += other.heap_waits;
     }
 }
 
@@ -64,13 +64,13 @@ impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} failed alike, {} waited, {} were cancelled, {} would have queued on heap tables alone; of serializable \
+            "{} failed alike, {} waited, {} were cancelled, {} would have waited on heap tables alone; of serializable \
              transactions {} failed on Iceberg tables alone, {} later than on heap tables, and {} on heap tables alone, \
              beside one that was rolled back",
             self.errors,
             self.waits,
             self.cancelled,
-            self.queued,
+            self.heap_waits,
             self.serialization_failures,
             self.late_failures,
             self.heap_failures
@@ -215,9 +215,10 @@ impl History {
         self.give(session, Statement::rollback())
     }
 
-    /// Whether heap tables have a statement that locks a row queue behind another that waits for it, though nobody who has
-    /// the row is in its way: they do if one of several who have it had updated it and was rolled back.
-    fn queues_on_heap(
+    /// Whether heap tables alone have a statement that locks rows wait. They do with NOWAIT and SKIP LOCKED, if somebody has
+    /// a row's next version (`heap_lock_updated_tuple`); and behind another that waits for the row, though nobody
+    /// who has it is in the way, if one of several who have it had updated it and was rolled back.
+    fn waits_on_heap_alone(
         &mut self,
         session: usize,
         statement: &Statement,
@@ -230,12 +231,18 @@ impl History {
             Some(Outcome::Failed { sqlstate, .. }) => sqlstate == LOCK_NOT_AVAILABLE,
             Some(Outcome::Done { .. }) => statement.sql.ends_with("SKIP LOCKED"),
         };
+        if !locks_a_row || !is_stricter || !matches!(iceberg, Some(Outcome::Done { .. })) {
+            return Ok(false);
+        }
+        if heap.is_none()
+            && ["NOWAIT", "SKIP LOCKED"]
+                .iter()
+                .any(|wait| statement.sql.ends_with(wait))
+        {
+            return Ok(true);
+        }
         let queue = self.indexes(|other| other.waiting.is_some());
-        Ok(locks_a_row
-            && is_stricter
-            && matches!(iceberg, Some(Outcome::Done { .. }))
-            && queue.iter().any(|other| *other != session)
-            && self.heap.is_updated_in_vain()?)
+        Ok(queue.iter().any(|other| *other != session) && self.heap.is_updated_in_vain()?)
     }
 
     /// Takes a statement back that has ended on one side, if on any.
@@ -283,7 +290,15 @@ impl History {
 
     /// Compares what has become of the statements of these sessions on both sides.
     fn compare(&mut self, unfinished: &[usize], theirs: &Outcomes, ours: &Outcomes) -> Result<()> {
-        let (mut unserializable, mut queued) = (Vec::new(), Vec::new());
+        let (mut unserializable, mut broken_off) = (Vec::new(), Vec::new());
+        let fail_alone: Vec<usize> = (unfinished.iter().copied())
+            .filter(|session| {
+                self.may_fail_alone(*session)
+                    && is_serialization_failure(theirs.get(session))
+                        != is_serialization_failure(ours.get(session))
+            })
+            .collect();
+        let may_have_waited = |session| !fail_alone.is_empty() && !fail_alone.contains(&session);
         for &session in unfinished {
             let Some(statement) = self.sessions[session].waiting.clone() else {
                 continue;
@@ -295,6 +310,13 @@ impl History {
                         self.note(session, "waits");
                     }
                 }
+                // It may have waited for what failed there alone: that is ended on the other side first.
+                (Some(heap), None) if may_have_waited(session) => {
+                    self.heap.keep(session, heap.clone());
+                }
+                (None, Some(iceberg)) if may_have_waited(session) => {
+                    self.iceberg.keep(session, iceberg.clone());
+                }
                 (Some(heap), Some(iceberg)) if heap.agrees_with(iceberg) => {
                     self.end(session, &statement, heap);
                 }
@@ -304,17 +326,16 @@ impl History {
                 {
                     self.end(session, &statement, heap);
                 }
-                (heap, iceberg)
-                    if self.may_fail_alone(session)
-                        && is_serialization_failure(heap) != is_serialization_failure(iceberg) =>
-                {
+                (heap, iceberg) if fail_alone.contains(&session) => {
                     unserializable.push((session, heap, iceberg));
                 }
-                (heap, iceberg) if self.queues_on_heap(session, &statement, heap, iceberg)? => {
-                    self.note(session, "would have queued on heap alone");
-                    self.counts.queued += 1;
+                (heap, iceberg)
+                    if self.waits_on_heap_alone(session, &statement, heap, iceberg)? =>
+                {
+                    self.note(session, "would have waited on heap alone");
+                    self.counts.heap_waits += 1;
                     self.break_off(session, heap, iceberg)?;
-                    queued.push(session);
+                    broken_off.push(session);
                 }
                 _ => bail!(
                     "session {session} differs in: {}\nheap: {theirs:?}\niceberg: {ours:?}",
@@ -325,7 +346,7 @@ impl History {
         for (session, heap, iceberg) in unserializable {
             self.end_unserializable(session, heap, iceberg)?;
         }
-        for session in queued {
+        for session in broken_off {
             self.give(session, Statement::rollback())?;
         }
         Ok(())

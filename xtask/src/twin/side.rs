@@ -60,6 +60,8 @@ pub struct Side {
     pub name: &'static str,
     control: Session,
     sessions: Vec<Worker>,
+    /// Outcomes that are to be told again.
+    kept: Outcomes,
     /// The sessions' backends, as an array in SQL.
     backends: String,
 }
@@ -84,6 +86,7 @@ impl Side {
         Ok(Self {
             name,
             control,
+            kept: Outcomes::new(),
             backends: format!("ARRAY[{}]", backends.join(",")),
             sessions,
         })
@@ -104,7 +107,10 @@ impl Side {
     /// let it go on. Nothing moves only when nobody is at work.
     pub fn settle(&mut self, sessions: &[usize]) -> Result<Outcomes> {
         let started = Instant::now();
-        let mut outcomes = Outcomes::new();
+        let (mut outcomes, kept) = std::mem::take(&mut self.kept)
+            .into_iter()
+            .partition::<Outcomes, _>(|(session, _)| sessions.contains(session));
+        self.kept = kept;
         loop {
             let mut at_work = false;
             for &session in sessions {
@@ -134,8 +140,16 @@ impl Side {
         }
     }
 
+    /// Has an outcome told again by what is asked for next.
+    pub fn keep(&mut self, session: usize, outcome: Outcome) {
+        self.kept.insert(session, outcome);
+    }
+
     /// Waits until a session's statement has ended.
-    pub fn wait_for_end(&self, session: usize) -> Result<Outcome> {
+    pub fn wait_for_end(&mut self, session: usize) -> Result<Outcome> {
+        if let Some(outcome) = self.kept.remove(&session) {
+            return Ok(outcome);
+        }
         self.worker(session)?
             .outcomes
             .recv_timeout(LIMIT)
