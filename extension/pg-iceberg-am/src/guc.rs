@@ -183,7 +183,7 @@ pub fn register() {
     int(
         GucContext::Userset,
         c"pg_iceberg_am.claim_rows_after",
-        c"Rows of a table that a statement deletes or updates before it notes others by sets of rows.",
+        c"Rows that a statement deletes or updates one by one before it notes others many at a time.",
         &CLAIM_ROWS_AFTER,
         0,
         i32::MAX,
