@@ -22,7 +22,8 @@ const CLUSTER_HINT: &str =
     "Create a sorted copy with CREATE TABLE ... USING iceberg AS SELECT ... ORDER BY.";
 
 /// What to do instead of REFRESH MATERIALIZED VIEW CONCURRENTLY.
-const REFRESH_HINT: &str = "It would need a unique index. Use REFRESH MATERIALIZED VIEW without CONCURRENTLY.";
+const REFRESH_HINT: &str =
+    "It would need a unique index. Use REFRESH MATERIALIZED VIEW without CONCURRENTLY.";
 
 pub fn register() -> PgResult<()> {
     hooks::register_process_utility(|call| {
