@@ -38,6 +38,6 @@ fn refusal(table: Option<String>) -> PgError {
         PgSqlErrorCode::ERRCODE_INSUFFICIENT_PRIVILEGE,
         format!("cannot change table \"{table}\" by hand"),
     )
-    .with_detail("It says which files the Iceberg tables of this database consist of.")
+    .with_detail("The Iceberg tables of this database depend on it.")
     .with_hint("Change the Iceberg tables themselves.")
 }
