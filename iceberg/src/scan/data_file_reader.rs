@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arrow::array::{RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
@@ -182,6 +183,7 @@ impl DataFileReader {
                 projection: options.projection,
                 filter: predicate,
                 filter_columns,
+                is_stopped: AtomicBool::new(false),
             }),
         };
         catch_panic(&path, || {
@@ -203,6 +205,11 @@ impl DataFileReader {
             .iter()
             .map(|(_, _, rows)| rows.count())
             .sum()
+    }
+
+    /// The file, for whoever ends the reading from another thread.
+    pub(super) fn file(&self) -> Arc<FileScan> {
+        Arc::clone(&self.file)
     }
 
     /// What has become of the file's row groups so far.

@@ -1,6 +1,10 @@
 //! A data file that another thread reads.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use super::data_file_reader::{DataFileReader, FileBatch, RowGroupCounts};
+use super::row_group_scan::FileScan;
 use crate::error::Result;
 use crate::read_ahead::ReadAhead;
 use crate::write::Spawn;
@@ -10,6 +14,7 @@ pub struct FileReadAhead {
     /// The batches, each with what had become of the row groups when it was there; none at the end of the file.
     batches: ReadAhead<(Option<FileBatch>, RowGroupCounts)>,
     counts: RowGroupCounts,
+    file: Arc<FileScan>,
 }
 
 impl FileReadAhead {
@@ -19,9 +24,14 @@ impl FileReadAhead {
         spawn: Spawn,
     ) -> std::result::Result<Self, Box<DataFileReader>> {
         let counts = reader.row_group_counts();
+        let file = reader.file();
         let is_over = false;
         match ReadAhead::start(Counted { reader, is_over }, spawn) {
-            Ok(batches) => Ok(Self { batches, counts }),
+            Ok(batches) => Ok(Self {
+                batches,
+                counts,
+                file,
+            }),
             Err((_, counted)) => Err(counted.reader),
         }
     }
@@ -43,6 +53,13 @@ impl Iterator for FileReadAhead {
             }
             Err(error) => Some(Err(error)),
         }
+    }
+}
+
+impl Drop for FileReadAhead {
+    /// A predicate may let nothing through for long: the thread, which is waited for, need not go on till it does.
+    fn drop(&mut self) {
+        self.file.is_stopped.store(true, Ordering::Relaxed);
     }
 }
 

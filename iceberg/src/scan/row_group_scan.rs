@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{ArrayRef, RecordBatch};
 use arrow::buffer::BooleanBuffer;
@@ -48,9 +49,19 @@ pub(super) struct FileScan {
     pub(super) filter: Option<Predicate>,
     /// The predicate's columns by field id.
     pub(super) filter_columns: BTreeMap<i32, Arc<ColumnPlan>>,
+    /// Whether nobody wants anything more of it.
+    pub(super) is_stopped: AtomicBool,
 }
 
 impl FileScan {
+    /// An error if nobody wants anything more.
+    fn check_not_stopped(&self) -> Result<()> {
+        match self.is_stopped.load(Ordering::Relaxed) {
+            true => Err(Error::invalid_argument("FileScan", "nobody reads on")),
+            false => Ok(()),
+        }
+    }
+
     /// Whether no column of the file is wanted.
     pub(super) fn decodes_nothing(&self) -> bool {
         self.filter.is_none() && self.projected.iter().all(|plan| plan.root().is_none())
@@ -240,8 +251,9 @@ impl Decoder {
         })
     }
 
-    fn next(&mut self, path: &str) -> Result<Option<(RecordBatch, RowPositions)>> {
-        match catch_panic(path, || Ok(self.reader.next()))? {
+    fn next(&mut self, file: &FileScan) -> Result<Option<(RecordBatch, RowPositions)>> {
+        file.check_not_stopped()?;
+        match catch_panic(&file.path, || Ok(self.reader.next()))? {
             None => Ok(None),
             Some(Ok(batch)) => {
                 let positions = self.positions.take(batch.num_rows());
@@ -313,7 +325,7 @@ impl RowGroupScan {
         loop {
             match &mut self.stage {
                 Stage::Together(decoder) => {
-                    let Some((batch, positions)) = decoder.next(&self.file.path)? else {
+                    let Some((batch, positions)) = decoder.next(&self.file)? else {
                         return Ok(None);
                     };
                     let next =
@@ -435,7 +447,7 @@ fn run_filter(
         .filter(|(_, id)| file.filter_columns.contains_key(id))
         .map(|(place, _)| (place, Vec::new()))
         .collect();
-    while let Some((batch, positions)) = decoder.next(&file.path)? {
+    while let Some((batch, positions)) = decoder.next(file)? {
         let columns = filter_columns(file, &batch, &decoder.roots)?;
         let kept = file.matching_rows(&columns, batch.num_rows())?;
         selectivity.add(&kept);
@@ -481,7 +493,7 @@ impl PassedRows {
         batch_size: usize,
     ) -> Result<Option<(Vec<ArrayRef>, RowPositions)>> {
         let (batch, roots) = match &mut self.others {
-            Some(decoder) => match decoder.next(&file.path)? {
+            Some(decoder) => match decoder.next(file)? {
                 Some((batch, _)) => (batch, &decoder.roots[..]),
                 None => return Ok(None),
             },

@@ -21,7 +21,7 @@ use super::fold::Waiting;
 use super::metadata::MetadataFiles;
 use super::way::{Kind, Way};
 use crate::catalog::options::TableOptions;
-use crate::catalog::{Incarnation, Origin, RowChange, unless_emptied};
+use crate::catalog::{Incarnation, LockedPointer, Origin, RowChange, unless_emptied};
 use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::files::TableFiles;
@@ -141,9 +141,11 @@ impl Change {
 
     fn choose_way(&mut self, catalogs: &Catalogs) -> PgResult<Way> {
         let interval = self.io.place().publish_interval();
-        let needs_metadata = self.kind.needs_metadata(interval);
-        if needs_metadata && !self.is_beside_others {
-            return Ok(Way::Metadata);
+        if self.kind.needs_metadata(interval) {
+            return Ok(match self.is_beside_others {
+                true => Way::MetadataWithWaiting,
+                false => Way::Metadata,
+            });
         }
         let latest = catalogs.pointers.latest();
         let pointer = catalogs.pointers.find(&self.key, latest.snapshot())?;
@@ -163,13 +165,6 @@ impl Change {
                     None => false,
                 })
         };
-        if needs_metadata {
-            let waits = pointer.metadata_location.is_some() && any_waits()?;
-            return Ok(match waits {
-                true => Way::MetadataWithWaiting,
-                false => Way::Metadata,
-            });
-        }
         let age = pointer.metadata_location.is_some().then(|| {
             let age = clock_timestamp() - pointer.published_at;
             Duration::from_micros(u64::try_from(age).unwrap_or(0))
@@ -186,16 +181,14 @@ impl Change {
             serializable::note_write(rel.relation());
         }
         match self.way {
+            // Of a new table, or without rows that are added or changed.
             Way::Metadata => {
                 let locked = (!self.created).then(|| catalogs.pointers.lock(&self.key));
                 self.replace_metadata(catalogs, locked.transpose()?)
             }
             Way::MetadataWithWaiting => self.replace_metadata_with_waiting(catalogs),
             Way::MetadataIfFree => match catalogs.pointers.try_lock(&self.key)? {
-                Some(locked) => {
-                    self.stage()?;
-                    self.replace_metadata(catalogs, Some(locked))
-                }
+                Some(locked) => self.replace_locked_with_waiting(catalogs, locked),
                 None => self.leave_inline(catalogs),
             },
             Way::Inline => self.leave_inline(catalogs),
@@ -208,10 +201,24 @@ impl Change {
         catalogs: &Catalogs,
     ) -> PgResult<Option<MetadataFiles>> {
         let locked = catalogs.pointers.lock(&self.key)?;
-        let pointer = locked.pointer.clone();
-        let waiting = Waiting::take(catalogs, self.persistence, &self.key, pointer)?;
-        let folded = waiting.write(&self.schema, &self.io)?;
-        self.with_storage(|storage| folded.hand_over(storage))?;
+        self.replace_locked_with_waiting(catalogs, locked)
+    }
+
+    /// As [`Self::replace_metadata_with_waiting`], with the pointer row locked.
+    fn replace_locked_with_waiting(
+        &mut self,
+        catalogs: &Catalogs,
+        locked: LockedPointer,
+    ) -> PgResult<Option<MetadataFiles>> {
+        let pointer = unless_emptied(self.persistence, &self.key, locked.pointer.clone());
+        if pointer.metadata_location.is_some() {
+            let waiting = Waiting::take(catalogs, self.persistence, &self.key, pointer)?;
+            let folded = waiting.write(&self.schema, &self.io)?;
+            self.with_storage(|storage| folded.hand_over(storage))?;
+        } else if self.kind.changes_rows {
+            // Of an unlogged table that recovery has emptied.
+            self.take_own_changes(catalogs)?;
+        }
         self.stage()?;
         self.replace_metadata(catalogs, Some(locked))
     }

@@ -10,8 +10,8 @@
 //! of their keys, the pointer row is locked, its latest version read, the change put on top of whatever it
 //! says, the manifest list and the metadata file are written, and the row replaced ([`metadata`]). The row lock is
 //! held to the end of the PostgreSQL commit, which follows at once. If inline commits or changes of rows wait for the
-//! publisher by then, they come into the metadata with the change: other engines see transactions in the order in which
-//! they were committed.
+//! publisher when it has been locked, they come into the metadata with the change: what had been committed when a COMMIT
+//! began is not published later than that.
 
 mod change;
 mod expire;

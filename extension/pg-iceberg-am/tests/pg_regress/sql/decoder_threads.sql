@@ -1,3 +1,4 @@
+-- local tables only: threads do not read those in object stores.
 -- Long data files are read ahead by threads.
 SET client_min_messages = warning;
 DROP SCHEMA IF EXISTS test_decoder_threads CASCADE;
@@ -56,6 +57,19 @@ SELECT count(*) FROM (SELECT FROM t LIMIT 50000) x;
 SELECT threads();
 SELECT sum(1 / (id - 200000)) FROM t;
 SELECT threads();
+-- Whoever closes a cursor need not wait until a thread has found the next row that the predicate lets through.
+CREATE TABLE rare (id int, v int, p text) USING iceberg WITH (autovacuum_enabled = off);
+INSERT INTO rare SELECT g, CASE WHEN g <= 60000 THEN 500 ELSE 1 + 2 * (g * 7 % 499) END, 'p' || g % 1000 FROM generate_series(1, 1500000) g;
+SELECT lakebase.publish('rare') IS NOT NULL AS published;
+BEGIN;
+DECLARE c CURSOR FOR SELECT p FROM rare WHERE v = 500;
+MOVE 45000 IN c;
+SELECT threads();
+CLOSE c;
+SELECT threads();
+COMMIT;
+SELECT count(*) FROM rare WHERE v = 500;
+DROP TABLE rare;
 -- What EXPLAIN counts is what was asked for.
 EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) SELECT FROM t WHERE id > 290000;
 -- Rows are found again that were read before: some, most, and all of them.
