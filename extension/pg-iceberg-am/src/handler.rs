@@ -57,11 +57,11 @@ impl ScanMethods for IcebergAm {
 
     fn scan_getnextslot(
         scan: &mut TableScan,
-        rel: Relation<'_>,
+        _rel: Relation<'_>,
         direction: ScanDirection,
         slot: &mut Slot<'_>,
     ) -> PgResult<bool> {
-        scan.next(rel, direction, slot)
+        scan.next(direction, slot)
     }
 
     fn scan_analyze_next_block(

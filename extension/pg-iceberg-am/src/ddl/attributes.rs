@@ -1,10 +1,9 @@
 //! Attributes of tables and composite types that come, change and go.
 //!
-//! What counts is what happens to the attribute, whichever statement or cascade asks for it. Names may change,
-//! columns may come and attributes may go: fields are found by their ids, and the commit brings the table's metadata
-//! after. Rows from before have NULL in a column that was added, or what ALTER TABLE has computed while it wrote all of
-//! them anew. A column of another type is refused, and so is an attribute more, or one of another type, of a type that
-//! columns have somewhere inside.
+//! What counts is what happens to the attribute, whichever statement or cascade asks for it. Names may change
+//! and attributes may go: fields are found by their ids, and the commit brings the table's metadata after. An
+//! attribute more, or one of another type, is refused, be it a table's own or one of a type that its columns
+//! have somewhere inside.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +19,7 @@ use crate::schema::TableColumns;
 use crate::transaction;
 use crate::unsupported::cannot;
 
-/// What to do instead of changing types of columns: as a heap, the table keeps its rights, defaults,
+/// What to do instead of adding columns and changing their types: as a heap, the table keeps its rights, defaults,
 /// constraints and triggers. PostgreSQL does not give it a TOAST table on the way, so that rows must fit into a page.
 const HEAP_HINT: &str = "Make it a heap table with ALTER TABLE ... SET ACCESS METHOD heap, alter it, and make it an Iceberg table again; or, if rows are too big for that, create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
 
@@ -30,42 +29,9 @@ const PARTITION_HINT: &str = "Make the partitions that are Iceberg tables heap t
 /// What to do instead of altering a type that columns have: the type is what it is for a new table as well.
 const NEW_TYPE_HINT: &str = "Create another type with the wanted attributes and an Iceberg table with columns of that type, fill it with INSERT ... SELECT, drop the old table, and rename.";
 
-/// What to do instead of adding a column with a default that rows from before have as well.
-const DEFAULT_HINT: &str = "Add the column without a default, then give it one with ALTER TABLE ... ALTER COLUMN ... SET DEFAULT, and have rows from before get it with UPDATE.";
-
-/// A column has been added to `relid` (`ATExecAddColumn`); it is not visible yet.
-pub fn added(relid: pg_sys::Oid, number: i16) -> PgResult<()> {
-    if let Some(user) = row_type_users(relid).first() {
-        return Err(used(relid, user).with_hint(NEW_TYPE_HINT));
-    }
-    let Some(attribute) = latest(relid, number).filter(|_| is_iceberg_relid(relid)) else {
-        return Ok(());
-    };
-    attribute_names::check_renamed(&attribute)?;
-    let column = TableColumns::column_type(&attribute)?;
-    hold_composites(column.composites());
-    // Whoever adds a column holds AccessExclusiveLock on the relation.
-    let rel = OpenRelation::open(relid, LockMode::None);
-    fetch::forget();
-    transaction::note_added_column(rel.relation(), number.unsigned_abs().into(), &column)
-}
-
-/// Looks, at the end of a utility statement, at the columns that the transaction has added.
-pub fn check_added() -> PgResult<()> {
-    for (relid, number) in transaction::all_added_columns() {
-        // PostgreSQL would have rows from before read as if they had it (`StoreAttrMissingVal`).
-        let has_missing = latest(relid, number).is_some_and(|column| column.atthasmissing);
-        if has_missing && is_iceberg_relid(relid) {
-            let rel = OpenRelation::open(relid, LockMode::None);
-            let name = rel.relation().name();
-            return Err(cannot(
-                "add a column with a default to",
-                &name,
-                DEFAULT_HINT,
-            ));
-        }
-    }
-    Ok(())
+/// A column has been added to `relid` (`ATExecAddColumn`).
+pub fn added(relid: pg_sys::Oid) -> PgResult<()> {
+    refuse(relid, "add a column to")
 }
 
 /// The attribute has been altered in some way; the change is not visible yet.
@@ -117,24 +83,21 @@ pub fn hold(rel: Relation<'_>) -> PgResult<()> {
         let before = held.len();
         // A type that is locked only now may have got attributes of further types meanwhile.
         for column in TableColumns::resolve(rel.tuple_desc())?.columns {
-            let composites = column.column_type.composites().into_iter();
-            hold_composites(composites.filter(|composite| held.insert(composite.to_u32())));
+            for composite in column.column_type.composites() {
+                if held.insert(composite.to_u32()) {
+                    // SAFETY: a look-up, and a lock that CREATE TABLE takes as well, though not for as long
+                    // (`CheckAttributeType`).
+                    unsafe {
+                        pg_sys::LockRelationOid(
+                            pg_sys::get_typ_typrelid(composite),
+                            LockMode::AccessShare.to_raw(),
+                        );
+                    }
+                }
+            }
         }
         if held.len() == before {
             return Ok(());
-        }
-    }
-}
-
-fn hold_composites(composites: impl IntoIterator<Item = pg_sys::Oid>) {
-    for composite in composites {
-        // SAFETY: a look-up, and a lock that CREATE TABLE takes as well, though not for as long
-        // (`CheckAttributeType`).
-        unsafe {
-            pg_sys::LockRelationOid(
-                pg_sys::get_typ_typrelid(composite),
-                LockMode::AccessShare.to_raw(),
-            );
         }
     }
 }

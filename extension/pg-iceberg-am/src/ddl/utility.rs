@@ -11,7 +11,7 @@ use pg_lakebase_core::hooks;
 use pg_lakebase_core::relation::name_text;
 use pgrx::pg_sys;
 
-use super::{attributes, database, enum_labels, placement, publication, table_options, tablespace};
+use super::{database, enum_labels, placement, publication, table_options, tablespace};
 use crate::catalog::{iceberg_descendant, is_iceberg_relid};
 use crate::directory::upgrade;
 use crate::transaction::two_phase::Finishing;
@@ -43,17 +43,12 @@ pub fn register() -> PgResult<()> {
             None => {
                 // SAFETY: as above; the statement is there until the call ends.
                 let watched = unsafe { publication::watch(call.statement()) };
-                // SAFETY: as above.
-                let tag = unsafe { (*call.statement()).type_ };
                 if !tablespace::proceed(call)? && !database::proceed(call)? {
                     table_options::proceed(call)?;
                 }
                 if let Some(watched) = watched {
                     // SAFETY: as above.
                     unsafe { publication::check(&watched)? };
-                }
-                if tag == pg_sys::NodeTag::T_AlterTableStmt {
-                    attributes::check_added()?;
                 }
             }
         }

@@ -19,8 +19,6 @@ pub struct TableScan {
     reader: RowReader,
     snapshot: Option<RegisteredSnapshot>,
     is_dirty: bool,
-    /// Whether it is known which columns are asked for.
-    has_shape: bool,
     blocks: u32,
     block: Option<Block>,
 }
@@ -43,7 +41,6 @@ impl TableScan {
         }
         Ok(Self {
             blocks: size::blocks(rel)?,
-            has_shape: false,
             is_dirty: snapshot.is_some_and(|snapshot| snapshot.kind() == SnapshotKind::Dirty),
             snapshot: snapshot
                 .filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc)
@@ -69,19 +66,7 @@ impl TableScan {
     }
 
     /// Stores the next row in `direction`.
-    pub fn next(
-        &mut self,
-        rel: Relation<'_>,
-        direction: ScanDirection,
-        slot: &mut Slot<'_>,
-    ) -> PgResult<bool> {
-        if !std::mem::replace(&mut self.has_shape, true)
-            && slot.natts() != self.reader.view().columns.natts
-        {
-            // ALTER TABLE reads rows as they were before columns were added (`ATRewriteTable`).
-            let view = TableView::resolve_as(rel, slot.tuple_desc(), self.snapshot())?;
-            self.reader = RowReader::of_whole_rows(view)?;
-        }
+    pub fn next(&mut self, direction: ScanDirection, slot: &mut Slot<'_>) -> PgResult<bool> {
         match direction {
             ScanDirection::Forward => self.reader.next(slot),
             ScanDirection::Backward => self.reader.previous(slot),

@@ -9,7 +9,7 @@ use iceberg_lite::scan::{RowRanges, ScanFile};
 use iceberg_lite::spec::{Schema, TableMetadata};
 use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::PgResult;
-use pg_lakebase_core::relation::{Relation, TupleDesc};
+use pg_lakebase_core::relation::Relation;
 use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
 use pg_lakebase_core::xact;
 use pgrx::pg_sys;
@@ -57,16 +57,7 @@ impl TableView {
     /// own rows of earlier commands. Any other snapshot, and none, sees the latest committed state and all that the
     /// transaction has done.
     pub fn resolve(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
-        Self::resolve_as(rel, rel.tuple_desc(), snapshot)
-    }
-
-    /// As [`Self::resolve`], with the columns that the table had when it was of this shape.
-    pub fn resolve_as(
-        rel: Relation<'_>,
-        shape: TupleDesc<'_>,
-        snapshot: Option<Snapshot<'_>>,
-    ) -> PgResult<Self> {
-        let mut view = Self::with_changed_rows(rel, shape, snapshot)?;
+        let mut view = Self::with_changed_rows(rel, snapshot)?;
         let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
         let key = StorageKey::of(rel);
         let changed = claims::changed_rows(rel, &key, snapshot)?;
@@ -81,17 +72,13 @@ impl TableView {
         rel: Relation<'_>,
         snapshot: Option<Snapshot<'_>>,
     ) -> PgResult<Self> {
-        let mut view = Self::with_changed_rows(rel, rel.tuple_desc(), snapshot)?;
+        let mut view = Self::with_changed_rows(rel, snapshot)?;
         view.segments = Arc::new(with_deleted_rows(&view.segments));
         Ok(view)
     }
 
     /// What a snapshot sees apart from changes of rows that the metadata do not tell of.
-    fn with_changed_rows(
-        rel: Relation<'_>,
-        shape: TupleDesc<'_>,
-        snapshot: Option<Snapshot<'_>>,
-    ) -> PgResult<Self> {
+    fn with_changed_rows(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
         let key = StorageKey::of(rel);
         let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
         let curcid = snapshot.map(|snapshot| snapshot.cur_cid());
@@ -116,17 +103,12 @@ impl TableView {
             .metadata_location
             .map(|location| cache::metadata(&io, &location).map(|metadata| (location, metadata)))
             .transpose()?;
-        let columns = Arc::new(TableColumns::resolve(shape)?);
-        // A worker has those of the leader's that rows were written with.
-        let added = match &own {
-            Some(own) if xact::is_parallel_worker() => (*own.schema.field_ids).clone(),
-            _ => transaction::added_columns(&key),
-        };
+        let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
         let TableSchema {
             columns, schema, ..
         } = match (&metadata, &own) {
-            (Some((_, metadata)), _) => TableSchema::of_metadata(columns, metadata, &added)?,
-            (None, Some(own)) => own.schema.with_columns(columns, &added)?,
+            (Some((_, metadata)), _) => TableSchema::of_metadata(columns, metadata)?,
+            (None, Some(own)) => own.schema.with_columns(columns)?,
             (None, None) => TableSchema::of_new_table(columns)?,
         };
         let committed = match &metadata {

@@ -1,12 +1,8 @@
 //! A table's columns, as PostgreSQL has them.
 
-use std::ffi::CStr;
-
 use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::PgResult;
 use pg_lakebase_core::relation::TupleDesc;
-
-use pgrx::pg_sys;
 
 use crate::error::to_pg_error;
 use crate::guc;
@@ -47,27 +43,16 @@ impl TableColumns {
             if att.is_dropped {
                 continue;
             }
+            let unconstrained = guc::unconstrained_numeric();
+            let column_type =
+                ColumnType::resolve(att.type_oid, att.typmod, &att.name, unconstrained)
+                    .map_err(to_pg_error)?;
             columns.push(Column {
                 attribute,
-                column_type: resolve(att.type_oid, att.typmod, &att.name)?,
                 name: att.name,
+                column_type,
             });
         }
         Ok(Self { natts, columns })
     }
-
-    /// How values of an attribute, which may not be visible yet, are converted.
-    pub fn column_type(attribute: &pg_sys::FormData_pg_attribute) -> PgResult<ColumnType> {
-        // SAFETY: a NameData is always terminated within its 64 bytes.
-        let name = unsafe { CStr::from_ptr(attribute.attname.data.as_ptr()) };
-        resolve(
-            attribute.atttypid,
-            attribute.atttypmod,
-            &name.to_string_lossy(),
-        )
-    }
-}
-
-fn resolve(type_oid: pg_sys::Oid, typmod: i32, name: &str) -> PgResult<ColumnType> {
-    ColumnType::resolve(type_oid, typmod, name, guc::unconstrained_numeric()).map_err(to_pg_error)
 }

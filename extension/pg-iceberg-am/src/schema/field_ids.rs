@@ -87,49 +87,6 @@ impl FieldIds {
         serde_json::to_string(self).map_err(|error| PgError::internal(error.to_string()))
     }
 
-    /// A field, above `last_id` and above all that these are, for a column that is added.
-    pub fn of_added(&self, column: &ColumnType, last_id: i32) -> FieldId {
-        let mut added = Added {
-            last_id: last_id.max(self.highest()),
-            first: None,
-        };
-        let mut id = added.next(String::new);
-        added.add_nested(&mut id, column, "");
-        id
-    }
-
-    /// Sets that of a column that was added.
-    pub fn insert(&mut self, number: usize, id: FieldId) {
-        self.0.insert(number, id);
-    }
-
-    /// Takes that of a column out.
-    pub fn remove(&mut self, number: usize) {
-        self.0.remove(&number);
-    }
-
-    /// These and those of columns that were added.
-    pub fn with(&self, added: &Self) -> Self {
-        let mut ids = self.0.clone();
-        ids.extend(added.0.iter().map(|(number, id)| (*number, id.clone())));
-        Self(ids)
-    }
-
-    /// The attribute numbers.
-    pub fn numbers(&self) -> impl Iterator<Item = usize> {
-        self.0.keys().copied()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The highest of all, nested ones included; 0 if there are none.
-    pub fn highest(&self) -> i32 {
-        self.0.values().map(FieldId::highest).max().unwrap_or(0)
-    }
-
     /// That of the column with this attribute number.
     pub fn get(&self, number: usize) -> Option<&FieldId> {
         self.0.get(&number)
@@ -146,8 +103,9 @@ impl FieldIds {
     /// Gives ids, above `last_id` and above all that it has, to the attributes that lack one. Returns the
     /// dotted name of the first of those, if any.
     pub fn add_missing(&mut self, columns: &TableColumns, last_id: i32) -> Option<String> {
+        let highest = self.0.values().map(FieldId::highest).max().unwrap_or(0);
         let mut added = Added {
-            last_id: last_id.max(self.highest()),
+            last_id: last_id.max(highest),
             first: None,
         };
         let attributes = columns

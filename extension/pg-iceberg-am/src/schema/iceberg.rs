@@ -11,7 +11,6 @@ use iceberg_lite::spec::{
 };
 use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::TupleDesc;
 use pgrx::PgSqlErrorCode;
 
 use super::field_ids::{FieldId, FieldIds, PROPERTY};
@@ -42,16 +41,9 @@ impl TableSchema {
         Self::new(columns, field_ids, None, 0)
     }
 
-    /// Columns as the fields of `metadata` hold them, and those of `added` columns that the transaction has added.
-    pub fn of_metadata(
-        columns: Arc<TableColumns>,
-        metadata: &TableMetadata,
-        added: &FieldIds,
-    ) -> PgResult<Self> {
-        let mut field_ids = FieldIds::of_metadata(metadata)?;
-        if !added.is_empty() {
-            field_ids = Arc::new(field_ids.with(added));
-        }
+    /// Columns as the fields of `metadata` hold them.
+    pub fn of_metadata(columns: Arc<TableColumns>, metadata: &TableMetadata) -> PgResult<Self> {
+        let field_ids = FieldIds::of_metadata(metadata)?;
         let current = current_schema(metadata)?;
         let found = Self::new(columns, field_ids, Some(&current), metadata.last_column_id)?;
         Ok(if found.schema.fields == current.fields {
@@ -64,31 +56,9 @@ impl TableSchema {
         })
     }
 
-    /// The same fields, for columns that have other names now, or are fewer, and those of `added` columns.
-    pub fn with_columns(&self, columns: Arc<TableColumns>, added: &FieldIds) -> PgResult<Self> {
-        let field_ids = match added.is_empty() {
-            true => Arc::clone(&self.field_ids),
-            false => Arc::new(self.field_ids.with(added)),
-        };
-        Self::new(columns, field_ids, Some(&self.schema), 0)
-    }
-
-    /// Whether rows of a table with these attributes can be written with the schema: all columns are there, under the ids
-    /// that they have with `added` ones.
-    pub fn holds(&self, attributes: TupleDesc<'_>, added: &FieldIds) -> bool {
-        self.columns.natts == attributes.natts()
-            && attributes
-                .raw_attributes()
-                .iter()
-                .enumerate()
-                .all(|(attribute, column)| {
-                    let number = attribute + 1;
-                    column.attisdropped
-                        || (self.columns.columns.iter()).any(|known| known.attribute == attribute)
-                            && added
-                                .get(number)
-                                .is_none_or(|id| self.field_ids.get(number) == Some(id))
-                })
+    /// The same fields, for columns that have other names now or are fewer.
+    pub fn with_columns(&self, columns: Arc<TableColumns>) -> PgResult<Self> {
+        Self::new(columns, Arc::clone(&self.field_ids), Some(&self.schema), 0)
     }
 
     /// `known` is a schema with the fields, whose types count.
@@ -139,44 +109,33 @@ impl TableSchema {
 
     /// Properties of a new table with this schema.
     pub fn properties(&self) -> PgResult<BTreeMap<String, String>> {
-        let mut properties = type_property::with(None, &self.columns, &self.schema)?;
+        let mut properties = type_property::of_new_table(&self.columns, &self.schema);
         properties.insert(PROPERTY.to_owned(), self.field_ids.to_property()?);
         Ok(properties)
     }
 }
 
-/// `metadata` with `columns` as the current schema, in which fields have other names, are missing, or are `added`.
+/// `metadata` with `columns` as the current schema, in which fields have other names or are missing.
 pub fn with_current_columns(
     metadata: &Arc<TableMetadata>,
     columns: &Arc<TableColumns>,
-    added: &FieldIds,
 ) -> PgResult<Arc<TableMetadata>> {
-    let table = TableSchema::of_metadata(Arc::clone(columns), metadata, added)?;
-    table.check_writable()?;
-    let mut updates = Vec::new();
-    let mut schema = (*table.schema).clone();
-    if schema.fields != current_schema(metadata)?.fields {
-        let ids = metadata.schemas.iter().map(|schema| schema.schema_id);
-        schema.schema_id = ids.max().map_or(INITIAL_SCHEMA_ID, |last| last + 1);
-        let new_id = schema.schema_id;
-        updates.push(TableUpdate::AddSchema(schema));
-        updates.push(TableUpdate::SetCurrentSchema(new_id));
-    }
-    if !added.is_empty() {
-        // Also of columns that are gone again: rows may have been written with them.
-        let types = metadata.properties.get(type_property::PROPERTY);
-        let mut properties =
-            type_property::with(types.map(String::as_str), &table.columns, &table.schema)?;
-        properties.insert(PROPERTY.to_owned(), table.field_ids.to_property()?);
-        updates.push(TableUpdate::SetProperties(properties));
-    }
-    if updates.is_empty() {
+    let schema = TableSchema::of_metadata(Arc::clone(columns), metadata)?;
+    schema.check_writable()?;
+    let mut schema = (*schema.schema).clone();
+    if schema.fields == current_schema(metadata)?.fields {
         return Ok(Arc::clone(metadata));
     }
-    let mut metadata =
-        apply(metadata, None, &[], updates, metadata.last_updated_ms).map_err(to_pg_error)?;
-    metadata.last_column_id = metadata.last_column_id.max(table.field_ids.highest());
-    Ok(Arc::new(metadata))
+    let ids = metadata.schemas.iter().map(|schema| schema.schema_id);
+    schema.schema_id = ids.max().map_or(INITIAL_SCHEMA_ID, |last| last + 1);
+    let new_id = schema.schema_id;
+    let updates = vec![
+        TableUpdate::AddSchema(schema),
+        TableUpdate::SetCurrentSchema(new_id),
+    ];
+    apply(metadata, None, &[], updates, metadata.last_updated_ms)
+        .map(Arc::new)
+        .map_err(to_pg_error)
 }
 
 /// The schema that new rows of the table are written with.

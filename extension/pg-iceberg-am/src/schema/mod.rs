@@ -15,5 +15,5 @@ pub use columns::{Column, TableColumns};
 pub use field_ids::FieldIds;
 pub use iceberg::{TableSchema, with_current_columns};
 
-/// What to do about attributes that fields hold none of.
+/// What to do instead of changing what a column is.
 const NEW_TABLE_HINT: &str = "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";

@@ -29,10 +29,8 @@ pub struct Level {
     pub created: Vec<StorageKey>,
     /// Storages dropped at this level.
     pub dropped: Vec<StorageKey>,
-    /// Storages whose columns were added, renamed or dropped at this level.
+    /// Storages whose columns were renamed or dropped at this level.
     pub changed_columns: Vec<StorageKey>,
-    /// Columns that were added, by attribute number.
-    pub added_columns: Vec<(StorageKey, usize)>,
 }
 
 impl Level {
@@ -43,7 +41,6 @@ impl Level {
             created: Vec::new(),
             dropped: Vec::new(),
             changed_columns: Vec::new(),
-            added_columns: Vec::new(),
         }
     }
 }
@@ -85,7 +82,6 @@ impl Levels {
                 above.created.append(&mut level.created);
                 above.dropped.append(&mut level.dropped);
                 above.changed_columns.append(&mut level.changed_columns);
-                above.added_columns.append(&mut level.added_columns);
             }
             None => {
                 level.subid = parent;

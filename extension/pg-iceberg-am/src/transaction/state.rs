@@ -7,7 +7,6 @@ use std::sync::Arc;
 use iceberg_lite::commit::SnapshotDelta;
 use iceberg_lite::manifest::DataFile;
 use iceberg_lite::spec::TableMetadata;
-use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pg_lakebase_core::relation::{Persistence, Relation};
 use pg_lakebase_core::{file, pgstat, serializable, xact};
@@ -28,7 +27,7 @@ use crate::files::{self, ObjectPlace, Place, TableFiles, Which, cache};
 
 use crate::row_id::RowId;
 use crate::row_id::counter::Counter;
-use crate::schema::{FieldIds, TableColumns, TableSchema};
+use crate::schema::{TableColumns, TableSchema};
 use crate::stores;
 
 /// What to do about row ids that become scarce.
@@ -55,12 +54,8 @@ pub struct TransactionState {
     pub(super) superfluous: Vec<String>,
     /// Storages in object stores that the transaction made and undid with a savepoint, with the places of their objects.
     pub(super) undone: Vec<(StorageKey, ObjectPlace)>,
-    /// Storages whose columns were added, renamed or dropped, with their tables, which are locked since.
+    /// Storages whose columns were renamed or dropped, with their tables, which are locked since.
     pub(super) changed_columns: BTreeMap<StorageKey, pg_sys::Oid>,
-    /// Fields of columns that were added and are in no metadata yet.
-    pub(super) added_columns: BTreeMap<StorageKey, FieldIds>,
-    /// The highest field id that was given to any of them: none is given again, whatever is rolled back.
-    last_field_id: i32,
     /// The storage inserted into last and the subtransaction that did: its mark is set already.
     marked: Option<(StorageKey, pg_sys::SubTransactionId)>,
 }
@@ -112,9 +107,7 @@ impl StorageState {
     ) -> PgResult<Self> {
         let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
         let schema = match metadata {
-            Some((_, metadata)) => {
-                TableSchema::of_metadata(columns, metadata, &added_columns(key))?
-            }
+            Some((_, metadata)) => TableSchema::of_metadata(columns, metadata)?,
             None => TableSchema::of_new_table(columns)?,
         };
         schema.check_writable()?;
@@ -221,11 +214,6 @@ impl TransactionState {
         }
         for key in &level.changed_columns {
             self.changed_columns.remove(key);
-        }
-        for (key, number) in &level.added_columns {
-            if let Some(added) = self.added_columns.get_mut(key) {
-                added.remove(*number);
-            }
         }
         let mut tables = HashSet::new();
         for (key, mark) in &level.marks {
@@ -363,11 +351,8 @@ pub fn with_writable_storage<T>(
         let known = storage.map(|storage| storage.counter.is_some());
         (known, state.marked == Some((key, subid)))
     });
-    // A rollback to a savepoint takes options and columns back as well, and goes on in another subtransaction.
+    // A rollback to a savepoint takes options back as well, and goes on in another subtransaction.
     let options = (!is_marked).then(|| TableOptions::of(rel.oid()));
-    if !is_marked && known.is_some() {
-        follow_columns(rel, &key)?;
-    }
     if known != Some(true) {
         let new = match known {
             None => Some(existing_storage(rel, &key)?),
@@ -420,26 +405,6 @@ pub fn with_writable_storage<T>(
     Ok(result)
 }
 
-/// Has the rows of `rel` that come next written with the columns that it has now.
-fn follow_columns(rel: Relation<'_>, key: &StorageKey) -> PgResult<()> {
-    let added = added_columns(key);
-    let is_up_to_date = with_storage(key, |storage, _| {
-        storage.schema.holds(rel.tuple_desc(), &added)
-    });
-    if is_up_to_date != Some(false) {
-        return Ok(());
-    }
-    let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
-    let followed = with_storage(key, |storage, marks| {
-        let schema = storage.schema.with_columns(columns, &added)?;
-        schema.check_writable()?;
-        storage.rows.set_schema(&schema, marks)?;
-        storage.schema = schema;
-        Ok(())
-    });
-    followed.unwrap_or(Ok(()))
-}
-
 /// State for a storage that was there before this transaction.
 pub(super) fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageState> {
     let pointer = catalog::latest_pointer(rel, key)?.ok_or_else(|| missing(rel))?;
@@ -466,49 +431,6 @@ fn missing(rel: Relation<'_>) -> PgError {
 /// Options of tables have changed: whoever writes next looks at them again.
 pub fn note_changed_options() {
     with_transaction(|state| state.marked = None);
-}
-
-/// Fields of columns that this transaction has added to a storage, and that its metadata do not have.
-pub fn added_columns(key: &StorageKey) -> FieldIds {
-    with_transaction(|state| state.added_columns.get(key).cloned().unwrap_or_default())
-}
-
-/// The tables and attribute numbers of all such columns.
-pub fn all_added_columns() -> Vec<(pg_sys::Oid, i16)> {
-    with_transaction(|state| {
-        let tables = state.added_columns.iter();
-        tables
-            .filter_map(|(key, added)| Some((*state.changed_columns.get(key)?, added)))
-            .flat_map(|(relid, added)| added.numbers().map(move |number| (relid, number as i16)))
-            .collect()
-    })
-}
-
-/// Gives a column that was added to `rel` a field, which the commit puts into its metadata.
-pub fn note_added_column(rel: Relation<'_>, number: usize, column: &ColumnType) -> PgResult<()> {
-    let key = StorageKey::of(rel);
-    let known = with_storage(&key, |storage, _| Arc::clone(&storage.schema.field_ids));
-    let pointer = catalog::latest_pointer(rel, &key)?;
-    let (committed, last_id) = match pointer.and_then(|pointer| pointer.metadata_location) {
-        Some(location) => {
-            let metadata = cache::metadata(&TableFiles::new(key)?, &location)?;
-            (FieldIds::of_metadata(&metadata)?, metadata.last_column_id)
-        }
-        None => Default::default(),
-    };
-    let known = known.unwrap_or_default().highest().max(committed.highest());
-    with_transaction(|state| {
-        let last_id = last_id.max(known).max(state.last_field_id);
-        let added = state.added_columns.entry(key).or_default();
-        let id = added.of_added(column, last_id);
-        added.insert(number, id);
-        state.last_field_id = state.last_field_id.max(added.highest());
-        let level = state.levels.current(xact::current_subxact_id());
-        level.added_columns.push((key, number));
-        state.marked = None;
-    });
-    note_changed_columns(rel);
-    Ok(())
 }
 
 /// Has pre-commit put the columns of `rel` into its metadata if they are others then.

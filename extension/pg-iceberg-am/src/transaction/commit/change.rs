@@ -26,7 +26,7 @@ use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::files::TableFiles;
 use crate::row_id::column;
-use crate::schema::{FieldIds, TableColumns, TableSchema};
+use crate::schema::{TableColumns, TableSchema};
 
 /// What a transaction has done to a storage.
 pub(super) struct Change {
@@ -37,8 +37,6 @@ pub(super) struct Change {
     pub(super) options: OnceCell<TableOptions>,
     /// The columns that the metadata get, if they are others.
     pub(super) new_columns: Option<Arc<TableColumns>>,
-    /// Fields of those that the transaction has added.
-    pub(super) added_columns: FieldIds,
     pub(super) created: bool,
     pub(super) emptied: bool,
     /// Whether it adds or changes rows of a table that others may have rows in.
@@ -61,12 +59,7 @@ pub(super) struct Change {
 
 impl Change {
     /// What the transaction has done to `key` so far.
-    pub(super) fn of(
-        key: StorageKey,
-        storage: &StorageState,
-        added: FieldIds,
-        for_prepare: bool,
-    ) -> PgResult<Self> {
+    pub(super) fn of(key: StorageKey, storage: &StorageState, for_prepare: bool) -> PgResult<Self> {
         let expiring = match storage.expiring {
             // No publisher sees to it.
             Expiring::Nothing if key.is_temporary() => Expiring::WhenWorthwhile,
@@ -83,12 +76,11 @@ impl Change {
             key,
             io: storage.io.clone(),
             schema: match &storage.new_columns {
-                Some(columns) => storage.schema.with_columns(Arc::clone(columns), &added)?,
+                Some(columns) => storage.schema.with_columns(Arc::clone(columns))?,
                 None => storage.schema.clone(),
             },
             options: OnceCell::new(),
             new_columns: storage.new_columns.clone(),
-            added_columns: added,
             created: storage.created,
             emptied: storage.emptied,
             is_beside_others: !storage.created

@@ -167,11 +167,7 @@ impl Change {
             Some(relative) => {
                 let base = located_at(location, cache::metadata(&self.io, relative)?);
                 match &self.new_columns {
-                    Some(columns) => with_current_columns(
-                        &base,
-                        &self.current_columns(columns)?,
-                        &self.added_columns,
-                    )?,
+                    Some(columns) => with_current_columns(&base, &self.current_columns(columns)?)?,
                     None => base,
                 }
             }

@@ -34,7 +34,7 @@ pub use self::expire::{Expiring, WORTHWHILE, expire};
 pub use self::fold::fold;
 use self::metadata::MetadataFiles;
 pub use self::replace::{Replaced, replace};
-use super::state::{added_columns, existing_storage, with_transaction};
+use super::state::{existing_storage, with_transaction};
 use crate::catalog::{InlineCommitCatalog, PointerCatalog, RowChangeCatalog, latest_pointer};
 use crate::claims;
 use crate::directory::StorageKey;
@@ -53,10 +53,7 @@ pub fn commit(for_prepare: bool) -> PgResult<()> {
             .storages
             .iter()
             .filter(|(key, storage)| !dropped.contains(key) && storage.is_changed())
-            .map(|(key, storage)| {
-                let added = state.added_columns.get(key).cloned().unwrap_or_default();
-                Change::of(*key, storage, added, for_prepare)
-            })
+            .map(|(key, storage)| Change::of(*key, storage, for_prepare))
             .collect::<PgResult<_>>()
     })?;
     if changes.is_empty() {
@@ -119,11 +116,7 @@ fn resolve_changed_columns() -> PgResult<()> {
         let pointer = latest_pointer(rel, &key)?;
         if let Some(location) = pointer.and_then(|pointer| pointer.metadata_location) {
             let metadata = cache::metadata(&TableFiles::new(key)?, &location)?;
-            let added = added_columns(&key);
-            if Arc::ptr_eq(
-                &metadata,
-                &with_current_columns(&metadata, &columns, &added)?,
-            ) {
+            if Arc::ptr_eq(&metadata, &with_current_columns(&metadata, &columns)?) {
                 continue;
             }
             if !with_transaction(|state| state.storages.contains_key(&key)) {
