@@ -50,14 +50,8 @@ pub fn commit_own(primary: &Primary) -> Result<()> {
 
 /// Settles every client's doubts about what it prepared.
 pub fn settle(primary: &Primary, clients: &mut [Client]) -> Result<()> {
-    let text = primary.query("SELECT gid FROM pg_prepared_xacts")?;
     for client in clients {
-        let prefix = client.gid_prefix();
-        let present: BTreeSet<String> = text
-            .lines()
-            .filter(|gid| gid.starts_with(&prefix))
-            .map(str::to_owned)
-            .collect();
+        let present = primary.prepared(&client.gid_prefix())?;
         client.ledger.settle_prepared(&present)?;
     }
     Ok(())

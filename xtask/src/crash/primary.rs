@@ -13,6 +13,7 @@ use crate::process::log_length;
 use crate::progress::note;
 use crate::psql;
 use anyhow::{Context, Result, bail};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -93,6 +94,13 @@ impl Primary {
 
     pub fn query(&self, sql: &str) -> Result<String> {
         psql::query(&self.connection, sql)
+    }
+
+    /// Names of the prepared transactions that begin with `prefix`.
+    pub fn prepared(&self, prefix: &str) -> Result<BTreeSet<String>> {
+        let text = self.query("SELECT gid FROM pg_prepared_xacts")?;
+        let gids = text.lines().filter(|gid| gid.starts_with(prefix));
+        Ok(gids.map(str::to_owned).collect())
     }
 
     pub fn archive(&self) -> PathBuf {

@@ -11,7 +11,6 @@ use crate::random::Random;
 use crate::wire::Session;
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
-use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How long sessions work until the server is killed, in milliseconds.
@@ -126,14 +125,8 @@ impl Run<'_> {
     }
 
     fn settle_prepared(&mut self) -> Result<()> {
-        let text = self.primary.query("SELECT gid FROM pg_prepared_xacts")?;
         for client in &mut self.clients {
-            let prefix = client.gid_prefix();
-            let present: BTreeSet<String> = text
-                .lines()
-                .filter(|gid| gid.starts_with(&prefix))
-                .map(str::to_owned)
-                .collect();
+            let present = self.primary.prepared(&client.gid_prefix())?;
             client.ledger.settle_prepared(&present)?;
             client.is_back(self.shared.clock.now());
         }

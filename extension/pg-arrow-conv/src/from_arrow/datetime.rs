@@ -4,7 +4,6 @@ use super::column::{DatumColumn, Part};
 use super::primitive::decode_with;
 use crate::codec::datetime;
 use crate::error::ValueError;
-
 use arrow::datatypes::{Date32Type, Time64MicrosecondType, TimestampMicrosecondType};
 use pgrx::pg_sys::Datum;
 

@@ -6,7 +6,6 @@ use super::text::Strings;
 use crate::error::ValueError;
 use crate::memory::{ContextSwitch, OwnedContext};
 use crate::varlena::{Detoasted, VARHDRSZ};
-
 use pgrx::pg_sys::{self, Oid};
 
 /// Text that is no JSON raises `jsonb_in`'s own error, as a pgrx panic.

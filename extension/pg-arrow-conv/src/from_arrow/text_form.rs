@@ -7,7 +7,6 @@ use crate::error::ValueError;
 use crate::input_function::InputFunction;
 use crate::types::{Storage, TextForm};
 use crate::varlena::{Detoasted, VARHDRSZ};
-
 use pgrx::pg_sys::{self, Datum};
 use std::ptr::NonNull;
 
