@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 pub const SLOT: &str = "crash_standby";
 pub const CASCADE_SLOT: &str = "crash_cascade";
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(60);
-/// How often a comparison may be in the way of replay.
-const COMPARISONS: u32 = 20;
+/// How long a comparison may be in the way of replay.
+const COMPARISON_LIMIT: Duration = Duration::from_secs(60);
 /// What a standby says of a statement that is.
 const CONFLICT: &str = "due to conflict with recovery";
 /// What one says of unlogged tables.
@@ -135,13 +135,18 @@ impl Standby {
     }
 }
 
-/// What `query` gives, which is asked again as long as it is in the way of replay.
+/// What `query` gives, which is asked again as long as it is in the way of replay: a standby that is behind by more
+/// than its delay cancels at once whatever is in the way, until it has caught up.
 fn again_if_in_the_way<T>(query: impl Fn() -> Result<T>) -> Result<T> {
-    let mut tries = COMPARISONS;
+    let started = Instant::now();
     loop {
-        tries -= 1;
         match query() {
-            Err(error) if tries > 0 && format!("{error:#}").contains(CONFLICT) => {}
+            Err(error)
+                if started.elapsed() < COMPARISON_LIMIT
+                    && format!("{error:#}").contains(CONFLICT) =>
+            {
+                std::thread::sleep(POLL);
+            }
             answer => return answer,
         }
     }
