@@ -102,6 +102,24 @@ CREATE INDEX garbage_storage ON lakebase.garbage (relfilenumber, tablespace, bac
 COMMENT ON TABLE lakebase.garbage IS
     'Directories of dropped and rewritten Iceberg tables, and files of expired snapshots, that are still to be removed';
 
+-- Which fields hold columns that were added after a storage had been made: for the transaction that adds one, and for
+-- those that see metadata from before.
+CREATE TABLE lakebase.column_field (
+    relfilenumber     oid  NOT NULL,
+    tablespace        oid  NOT NULL,
+    backend           int4 NOT NULL,
+    attnum            int2 NOT NULL,
+    -- As property pg-lakebase.columns has them, of this column alone.
+    field_ids         text NOT NULL,
+    -- An Iceberg schema of this column alone.
+    field             text NOT NULL
+) USING heap;
+
+CREATE INDEX column_field_storage ON lakebase.column_field (relfilenumber, tablespace, backend);
+
+COMMENT ON TABLE lakebase.column_field IS
+    'Fields of columns that were added to Iceberg tables';
+
 CREATE FUNCTION lakebase.iceberg_tableam_handler(internal) RETURNS table_am_handler
     AS 'MODULE_PATHNAME', 'iceberg_tableam_handler' LANGUAGE C STRICT;
 

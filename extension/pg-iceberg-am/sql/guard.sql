@@ -27,3 +27,10 @@ CREATE TRIGGER keep_truncate_out BEFORE TRUNCATE ON lakebase.row_change
     FOR EACH STATEMENT EXECUTE FUNCTION lakebase.keep_changes_out();
 ALTER TABLE lakebase.row_change
     ENABLE ALWAYS TRIGGER keep_changes_out, ENABLE ALWAYS TRIGGER keep_truncate_out;
+
+CREATE TRIGGER keep_changes_out BEFORE INSERT OR UPDATE OR DELETE ON lakebase.column_field
+    FOR EACH ROW EXECUTE FUNCTION lakebase.keep_changes_out();
+CREATE TRIGGER keep_truncate_out BEFORE TRUNCATE ON lakebase.column_field
+    FOR EACH STATEMENT EXECUTE FUNCTION lakebase.keep_changes_out();
+ALTER TABLE lakebase.column_field
+    ENABLE ALWAYS TRIGGER keep_changes_out, ENABLE ALWAYS TRIGGER keep_truncate_out;

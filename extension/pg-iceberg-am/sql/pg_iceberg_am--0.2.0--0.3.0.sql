@@ -7,6 +7,31 @@ ALTER TABLE lakebase.row_change
     ADD COLUMN row_count int4 NOT NULL DEFAULT 1,
     ADD COLUMN chunk_rows bytea STORAGE PLAIN;
 
+-- Which fields hold columns that were added after a storage had been made: for the transaction that adds one, and for
+-- those that see metadata from before.
+CREATE TABLE lakebase.column_field (
+    relfilenumber     oid  NOT NULL,
+    tablespace        oid  NOT NULL,
+    backend           int4 NOT NULL,
+    attnum            int2 NOT NULL,
+    -- As property pg-lakebase.columns has them, of this column alone.
+    field_ids         text NOT NULL,
+    -- An Iceberg schema of this column alone.
+    field             text NOT NULL
+) USING heap;
+
+CREATE INDEX column_field_storage ON lakebase.column_field (relfilenumber, tablespace, backend);
+
+COMMENT ON TABLE lakebase.column_field IS
+    'Fields of columns that were added to Iceberg tables';
+
+CREATE TRIGGER keep_changes_out BEFORE INSERT OR UPDATE OR DELETE ON lakebase.column_field
+    FOR EACH ROW EXECUTE FUNCTION lakebase.keep_changes_out();
+CREATE TRIGGER keep_truncate_out BEFORE TRUNCATE ON lakebase.column_field
+    FOR EACH STATEMENT EXECUTE FUNCTION lakebase.keep_changes_out();
+ALTER TABLE lakebase.column_field
+    ENABLE ALWAYS TRIGGER keep_changes_out, ENABLE ALWAYS TRIGGER keep_truncate_out;
+
 CREATE OR REPLACE VIEW lakebase.iceberg_tables WITH (security_barrier) AS
 SELECT s.relid::regclass AS relation,
        s.nspname::text AS table_namespace,

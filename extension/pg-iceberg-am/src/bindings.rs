@@ -7,6 +7,12 @@ use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 mod raw {
     use pgrx::pg_sys;
 
+    /// As `commands/cluster.h` has it.
+    #[repr(C)]
+    pub struct ClusterParams {
+        pub options: pg_sys::bits32,
+    }
+
     unsafe extern "C-unwind" {
         pub fn find_all_inheritors(
             parent: pg_sys::Oid,
@@ -14,6 +20,7 @@ mod raw {
             numparents: *mut *mut pg_sys::List,
         ) -> *mut pg_sys::List;
         pub fn get_partition_ancestors(relid: pg_sys::Oid) -> *mut pg_sys::List;
+        pub fn cluster_rel(relid: pg_sys::Oid, index: pg_sys::Oid, params: *mut ClusterParams);
         pub static Log_autovacuum_min_duration: std::ffi::c_int;
         pub fn lc_collate_is_c(collation: pg_sys::Oid) -> bool;
         pub fn RequestCheckpoint(flags: std::ffi::c_int);
@@ -52,6 +59,15 @@ pub fn checkpoint_now() {
     let flags = pg_sys::CHECKPOINT_IMMEDIATE | pg_sys::CHECKPOINT_FORCE | pg_sys::CHECKPOINT_WAIT;
     // SAFETY: declared as in the header.
     unsafe { pg_guard_ffi_boundary(|| raw::RequestCheckpoint(flags as std::ffi::c_int)) }
+}
+
+/// Writes a table, of which nobody else has anything open, anew (`commands/cluster.h`).
+pub fn rewrite_table(relid: pg_sys::Oid) {
+    let mut params = raw::ClusterParams { options: 0 };
+    // SAFETY: declared as in the header; without an index, rows keep their order.
+    unsafe {
+        pg_guard_ffi_boundary(|| raw::cluster_rel(relid, pg_sys::InvalidOid, &raw mut params));
+    }
 }
 
 /// The tables that a partition is part of, as a list of oids, the nearest first (`catalog/partition.h`).

@@ -57,11 +57,11 @@ impl ScanMethods for IcebergAm {
 
     fn scan_getnextslot(
         scan: &mut TableScan,
-        _rel: Relation<'_>,
+        rel: Relation<'_>,
         direction: ScanDirection,
         slot: &mut Slot<'_>,
     ) -> PgResult<bool> {
-        scan.next(direction, slot)
+        scan.next(rel, direction, slot)
     }
 
     fn scan_analyze_next_block(

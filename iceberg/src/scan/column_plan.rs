@@ -7,9 +7,9 @@ use arrow::array::{ArrayRef, RecordBatch, UInt32Array, new_null_array};
 use arrow::datatypes::{DataType, FieldRef};
 
 use super::convert::{Child, Convert};
+use super::data_file_reader::ReadOptions;
 use super::default_value::default_array;
 use super::file_schema::{FileField, FileSchema, IdSource};
-use super::partition_constants::PartitionConstants;
 use crate::error::{Error, Result};
 use crate::spec::{NestedField, PrimitiveType, Type};
 use crate::write::arrow_schema::arrow_field;
@@ -33,18 +33,17 @@ enum Source {
 }
 
 impl ColumnPlan {
-    /// Plans reading `field` from a file at `path` with these columns, in a partition with these
-    /// values.
+    /// Plans reading `field` from a file at `path` with these columns; `options` have the values of those that it lacks.
     pub(super) fn new(
         field: &NestedField,
         file: &FileSchema,
-        constants: &PartitionConstants,
+        options: &ReadOptions,
         path: &str,
     ) -> Result<Self> {
         let target = arrow_field(field)?;
         let mut planner = Planner {
             path,
-            constants,
+            options,
             constants_first: file.ids != IdSource::File,
             leaves: Vec::new(),
         };
@@ -120,7 +119,7 @@ pub(super) fn repeat(value: &ArrayRef, count: usize) -> Result<ArrayRef, arrow::
 
 struct Planner<'a> {
     path: &'a str,
-    constants: &'a PartitionConstants,
+    options: &'a ReadOptions,
     /// Whether partition values go before columns of the file: a file without field ids has, by the
     /// specification's order, no column that the name mapping is needed for to find.
     constants_first: bool,
@@ -143,7 +142,7 @@ impl Planner<'_> {
             .position(|candidate| candidate.id == Some(field.id));
         match position {
             Some(position) if !self.constants_first => Ok(Found::InFile(position)),
-            Some(position) => Ok(match self.constants.array(field, target, self.path)? {
+            Some(position) => Ok(match self.partition_value(field, target)? {
                 Some(value) => Found::Constant(value),
                 None => Found::InFile(position),
             }),
@@ -151,10 +150,19 @@ impl Planner<'_> {
         }
     }
 
+    /// The one value of a field that the file's partition tells.
+    fn partition_value(&self, field: &NestedField, target: &DataType) -> Result<Option<ArrayRef>> {
+        let constants = &self.options.partition_constants;
+        constants.array(field, target, self.path)
+    }
+
     /// The one value of a field that the file does not have.
     fn missing(&self, field: &NestedField, target: &DataType) -> Result<ArrayRef> {
-        if let Some(value) = self.constants.array(field, target, self.path)? {
+        if let Some(value) = self.partition_value(field, target)? {
             return Ok(value);
+        }
+        if let Some(value) = self.options.missing_values.get(&field.id) {
+            return Ok(Arc::clone(value));
         }
         match &field.initial_default {
             Some(default) if !default.is_null() => default_array(field, default, target),

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Schema as ArrowSchema, SchemaRef};
 
 use super::column_plan::ColumnPlan;
@@ -45,7 +45,13 @@ pub struct ReadOptions {
     pub name_mapping: Option<Arc<NameMapping>>,
     /// Values of columns that the file lacks.
     pub partition_constants: PartitionConstants,
+    /// Values, by field id and of one row each, of columns that the file lacks and its partition does not tell; they go
+    /// before initial defaults.
+    pub missing_values: MissingValues,
 }
+
+/// Values of columns by field id, each an array of one row, of the type of [`crate::write::arrow_schema`].
+pub type MissingValues = Arc<BTreeMap<i32, ArrayRef>>;
 
 impl Default for ReadOptions {
     fn default() -> Self {
@@ -57,6 +63,7 @@ impl Default for ReadOptions {
             predicate: None,
             name_mapping: None,
             partition_constants: PartitionConstants::default(),
+            missing_values: MissingValues::default(),
         }
     }
 }
@@ -125,7 +132,7 @@ impl DataFileReader {
             let field = schema.fields.field(field_id).ok_or_else(|| {
                 Error::invalid_argument("ReadOptions", format!("no column has field id {field_id}"))
             })?;
-            let plan = ColumnPlan::new(field, &file_schema, &options.partition_constants, &path)?;
+            let plan = ColumnPlan::new(field, &file_schema, &options, &path)?;
             Ok((field, Arc::new(plan)))
         };
         let projected = options

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, StringArray};
-use arrow::datatypes::DataType;
-use serde_json::Value;
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, FixedSizeBinaryArray, StringArray};
+use arrow::datatypes::{DataType, Float32Type, Float64Type};
+use serde_json::{Number, Value};
 
 use super::convert::{cast, with_timezone};
 use crate::error::{Error, Result};
@@ -70,6 +70,61 @@ pub(super) fn default_array(
     })
 }
 
+/// The one value of `array`, which is not null, in the JSON form that [`default_array`] reads; `None` if it has none: the
+/// field is of no primitive type, or the value is NaN, an infinity, or lies before the year 1 or after 9999.
+pub fn default_json(field: &NestedField, array: &ArrayRef) -> Option<Value> {
+    let Type::Primitive(primitive) = &field.field_type else {
+        return None;
+    };
+    let text = || {
+        let text = cast(array, &DataType::Utf8).ok()?;
+        Some(text.as_string::<i32>().value(0).to_owned())
+    };
+    let hex = |bytes: &[u8]| {
+        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+        Value::String(digits.collect())
+    };
+    let is_common = |text: &String| text.as_bytes().get(4) == Some(&b'-') && !text.starts_with('-');
+    let json = match primitive {
+        PrimitiveType::Boolean => Value::Bool(array.as_boolean().value(0)),
+        PrimitiveType::Int | PrimitiveType::Long => Value::Number(text()?.parse().ok()?),
+        PrimitiveType::Float => {
+            let value = array.as_primitive::<Float32Type>().value(0);
+            Value::Number(Number::from_f64(value.into())?)
+        }
+        PrimitiveType::Double => {
+            let value = array.as_primitive::<Float64Type>().value(0);
+            Value::Number(Number::from_f64(value)?)
+        }
+        PrimitiveType::String | PrimitiveType::Decimal { .. } | PrimitiveType::Time => {
+            Value::String(text()?)
+        }
+        PrimitiveType::Date => Value::String(text().filter(is_common)?),
+        PrimitiveType::Timestamp
+        | PrimitiveType::Timestamptz
+        | PrimitiveType::TimestampNs
+        | PrimitiveType::TimestamptzNs => {
+            let DataType::Timestamp(unit, zone) = array.data_type() else {
+                return None;
+            };
+            let local = with_timezone(array, *unit, None);
+            let text = cast(&local, &DataType::Utf8).ok()?;
+            let text = Some(text.as_string::<i32>().value(0).to_owned()).filter(is_common)?;
+            let offset = zone.as_ref().map_or("", |_| "+00:00");
+            Value::String(format!("{text}{offset}"))
+        }
+        PrimitiveType::Uuid => {
+            let bytes = array.as_fixed_size_binary().value(0);
+            Value::String(uuid::Uuid::from_slice(bytes).ok()?.to_string())
+        }
+        PrimitiveType::Fixed(_) => hex(array.as_fixed_size_binary().value(0)),
+        PrimitiveType::Binary => hex(array.as_binary::<i32>().value(0)),
+        _ => return None,
+    };
+    let read_again = default_array(field, &json, array.data_type()).ok()?;
+    (&read_again == array).then_some(json)
+}
+
 fn fixed(bytes: &[u8]) -> Option<ArrayRef> {
     let array = FixedSizeBinaryArray::try_from_iter(std::iter::once(bytes)).ok()?;
     Some(Arc::new(array))
@@ -92,7 +147,6 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use arrow::array::{Array, AsArray};
     use arrow::datatypes::{
         Date32Type, Decimal128Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
     };
@@ -141,6 +195,67 @@ mod tests {
                 .as_boolean()
                 .value(0)
         );
+    }
+
+    #[test]
+    fn defaults_are_written_as_they_are_read() {
+        let decimal = PrimitiveType::Decimal {
+            precision: 9,
+            scale: 2,
+        };
+        let cases = [
+            (PrimitiveType::Boolean, json!(false)),
+            (PrimitiveType::Int, json!(-7)),
+            (PrimitiveType::Long, json!(i64::MIN)),
+            (PrimitiveType::Double, json!(0.1)),
+            (PrimitiveType::Double, json!(-0.0)),
+            (PrimitiveType::Float, json!(f64::from(0.1_f32))),
+            (decimal, json!("-14.20")),
+            (PrimitiveType::Date, json!("0001-01-01")),
+            (PrimitiveType::Time, json!("22:31:08.123456")),
+            (
+                PrimitiveType::Timestamp,
+                json!("2017-11-16T22:31:08.123456"),
+            ),
+            (
+                PrimitiveType::Timestamptz,
+                json!("1969-12-31T23:59:59.999999+00:00"),
+            ),
+            (PrimitiveType::String, json!("\"é\n")),
+            (
+                PrimitiveType::Uuid,
+                json!("f79c3e09-677c-4bbd-a479-3f349cb785e7"),
+            ),
+            (PrimitiveType::Binary, json!("000aff")),
+            (PrimitiveType::Fixed(2), json!("00ff")),
+        ];
+        for (primitive, json) in cases {
+            let array = read(primitive.clone(), &json).unwrap();
+            let field = NestedField::optional(1, "c", primitive);
+            assert_eq!(default_json(&field, &array), Some(json));
+        }
+    }
+
+    #[test]
+    fn what_json_has_no_form_for_is_no_default() {
+        let has_form = |primitive, array: ArrayRef| {
+            default_json(&NestedField::optional(1, "c", primitive), &array).is_some()
+        };
+        let doubles = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
+        for value in doubles {
+            let array = Arc::new(arrow::array::Float64Array::from(vec![value]));
+            assert!(!has_form(PrimitiveType::Double, array));
+        }
+        for days in [-800_000, 3_000_000, i32::MAX, i32::MIN] {
+            let array = Arc::new(arrow::array::Date32Array::from(vec![days]));
+            assert!(!has_form(PrimitiveType::Date, array));
+        }
+        for micros in [i64::MIN, i64::MAX, 253_402_300_800_000_000] {
+            let array = arrow::array::TimestampMicrosecondArray::from(vec![micros]);
+            assert!(!has_form(PrimitiveType::Timestamp, Arc::new(array.clone())));
+            let array = array.with_timezone_utc();
+            assert!(!has_form(PrimitiveType::Timestamptz, Arc::new(array)));
+        }
     }
 
     #[test]

@@ -35,7 +35,8 @@ mod equality_columns;
 mod plan;
 mod position_deletes;
 
-pub use data_file_reader::{DataFileReader, FileBatch, ReadOptions, RowGroupCounts};
+pub use data_file_reader::{DataFileReader, FileBatch, MissingValues, ReadOptions, RowGroupCounts};
+pub use default_value::default_json;
 pub use delete_cache::DeleteCache;
 pub(crate) use deletion_vector::encode_deletion_vector;
 pub use file_metadata::FileMetadata;

@@ -1,6 +1,7 @@
 //! The extension's own catalog: one pointer row for each table's storage, and inline commits and changes of rows on
 //! their way into the metadata; and what is cached of the metadata they point to.
 
+mod column_field;
 mod garbage;
 mod guard;
 mod inline_commit;
@@ -12,6 +13,7 @@ mod relation;
 mod row_change;
 mod row_set;
 
+pub use column_field::ColumnFieldCatalog;
 pub use garbage::{GarbageCatalog, LockedGarbage, What};
 pub use inline_commit::{InlineCommit, InlineCommitCatalog, InlineContent, NewInlineCommit};
 pub use keyed_table::Writing;

@@ -1,25 +1,29 @@
 //! Attributes of tables and composite types that come, change and go.
 //!
-//! What counts is what happens to the attribute, whichever statement or cascade asks for it. Names may change
-//! and attributes may go: fields are found by their ids, and the commit brings the table's metadata after. An
-//! attribute more, or one of another type, is refused, be it a table's own or one of a type that its columns
-//! have somewhere inside.
+//! What counts is what happens to the attribute, whichever statement or cascade asks for it. Names may change,
+//! columns may come and attributes may go: fields are found by their ids, and the commit brings the table's metadata
+//! after. Rows from before have NULL in a column that was added, or what ALTER TABLE has computed while it wrote all of
+//! them anew. A column of another type is refused, and so is an attribute more, or one of another type, of a type that
+//! columns have somewhere inside.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use pg_lakebase_core::error::{PgError, PgResult};
-use pg_lakebase_core::relation::{LockMode, OpenRelation, Relation, RelationKind};
+use pg_lakebase_core::relation::{Attribute, LockMode, OpenRelation, Relation, RelationKind};
 use pgrx::pg_sys;
 
-use super::attribute_names;
 use super::type_users::{TypeUser, type_users};
+use super::{attribute_names, enum_labels};
+use crate::bindings;
 use crate::catalog::is_iceberg_relid;
-use crate::scan::fetch;
-use crate::schema::TableColumns;
+use crate::directory::upgrade;
+use crate::scan::{TableView, fetch};
+use crate::schema::{Column, TableColumns};
 use crate::transaction;
 use crate::unsupported::cannot;
 
-/// What to do instead of adding columns and changing their types: as a heap, the table keeps its rights, defaults,
+/// What to do instead of changing types of columns: as a heap, the table keeps its rights, defaults,
 /// constraints and triggers. PostgreSQL does not give it a TOAST table on the way, so that rows must fit into a page.
 const HEAP_HINT: &str = "Make it a heap table with ALTER TABLE ... SET ACCESS METHOD heap, alter it, and make it an Iceberg table again; or, if rows are too big for that, create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
 
@@ -29,9 +33,89 @@ const PARTITION_HINT: &str = "Make the partitions that are Iceberg tables heap t
 /// What to do instead of altering a type that columns have: the type is what it is for a new table as well.
 const NEW_TYPE_HINT: &str = "Create another type with the wanted attributes and an Iceberg table with columns of that type, fill it with INSERT ... SELECT, drop the old table, and rename.";
 
-/// A column has been added to `relid` (`ATExecAddColumn`).
-pub fn added(relid: pg_sys::Oid) -> PgResult<()> {
-    refuse(relid, "add a column to")
+/// A column has been added to `relid` (`ATExecAddColumn`); it is not visible yet.
+pub fn added(relid: pg_sys::Oid, number: i16) -> PgResult<()> {
+    if let Some(user) = row_type_users(relid).first() {
+        return Err(used(relid, user).with_hint(NEW_TYPE_HINT));
+    }
+    if !is_iceberg_relid(relid) || upgrade::is_running() {
+        return Ok(());
+    }
+    let Some(attribute) = latest(relid, number) else {
+        return Ok(());
+    };
+    attribute_names::check_renamed(&attribute)?;
+    let resolve = || Column::of_attribute(Attribute::from_raw(&attribute));
+    let column = hold_composites(|| Ok(vec![resolve()?]))?;
+    enum_labels::hold(&column);
+    // Whoever adds a column holds AccessExclusiveLock on the relation.
+    let rel = OpenRelation::open(relid, LockMode::None);
+    fetch::forget();
+    for column in &column {
+        transaction::note_added_column(rel.relation(), number, column)?;
+    }
+    ADDED_TO.with_borrow_mut(|tables| tables.insert(relid.to_u32()));
+    Ok(())
+}
+
+thread_local! {
+    /// Tables that the statement which is being executed has added columns to.
+    static ADDED_TO: RefCell<BTreeSet<u32>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// A utility statement that may add columns, from its beginning to its end.
+pub struct Adding {
+    /// What the statement has done that this one is part of.
+    outer: BTreeSet<u32>,
+}
+
+impl Adding {
+    /// Begins.
+    pub fn begin() -> Self {
+        Self {
+            outer: ADDED_TO.take(),
+        }
+    }
+
+    /// Has tables written anew that have got a column with a default which their metadata cannot tell. PostgreSQL itself reads
+    /// rows from before as if they had it (`StoreAttrMissingVal`).
+    pub fn finish(self) -> PgResult<()> {
+        for relid in ADDED_TO.take() {
+            let relid = pg_sys::Oid::from(relid);
+            if is_iceberg_relid(relid) {
+                tell_missing_values(relid)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Adding {
+    fn drop(&mut self) {
+        ADDED_TO.set(std::mem::take(&mut self.outer));
+    }
+}
+
+fn tell_missing_values(relid: pg_sys::Oid) -> PgResult<()> {
+    // Whoever adds a column holds AccessExclusiveLock on the relation, to the end of the transaction.
+    let rel = OpenRelation::open(relid, LockMode::None);
+    let view = TableView::resolve(rel.relation(), None)?;
+    if view.tells_missing_values() {
+        return Ok(());
+    }
+    if view.rows() == 0 {
+        // SAFETY: the relation is open.
+        unsafe {
+            pg_sys::RelationClearMissing(rel.relation().as_ptr());
+            pg_sys::CommandCounterIncrement();
+        }
+        return Ok(());
+    }
+    drop(rel);
+    bindings::rewrite_table(relid);
+    // SAFETY: in a transaction.
+    unsafe { pg_sys::CommandCounterIncrement() };
+    Ok(())
 }
 
 /// The attribute has been altered in some way; the change is not visible yet.
@@ -78,11 +162,17 @@ fn is_last(relid: pg_sys::Oid) -> bool {
 ///
 /// Iceberg tables that are there already are found, and so need not be held: their lock comes before that of a type.
 pub fn hold(rel: Relation<'_>) -> PgResult<()> {
+    hold_composites(|| Ok(TableColumns::resolve(rel.tuple_desc())?.columns)).map(drop)
+}
+
+/// What `resolve` gives once the composite types in these columns are locked.
+fn hold_composites(resolve: impl Fn() -> PgResult<Vec<Column>>) -> PgResult<Vec<Column>> {
     let mut held = BTreeSet::new();
     loop {
         let before = held.len();
         // A type that is locked only now may have got attributes of further types meanwhile.
-        for column in TableColumns::resolve(rel.tuple_desc())?.columns {
+        let columns = resolve()?;
+        for column in &columns {
             for composite in column.column_type.composites() {
                 if held.insert(composite.to_u32()) {
                     // SAFETY: a look-up, and a lock that CREATE TABLE takes as well, though not for as long
@@ -97,7 +187,7 @@ pub fn hold(rel: Relation<'_>) -> PgResult<()> {
             }
         }
         if held.len() == before {
-            return Ok(());
+            return Ok(columns);
         }
     }
 }

@@ -9,7 +9,7 @@ use pg_lakebase_core::error::{PgError, PgResult};
 use pgrx::pg_sys;
 
 use super::type_users::type_users;
-use crate::schema::TableColumns;
+use crate::schema::Column;
 
 /// Refuses to rename a label of an enum that a column of an Iceberg table has values of.
 ///
@@ -61,8 +61,8 @@ pub unsafe fn check_alter(statement: *const pg_sys::AlterEnumStmt) -> PgResult<(
 
 /// Keeps the labels in the columns of a table in the making what they are, to the end of the transaction, from
 /// when on the table can be found.
-pub fn hold(columns: &TableColumns) {
-    for column in &columns.columns {
+pub fn hold(columns: &[Column]) {
+    for column in columns {
         for enum_type in column.column_type.enums() {
             // SAFETY: taken in the order of the columns; it conflicts with what changes an enum, and not with
             // other tables being made.

@@ -27,7 +27,7 @@ pub fn set_new_filelocator(
     new: RelFileLocator,
     persistence: Persistence,
 ) -> PgResult<Horizons> {
-    enum_labels::hold(&TableColumns::resolve(rel.tuple_desc())?);
+    enum_labels::hold(&TableColumns::resolve(rel.tuple_desc())?.columns);
     let key = StorageKey::with_locator(rel, new);
     keep_place(&key);
     smgr::create(new, persistence);

@@ -23,8 +23,8 @@ pub fn register() -> PgResult<()> {
             (pg_sys::RelationRelationId, ObjectAccess::PostCreate { .. }, Ok(0)) => {
                 relation_created(object)
             }
-            (pg_sys::RelationRelationId, ObjectAccess::PostCreate { .. }, Ok(1..)) => {
-                attributes::added(object)
+            (pg_sys::RelationRelationId, ObjectAccess::PostCreate { .. }, Ok(number @ 1..)) => {
+                attributes::added(object, number)
             }
             (pg_sys::RelationRelationId, ObjectAccess::PostAlter { .. }, Ok(0)) => {
                 placement::check(object)

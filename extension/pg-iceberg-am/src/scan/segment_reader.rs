@@ -64,7 +64,7 @@ impl SegmentReader {
                 let range = rows.ranges()[0].start..last.end;
                 let slice = batch.slice(range.start as usize, (range.end - range.start) as usize);
                 let schema = arrow_schema(&view.schema).map_err(to_pg_error)?;
-                let mut batch = conform(&slice, &schema)?
+                let mut batch = conform(&slice, &schema, &view.missing)?
                     .project(&projection.live_columns)
                     .map_err(arrow_error("project pending rows"))?;
                 let mut positions = RowPositions::Range(range.clone());
@@ -96,6 +96,7 @@ impl SegmentReader {
                     batch_size: BATCH_ROWS,
                     rows: (rows != all).then_some(rows),
                     predicate: predicate.cloned(),
+                    missing_values: Arc::clone(&view.missing),
                     ..ReadOptions::default()
                 };
                 let reader = match &view.metadata {

@@ -19,6 +19,8 @@ pub struct TableScan {
     reader: RowReader,
     snapshot: Option<RegisteredSnapshot>,
     is_dirty: bool,
+    /// Whether it is known of what shape rows are to be.
+    has_shape: bool,
     blocks: u32,
     block: Option<Block>,
 }
@@ -41,6 +43,7 @@ impl TableScan {
         }
         Ok(Self {
             blocks: size::blocks(rel)?,
+            has_shape: false,
             is_dirty: snapshot.is_some_and(|snapshot| snapshot.kind() == SnapshotKind::Dirty),
             snapshot: snapshot
                 .filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc)
@@ -66,7 +69,19 @@ impl TableScan {
     }
 
     /// Stores the next row in `direction`.
-    pub fn next(&mut self, direction: ScanDirection, slot: &mut Slot<'_>) -> PgResult<bool> {
+    pub fn next(
+        &mut self,
+        rel: Relation<'_>,
+        direction: ScanDirection,
+        slot: &mut Slot<'_>,
+    ) -> PgResult<bool> {
+        if !std::mem::replace(&mut self.has_shape, true)
+            && !slot.tuple_desc().has_columns_of(rel.tuple_desc())
+        {
+            // ALTER TABLE reads rows as they were before (`ATRewriteTable`).
+            let view = TableView::resolve_as(rel, slot.tuple_desc(), self.snapshot())?;
+            self.reader = RowReader::of_whole_rows(view)?;
+        }
         match direction {
             ScanDirection::Forward => self.reader.next(slot),
             ScanDirection::Backward => self.reader.previous(slot),

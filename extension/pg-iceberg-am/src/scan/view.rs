@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use arrow::compute::concat_batches;
 use iceberg_lite::manifest::DataFile;
-use iceberg_lite::scan::{RowRanges, ScanFile};
-use iceberg_lite::spec::{Schema, TableMetadata};
+use iceberg_lite::scan::{MissingValues, RowRanges, ScanFile};
+use iceberg_lite::spec::{FormatVersion, Schema, TableMetadata};
 use iceberg_lite::write::arrow_schema;
 use pg_lakebase_core::error::PgResult;
-use pg_lakebase_core::relation::Relation;
+use pg_lakebase_core::relation::{Relation, TupleDesc};
 use pg_lakebase_core::snapshot::{Snapshot, SnapshotKind};
 use pg_lakebase_core::xact;
 use pgrx::pg_sys;
@@ -19,13 +19,14 @@ use super::segment::{
     Segment, SegmentIds, SegmentSource, committed_segments, end_of, in_row_order, push_file,
     with_deleted_rows, without_rows,
 };
-use crate::catalog::{Committed, InlineCommit, InlineContent, find_committed};
+use crate::catalog::options::TableOptions;
+use crate::catalog::{ColumnFieldCatalog, Committed, InlineCommit, InlineContent, find_committed};
 use crate::claims;
 use crate::directory::StorageKey;
 use crate::error::{arrow_error, to_pg_error};
 use crate::files::{TableFiles, cache};
 use crate::row_id::RowIds;
-use crate::schema::{TableColumns, TableSchema, conform};
+use crate::schema::{ColumnFields, Fields, TableColumns, TableSchema, conform};
 use crate::transaction::{self, PendingBatch, shared};
 
 /// What stands for the sequence number of a file that has none yet: no snapshot has added it.
@@ -40,6 +41,8 @@ pub struct TableView {
     pub columns: Arc<TableColumns>,
     /// The fields that hold them, in their order and under their names.
     pub schema: Arc<Schema>,
+    /// What rows have in columns that were added after they were written, where that is not NULL.
+    pub missing: MissingValues,
     /// The metadata of the snapshot; none if nothing is committed.
     pub metadata: Option<Arc<TableMetadata>>,
     /// Files of the storage.
@@ -57,7 +60,16 @@ impl TableView {
     /// own rows of earlier commands. Any other snapshot, and none, sees the latest committed state and all that the
     /// transaction has done.
     pub fn resolve(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
-        let mut view = Self::with_changed_rows(rel, snapshot)?;
+        Self::resolve_as(rel, rel.tuple_desc(), snapshot)
+    }
+
+    /// As [`Self::resolve`], with the columns that the table had when it was of this shape.
+    pub fn resolve_as(
+        rel: Relation<'_>,
+        shape: TupleDesc<'_>,
+        snapshot: Option<Snapshot<'_>>,
+    ) -> PgResult<Self> {
+        let mut view = Self::with_changed_rows(rel, shape, snapshot)?;
         let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
         let key = StorageKey::of(rel);
         let changed = claims::changed_rows(rel, &key, snapshot)?;
@@ -72,18 +84,22 @@ impl TableView {
         rel: Relation<'_>,
         snapshot: Option<Snapshot<'_>>,
     ) -> PgResult<Self> {
-        let mut view = Self::with_changed_rows(rel, snapshot)?;
+        let mut view = Self::with_changed_rows(rel, rel.tuple_desc(), snapshot)?;
         view.segments = Arc::new(with_deleted_rows(&view.segments));
         Ok(view)
     }
 
     /// What a snapshot sees apart from changes of rows that the metadata do not tell of.
-    fn with_changed_rows(rel: Relation<'_>, snapshot: Option<Snapshot<'_>>) -> PgResult<Self> {
+    fn with_changed_rows(
+        rel: Relation<'_>,
+        shape: TupleDesc<'_>,
+        snapshot: Option<Snapshot<'_>>,
+    ) -> PgResult<Self> {
         let key = StorageKey::of(rel);
         let snapshot = snapshot.filter(|snapshot| snapshot.kind() == SnapshotKind::Mvcc);
         let curcid = snapshot.map(|snapshot| snapshot.cur_cid());
         let own = if xact::is_parallel_worker() {
-            Own::of_leader(rel, key)?
+            Own::of_leader(key)?
         } else {
             Own::of_transaction(&key, curcid)?
         };
@@ -103,21 +119,25 @@ impl TableView {
             .metadata_location
             .map(|location| cache::metadata(&io, &location).map(|metadata| (location, metadata)))
             .transpose()?;
-        let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
-        let TableSchema {
-            columns, schema, ..
-        } = match (&metadata, &own) {
-            (Some((_, metadata)), _) => TableSchema::of_metadata(columns, metadata)?,
-            (None, Some(own)) => own.schema.with_columns(columns)?,
-            (None, None) => TableSchema::of_new_table(columns)?,
+        let columns = Arc::new(TableColumns::resolve(shape)?);
+        let fields = match (&metadata, &own) {
+            (Some((_, metadata)), _) => &Fields::of_metadata(metadata)?,
+            (None, Some(own)) => &own.fields,
+            (None, None) => &Fields::begin(&columns, &ColumnFields::default())?,
         };
+        let TableSchema {
+            columns,
+            schema,
+            missing,
+            ..
+        } = TableSchema::new(columns, fields, || ColumnFieldCatalog::find(&key))?;
         let committed = match &metadata {
             Some((location, metadata)) => committed_segments(&io, location, metadata)?,
             None => Arc::default(),
         };
         let committed = match &*inline_commits {
             [] => committed,
-            inline_commits => with_inline_commits(&committed, inline_commits, &schema)?,
+            inline_commits => with_inline_commits(&committed, inline_commits, &schema, &missing)?,
         };
         let segments = match own {
             Some(own) if !own.pending.visible.is_empty() => with_pending(&committed, own.pending)?,
@@ -127,11 +147,30 @@ impl TableView {
             relid: rel.oid(),
             columns,
             schema,
+            missing,
             metadata: metadata.map(|(_, metadata)| metadata),
             io,
             segments,
             by_row_id: OnceCell::new(),
         })
+    }
+
+    /// Whether the next metadata tell what rows have in columns that were added after they were written, which those of a
+    /// version before 3 cannot.
+    pub fn tells_missing_values(&self) -> bool {
+        let is_told = |id: &i32| {
+            let field = self.schema.fields.field(*id);
+            field.is_some_and(|field| field.initial_default.is_some())
+        };
+        let is_of_version_3 = || {
+            let option = TableOptions::of(self.relid).format_version();
+            let version = self
+                .metadata
+                .as_ref()
+                .map(|metadata| metadata.format_version);
+            option.max(version.unwrap_or(option)) >= FormatVersion::V3
+        };
+        self.missing.is_empty() || is_of_version_3() && self.missing.keys().all(is_told)
     }
 
     /// Number of rows, counting deleted ones.
@@ -150,7 +189,7 @@ impl TableView {
 
 /// What the transaction itself knows of a storage.
 struct Own {
-    schema: TableSchema,
+    fields: Arc<Fields>,
     io: TableFiles,
     hides_committed: bool,
     pending: transaction::PendingView,
@@ -163,7 +202,7 @@ impl Own {
     ) -> PgResult<Option<Self>> {
         transaction::with_storage(key, |storage, marks| {
             Ok(Self {
-                schema: storage.schema.clone(),
+                fields: Arc::clone(&storage.fields),
                 io: storage.io.clone(),
                 hides_committed: storage.created || storage.emptied,
                 pending: storage.rows.view(curcid, marks)?,
@@ -173,13 +212,12 @@ impl Own {
     }
 
     /// In a parallel worker, what the leader has done before the plan began.
-    fn of_leader(rel: Relation<'_>, key: StorageKey) -> PgResult<Option<Self>> {
+    fn of_leader(key: StorageKey) -> PgResult<Option<Self>> {
         let Some(storage) = shared::storage_of_leader(&key)? else {
             return Ok(None);
         };
-        let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
         Ok(Some(Self {
-            schema: storage.schema(columns)?,
+            fields: Arc::new(storage.fields),
             io: TableFiles::new(key)?,
             hides_committed: storage.hides_committed,
             pending: storage.pending,
@@ -192,6 +230,7 @@ fn with_inline_commits(
     committed: &[Segment],
     inline_commits: &[InlineCommit],
     schema: &Schema,
+    missing: &MissingValues,
 ) -> PgResult<Arc<Vec<Segment>>> {
     let mut segments = Vec::with_capacity(committed.len() + inline_commits.len());
     segments.extend_from_slice(committed);
@@ -207,7 +246,7 @@ fn with_inline_commits(
         let (mut batches, batch_ids): (Vec<_>, Vec<_>) = rows.into_iter().unzip();
         let schema = arrow_schema(schema).map_err(to_pg_error)?;
         for batch in &mut batches {
-            *batch = conform(batch, &schema)?;
+            *batch = conform(batch, &schema, missing)?;
         }
         let batch = concat_batches(&schema, &batches)
             .map_err(arrow_error("join rows of inline commits"))?;

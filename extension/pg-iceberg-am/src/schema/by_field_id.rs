@@ -4,17 +4,25 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, ListArray, RecordBatch, StructArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, ListArray, RecordBatch, StructArray, UInt32Array, new_null_array,
+};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatchOptions;
+use iceberg_lite::scan::MissingValues;
 use iceberg_lite::write::FIELD_ID_KEY;
 use pg_lakebase_core::error::PgResult;
 
 use crate::error::arrow_error;
 
-/// The rows with the fields of `schema`.
-pub fn conform(rows: &RecordBatch, schema: &SchemaRef) -> PgResult<RecordBatch> {
+/// The rows with the fields of `schema`. A column that they lack has the value that is `missing`, or NULL.
+pub fn conform(
+    rows: &RecordBatch,
+    schema: &SchemaRef,
+    missing: &MissingValues,
+) -> PgResult<RecordBatch> {
     if rows.schema_ref() == schema {
         return Ok(rows.clone());
     }
@@ -24,6 +32,7 @@ pub fn conform(rows: &RecordBatch, schema: &SchemaRef) -> PgResult<RecordBatch> 
             rows.columns(),
             schema.fields(),
             rows.num_rows(),
+            missing,
         )?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
@@ -31,12 +40,13 @@ pub fn conform(rows: &RecordBatch, schema: &SchemaRef) -> PgResult<RecordBatch> 
     conformed().map_err(arrow_error("find fields of rows by their ids"))
 }
 
-/// The arrays of `wanted` among those of `fields`; a field that is not there is NULL.
+/// The arrays of `wanted` among those of `fields`; a field that is not there has the value that is `missing`, or is NULL.
 fn members(
     fields: &[FieldRef],
     arrays: &[ArrayRef],
     wanted: &[FieldRef],
     length: usize,
+    missing: &MissingValues,
 ) -> Result<Vec<ArrayRef>, ArrowError> {
     wanted
         .iter()
@@ -48,7 +58,10 @@ fn members(
                 .find(|(field, _)| id.is_some() && field_id(field) == id);
             match found {
                 Some((_, array)) => as_type(array, wanted.data_type()),
-                None => Ok(new_null_array(wanted.data_type(), length)),
+                None => match id.and_then(|id| missing.get(&id.parse().ok()?)) {
+                    Some(value) => take(value, &UInt32Array::from(vec![0; length]), None),
+                    None => Ok(new_null_array(wanted.data_type(), length)),
+                },
             }
         })
         .collect()
@@ -66,7 +79,8 @@ fn as_type(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> 
     match (array.data_type(), wanted) {
         (DataType::Struct(fields), DataType::Struct(wanted)) => {
             let array = array.as_struct();
-            let columns = members(fields, array.columns(), wanted, array.len())?;
+            let none = MissingValues::default();
+            let columns = members(fields, array.columns(), wanted, array.len(), &none)?;
             let nulls = array.nulls().cloned();
             StructArray::try_new_with_length(wanted.clone(), columns, nulls, array.len())
                 .map(|array| Arc::new(array) as ArrayRef)
@@ -112,10 +126,18 @@ mod tests {
         ];
         let rows = RecordBatch::try_new(Arc::new(old), columns).unwrap();
         let new = Arc::new(Schema::new(vec![int("a", 2), int("c", 3), int("b", 1)]));
-        let found = conform(&rows, &new).unwrap();
+        let found = conform(&rows, &new, &MissingValues::default()).unwrap();
         assert_eq!(found.column(0).as_primitive::<Int32Type>().value(1), 2);
         assert_eq!(found.column(1).null_count(), 2);
         assert_eq!(found.column(2).as_primitive::<Int32Type>().value(0), 1);
+        let five: ArrayRef = Arc::new(Int32Array::from(vec![5]));
+        let missing = MissingValues::new([(2, Arc::clone(&five)), (3, five)].into());
+        let found = conform(&rows, &new, &missing).unwrap();
+        assert_eq!(found.column(0).as_primitive::<Int32Type>().value(1), 2);
+        assert_eq!(
+            found.column(1).as_primitive::<Int32Type>().values(),
+            &[5, 5]
+        );
     }
 
     #[test]
@@ -134,7 +156,7 @@ mod tests {
         let renamed = DataType::Struct(Fields::from(vec![int("x", 4)]));
         let element = DataType::List(field("element", 2, renamed));
         let new = Arc::new(Schema::new(vec![field("l", 1, element)]));
-        let found = conform(&rows, &new).unwrap();
+        let found = conform(&rows, &new, &MissingValues::default()).unwrap();
         let elements = found.column(0).as_list::<i32>().value(0);
         let x = elements.as_struct().column(0).as_primitive::<Int32Type>();
         assert_eq!(x.values(), &[40, 41]);
@@ -147,6 +169,7 @@ mod tests {
             vec![Arc::new(Int32Array::from(vec![1, 2, 3]))],
         );
         let none = Arc::new(Schema::empty());
-        assert_eq!(conform(&rows.unwrap(), &none).unwrap().num_rows(), 3);
+        let found = conform(&rows.unwrap(), &none, &MissingValues::default());
+        assert_eq!(found.unwrap().num_rows(), 3);
     }
 }

@@ -2,7 +2,8 @@
 
 use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::PgResult;
-use pg_lakebase_core::relation::TupleDesc;
+use pg_lakebase_core::relation::{Attribute, TupleDesc};
+use pgrx::pg_sys;
 
 use crate::error::to_pg_error;
 use crate::guc;
@@ -16,9 +17,30 @@ pub struct Column {
     pub name: String,
     /// How its values are converted.
     pub column_type: ColumnType,
+    /// What rows from before the column was added have in it, if that is not NULL.
+    pub missing: Option<pg_sys::Datum>,
 }
 
 impl Column {
+    /// That of an attribute which rows from before have NULL in.
+    pub fn of_attribute(attribute: Attribute) -> PgResult<Self> {
+        let unconstrained = guc::unconstrained_numeric();
+        let Attribute {
+            num,
+            name,
+            type_oid,
+            typmod,
+            ..
+        } = attribute;
+        let column_type = ColumnType::resolve(type_oid, typmod, &name, unconstrained);
+        Ok(Self {
+            attribute: usize::try_from(num).unwrap_or(1) - 1,
+            column_type: column_type.map_err(to_pg_error)?,
+            name,
+            missing: None,
+        })
+    }
+
     /// The attribute number.
     pub fn number(&self) -> usize {
         self.attribute + 1
@@ -43,14 +65,9 @@ impl TableColumns {
             if att.is_dropped {
                 continue;
             }
-            let unconstrained = guc::unconstrained_numeric();
-            let column_type =
-                ColumnType::resolve(att.type_oid, att.typmod, &att.name, unconstrained)
-                    .map_err(to_pg_error)?;
             columns.push(Column {
-                attribute,
-                name: att.name,
-                column_type,
+                missing: tuple_desc.missing_value(attribute),
+                ..Column::of_attribute(att)?
             });
         }
         Ok(Self { natts, columns })

@@ -48,14 +48,6 @@ pub struct FieldId {
 }
 
 impl FieldIds {
-    /// Those of a new table, as the specification's examples have them: the columns first, then the fields
-    /// nested in them.
-    pub fn of_new_table(columns: &TableColumns) -> Self {
-        let mut ids = Self::default();
-        ids.add_missing(columns, 0);
-        ids
-    }
-
     /// Those that a table's metadata hold.
     pub fn of_metadata(metadata: &TableMetadata) -> PgResult<Arc<Self>> {
         let invalid = |detail: String| {
@@ -75,7 +67,7 @@ impl FieldIds {
         if let Some(known) = PARSED.with_borrow_mut(|cache| cache.get(json.as_str())) {
             return Ok(known);
         }
-        let ids: Self = serde_json::from_str(json)
+        let ids = Self::of_property(json)
             .map_err(|error| invalid(format!("Property \"{PROPERTY}\": {error}.")))?;
         let ids = Arc::new(ids);
         PARSED.with_borrow_mut(|cache| cache.put(json.clone(), Arc::clone(&ids), json.len()));
@@ -85,6 +77,23 @@ impl FieldIds {
     /// As a table property's value.
     pub fn to_property(&self) -> PgResult<String> {
         serde_json::to_string(self).map_err(|error| PgError::internal(error.to_string()))
+    }
+
+    /// What [`Self::to_property`] has made.
+    pub fn of_property(json: &str) -> Result<Self, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    /// These and others.
+    pub fn with(&self, others: &Self) -> Self {
+        let mut ids = self.0.clone();
+        ids.extend(others.0.iter().map(|(number, id)| (*number, id.clone())));
+        Self(ids)
+    }
+
+    /// The highest of all, nested ones included; 0 if there are none.
+    pub fn highest(&self) -> i32 {
+        self.0.values().map(FieldId::highest).max().unwrap_or(0)
     }
 
     /// That of the column with this attribute number.
@@ -100,12 +109,12 @@ impl FieldIds {
         })
     }
 
-    /// Gives ids, above `last_id` and above all that it has, to the attributes that lack one. Returns the
-    /// dotted name of the first of those, if any.
+    /// Gives ids, above `last_id` and above all that it has, to the attributes that lack one, as the specification's examples
+    /// have them: to the columns first, then to the fields nested in them. Returns the dotted name of the first of those, if
+    /// any.
     pub fn add_missing(&mut self, columns: &TableColumns, last_id: i32) -> Option<String> {
-        let highest = self.0.values().map(FieldId::highest).max().unwrap_or(0);
         let mut added = Added {
-            last_id: last_id.max(highest),
+            last_id: last_id.max(self.highest()),
             first: None,
         };
         let attributes = columns

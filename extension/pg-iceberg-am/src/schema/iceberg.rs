@@ -3,22 +3,26 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use arrow::array::ArrayRef;
 use arrow::datatypes::{DataType, TimeUnit};
 use iceberg_lite::commit::{TableUpdate, apply};
-use iceberg_lite::error::Error;
+use iceberg_lite::scan::{MissingValues, default_json};
 use iceberg_lite::spec::{
     ListType, NestedField, PrimitiveType, Schema, StructType, TableMetadata, Type,
 };
+use iceberg_lite::write::arrow_schema;
+use pg_arrow_conv::to_arrow::RowAppender;
 use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::{PgError, PgResult};
-use pgrx::PgSqlErrorCode;
+use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::field_ids::{FieldId, FieldIds, PROPERTY};
+use super::fields::{ColumnFields, Fields};
 use super::{Column, TableColumns, type_property};
 use crate::error::to_pg_error;
 
 /// Id of the schema that CREATE TABLE makes.
-const INITIAL_SCHEMA_ID: i32 = 0;
+pub(super) const INITIAL_SCHEMA_ID: i32 = 0;
 
 /// A table's columns and the fields that hold them.
 #[derive(Clone, Debug)]
@@ -30,68 +34,67 @@ pub struct TableSchema {
     /// The fields of the live columns, in their order, and below them those of the live attributes, all
     /// under the names that they have in PostgreSQL now.
     pub schema: Arc<Schema>,
+    /// What rows have in columns that were added after they were written, where that is not NULL.
+    pub missing: MissingValues,
     /// Dotted name of an attribute that no field of the table holds: it was added behind our back.
     unheld: Option<String>,
 }
 
 impl TableSchema {
-    /// That of a table without metadata.
-    pub fn of_new_table(columns: Arc<TableColumns>) -> PgResult<Self> {
-        let field_ids = Arc::new(FieldIds::of_new_table(&columns));
-        Self::new(columns, field_ids, None, 0)
-    }
-
-    /// Columns as the fields of `metadata` hold them.
-    pub fn of_metadata(columns: Arc<TableColumns>, metadata: &TableMetadata) -> PgResult<Self> {
-        let field_ids = FieldIds::of_metadata(metadata)?;
-        let current = current_schema(metadata)?;
-        let found = Self::new(columns, field_ids, Some(&current), metadata.last_column_id)?;
-        Ok(if found.schema.fields == current.fields {
-            Self {
-                schema: current,
-                ..found
-            }
-        } else {
-            found
-        })
-    }
-
-    /// The same fields, for columns that have other names now or are fewer.
-    pub fn with_columns(&self, columns: Arc<TableColumns>) -> PgResult<Self> {
-        Self::new(columns, Arc::clone(&self.field_ids), Some(&self.schema), 0)
-    }
-
-    /// `known` is a schema with the fields, whose types count.
+    /// Columns as `fields` hold them; `later` gives those that were added since, and is asked if any is missing.
     pub fn new(
         columns: Arc<TableColumns>,
-        mut field_ids: Arc<FieldIds>,
-        known: Option<&Schema>,
-        last_id: i32,
+        fields: &Fields,
+        later: impl FnOnce() -> PgResult<ColumnFields>,
     ) -> PgResult<Self> {
-        let unheld = if field_ids.are_complete(&columns) {
-            None
+        if fields.ids.are_complete(&columns) {
+            Self::with(columns, fields, &ColumnFields::default())
         } else {
-            Arc::make_mut(&mut field_ids).add_missing(&columns, last_id)
+            Self::with(columns, fields, &later()?)
+        }
+    }
+
+    /// As [`Self::new`], with what was added.
+    pub fn with(
+        columns: Arc<TableColumns>,
+        fields: &Fields,
+        later: &ColumnFields,
+    ) -> PgResult<Self> {
+        let mut field_ids = Arc::clone(&fields.ids);
+        if !later.fields.is_empty() {
+            field_ids = Arc::new(field_ids.with(&later.ids));
+        }
+        let mut unheld = None;
+        if !field_ids.are_complete(&columns) {
+            let last_id = fields.last_id;
+            unheld = Arc::make_mut(&mut field_ids).add_missing(&columns, last_id);
+        }
+        let builder = Builder::new(&fields.schema, &later.fields);
+        let mut missing = BTreeMap::new();
+        let mut schema = Vec::with_capacity(columns.columns.len());
+        for column in &columns.columns {
+            let id = held(field_ids.get(column.number()), &column.name)?;
+            let mut field = builder.field(&column.name, &column.column_type, id)?;
+            if let Some(value) = column.missing {
+                let value = missing_array(column, &field, value)?;
+                if fields.schema.fields.field(field.id).is_none() {
+                    field.initial_default = default_json(&field, &value);
+                    field.write_default = field.initial_default.clone();
+                }
+                missing.insert(field.id, value);
+            }
+            schema.push(field);
+        }
+        let known = &fields.schema;
+        let schema = match known.fields.fields == schema {
+            true => Arc::clone(known),
+            false => Arc::new(Schema::new(known.schema_id, schema)),
         };
-        let builder = Builder {
-            known: known.map_or_else(HashMap::new, fields_by_id),
-        };
-        let fields = columns
-            .columns
-            .iter()
-            .map(|column| {
-                let Column {
-                    name, column_type, ..
-                } = column;
-                let id = held(field_ids.get(column.number()), name)?;
-                builder.field(name, column_type, id)
-            })
-            .collect::<PgResult<_>>()?;
-        let schema_id = known.map_or(INITIAL_SCHEMA_ID, |known| known.schema_id);
         Ok(Self {
-            schema: Arc::new(Schema::new(schema_id, fields)),
             columns,
             field_ids,
+            schema,
+            missing: Arc::new(missing),
             unheld,
         })
     }
@@ -107,49 +110,79 @@ impl TableSchema {
         }
     }
 
+    /// Whether rows are written with the same fields, whatever their names are.
+    pub fn writes_as(&self, other: &Self) -> bool {
+        let fields = |table: &Self| {
+            let fields = table.schema.columns().iter();
+            let columns = table.columns.columns.iter().map(|column| column.attribute);
+            columns
+                .zip(fields.map(|field| (field.id, field.field_type.clone())))
+                .collect::<Vec<_>>()
+        };
+        fields(self) == fields(other)
+    }
+
     /// Properties of a new table with this schema.
     pub fn properties(&self) -> PgResult<BTreeMap<String, String>> {
-        let mut properties = type_property::of_new_table(&self.columns, &self.schema);
+        self.properties_beside(&BTreeMap::new())
+    }
+
+    fn properties_beside(
+        &self,
+        properties: &BTreeMap<String, String>,
+    ) -> PgResult<BTreeMap<String, String>> {
+        let types = properties.get(type_property::PROPERTY);
+        let types = types.map(String::as_str);
+        let mut properties = type_property::with(types, &self.columns, &self.schema)?;
         properties.insert(PROPERTY.to_owned(), self.field_ids.to_property()?);
         Ok(properties)
     }
 }
 
-/// `metadata` with `columns` as the current schema, in which fields have other names or are missing.
+/// The value that rows have which were written before `column` was added, as `field` holds it.
+fn missing_array(column: &Column, field: &NestedField, value: pg_sys::Datum) -> PgResult<ArrayRef> {
+    let schema = Schema::new(INITIAL_SCHEMA_ID, vec![field.clone()]);
+    let schema = arrow_schema(&schema).map_err(to_pg_error)?;
+    let source = (0, column.column_type.clone());
+    let mut appender = RowAppender::with_schema(&[source], schema).map_err(to_pg_error)?;
+    // SAFETY: a value of the column's type.
+    unsafe { appender.append(&[value], &[false]) }.map_err(to_pg_error)?;
+    let rows = appender.finish().map_err(to_pg_error)?;
+    Ok(Arc::clone(rows.column(0)))
+}
+
+/// `metadata` with `columns` as the current schema, in which fields have other names, are missing, or have come `later`.
 pub fn with_current_columns(
     metadata: &Arc<TableMetadata>,
     columns: &Arc<TableColumns>,
+    later: &ColumnFields,
 ) -> PgResult<Arc<TableMetadata>> {
-    let schema = TableSchema::of_metadata(Arc::clone(columns), metadata)?;
-    schema.check_writable()?;
-    let mut schema = (*schema.schema).clone();
-    if schema.fields == current_schema(metadata)?.fields {
+    let fields = Fields::of_metadata(metadata)?;
+    let table = TableSchema::with(Arc::clone(columns), &fields, later)?;
+    table.check_writable()?;
+    let mut updates = Vec::new();
+    if table.schema.fields != fields.schema.fields {
+        let ids = metadata.schemas.iter().map(|schema| schema.schema_id);
+        let schema_id = ids.max().map_or(INITIAL_SCHEMA_ID, |last| last + 1);
+        let fields = table.schema.fields.fields.clone();
+        updates.push(TableUpdate::AddSchema(Schema::new(schema_id, fields)));
+        updates.push(TableUpdate::SetCurrentSchema(schema_id));
+    }
+    if table.field_ids != fields.ids {
+        // Also of columns that are gone again: rows may have been written with them.
+        let properties = table.properties_beside(&metadata.properties)?;
+        updates.push(TableUpdate::SetProperties(properties));
+    }
+    if updates.is_empty() {
         return Ok(Arc::clone(metadata));
     }
-    let ids = metadata.schemas.iter().map(|schema| schema.schema_id);
-    schema.schema_id = ids.max().map_or(INITIAL_SCHEMA_ID, |last| last + 1);
-    let new_id = schema.schema_id;
-    let updates = vec![
-        TableUpdate::AddSchema(schema),
-        TableUpdate::SetCurrentSchema(new_id),
-    ];
-    apply(metadata, None, &[], updates, metadata.last_updated_ms)
-        .map(Arc::new)
-        .map_err(to_pg_error)
+    let mut metadata =
+        apply(metadata, None, &[], updates, metadata.last_updated_ms).map_err(to_pg_error)?;
+    metadata.last_column_id = metadata.last_column_id.max(table.field_ids.highest());
+    Ok(Arc::new(metadata))
 }
 
-/// The schema that new rows of the table are written with.
-fn current_schema(metadata: &TableMetadata) -> PgResult<Arc<Schema>> {
-    metadata.current_schema().cloned().ok_or_else(|| {
-        to_pg_error(Error::invalid_metadata(
-            &*metadata.location,
-            "current-schema-id",
-            "there is no schema of that id",
-        ))
-    })
-}
-
-fn held<'a>(id: Option<&'a FieldId>, name: &str) -> PgResult<&'a FieldId> {
+pub(super) fn held<'a>(id: Option<&'a FieldId>, name: &str) -> PgResult<&'a FieldId> {
     id.ok_or_else(|| {
         PgError::new(
             PgSqlErrorCode::ERRCODE_DATA_CORRUPTED,
@@ -158,38 +191,51 @@ fn held<'a>(id: Option<&'a FieldId>, name: &str) -> PgResult<&'a FieldId> {
     })
 }
 
-/// All fields of a schema that are columns or members of structs, by id.
-fn fields_by_id(schema: &Schema) -> HashMap<i32, &NestedField> {
-    fn add_type<'a>(field_type: &'a Type, fields: &mut HashMap<i32, &'a NestedField>) {
+/// Makes fields of columns, as far as they are known already.
+#[derive(Default)]
+pub(super) struct Builder<'a> {
+    /// All that are columns or members of structs, by id.
+    known: HashMap<i32, &'a NestedField>,
+}
+
+impl<'a> Builder<'a> {
+    /// Columns of `schema` or among those that came `later` have the types that these say.
+    fn new(schema: &'a Schema, later: &'a [NestedField]) -> Self {
+        let mut builder = Self::default();
+        builder.add(later);
+        builder.add(&schema.fields.fields);
+        builder
+    }
+
+    fn add(&mut self, fields: &'a [NestedField]) {
+        for field in fields {
+            self.known.insert(field.id, field);
+            self.add_type(&field.field_type);
+        }
+    }
+
+    fn add_type(&mut self, field_type: &'a Type) {
         match field_type {
             Type::Primitive(_) => {}
-            Type::Struct(members) => add(members, fields),
-            Type::List(list) => add_type(&list.element, fields),
+            Type::Struct(members) => self.add(&members.fields),
+            Type::List(list) => self.add_type(&list.element),
             Type::Map(map) => {
-                add_type(&map.key, fields);
-                add_type(&map.value, fields);
+                self.add_type(&map.key);
+                self.add_type(&map.value);
             }
         }
     }
-    fn add<'a>(members: &'a StructType, fields: &mut HashMap<i32, &'a NestedField>) {
-        for field in &members.fields {
-            fields.insert(field.id, field);
-            add_type(&field.field_type, fields);
-        }
-    }
-    let mut fields = HashMap::new();
-    add(&schema.fields, &mut fields);
-    fields
-}
-
-struct Builder<'a> {
-    known: HashMap<i32, &'a NestedField>,
 }
 
 impl Builder<'_> {
     /// Every field is optional: NOT NULL can come and go in PostgreSQL without a new schema, and is
     /// enforced there.
-    fn field(&self, name: &str, column_type: &ColumnType, id: &FieldId) -> PgResult<NestedField> {
+    pub(super) fn field(
+        &self,
+        name: &str,
+        column_type: &ColumnType,
+        id: &FieldId,
+    ) -> PgResult<NestedField> {
         let known = self.known.get(&id.id).copied();
         let known_type = known.map(|field| &field.field_type);
         let field_type = self.field_type(column_type, id, known_type, name)?;

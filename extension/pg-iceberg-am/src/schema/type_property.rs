@@ -4,30 +4,41 @@ use std::collections::BTreeMap;
 
 use iceberg_lite::spec::{Schema, Type};
 use pg_arrow_conv::types::ColumnType;
+use pg_lakebase_core::error::{PgError, PgResult};
+use serde_json::Value;
 
 use super::TableColumns;
 
 /// Property whose value is a JSON object: PostgreSQL types by field id, as they were named when the
 /// table's files were begun. For whoever reads the metadata; PostgreSQL goes by its own catalog.
-const PROPERTY: &str = "pg-lakebase.types";
+pub const PROPERTY: &str = "pg-lakebase.types";
 
-/// The properties of a new table with these columns.
-pub fn of_new_table(columns: &TableColumns, schema: &Schema) -> BTreeMap<String, String> {
+/// The property of a table with these columns, if any is to be named, beside those that the property names already.
+pub fn with(
+    known: Option<&str>,
+    columns: &TableColumns,
+    schema: &Schema,
+) -> PgResult<BTreeMap<String, String>> {
     let mut types = BTreeMap::new();
     for column in &columns.columns {
         if let Some(field) = schema.fields.field_by_name(&column.name) {
             note(field.id, &field.field_type, &column.column_type, &mut types);
         }
     }
-    if types.is_empty() {
-        return BTreeMap::new();
+    let known: Option<serde_json::Map<String, Value>> = (known.map(serde_json::from_str))
+        .transpose()
+        .map_err(|error| PgError::internal(format!("property \"{PROPERTY}\": {error}")))?;
+    let mut all = known.unwrap_or_default();
+    all.extend(
+        types
+            .into_iter()
+            .map(|(id, name)| (id.to_string(), name.into())),
+    );
+    if all.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let types: serde_json::Map<_, _> = types
-        .into_iter()
-        .map(|(id, name)| (id.to_string(), name.into()))
-        .collect();
-    let value = serde_json::Value::Object(types).to_string();
-    BTreeMap::from([(PROPERTY.to_owned(), value)])
+    let value = Value::Object(all).to_string();
+    Ok(BTreeMap::from([(PROPERTY.to_owned(), value)]))
 }
 
 /// Notes the types of a field and of the fields nested in it.

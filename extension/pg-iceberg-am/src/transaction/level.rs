@@ -29,8 +29,6 @@ pub struct Level {
     pub created: Vec<StorageKey>,
     /// Storages dropped at this level.
     pub dropped: Vec<StorageKey>,
-    /// Storages whose columns were renamed or dropped at this level.
-    pub changed_columns: Vec<StorageKey>,
 }
 
 impl Level {
@@ -40,7 +38,6 @@ impl Level {
             marks: HashMap::new(),
             created: Vec::new(),
             dropped: Vec::new(),
-            changed_columns: Vec::new(),
         }
     }
 }
@@ -81,7 +78,6 @@ impl Levels {
                 }
                 above.created.append(&mut level.created);
                 above.dropped.append(&mut level.dropped);
-                above.changed_columns.append(&mut level.changed_columns);
             }
             None => {
                 level.subid = parent;

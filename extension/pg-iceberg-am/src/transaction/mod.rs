@@ -27,6 +27,6 @@ pub use insert::{insert, insert_into};
 pub use pending::PendingView;
 pub use pending_batch::PendingBatch;
 pub use state::{
-    create_storage, drop_storage, empty_storage, has_changes, note_changed_columns,
-    note_changed_options, pending_row_count, with_storage,
+    create_storage, drop_storage, empty_storage, has_changes, note_added_column,
+    note_changed_columns, note_changed_options, pending_row_count, with_storage,
 };

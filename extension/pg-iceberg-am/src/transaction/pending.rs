@@ -91,18 +91,10 @@ impl PendingRows {
     ///
     /// A column that no longer has the type it had when the Iceberg schema was made is an error.
     pub fn new(schema: &TableSchema, io: TableFiles) -> PgResult<Self> {
-        let sources: Vec<_> = schema
-            .columns
-            .columns
-            .iter()
-            .map(|column| (column.attribute, column.column_type.clone()))
-            .collect();
-        let schema = Arc::clone(&schema.schema);
-        let arrow = iceberg_lite::write::arrow_schema(&schema).map_err(to_pg_error)?;
         Ok(Self {
-            builder: RowAppender::with_schema(&sources, arrow).map_err(to_pg_error)?,
+            builder: appender(schema)?,
             builder_ids: Vec::new(),
-            schema,
+            schema: Arc::clone(&schema.schema),
             location: io.place().location()?,
             io,
             tail: Vec::new(),
@@ -114,6 +106,19 @@ impl PendingRows {
             target_file_size: None,
             compression_level: None,
         })
+    }
+
+    /// Rows have these columns and fields from now on; those before go to files. `marks` are as for [`Self::push`].
+    pub fn set_schema(&mut self, schema: &TableSchema, marks: &[u64]) -> PgResult<()> {
+        let builder = appender(schema)?;
+        self.moving(|rows| {
+            rows.seal()?;
+            rows.spill(marks, RowIdColumn::Written)?;
+            rows.complete_file()
+        })?;
+        self.builder = builder;
+        self.schema = Arc::clone(&schema.schema);
+        Ok(())
     }
 
     /// Data files are written with these options from now on.
@@ -504,4 +509,13 @@ impl PendingRows {
         }
         Ok(())
     }
+}
+/// Makes Arrow rows of a table's.
+fn appender(schema: &TableSchema) -> PgResult<RowAppender> {
+    let columns = schema.columns.columns.iter();
+    let sources: Vec<_> = columns
+        .map(|column| (column.attribute, column.column_type.clone()))
+        .collect();
+    let arrow = iceberg_lite::write::arrow_schema(&schema.schema).map_err(to_pg_error)?;
+    RowAppender::with_schema(&sources, arrow).map_err(to_pg_error)
 }

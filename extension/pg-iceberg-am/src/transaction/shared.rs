@@ -26,7 +26,7 @@ use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::files::{TableFiles, Which};
 use crate::row_id::RowId;
-use crate::schema::{FieldIds, TableColumns, TableSchema};
+use crate::schema::{FieldIds, Fields};
 
 const DIRECTORY: &str = "base/pgsql_tmp";
 
@@ -46,6 +46,7 @@ struct StorageHead {
     field_ids: FieldIds,
     /// In the specification's JSON form.
     schema: String,
+    last_field_id: i32,
     /// Numbers of visible rows.
     visible: Vec<Range<u64>>,
     files: Vec<Part>,
@@ -65,19 +66,10 @@ struct Part {
 pub struct SharedStorage {
     /// Whether the rows committed before are gone.
     pub hides_committed: bool,
-    field_ids: FieldIds,
-    /// The schema of the leader's rows.
-    fields: Schema,
+    /// The fields that the leader knows.
+    pub fields: Fields,
     /// The leader's rows.
     pub pending: PendingView,
-}
-
-impl SharedStorage {
-    /// Which of the leader's fields hold `columns`.
-    pub fn schema(&self, columns: Arc<TableColumns>) -> PgResult<TableSchema> {
-        let field_ids = Arc::new(self.field_ids.clone());
-        TableSchema::new(columns, field_ids, Some(&self.fields), 0)
-    }
 }
 
 /// Lets the workers of this process see its changes until it is dropped.
@@ -123,8 +115,9 @@ impl SharedChanges {
                     Ok(StorageHead {
                         key: [key.tablespace, key.database, key.rel_number],
                         hides_committed: storage.created || storage.emptied,
-                        field_ids: (*storage.schema.field_ids).clone(),
-                        schema: storage.schema.schema.to_json().to_string(),
+                        field_ids: (*storage.fields.ids).clone(),
+                        schema: storage.fields.schema.to_json().to_string(),
+                        last_field_id: storage.fields.last_id,
                         visible: view.visible.ranges().to_vec(),
                         files,
                         batches,
@@ -219,9 +212,13 @@ pub fn storage_of_leader(key: &StorageKey) -> PgResult<Option<SharedStorage>> {
         if is_wanted {
             return Ok(Some(SharedStorage {
                 hides_committed: storage.hides_committed,
-                field_ids: storage.field_ids,
-                fields: Schema::from_json_text(&path, "schema", storage.schema.as_bytes())
-                    .map_err(to_pg_error)?,
+                fields: Fields {
+                    ids: Arc::new(storage.field_ids),
+                    schema: Schema::from_json_text(&path, "schema", storage.schema.as_bytes())
+                        .map(Arc::new)
+                        .map_err(to_pg_error)?,
+                    last_id: storage.last_field_id,
+                },
                 pending,
             }));
         }

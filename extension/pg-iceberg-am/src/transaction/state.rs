@@ -18,8 +18,8 @@ use super::level::{Levels, Mark};
 use super::pending::PendingRows;
 use crate::catalog::options::TableOptions;
 use crate::catalog::{
-    self, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog, RowChange,
-    RowChangeCatalog,
+    self, ColumnFieldCatalog, GarbageCatalog, InlineCommitCatalog, Origin, Pointer, PointerCatalog,
+    RowChange, RowChangeCatalog,
 };
 use crate::claims;
 use crate::directory::StorageKey;
@@ -27,7 +27,7 @@ use crate::files::{self, ObjectPlace, Place, TableFiles, Which, cache};
 
 use crate::row_id::RowId;
 use crate::row_id::counter::Counter;
-use crate::schema::{TableColumns, TableSchema};
+use crate::schema::{Column, ColumnFields, Fields, TableColumns, TableSchema};
 use crate::stores;
 
 /// What to do about row ids that become scarce.
@@ -54,7 +54,8 @@ pub struct TransactionState {
     pub(super) superfluous: Vec<String>,
     /// Storages in object stores that the transaction made and undid with a savepoint, with the places of their objects.
     pub(super) undone: Vec<(StorageKey, ObjectPlace)>,
-    /// Storages whose columns were renamed or dropped, with their tables, which are locked since.
+    /// Storages whose columns were added, renamed or dropped, with their tables, which are locked since, unless that was
+    /// rolled back.
     pub(super) changed_columns: BTreeMap<StorageKey, pg_sys::Oid>,
     /// The storage inserted into last and the subtransaction that did: its mark is set already.
     marked: Option<(StorageKey, pg_sys::SubTransactionId)>,
@@ -62,8 +63,10 @@ pub struct TransactionState {
 
 /// What this transaction has done to one storage.
 pub struct StorageState {
-    /// The columns and fields that rows are written with. Columns may have other names since, or be dropped.
+    /// The columns and fields that rows are written with. They may be others since; [`follow_columns`] brings them after.
     pub schema: TableSchema,
+    /// The fields that the metadata have; without metadata, those that the storage was begun with.
+    pub fields: Arc<Fields>,
     /// Files of the storage.
     pub io: TableFiles,
     /// Rows inserted and not rolled back.
@@ -100,15 +103,24 @@ pub struct StorageState {
 }
 
 impl StorageState {
+    /// Without metadata, `later` are the fields of columns that were added to it.
     fn new(
         rel: Relation<'_>,
         key: &StorageKey,
         metadata: Option<(&str, &TableMetadata)>,
+        later: impl FnOnce() -> PgResult<ColumnFields>,
     ) -> PgResult<Self> {
         let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
-        let schema = match metadata {
-            Some((_, metadata)) => TableSchema::of_metadata(columns, metadata)?,
-            None => TableSchema::of_new_table(columns)?,
+        let (schema, fields) = match metadata {
+            Some((_, metadata)) => {
+                let fields = Fields::of_metadata(metadata)?;
+                (TableSchema::new(columns, &fields, later)?, fields)
+            }
+            None => {
+                let later = later()?;
+                let fields = Fields::begin(&columns, &later)?;
+                (TableSchema::with(columns, &fields, &later)?, fields)
+            }
         };
         schema.check_writable()?;
         let name = metadata.map(|(name, _)| name);
@@ -118,6 +130,7 @@ impl StorageState {
         Ok(Self {
             rows,
             schema,
+            fields: Arc::new(fields),
             io,
             persistence: rel.persistence(),
             created: metadata.is_none(),
@@ -211,9 +224,6 @@ impl TransactionState {
         };
         for key in &level.dropped {
             self.dropped.remove(key);
-        }
-        for key in &level.changed_columns {
-            self.changed_columns.remove(key);
         }
         let mut tables = HashSet::new();
         for (key, mark) in &level.marks {
@@ -346,13 +356,18 @@ pub fn with_writable_storage<T>(
     work: impl FnOnce(&mut StorageState, &dyn Fn() -> Vec<u64>) -> PgResult<T>,
 ) -> PgResult<T> {
     let subid = xact::current_subxact_id();
-    let (known, is_marked) = with_transaction(|state| {
+    let (known, is_marked, has_changed_columns) = with_transaction(|state| {
         let storage = state.storages.get(&key);
         let known = storage.map(|storage| storage.counter.is_some());
-        (known, state.marked == Some((key, subid)))
+        let has_changed_columns = state.changed_columns.contains_key(&key);
+        let is_marked = state.marked == Some((key, subid));
+        (known, is_marked, has_changed_columns)
     });
-    // A rollback to a savepoint takes options back as well, and goes on in another subtransaction.
+    // A rollback to a savepoint takes options and columns back as well, and goes on in another subtransaction.
     let options = (!is_marked).then(|| TableOptions::of(rel.oid()));
+    if !is_marked && has_changed_columns {
+        follow_columns(rel, &key)?;
+    }
     if known != Some(true) {
         let new = match known {
             None => Some(existing_storage(rel, &key)?),
@@ -405,16 +420,36 @@ pub fn with_writable_storage<T>(
     Ok(result)
 }
 
+/// Has the rows of `rel` that come next, or are committed, written with the columns that it has now, if the transaction has
+/// done anything to `key`.
+pub(super) fn follow_columns(rel: Relation<'_>, key: &StorageKey) -> PgResult<()> {
+    let Some(fields) = with_storage(key, |storage, _| Arc::clone(&storage.fields)) else {
+        return Ok(());
+    };
+    let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
+    let schema = TableSchema::new(columns, &fields, || ColumnFieldCatalog::find(key))?;
+    schema.check_writable()?;
+    let followed = with_storage(key, |storage, marks| {
+        if !storage.schema.writes_as(&schema) {
+            storage.rows.set_schema(&schema, marks)?;
+        }
+        storage.schema = schema;
+        Ok(())
+    });
+    followed.unwrap_or(Ok(()))
+}
+
 /// State for a storage that was there before this transaction.
 pub(super) fn existing_storage(rel: Relation<'_>, key: &StorageKey) -> PgResult<StorageState> {
     let pointer = catalog::latest_pointer(rel, key)?.ok_or_else(|| missing(rel))?;
+    let later = || ColumnFieldCatalog::find(key);
     match pointer.metadata_location {
         Some(location) => {
             let metadata = cache::metadata(&TableFiles::new(*key)?, &location)?;
-            StorageState::new(rel, key, Some((&location, &metadata)))
+            StorageState::new(rel, key, Some((&location, &metadata)), later)
         }
         None => {
-            let mut storage = StorageState::new(rel, key, None)?;
+            let mut storage = StorageState::new(rel, key, None, later)?;
             storage.created = false;
             Ok(storage)
         }
@@ -433,21 +468,49 @@ pub fn note_changed_options() {
     with_transaction(|state| state.marked = None);
 }
 
-/// Has pre-commit put the columns of `rel` into its metadata if they are others then.
-pub fn note_changed_columns(rel: Relation<'_>) {
+/// Gives `column`, which is being added to `rel`, a field.
+pub fn note_added_column(rel: Relation<'_>, number: i16, column: &Column) -> PgResult<()> {
     let key = StorageKey::of(rel);
-    with_transaction(|state| {
-        if state.changed_columns.insert(key, rel.oid()).is_none() {
-            let level = state.levels.current(xact::current_subxact_id());
-            level.changed_columns.push(key);
+    let catalog = ColumnFieldCatalog::open_for_update().ok_or_else(|| {
+        PgError::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "cannot add columns to Iceberg tables with an older version of extension \"pg_iceberg_am\"",
+        )
+        .with_hint("Execute ALTER EXTENSION pg_iceberg_am UPDATE in this database.")
+    })?;
+    let others = ColumnFieldCatalog::find(&key)?;
+    let fields = match with_storage(&key, |storage, _| Arc::clone(&storage.fields)) {
+        Some(fields) => fields,
+        None => {
+            let pointer = catalog::latest_pointer(rel, &key)?;
+            let location = pointer.and_then(|pointer| pointer.metadata_location);
+            Arc::new(match location {
+                Some(location) => {
+                    Fields::of_metadata(&*cache::metadata(&TableFiles::new(key)?, &location)?)?
+                }
+                None => Fields::begin(&TableColumns::resolve(rel.tuple_desc())?, &others)?,
+            })
         }
+    };
+    let added = ColumnFields::of_added(column, &fields, &others)?;
+    catalog.insert(&key, number, &added)?;
+    note_changed_columns(rel);
+    Ok(())
+}
+
+/// Has rows that come next written with the columns of `rel`, and pre-commit put them into its metadata, if they are others
+/// then.
+pub fn note_changed_columns(rel: Relation<'_>) {
+    with_transaction(|state| {
+        state.changed_columns.insert(StorageKey::of(rel), rel.oid());
+        state.marked = None;
     });
 }
 
 /// Makes an empty storage `key` for `rel`, which becomes part of the database if the current
 /// subtransaction commits.
 pub fn create_storage(rel: Relation<'_>, key: StorageKey) -> PgResult<()> {
-    let mut storage = StorageState::new(rel, &key, None)?;
+    let mut storage = StorageState::new(rel, &key, None, || Ok(ColumnFields::default()))?;
     storage.counter = Some(Counter::pin_new(&key)?);
     if !key.is_temporary()
         && let Some(garbage) = GarbageCatalog::open_for_update()
@@ -489,6 +552,9 @@ pub fn drop_storage(rel: Relation<'_>) -> PgResult<()> {
     if let Some(catalog) = RowChangeCatalog::open_for_update() {
         let latest = catalog.latest();
         catalog.delete(&catalog.find(&key, latest.snapshot())?);
+    }
+    if let Some(catalog) = ColumnFieldCatalog::open_for_update() {
+        catalog.delete(&key)?;
     }
     if !key.is_temporary()
         && let Some(garbage) = GarbageCatalog::open_for_update()

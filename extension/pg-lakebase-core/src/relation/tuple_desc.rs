@@ -84,9 +84,31 @@ impl<'a> TupleDesc<'a> {
         unsafe { (*self.raw.as_ptr()).attrs.as_slice(self.natts()) }
     }
 
+    /// Whether rows have the same columns, of the same types, whatever their names are.
+    pub fn has_columns_of(self, other: Self) -> bool {
+        let shape = |descriptor: Self| {
+            let attributes = descriptor.raw_attributes().iter();
+            attributes.map(|column| (column.attisdropped, column.atttypid, column.atttypmod))
+        };
+        self.raw == other.raw || shape(self).eq(shape(other))
+    }
+
     /// Column `index`, from 0; `None` past the end.
     pub fn attribute(self, index: usize) -> Option<Attribute> {
         self.raw_attributes().get(index).map(Attribute::from_raw)
+    }
+
+    /// What rows written before column `index`, from 0, was added have in it; `None` if that is NULL. It is there as long as
+    /// the process (`getmissingattr`).
+    pub fn missing_value(self, index: usize) -> Option<pg_sys::Datum> {
+        if !self.raw_attributes().get(index)?.atthasmissing {
+            return None;
+        }
+        let number = i32::try_from(index).ok()? + 1;
+        let mut is_null = true;
+        // SAFETY: valid for 'a, with a column of this number.
+        let value = unsafe { pg_sys::getmissingattr(self.as_ptr(), number, &raw mut is_null) };
+        (!is_null).then_some(value)
     }
 
     /// All columns, dropped ones included.

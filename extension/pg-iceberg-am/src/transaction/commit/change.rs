@@ -59,7 +59,7 @@ pub(super) struct Change {
 
 impl Change {
     /// What the transaction has done to `key` so far.
-    pub(super) fn of(key: StorageKey, storage: &StorageState, for_prepare: bool) -> PgResult<Self> {
+    pub(super) fn of(key: StorageKey, storage: &StorageState, for_prepare: bool) -> Self {
         let expiring = match storage.expiring {
             // No publisher sees to it.
             Expiring::Nothing if key.is_temporary() => Expiring::WhenWorthwhile,
@@ -72,13 +72,10 @@ impl Change {
             && storage.expiring == Expiring::Nothing
             && storage.new_columns.is_none()
             && !key.is_temporary();
-        Ok(Self {
+        Self {
             key,
             io: storage.io.clone(),
-            schema: match &storage.new_columns {
-                Some(columns) => storage.schema.with_columns(Arc::clone(columns))?,
-                None => storage.schema.clone(),
-            },
+            schema: storage.schema.clone(),
             options: OnceCell::new(),
             new_columns: storage.new_columns.clone(),
             created: storage.created,
@@ -102,7 +99,7 @@ impl Change {
             incarnation: Incarnation::default(),
             staged: None,
             next_row_id: 0,
-        })
+        }
     }
 
     /// Chooses the way, and does what can be done before anybody is waited for.

@@ -92,7 +92,8 @@ impl Waiting {
             match inline.content()? {
                 InlineContent::DataFile(file) => files.push(file),
                 InlineContent::Rows(batch, ids) => {
-                    let (batch, ids) = without_rows(&conform(&batch, &arrow)?, &ids, &changed)?;
+                    let (batch, ids) = conform(&batch, &arrow, &schema.missing)
+                        .and_then(|batch| without_rows(&batch, &ids, &changed))?;
                     if batch.num_rows() > 0 {
                         rows.push((batch, ids));
                     }

@@ -16,7 +16,9 @@ use pgrx::pg_sys;
 use super::Catalogs;
 use super::change::Change;
 use crate::catalog::options::TableOptions;
-use crate::catalog::{Incarnation, LockedPointer, Pointer, relation_of, unless_emptied};
+use crate::catalog::{
+    ColumnFieldCatalog, Incarnation, LockedPointer, Pointer, relation_of, unless_emptied,
+};
 use crate::error::to_pg_error;
 use crate::files::cache;
 use crate::schema::{TableColumns, with_current_columns};
@@ -167,19 +169,28 @@ impl Change {
             Some(relative) => {
                 let base = located_at(location, cache::metadata(&self.io, relative)?);
                 match &self.new_columns {
-                    Some(columns) => with_current_columns(&base, &self.current_columns(columns)?)?,
+                    Some(columns) => with_current_columns(
+                        &base,
+                        &self.current_columns(columns)?,
+                        &ColumnFieldCatalog::find(&self.key)?,
+                    )?,
                     None => base,
                 }
             }
-            None => TableMetadata::new_table(
-                (*self.schema.schema).clone(),
-                PartitionSpec::unpartitioned(),
-                location.to_owned(),
-                self.schema.properties()?,
-                uuid::Uuid::new_v4(),
-                now_ms(),
-            )
-            .into(),
+            None => {
+                let mut metadata = TableMetadata::new_table(
+                    (*self.schema.schema).clone(),
+                    PartitionSpec::unpartitioned(),
+                    location.to_owned(),
+                    self.schema.properties()?,
+                    uuid::Uuid::new_v4(),
+                    now_ms(),
+                );
+                // Also of columns that have come and gone.
+                let later = ColumnFieldCatalog::find(&self.key)?;
+                metadata.last_column_id = metadata.last_column_id.max(later.ids.highest());
+                metadata.into()
+            }
         };
         upgraded(base, self.options().format_version())
     }

@@ -34,8 +34,10 @@ pub use self::expire::{Expiring, WORTHWHILE, expire};
 pub use self::fold::fold;
 use self::metadata::MetadataFiles;
 pub use self::replace::{Replaced, replace};
-use super::state::{existing_storage, with_transaction};
-use crate::catalog::{InlineCommitCatalog, PointerCatalog, RowChangeCatalog, latest_pointer};
+use super::state::{existing_storage, follow_columns, with_transaction};
+use crate::catalog::{
+    ColumnFieldCatalog, InlineCommitCatalog, PointerCatalog, RowChangeCatalog, latest_pointer,
+};
 use crate::claims;
 use crate::directory::StorageKey;
 use crate::files::{TableFiles, Which, cache};
@@ -54,8 +56,8 @@ pub fn commit(for_prepare: bool) -> PgResult<()> {
             .iter()
             .filter(|(key, storage)| !dropped.contains(key) && storage.is_changed())
             .map(|(key, storage)| Change::of(*key, storage, for_prepare))
-            .collect::<PgResult<_>>()
-    })?;
+            .collect()
+    });
     if changes.is_empty() {
         return Ok(());
     }
@@ -112,17 +114,22 @@ fn resolve_changed_columns() -> PgResult<()> {
         if StorageKey::of(rel) != key || with_transaction(|state| state.dropped.contains(&key)) {
             continue;
         }
+        follow_columns(rel, &key)?;
         let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
-        let pointer = latest_pointer(rel, &key)?;
-        if let Some(location) = pointer.and_then(|pointer| pointer.metadata_location) {
-            let metadata = cache::metadata(&TableFiles::new(key)?, &location)?;
-            if Arc::ptr_eq(&metadata, &with_current_columns(&metadata, &columns)?) {
-                continue;
-            }
-            if !with_transaction(|state| state.storages.contains_key(&key)) {
-                let storage = existing_storage(rel, &key)?;
-                with_transaction(|state| state.storages.insert(key, storage));
-            }
+        let Some(location) = latest_pointer(rel, &key)?.and_then(|p| p.metadata_location) else {
+            continue;
+        };
+        let metadata = cache::metadata(&TableFiles::new(key)?, &location)?;
+        let later = ColumnFieldCatalog::find(&key)?;
+        if Arc::ptr_eq(
+            &metadata,
+            &with_current_columns(&metadata, &columns, &later)?,
+        ) {
+            continue;
+        }
+        if !with_transaction(|state| state.storages.contains_key(&key)) {
+            let storage = existing_storage(rel, &key)?;
+            with_transaction(|state| state.storages.insert(key, storage));
         }
         with_transaction(|state| {
             if let Some(storage) = state.storages.get_mut(&key) {

@@ -38,7 +38,7 @@ INSERT INTO child VALUES (1);
 SELECT * FROM parent;
 
 -- Columns of partitions are altered with those of the partitioned table, after the hint.
-ALTER TABLE parted ADD COLUMN added int;
+ALTER TABLE parted ADD COLUMN added int DEFAULT 5;
 ALTER TABLE parted ALTER COLUMN v TYPE varchar(20);
 ALTER TABLE parted_ice SET ACCESS METHOD heap;
 ALTER TABLE parted ADD COLUMN added int DEFAULT 5;

@@ -12,7 +12,7 @@ CREATE INDEX ON t (id);
 ALTER TABLE t ADD PRIMARY KEY (id);
 CREATE TABLE made (id int PRIMARY KEY) USING iceberg;
 CLUSTER t;
-ALTER TABLE t ADD COLUMN c int;
+ALTER TABLE t ADD COLUMN c int DEFAULT 5;
 ALTER TABLE t ALTER COLUMN id TYPE bigint;
 
 -- The way that the hint names keeps rows, constraints, triggers, rights and what depends on the table.
