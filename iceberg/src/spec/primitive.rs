@@ -58,6 +58,24 @@ pub enum PrimitiveType {
 /// The largest precision of a decimal.
 pub const MAX_DECIMAL_PRECISION: u32 = 38;
 
+impl PrimitiveType {
+    /// Whether a column of this type may become one of type `other`, files staying as they are (specification, section
+    /// "Schema Evolution"), or is one already.
+    pub fn may_become(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Int, Self::Long) | (Self::Float, Self::Double) => true,
+            (
+                Self::Decimal { precision, scale },
+                Self::Decimal {
+                    precision: wider,
+                    scale: same,
+                },
+            ) => precision <= wider && scale == same,
+            _ => self == other,
+        }
+    }
+}
+
 impl fmt::Display for PrimitiveType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

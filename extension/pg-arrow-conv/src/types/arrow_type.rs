@@ -66,7 +66,7 @@ impl ColumnType {
     /// Whether values of the column may be kept as `found`: the same type up to the names,
     /// nullability and metadata of nested fields, up to the spelling of UTC, and for unconstrained
     /// numerics in either of their forms.
-    pub(crate) fn accepts(&self, found: &DataType) -> bool {
+    pub fn accepts(&self, found: &DataType) -> bool {
         match (&self.kind, found) {
             (TypeKind::Timestamptz, DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
                 is_utc(zone)

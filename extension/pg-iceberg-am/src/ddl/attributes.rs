@@ -1,10 +1,10 @@
 //! Attributes of tables and composite types that come, change and go.
 //!
 //! What counts is what happens to the attribute, whichever statement or cascade asks for it. Names may change,
-//! columns may come and attributes may go: fields are found by their ids, and the commit brings the table's metadata
-//! after. Rows from before have NULL in a column that was added, or what ALTER TABLE has computed while it wrote all of
-//! them anew. A column of another type is refused, and so is an attribute more, or one of another type, of a type that
-//! columns have somewhere inside.
+//! columns may come, get other types and go, and attributes may go: fields are found by their ids, and the commit brings the
+//! table's metadata after. Rows from before have NULL, or a default, in a column that was added. PostgreSQL decides whether
+//! rows are written anew; where it does not, and the fields cannot hold what it has decided, they are all the same. An
+//! attribute more, or one of another type, of a type that columns have somewhere inside is refused.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -17,27 +17,17 @@ use super::type_users::{TypeUser, type_users};
 use super::{attribute_names, enum_labels};
 use crate::bindings;
 use crate::catalog::is_iceberg_relid;
-use crate::directory::upgrade;
+use crate::directory::{StorageKey, upgrade};
 use crate::scan::{TableView, fetch};
-use crate::schema::{Column, TableColumns};
+use crate::schema::{Column, TableColumns, retyped};
 use crate::transaction;
-use crate::unsupported::cannot;
-
-/// What to do instead of changing types of columns: as a heap, the table keeps its rights, defaults,
-/// constraints and triggers. PostgreSQL does not give it a TOAST table on the way, so that rows must fit into a page.
-const HEAP_HINT: &str = "Make it a heap table with ALTER TABLE ... SET ACCESS METHOD heap, alter it, and make it an Iceberg table again; or, if rows are too big for that, create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";
-
-/// The same for a partition, whose columns are altered with those of the partitioned table.
-const PARTITION_HINT: &str = "Make the partitions that are Iceberg tables heap tables with ALTER TABLE ... SET ACCESS METHOD heap, alter the partitioned table, and make them Iceberg tables again; rows that are too big for that need a new partitioned table, filled with INSERT ... SELECT.";
 
 /// What to do instead of altering a type that columns have: the type is what it is for a new table as well.
 const NEW_TYPE_HINT: &str = "Create another type with the wanted attributes and an Iceberg table with columns of that type, fill it with INSERT ... SELECT, drop the old table, and rename.";
 
 /// A column has been added to `relid` (`ATExecAddColumn`); it is not visible yet.
 pub fn added(relid: pg_sys::Oid, number: i16) -> PgResult<()> {
-    if let Some(user) = row_type_users(relid).first() {
-        return Err(used(relid, user).with_hint(NEW_TYPE_HINT));
-    }
+    check_users(relid)?;
     if !is_iceberg_relid(relid) || upgrade::is_running() {
         return Ok(());
     }
@@ -45,77 +35,124 @@ pub fn added(relid: pg_sys::Oid, number: i16) -> PgResult<()> {
         return Ok(());
     };
     attribute_names::check_renamed(&attribute)?;
-    let resolve = || Column::of_attribute(Attribute::from_raw(&attribute));
-    let column = hold_composites(|| Ok(vec![resolve()?]))?;
-    enum_labels::hold(&column);
+    let column = hold_types(&attribute)?;
     // Whoever adds a column holds AccessExclusiveLock on the relation.
     let rel = OpenRelation::open(relid, LockMode::None);
     fetch::forget();
     for column in &column {
         transaction::note_added_column(rel.relation(), number, column)?;
     }
-    ADDED_TO.with_borrow_mut(|tables| tables.insert(relid.to_u32()));
+    ALTERED.with_borrow_mut(|tables| tables.insert(relid.to_u32()));
     Ok(())
 }
 
-thread_local! {
-    /// Tables that the statement which is being executed has added columns to.
-    static ADDED_TO: RefCell<BTreeSet<u32>> = const { RefCell::new(BTreeSet::new()) };
+/// A column of `relid` has got another type (`ATExecAlterColumnType`). Where PostgreSQL does not write the rows anew, it takes
+/// their values for those of the new type.
+fn retyped(
+    relid: pg_sys::Oid,
+    old: &pg_sys::FormData_pg_attribute,
+    new: &pg_sys::FormData_pg_attribute,
+) -> PgResult<()> {
+    check_users(relid)?;
+    if !is_iceberg_relid(relid) {
+        return Ok(());
+    }
+    hold_types(new)?;
+    // Whoever changes a column's type holds AccessExclusiveLock on the relation.
+    let rel = OpenRelation::open(relid, LockMode::None);
+    fetch::forget();
+    let old_type = (old.atttypid, old.atttypmod);
+    retyped::note(StorageKey::of(rel.relation()), new.attnum, old_type);
+    ALTERED.with_borrow_mut(|tables| tables.insert(relid.to_u32()));
+    Ok(())
 }
 
-/// A utility statement that may add columns, from its beginning to its end.
-pub struct Adding {
+/// The column, in a list of its own, whose types nobody changes to the end of the transaction. One that Iceberg cannot hold is
+/// an error.
+fn hold_types(attribute: &pg_sys::FormData_pg_attribute) -> PgResult<Vec<Column>> {
+    let resolve = || Column::of_attribute(Attribute::from_raw(attribute));
+    let column = hold_composites(|| Ok(vec![resolve()?]))?;
+    enum_labels::hold(&column);
+    Ok(column)
+}
+
+thread_local! {
+    /// Tables in which the statement that is being executed has added columns or changed their types.
+    static ALTERED: RefCell<BTreeSet<u32>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+/// A utility statement that may alter columns, from its beginning to its end.
+pub struct Altering {
     /// What the statement has done that this one is part of.
     outer: BTreeSet<u32>,
 }
 
-impl Adding {
+impl Altering {
     /// Begins.
     pub fn begin() -> Self {
         Self {
-            outer: ADDED_TO.take(),
+            outer: ALTERED.take(),
         }
     }
 
-    /// Has tables written anew that have got a column with a default which their metadata cannot tell. PostgreSQL itself reads
-    /// rows from before as if they had it (`StoreAttrMissingVal`).
+    /// Settles how fields hold the columns, and has tables written anew in which they cannot.
     pub fn finish(self) -> PgResult<()> {
-        for relid in ADDED_TO.take() {
+        for relid in ALTERED.take() {
             let relid = pg_sys::Oid::from(relid);
             if is_iceberg_relid(relid) {
-                tell_missing_values(relid)?;
+                settle(relid)?;
             }
         }
         Ok(())
     }
 }
 
-impl Drop for Adding {
+impl Drop for Altering {
     fn drop(&mut self) {
-        ADDED_TO.set(std::mem::take(&mut self.outer));
+        let outer = std::mem::take(&mut self.outer);
+        if outer.is_empty() {
+            retyped::clear();
+        }
+        ALTERED.set(outer);
     }
 }
 
-fn tell_missing_values(relid: pg_sys::Oid) -> PgResult<()> {
-    // Whoever adds a column holds AccessExclusiveLock on the relation, to the end of the transaction.
-    let rel = OpenRelation::open(relid, LockMode::None);
-    let view = TableView::resolve(rel.relation(), None)?;
-    if view.tells_missing_values() {
-        return Ok(());
-    }
-    if view.rows() == 0 {
-        // SAFETY: the relation is open.
-        unsafe {
-            pg_sys::RelationClearMissing(rel.relation().as_ptr());
-            pg_sys::CommandCounterIncrement();
+/// Settles how fields hold the columns of a table that was altered.
+fn settle(relid: pg_sys::Oid) -> PgResult<()> {
+    // Whoever alters columns holds AccessExclusiveLock on the relation, to the end of the transaction.
+    let open = OpenRelation::open(relid, LockMode::None);
+    let rel = open.relation();
+    let key = StorageKey::of(rel);
+    let retyped = retyped::of(&key);
+    if transaction::widen_columns(rel, &retyped)? {
+        retyped::forget(&key);
+        let view = TableView::resolve(rel, None)?;
+        if view.tells_missing_values() {
+            return Ok(());
         }
-        return Ok(());
+        if view.rows() == 0 {
+            // SAFETY: the relation is open.
+            unsafe {
+                pg_sys::RelationClearMissing(rel.as_ptr());
+                pg_sys::CommandCounterIncrement();
+            }
+            return Ok(());
+        }
     }
-    drop(rel);
+    drop(open);
     bindings::rewrite_table(relid);
     // SAFETY: in a transaction.
     unsafe { pg_sys::CommandCounterIncrement() };
+    retyped::forget(&key);
     Ok(())
+}
+
+/// Refuses to change `relid` if columns of Iceberg tables have values of its row type.
+fn check_users(relid: pg_sys::Oid) -> PgResult<()> {
+    match row_type_users(relid).first() {
+        Some(user) => Err(used(relid, user).with_hint(NEW_TYPE_HINT)),
+        None => Ok(()),
+    }
 }
 
 /// The attribute has been altered in some way; the change is not visible yet.
@@ -124,7 +161,7 @@ pub fn altered(relid: pg_sys::Oid, number: i16) -> PgResult<()> {
         return Ok(());
     };
     if (old.atttypid, old.atttypmod) != (new.atttypid, new.atttypmod) {
-        refuse(relid, "change the type of a column of")
+        retyped(relid, &old, &new)
     } else if attribute_names::name(&old) != attribute_names::name(&new) {
         if is_iceberg_relid(relid) || !row_type_users(relid).is_empty() {
             attribute_names::check_renamed(&new)?;
@@ -189,25 +226,6 @@ fn hold_composites(resolve: impl Fn() -> PgResult<Vec<Column>>) -> PgResult<Vec<
         if held.len() == before {
             return Ok(columns);
         }
-    }
-}
-
-/// Refuses to do `what` if it concerns an Iceberg table.
-fn refuse(relid: pg_sys::Oid, what: &str) -> PgResult<()> {
-    if is_iceberg_relid(relid) {
-        let rel = OpenRelation::open(relid, LockMode::None);
-        // SAFETY: the relation is open.
-        let is_partition = unsafe { (*(*rel.relation().as_ptr()).rd_rel).relispartition };
-        let hint = if is_partition {
-            PARTITION_HINT
-        } else {
-            HEAP_HINT
-        };
-        return Err(cannot(what, &rel.relation().name(), hint));
-    }
-    match row_type_users(relid).first() {
-        Some(user) => Err(used(relid, user).with_hint(NEW_TYPE_HINT)),
-        None => Ok(()),
     }
 }
 

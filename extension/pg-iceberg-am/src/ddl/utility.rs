@@ -43,7 +43,7 @@ pub fn register() -> PgResult<()> {
             None => {
                 // SAFETY: as above; the statement is there until the call ends.
                 let watched = unsafe { publication::watch(call.statement()) };
-                let adding = attributes::Adding::begin();
+                let altering = attributes::Altering::begin();
                 if !tablespace::proceed(call)? && !database::proceed(call)? {
                     table_options::proceed(call)?;
                 }
@@ -51,7 +51,7 @@ pub fn register() -> PgResult<()> {
                     // SAFETY: as above.
                     unsafe { publication::check(&watched)? };
                 }
-                adding.finish()?;
+                altering.finish()?;
             }
         }
         Ok(())

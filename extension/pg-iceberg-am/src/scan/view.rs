@@ -119,7 +119,11 @@ impl TableView {
             .metadata_location
             .map(|location| cache::metadata(&io, &location).map(|metadata| (location, metadata)))
             .transpose()?;
-        let columns = Arc::new(TableColumns::resolve(shape)?);
+        let columns = match shape.as_ptr() == rel.tuple_desc().as_ptr() {
+            true => TableColumns::of(rel)?,
+            false => TableColumns::resolve(shape)?,
+        };
+        let columns = Arc::new(columns);
         let fields = match (&metadata, &own) {
             (Some((_, metadata)), _) => &Fields::of_metadata(metadata)?,
             (None, Some(own)) => &own.fields,

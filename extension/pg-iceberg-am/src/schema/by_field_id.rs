@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arrow::array::{
     Array, ArrayRef, AsArray, ListArray, RecordBatch, StructArray, UInt32Array, new_null_array,
 };
-use arrow::compute::take;
+use arrow::compute::{cast, take};
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatchOptions;
@@ -71,7 +71,7 @@ fn field_id(field: &Field) -> Option<&String> {
     field.metadata().get(FIELD_ID_KEY)
 }
 
-/// `array` as one of `wanted`, which differs in names and members only.
+/// `array` as one of `wanted`, which differs in names and members, or is wider.
 fn as_type(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> {
     if array.data_type() == wanted {
         return Ok(Arc::clone(array));
@@ -92,6 +92,9 @@ fn as_type(array: &ArrayRef, wanted: &DataType) -> Result<ArrayRef, ArrowError> 
             ListArray::try_new(Arc::clone(element), offsets, values, nulls)
                 .map(|array| Arc::new(array) as ArrayRef)
         }
+        (DataType::Int32, DataType::Int64)
+        | (DataType::Float32, DataType::Float64)
+        | (DataType::Decimal128(..), DataType::Decimal128(..)) => cast(array, wanted),
         (found, wanted) => Err(ArrowError::SchemaError(format!(
             "a field of type {found} cannot be read as {wanted}"
         ))),

@@ -2,9 +2,11 @@
 
 use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::PgResult;
-use pg_lakebase_core::relation::{Attribute, TupleDesc};
+use pg_lakebase_core::relation::{Attribute, Relation, TupleDesc};
 use pgrx::pg_sys;
 
+use super::retyped;
+use crate::directory::StorageKey;
 use crate::error::to_pg_error;
 use crate::guc;
 
@@ -57,6 +59,23 @@ pub struct TableColumns {
 }
 
 impl TableColumns {
+    /// The columns of `rel`, each of the type by which its values are to be read and written now.
+    pub fn of(rel: Relation<'_>) -> PgResult<Self> {
+        let mut columns = Self::resolve(rel.tuple_desc())?;
+        if !retyped::is_empty() {
+            let retyped = retyped::of(&StorageKey::of(rel));
+            for column in &mut columns.columns {
+                let number = i16::try_from(column.number()).unwrap_or(0);
+                if let Some((type_oid, typmod)) = retyped.get(&number) {
+                    let unconstrained = guc::unconstrained_numeric();
+                    let old = ColumnType::resolve(*type_oid, *typmod, &column.name, unconstrained);
+                    column.column_type = old.map_err(to_pg_error)?;
+                }
+            }
+        }
+        Ok(columns)
+    }
+
     /// The columns of `tuple_desc`; a column whose type Iceberg cannot hold is an error.
     pub fn resolve(tuple_desc: TupleDesc<'_>) -> PgResult<Self> {
         let natts = tuple_desc.natts();

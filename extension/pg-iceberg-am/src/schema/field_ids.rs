@@ -84,6 +84,12 @@ impl FieldIds {
         serde_json::from_str(json).map_err(|error| error.to_string())
     }
 
+    /// That of the column with this attribute number alone.
+    pub fn only(&self, number: usize) -> Self {
+        let id = self.0.get(&number).cloned();
+        Self(id.map(|id| (number, id)).into_iter().collect())
+    }
+
     /// These and others.
     pub fn with(&self, others: &Self) -> Self {
         let mut ids = self.0.clone();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use iceberg_lite::error::Error;
-use iceberg_lite::spec::{NestedField, Schema, TableMetadata};
+use iceberg_lite::spec::{NestedField, PrimitiveType, Schema, TableMetadata, Type};
 use pg_lakebase_core::error::PgResult;
 
 use super::field_ids::FieldIds;
@@ -63,8 +63,54 @@ impl Fields {
     }
 }
 
-/// The fields of columns that were added to a storage after it had been made: which they are, and of what types, is decided
-/// once, when a column is added (`lakebase.column_field`). Metadata that are older do not have them.
+impl Fields {
+    /// These with those that have come later.
+    pub fn with(&self, later: &ColumnFields) -> Self {
+        let mut fields = self.schema.fields.fields.clone();
+        for field in &later.fields {
+            match fields.iter_mut().find(|known| known.id == field.id) {
+                Some(known) if is_widened(known, field) => {
+                    known.field_type = field.field_type.clone();
+                }
+                Some(_) => {}
+                None => fields.push(field.clone()),
+            }
+        }
+        Self {
+            ids: Arc::new(self.ids.with(&later.ids)),
+            schema: Arc::new(Schema::new(self.schema.schema_id, fields)),
+            last_id: self.last_id.max(later.ids.highest()),
+        }
+    }
+
+    /// The field that holds `column`, with another type.
+    pub fn retyped(&self, column: &Column, primitive: PrimitiveType) -> Option<ColumnFields> {
+        let ids = self.ids.only(column.number());
+        let field = self.schema.fields.field(ids.get(column.number())?.id)?;
+        let field = NestedField {
+            field_type: primitive.into(),
+            ..field.clone()
+        };
+        Some(ColumnFields {
+            ids,
+            fields: vec![field],
+        })
+    }
+}
+
+/// Whether `later` is `before` with a wider type.
+fn is_widened(before: &NestedField, later: &NestedField) -> bool {
+    match (&before.field_type, &later.field_type) {
+        (Type::Primitive(before), Type::Primitive(later)) => {
+            before != later && before.may_become(later)
+        }
+        _ => false,
+    }
+}
+
+/// The fields of columns that were added to a storage after it had been made, or that have got a wider type: which they are,
+/// and of what types, is decided once, by the statement that does it (`lakebase.column_field`). Metadata that are older do not
+/// tell it.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnFields {
     /// Which field holds which of the columns. Dropped ones may be among them.

@@ -10,7 +10,7 @@ use iceberg_lite::scan::{MissingValues, default_json};
 use iceberg_lite::spec::{
     ListType, NestedField, PrimitiveType, Schema, StructType, TableMetadata, Type,
 };
-use iceberg_lite::write::arrow_schema;
+use iceberg_lite::write::{arrow_schema, arrow_type};
 use pg_arrow_conv::to_arrow::RowAppender;
 use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::{PgError, PgResult};
@@ -41,13 +41,16 @@ pub struct TableSchema {
 }
 
 impl TableSchema {
-    /// Columns as `fields` hold them; `later` gives those that were added since, and is asked if any is missing.
+    /// Columns as `fields` hold them; `later` gives those that were added or retyped since, and is asked if any is missing or
+    /// of another type.
     pub fn new(
         columns: Arc<TableColumns>,
         fields: &Fields,
         later: impl FnOnce() -> PgResult<ColumnFields>,
     ) -> PgResult<Self> {
-        if fields.ids.are_complete(&columns) {
+        let are_held = fields.ids.are_complete(&columns)
+            && (columns.columns.iter()).all(|column| fit(column, fields) == Fit::AsItIs);
+        if are_held {
             Self::with(columns, fields, &ColumnFields::default())
         } else {
             Self::with(columns, fields, &later()?)
@@ -60,16 +63,17 @@ impl TableSchema {
         fields: &Fields,
         later: &ColumnFields,
     ) -> PgResult<Self> {
-        let mut field_ids = Arc::clone(&fields.ids);
-        if !later.fields.is_empty() {
-            field_ids = Arc::new(field_ids.with(&later.ids));
-        }
+        let known = match later.fields.is_empty() {
+            true => fields,
+            false => &fields.with(later),
+        };
+        let mut field_ids = Arc::clone(&known.ids);
         let mut unheld = None;
         if !field_ids.are_complete(&columns) {
-            let last_id = fields.last_id;
+            let last_id = known.last_id;
             unheld = Arc::make_mut(&mut field_ids).add_missing(&columns, last_id);
         }
-        let builder = Builder::new(&fields.schema, &later.fields);
+        let builder = Builder::new(&known.schema);
         let mut missing = BTreeMap::new();
         let mut schema = Vec::with_capacity(columns.columns.len());
         for column in &columns.columns {
@@ -114,9 +118,11 @@ impl TableSchema {
     pub fn writes_as(&self, other: &Self) -> bool {
         let fields = |table: &Self| {
             let fields = table.schema.columns().iter();
-            let columns = table.columns.columns.iter().map(|column| column.attribute);
+            let fields = fields.map(|field| (field.id, field.field_type.clone()));
+            let columns = table.columns.columns.iter();
             columns
-                .zip(fields.map(|field| (field.id, field.field_type.clone())))
+                .map(|column| (column.attribute, column.column_type.clone()))
+                .zip(fields)
                 .collect::<Vec<_>>()
         };
         fields(self) == fields(other)
@@ -136,6 +142,43 @@ impl TableSchema {
         let mut properties = type_property::with(types, &self.columns, &self.schema)?;
         properties.insert(PROPERTY.to_owned(), self.field_ids.to_property()?);
         Ok(properties)
+    }
+}
+
+/// How a field holds a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fit {
+    /// As it is.
+    AsItIs,
+    /// With a wider type, files staying as they are.
+    As(PrimitiveType),
+    /// Not at all.
+    None,
+}
+
+/// How the field among `fields` that holds `column` does it; a column without a field has time for that.
+pub fn fit(column: &Column, fields: &Fields) -> Fit {
+    let field = fields
+        .ids
+        .get(column.number())
+        .and_then(|id| fields.schema.fields.field(id.id));
+    let Some(field) = field else {
+        return Fit::AsItIs;
+    };
+    let accepts = |field_type: &Type| {
+        arrow_type(field_type).is_ok_and(|arrow| column.column_type.accepts(&arrow))
+    };
+    let Type::Primitive(known) = &field.field_type else {
+        // Composite types change under their names, attribute by attribute.
+        let is_primitive = column.column_type.children().is_empty();
+        return if is_primitive { Fit::None } else { Fit::AsItIs };
+    };
+    if accepts(&field.field_type) {
+        return Fit::AsItIs;
+    }
+    match primitive_type(&column.column_type.arrow_type(), &column.name) {
+        Ok(wider) if known.may_become(&wider) => Fit::As(wider),
+        _ => Fit::None,
     }
 }
 
@@ -199,10 +242,9 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Columns of `schema` or among those that came `later` have the types that these say.
-    fn new(schema: &'a Schema, later: &'a [NestedField]) -> Self {
+    /// Columns that `schema` has are of the types that it says.
+    fn new(schema: &'a Schema) -> Self {
         let mut builder = Self::default();
-        builder.add(later);
         builder.add(&schema.fields.fields);
         builder
     }

@@ -27,7 +27,8 @@ use crate::files::{self, ObjectPlace, Place, TableFiles, Which, cache};
 
 use crate::row_id::RowId;
 use crate::row_id::counter::Counter;
-use crate::schema::{Column, ColumnFields, Fields, TableColumns, TableSchema};
+use crate::schema::retyped::OldType;
+use crate::schema::{Column, ColumnFields, Fields, Fit, TableColumns, TableSchema, fit};
 use crate::stores;
 
 /// What to do about row ids that become scarce.
@@ -110,7 +111,7 @@ impl StorageState {
         metadata: Option<(&str, &TableMetadata)>,
         later: impl FnOnce() -> PgResult<ColumnFields>,
     ) -> PgResult<Self> {
-        let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
+        let columns = Arc::new(TableColumns::of(rel)?);
         let (schema, fields) = match metadata {
             Some((_, metadata)) => {
                 let fields = Fields::of_metadata(metadata)?;
@@ -426,7 +427,7 @@ pub(super) fn follow_columns(rel: Relation<'_>, key: &StorageKey) -> PgResult<()
     let Some(fields) = with_storage(key, |storage, _| Arc::clone(&storage.fields)) else {
         return Ok(());
     };
-    let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
+    let columns = Arc::new(TableColumns::of(rel)?);
     let schema = TableSchema::new(columns, &fields, || ColumnFieldCatalog::find(key))?;
     schema.check_writable()?;
     let followed = with_storage(key, |storage, marks| {
@@ -471,31 +472,73 @@ pub fn note_changed_options() {
 /// Gives `column`, which is being added to `rel`, a field.
 pub fn note_added_column(rel: Relation<'_>, number: i16, column: &Column) -> PgResult<()> {
     let key = StorageKey::of(rel);
-    let catalog = ColumnFieldCatalog::open_for_update().ok_or_else(|| {
-        PgError::new(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            "cannot add columns to Iceberg tables with an older version of extension \"pg_iceberg_am\"",
-        )
-        .with_hint("Execute ALTER EXTENSION pg_iceberg_am UPDATE in this database.")
-    })?;
     let others = ColumnFieldCatalog::find(&key)?;
-    let fields = match with_storage(&key, |storage, _| Arc::clone(&storage.fields)) {
-        Some(fields) => fields,
-        None => {
-            let pointer = catalog::latest_pointer(rel, &key)?;
-            let location = pointer.and_then(|pointer| pointer.metadata_location);
-            Arc::new(match location {
-                Some(location) => {
-                    Fields::of_metadata(&*cache::metadata(&TableFiles::new(key)?, &location)?)?
-                }
-                None => Fields::begin(&TableColumns::resolve(rel.tuple_desc())?, &others)?,
-            })
-        }
-    };
-    let added = ColumnFields::of_added(column, &fields, &others)?;
-    catalog.insert(&key, number, &added)?;
+    let added = ColumnFields::of_added(column, &*fields_of(rel, &key, &others)?, &others)?;
+    column_fields()?.insert(&key, number, &added)?;
     note_changed_columns(rel);
     Ok(())
+}
+
+/// Gives the fields that hold columns of `rel` which have got other types, those of before by their attribute numbers, the
+/// types that these have now. Returns false if any field cannot have it.
+pub fn widen_columns(rel: Relation<'_>, retyped: &BTreeMap<i16, OldType>) -> PgResult<bool> {
+    if retyped.is_empty() {
+        return Ok(true);
+    }
+    let key = StorageKey::of(rel);
+    let later = ColumnFieldCatalog::find(&key)?;
+    let fields = fields_of(rel, &key, &later)?.with(&later);
+    let columns = TableColumns::resolve(rel.tuple_desc())?;
+    let before = TableColumns::of(rel)?;
+    let mut wider = Vec::new();
+    for &number in retyped.keys() {
+        let is_it = |column: &&Column| i16::try_from(column.number()) == Ok(number);
+        let Some(column) = columns.columns.iter().find(is_it) else {
+            continue;
+        };
+        // What a text form, or a number that stands for something else, says is for its own type to tell.
+        let meaning = |column: &Column| column.column_type.type_without_counterpart();
+        let old = before.columns.iter().find(is_it);
+        if old.map(meaning) != Some(meaning(column)) {
+            return Ok(false);
+        }
+        match fit(column, &fields) {
+            Fit::AsItIs => {}
+            Fit::As(primitive) => wider.extend(fields.retyped(column, primitive).zip(Some(number))),
+            Fit::None => return Ok(false),
+        }
+    }
+    for (field, number) in wider {
+        column_fields()?.insert(&key, number, &field)?;
+    }
+    note_changed_columns(rel);
+    Ok(true)
+}
+
+/// The fields of `key`, a storage of `rel`, that its metadata have, or that it was begun with. `later` have come since.
+fn fields_of(rel: Relation<'_>, key: &StorageKey, later: &ColumnFields) -> PgResult<Arc<Fields>> {
+    if let Some(fields) = with_storage(key, |storage, _| Arc::clone(&storage.fields)) {
+        return Ok(fields);
+    }
+    let pointer = catalog::latest_pointer(rel, key)?;
+    let location = pointer.and_then(|pointer| pointer.metadata_location);
+    let fields = match location {
+        Some(location) => {
+            Fields::of_metadata(&*cache::metadata(&TableFiles::new(*key)?, &location)?)?
+        }
+        None => Fields::begin(&TableColumns::of(rel)?, later)?,
+    };
+    Ok(Arc::new(fields))
+}
+
+fn column_fields() -> PgResult<ColumnFieldCatalog> {
+    ColumnFieldCatalog::open_for_update().ok_or_else(|| {
+        PgError::new(
+            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "cannot alter columns of Iceberg tables with an older version of extension \"pg_iceberg_am\"",
+        )
+        .with_hint("Execute ALTER EXTENSION pg_iceberg_am UPDATE in this database.")
+    })
 }
 
 /// Has rows that come next written with the columns of `rel`, and pre-commit put them into its metadata, if they are others
