@@ -46,8 +46,8 @@ pub fn added(relid: pg_sys::Oid, number: i16) -> PgResult<()> {
     Ok(())
 }
 
-/// A column of `relid` has got another type (`ATExecAlterColumnType`). Where PostgreSQL does not write the rows anew, it takes
-/// their values for those of the new type.
+/// A column of `relid` has got another type (`ATExecAlterColumnType`). Where PostgreSQL does not write the rows anew, the field
+/// gets the type, or they are at the end of the statement.
 fn retyped(
     relid: pg_sys::Oid,
     old: &pg_sys::FormData_pg_attribute,
@@ -57,12 +57,17 @@ fn retyped(
     if !is_iceberg_relid(relid) {
         return Ok(());
     }
-    hold_types(new)?;
+    let column = hold_types(new)?;
     // Whoever changes a column's type holds AccessExclusiveLock on the relation.
     let rel = OpenRelation::open(relid, LockMode::None);
     fetch::forget();
-    let old_type = (old.atttypid, old.atttypmod);
-    retyped::note(StorageKey::of(rel.relation()), new.attnum, old_type);
+    let before = Column::of_attribute(Attribute::from_raw(old))?;
+    for now in &column {
+        if !transaction::widen_column(rel.relation(), new.attnum, &before, now)? {
+            let old_type = (old.atttypid, old.atttypmod);
+            retyped::note(StorageKey::of(rel.relation()), new.attnum, old_type);
+        }
+    }
     ALTERED.with_borrow_mut(|tables| tables.insert(relid.to_u32()));
     Ok(())
 }
@@ -123,9 +128,7 @@ fn settle(relid: pg_sys::Oid) -> PgResult<()> {
     let open = OpenRelation::open(relid, LockMode::None);
     let rel = open.relation();
     let key = StorageKey::of(rel);
-    let retyped = retyped::of(&key);
-    if transaction::widen_columns(rel, &retyped)? {
-        retyped::forget(&key);
+    if retyped::of(&key).is_empty() {
         let view = TableView::resolve(rel, None)?;
         if view.tells_missing_values() {
             return Ok(());

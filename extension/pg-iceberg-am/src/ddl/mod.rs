@@ -7,6 +7,7 @@ mod enum_labels;
 pub mod filelocator;
 mod object_access;
 mod placement;
+mod promotion;
 mod publication;
 mod table_options;
 mod tablespace;

@@ -11,7 +11,9 @@ use pg_lakebase_core::hooks;
 use pg_lakebase_core::relation::name_text;
 use pgrx::pg_sys;
 
-use super::{attributes, database, enum_labels, placement, publication, table_options, tablespace};
+use super::{
+    attributes, database, enum_labels, placement, promotion, publication, table_options, tablespace,
+};
 use crate::catalog::{iceberg_descendant, is_iceberg_relid};
 use crate::directory::upgrade;
 use crate::transaction::two_phase::Finishing;
@@ -44,6 +46,7 @@ pub fn register() -> PgResult<()> {
                 // SAFETY: as above; the statement is there until the call ends.
                 let watched = unsafe { publication::watch(call.statement()) };
                 let altering = attributes::Altering::begin();
+                promotion::prepare(call);
                 if !tablespace::proceed(call)? && !database::proceed(call)? {
                     table_options::proceed(call)?;
                 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use iceberg_lite::error::Error;
 use iceberg_lite::spec::{NestedField, PrimitiveType, Schema, TableMetadata, Type};
+use iceberg_lite::write::arrow_type;
 use pg_lakebase_core::error::PgResult;
 
 use super::field_ids::FieldIds;
-use super::iceberg::{Builder, INITIAL_SCHEMA_ID, held};
+use super::iceberg::{Builder, INITIAL_SCHEMA_ID, held, primitive_type};
 use super::{Column, TableColumns};
 use crate::error::to_pg_error;
 
@@ -64,47 +65,80 @@ impl Fields {
 }
 
 impl Fields {
-    /// These with those that have come later.
-    pub fn with(&self, later: &ColumnFields) -> Self {
+    /// These with those that have come later, as far as they hold `columns`.
+    pub fn with(&self, later: &ColumnFields, columns: &TableColumns) -> Self {
+        let ids = self.ids.with(&later.ids);
         let mut fields = self.schema.fields.fields.clone();
-        for field in &later.fields {
-            match fields.iter_mut().find(|known| known.id == field.id) {
-                Some(known) if is_widened(known, field) => {
-                    known.field_type = field.field_type.clone();
-                }
-                Some(_) => {}
-                None => fields.push(field.clone()),
+        for column in &columns.columns {
+            let Some(id) = ids.get(column.number()) else {
+                continue;
+            };
+            let known = fields.iter_mut().find(|field| field.id == id.id);
+            if known
+                .as_ref()
+                .is_some_and(|known| fit(column, known) == Fit::AsItIs)
+            {
+                continue;
+            }
+            let others = later.fields.iter().filter(|field| field.id == id.id);
+            let other = others.rev().find(|field| fit(column, field) == Fit::AsItIs);
+            match (known, other) {
+                (Some(known), Some(other)) => known.field_type = other.field_type.clone(),
+                (None, Some(other)) => fields.push(other.clone()),
+                (_, None) => {}
             }
         }
         Self {
-            ids: Arc::new(self.ids.with(&later.ids)),
+            ids: Arc::new(ids),
             schema: Arc::new(Schema::new(self.schema.schema_id, fields)),
             last_id: self.last_id.max(later.ids.highest()),
         }
     }
 
+    /// The field that holds `column`.
+    pub fn field_of(&self, column: &Column) -> Option<&NestedField> {
+        let id = self.ids.get(column.number())?;
+        self.schema.fields.field(id.id)
+    }
+
     /// The field that holds `column`, with another type.
     pub fn retyped(&self, column: &Column, primitive: PrimitiveType) -> Option<ColumnFields> {
-        let ids = self.ids.only(column.number());
-        let field = self.schema.fields.field(ids.get(column.number())?.id)?;
         let field = NestedField {
             field_type: primitive.into(),
-            ..field.clone()
+            ..self.field_of(column)?.clone()
         };
         Some(ColumnFields {
-            ids,
+            ids: self.ids.only(column.number()),
             fields: vec![field],
         })
     }
 }
 
-/// Whether `later` is `before` with a wider type.
-fn is_widened(before: &NestedField, later: &NestedField) -> bool {
-    match (&before.field_type, &later.field_type) {
-        (Type::Primitive(before), Type::Primitive(later)) => {
-            before != later && before.may_become(later)
-        }
-        _ => false,
+/// How a field holds a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fit {
+    /// As it is.
+    AsItIs,
+    /// With a wider type, files staying as they are.
+    As(PrimitiveType),
+    /// Not at all.
+    None,
+}
+
+/// How `field` holds values of the type that `column` has.
+pub fn fit(column: &Column, field: &NestedField) -> Fit {
+    let Type::Primitive(known) = &field.field_type else {
+        // Composite types change under their names, attribute by attribute.
+        let is_primitive = column.column_type.children().is_empty();
+        return if is_primitive { Fit::None } else { Fit::AsItIs };
+    };
+    let accepts = |arrow| column.column_type.accepts(&arrow);
+    if arrow_type(&field.field_type).is_ok_and(accepts) {
+        return Fit::AsItIs;
+    }
+    match primitive_type(&column.column_type.arrow_type(), &column.name) {
+        Ok(wider) if known.may_become(&wider) => Fit::As(wider),
+        _ => Fit::None,
     }
 }
 

@@ -10,14 +10,14 @@ use iceberg_lite::scan::{MissingValues, default_json};
 use iceberg_lite::spec::{
     ListType, NestedField, PrimitiveType, Schema, StructType, TableMetadata, Type,
 };
-use iceberg_lite::write::{arrow_schema, arrow_type};
+use iceberg_lite::write::arrow_schema;
 use pg_arrow_conv::to_arrow::RowAppender;
 use pg_arrow_conv::types::ColumnType;
 use pg_lakebase_core::error::{PgError, PgResult};
 use pgrx::{PgSqlErrorCode, pg_sys};
 
 use super::field_ids::{FieldId, FieldIds, PROPERTY};
-use super::fields::{ColumnFields, Fields};
+use super::fields::{ColumnFields, Fields, Fit, fit};
 use super::{Column, TableColumns, type_property};
 use crate::error::to_pg_error;
 
@@ -49,7 +49,10 @@ impl TableSchema {
         later: impl FnOnce() -> PgResult<ColumnFields>,
     ) -> PgResult<Self> {
         let are_held = fields.ids.are_complete(&columns)
-            && (columns.columns.iter()).all(|column| fit(column, fields) == Fit::AsItIs);
+            && (columns.columns.iter()).all(|column| {
+                let field = fields.field_of(column);
+                field.is_some_and(|field| fit(column, field) == Fit::AsItIs)
+            });
         if are_held {
             Self::with(columns, fields, &ColumnFields::default())
         } else {
@@ -65,7 +68,7 @@ impl TableSchema {
     ) -> PgResult<Self> {
         let known = match later.fields.is_empty() {
             true => fields,
-            false => &fields.with(later),
+            false => &fields.with(later, &columns),
         };
         let mut field_ids = Arc::clone(&known.ids);
         let mut unheld = None;
@@ -142,43 +145,6 @@ impl TableSchema {
         let mut properties = type_property::with(types, &self.columns, &self.schema)?;
         properties.insert(PROPERTY.to_owned(), self.field_ids.to_property()?);
         Ok(properties)
-    }
-}
-
-/// How a field holds a column.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Fit {
-    /// As it is.
-    AsItIs,
-    /// With a wider type, files staying as they are.
-    As(PrimitiveType),
-    /// Not at all.
-    None,
-}
-
-/// How the field among `fields` that holds `column` does it; a column without a field has time for that.
-pub fn fit(column: &Column, fields: &Fields) -> Fit {
-    let field = fields
-        .ids
-        .get(column.number())
-        .and_then(|id| fields.schema.fields.field(id.id));
-    let Some(field) = field else {
-        return Fit::AsItIs;
-    };
-    let accepts = |field_type: &Type| {
-        arrow_type(field_type).is_ok_and(|arrow| column.column_type.accepts(&arrow))
-    };
-    let Type::Primitive(known) = &field.field_type else {
-        // Composite types change under their names, attribute by attribute.
-        let is_primitive = column.column_type.children().is_empty();
-        return if is_primitive { Fit::None } else { Fit::AsItIs };
-    };
-    if accepts(&field.field_type) {
-        return Fit::AsItIs;
-    }
-    match primitive_type(&column.column_type.arrow_type(), &column.name) {
-        Ok(wider) if known.may_become(&wider) => Fit::As(wider),
-        _ => Fit::None,
     }
 }
 
@@ -322,7 +288,7 @@ impl Builder<'_> {
 }
 
 /// The Iceberg type that holds what an Arrow type holds.
-fn primitive_type(arrow: &DataType, name: &str) -> PgResult<PrimitiveType> {
+pub(super) fn primitive_type(arrow: &DataType, name: &str) -> PgResult<PrimitiveType> {
     Ok(match arrow {
         DataType::Boolean => PrimitiveType::Boolean,
         DataType::Int32 => PrimitiveType::Int,

@@ -15,8 +15,8 @@ mod type_property;
 pub use by_field_id::conform;
 pub use columns::{Column, TableColumns};
 pub use field_ids::FieldIds;
-pub use fields::{ColumnFields, Fields};
-pub use iceberg::{Fit, TableSchema, fit, with_current_columns};
+pub use fields::{ColumnFields, Fields, Fit, fit};
+pub use iceberg::{TableSchema, with_current_columns};
 
 /// What to do about attributes that fields hold none of.
 const NEW_TABLE_HINT: &str = "Create a table with the wanted columns by CREATE TABLE ... USING iceberg AS SELECT, drop the old one, and rename.";

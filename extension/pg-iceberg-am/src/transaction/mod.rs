@@ -28,5 +28,5 @@ pub use pending::PendingView;
 pub use pending_batch::PendingBatch;
 pub use state::{
     create_storage, drop_storage, empty_storage, has_changes, note_added_column,
-    note_changed_columns, note_changed_options, pending_row_count, widen_columns, with_storage,
+    note_changed_columns, note_changed_options, pending_row_count, widen_column, with_storage,
 };

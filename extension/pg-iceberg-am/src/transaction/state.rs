@@ -27,7 +27,6 @@ use crate::files::{self, ObjectPlace, Place, TableFiles, Which, cache};
 
 use crate::row_id::RowId;
 use crate::row_id::counter::Counter;
-use crate::schema::retyped::OldType;
 use crate::schema::{Column, ColumnFields, Fields, Fit, TableColumns, TableSchema, fit};
 use crate::stores;
 
@@ -479,37 +478,34 @@ pub fn note_added_column(rel: Relation<'_>, number: i16, column: &Column) -> PgR
     Ok(())
 }
 
-/// Gives the fields that hold columns of `rel` which have got other types, those of before by their attribute numbers, the
-/// types that these have now. Returns false if any field cannot have it.
-pub fn widen_columns(rel: Relation<'_>, retyped: &BTreeMap<i16, OldType>) -> PgResult<bool> {
-    if retyped.is_empty() {
-        return Ok(true);
+/// Gives the field that holds a column of `rel` which gets another type, and that of its values, this type. Returns false if
+/// it cannot have it.
+pub fn widen_column(
+    rel: Relation<'_>,
+    number: i16,
+    before: &Column,
+    now: &Column,
+) -> PgResult<bool> {
+    // What a text form says, or a number that stands for something else, is for its own type to tell.
+    let meaning = |column: &Column| column.column_type.type_without_counterpart();
+    if meaning(before) != meaning(now) {
+        return Ok(false);
     }
     let key = StorageKey::of(rel);
     let later = ColumnFieldCatalog::find(&key)?;
-    let fields = fields_of(rel, &key, &later)?.with(&later);
-    let columns = TableColumns::resolve(rel.tuple_desc())?;
-    let before = TableColumns::of(rel)?;
-    let mut wider = Vec::new();
-    for &number in retyped.keys() {
-        let is_it = |column: &&Column| i16::try_from(column.number()) == Ok(number);
-        let Some(column) = columns.columns.iter().find(is_it) else {
-            continue;
-        };
-        // What a text form, or a number that stands for something else, says is for its own type to tell.
-        let meaning = |column: &Column| column.column_type.type_without_counterpart();
-        let old = before.columns.iter().find(is_it);
-        if old.map(meaning) != Some(meaning(column)) {
-            return Ok(false);
+    let columns = TableColumns::of(rel)?;
+    let fields = fields_of(rel, &key, &later)?.with(&later, &columns);
+    let Some(field) = fields.field_of(now) else {
+        return Ok(false);
+    };
+    match fit(now, field) {
+        Fit::AsItIs => {}
+        Fit::As(primitive) => {
+            if let Some(field) = fields.retyped(now, primitive) {
+                column_fields()?.insert(&key, number, &field)?;
+            }
         }
-        match fit(column, &fields) {
-            Fit::AsItIs => {}
-            Fit::As(primitive) => wider.extend(fields.retyped(column, primitive).zip(Some(number))),
-            Fit::None => return Ok(false),
-        }
-    }
-    for (field, number) in wider {
-        column_fields()?.insert(&key, number, &field)?;
+        Fit::None => return Ok(false),
     }
     note_changed_columns(rel);
     Ok(true)

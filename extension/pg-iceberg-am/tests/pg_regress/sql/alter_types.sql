@@ -106,6 +106,55 @@ RESET timezone;
 ALTER TABLE other_iceberg ALTER s TYPE money;
 \set VERBOSITY terse
 
+-- Iceberg's promotions: what heap tables are written anew for, Iceberg tables are not, unless something else of the statement
+-- needs it.
+SELECT run('CREATE TABLE grow_AM (a int, s smallint, i int, f real, CHECK (i < 2147483647 AND f <> 5)) USING AM');
+SELECT run('INSERT INTO grow_AM VALUES (1, 32767, 2147483646, 0.1), (2, -32768, -2147483648, ''NaN''), (3, -1, -1, ''-0''), (4, NULL, NULL, ''-Infinity''), (5, 0, 0, 3.4028235e38)');
+SELECT lakebase.publish('grow_iceberg') IS NOT NULL AS published;
+SELECT run('INSERT INTO grow_AM VALUES (6, 6, 6, 1e-45)');
+BEGIN;
+SELECT run('INSERT INTO grow_AM VALUES (7, 7, 7, 7)'), alter_column('grow', 'ALTER i TYPE bigint, ALTER f TYPE double precision'), rows_of('grow');
+SAVEPOINT s;
+SELECT alter_column('grow', 'ALTER s TYPE int'), run('INSERT INTO grow_AM VALUES (8, 70000, -5000000000, 1e300)'), run('INSERT INTO grow_AM VALUES (9, 70000, 5000000000, 0.1)'), run('UPDATE grow_AM SET i = i - 1, f = f * 2 WHERE a IN (1, 6, 7)'), rows_of('grow');
+ROLLBACK TO s;
+SELECT run('INSERT INTO grow_AM VALUES (8, 70000, -5000000000, 1e300)'), run('INSERT INTO grow_AM VALUES (8, 7, -5000000000, 1e300)'), alter_column('grow', 'ALTER s TYPE bigint'), rows_of('grow');
+COMMIT;
+SELECT rows_of('grow'), iceberg_columns('grow_iceberg');
+SELECT run('SELECT FROM grow_AM WHERE i = -1'), run('SELECT FROM grow_AM WHERE i > 2147483645'), run('SELECT FROM grow_AM WHERE i < -2147483648'), run('SELECT FROM grow_AM WHERE f > 1e38'), run('SELECT FROM grow_AM WHERE f = 0'), run('SELECT FROM grow_AM WHERE f = 0.1::float4'), run('SELECT FROM grow_AM WHERE s BETWEEN -40000 AND 0');
+SELECT lakebase.compact('grow_iceberg') IS NOT NULL AS compacted;
+SELECT rows_of('grow'), run('DELETE FROM grow_AM WHERE f = ''NaN'''), rows_of('grow', 'ROW(a, s)');
+-- Beside what writes rows anew, and where a heap table or a default that older rows have is concerned.
+SELECT run('CREATE TABLE beside_AM (a int, i int, f real, g int GENERATED ALWAYS AS (a * 2) STORED) USING AM'), run('INSERT INTO beside_AM VALUES (1, -1, 0.1)'), run('CREATE SEQUENCE beside_s_AM');
+SELECT alter_column('beside', 'ALTER i TYPE bigint, ALTER f TYPE float8, ADD n int DEFAULT nextval(''beside_s_AM'')'), alter_column('beside', 'ALTER f TYPE float8 USING f + 1, ALTER i TYPE bigint'), alter_column('beside', 'ALTER i TYPE bigint, ALTER i TYPE int'), alter_column('beside', 'ALTER nobody TYPE bigint'), alter_column('beside', 'ALTER i TYPE nothing'), rows_of('beside');
+ALTER TABLE beside_iceberg SET (format_version = 3);
+SELECT run('ALTER TABLE beside_AM ADD d real DEFAULT 0.1'), run('ALTER TABLE beside_AM ADD e int DEFAULT -1'), alter_column('beside', 'ALTER d TYPE float8'), alter_column('beside', 'ALTER e TYPE bigint'), rows_of('beside');
+SELECT run('CREATE TABLE mixed_AM (a int, f real, i int) PARTITION BY LIST (a)'), run('CREATE TABLE m1_AM (x int, i int, a int, f real) USING AM'), run('ALTER TABLE m1_AM DROP x'), run('ALTER TABLE mixed_AM ATTACH PARTITION m1_AM FOR VALUES IN (1)'), run('INSERT INTO mixed_AM VALUES (1, 0.1, -1)');
+SELECT run('ALTER TABLE mixed_AM ALTER f TYPE float8, ALTER i TYPE bigint'), run('INSERT INTO mixed_AM VALUES (1, 0.1, -5000000000)'), rows_of('mixed');
+ALTER TABLE mixed_iceberg ADD r real; ALTER TABLE mixed_heap ADD r real;
+CREATE TABLE m2_heap PARTITION OF mixed_heap FOR VALUES IN (2) USING heap;
+CREATE TABLE m2_iceberg PARTITION OF mixed_iceberg FOR VALUES IN (2) USING heap;
+SELECT run('INSERT INTO mixed_AM VALUES (1, 1, 1, 0.1), (2, 2, 2, 0.2)'), run('ALTER TABLE mixed_AM ALTER r TYPE float8'), rows_of('mixed');
+SELECT run('CREATE TABLE parent_AM (a int, r real) USING AM'), run('CREATE TABLE child_AM () INHERITS (parent_AM) USING heap'), run('INSERT INTO parent_AM VALUES (1, 0.1)'), run('INSERT INTO child_AM VALUES (2, 0.2)');
+SELECT run('ALTER TABLE ONLY parent_AM ALTER r TYPE float8'), run('ALTER TABLE child_AM ALTER r TYPE float8'), run('ALTER TABLE parent_AM ALTER r TYPE float8, ALTER a TYPE bigint'), rows_of('parent');
+-- The same plan more than once.
+CREATE FUNCTION grow() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ALTER TABLE again ALTER i TYPE bigint; END $$;
+CREATE TABLE again (i int) USING iceberg;
+INSERT INTO again VALUES (-1);
+SELECT grow();
+SELECT grow();
+DROP TABLE again;
+CREATE TABLE again (j text, i int) USING heap;
+INSERT INTO again VALUES ('j', -1);
+SELECT grow();
+SELECT * FROM again;
+CREATE ROLE test_alter_types;
+GRANT ALL ON SCHEMA test_alter_types TO test_alter_types;
+SET ROLE test_alter_types;
+ALTER TABLE grow_iceberg ALTER a TYPE bigint;
+RESET ROLE;
+REVOKE ALL ON SCHEMA test_alter_types FROM test_alter_types;
+DROP ROLE test_alter_types;
+
 -- Savepoints, exception blocks, generated columns, defaults, constraints, views.
 CREATE TABLE referenced (id bigint PRIMARY KEY);
 INSERT INTO referenced VALUES (1), (2);
