@@ -19,8 +19,8 @@ pub struct Column {
     pub name: String,
     /// How its values are converted.
     pub column_type: ColumnType,
-    /// What rows from before the column was added have in it, if that is not NULL.
-    pub missing: Option<pg_sys::Datum>,
+    /// What rows from before the column was added have in it, if that is not NULL: a datum, as a word.
+    pub missing: Option<usize>,
 }
 
 impl Column {
@@ -85,7 +85,7 @@ impl TableColumns {
                 continue;
             }
             columns.push(Column {
-                missing: tuple_desc.missing_value(attribute),
+                missing: (tuple_desc.missing_value(attribute)).map(pg_sys::Datum::value),
                 ..Column::of_attribute(att)?
             });
         }

@@ -83,7 +83,7 @@ impl TableSchema {
             let id = held(field_ids.get(column.number()), &column.name)?;
             let mut field = builder.field(&column.name, &column.column_type, id)?;
             if let Some(value) = column.missing {
-                let value = missing_array(column, &field, value)?;
+                let value = missing_array(column, &field, value.into())?;
                 if fields.schema.fields.field(field.id).is_none() {
                     field.initial_default = default_json(&field, &value);
                     field.write_default = field.initial_default.clone();

@@ -29,6 +29,8 @@ pub struct Level {
     pub created: Vec<StorageKey>,
     /// Storages dropped at this level.
     pub dropped: Vec<StorageKey>,
+    /// Storages whose columns were changed at this level.
+    pub changed_columns: Vec<StorageKey>,
 }
 
 impl Level {
@@ -38,6 +40,7 @@ impl Level {
             marks: HashMap::new(),
             created: Vec::new(),
             dropped: Vec::new(),
+            changed_columns: Vec::new(),
         }
     }
 }
@@ -78,6 +81,7 @@ impl Levels {
                 }
                 above.created.append(&mut level.created);
                 above.dropped.append(&mut level.dropped);
+                above.changed_columns.append(&mut level.changed_columns);
             }
             None => {
                 level.subid = parent;

@@ -54,8 +54,7 @@ pub struct TransactionState {
     pub(super) superfluous: Vec<String>,
     /// Storages in object stores that the transaction made and undid with a savepoint, with the places of their objects.
     pub(super) undone: Vec<(StorageKey, ObjectPlace)>,
-    /// Storages whose columns were added, renamed or dropped, with their tables, which are locked since, unless that was
-    /// rolled back.
+    /// Storages whose columns were changed, with their tables, which are locked since.
     pub(super) changed_columns: BTreeMap<StorageKey, pg_sys::Oid>,
     /// The storage inserted into last and the subtransaction that did: its mark is set already.
     marked: Option<(StorageKey, pg_sys::SubTransactionId)>,
@@ -98,6 +97,8 @@ pub struct StorageState {
     counter: Option<Counter>,
     /// Whether it has been said that row ids become scarce.
     warned: bool,
+    /// The table whose columns were changed since the storage was written to first. That may have been rolled back.
+    pub altered: Option<pg_sys::Oid>,
     /// The columns that the commit puts into the metadata, if they are others than it has.
     pub new_columns: Option<Arc<TableColumns>>,
 }
@@ -145,6 +146,7 @@ impl StorageState {
             expiring: Expiring::Nothing,
             counter: None,
             warned: false,
+            altered: None,
             new_columns: None,
         })
     }
@@ -224,6 +226,9 @@ impl TransactionState {
         };
         for key in &level.dropped {
             self.dropped.remove(key);
+        }
+        for key in &level.changed_columns {
+            self.changed_columns.remove(key);
         }
         let mut tables = HashSet::new();
         for (key, mark) in &level.marks {
@@ -356,16 +361,15 @@ pub fn with_writable_storage<T>(
     work: impl FnOnce(&mut StorageState, &dyn Fn() -> Vec<u64>) -> PgResult<T>,
 ) -> PgResult<T> {
     let subid = xact::current_subxact_id();
-    let (known, is_marked, has_changed_columns) = with_transaction(|state| {
+    let (known, is_marked, is_altered) = with_transaction(|state| {
         let storage = state.storages.get(&key);
         let known = storage.map(|storage| storage.counter.is_some());
-        let has_changed_columns = state.changed_columns.contains_key(&key);
-        let is_marked = state.marked == Some((key, subid));
-        (known, is_marked, has_changed_columns)
+        let is_altered = storage.is_some_and(|storage| storage.altered.is_some());
+        (known, state.marked == Some((key, subid)), is_altered)
     });
     // A rollback to a savepoint takes options and columns back as well, and goes on in another subtransaction.
     let options = (!is_marked).then(|| TableOptions::of(rel.oid()));
-    if !is_marked && has_changed_columns {
+    if !is_marked && is_altered {
         follow_columns(rel, &key)?;
     }
     if known != Some(true) {
@@ -421,7 +425,7 @@ pub fn with_writable_storage<T>(
 }
 
 /// Has the rows of `rel` that come next, or are committed, written with the columns that it has now, if the transaction has
-/// done anything to `key`.
+/// done anything to `key`. Rows that are there have the table locked.
 pub(super) fn follow_columns(rel: Relation<'_>, key: &StorageKey) -> PgResult<()> {
     let Some(fields) = with_storage(key, |storage, _| Arc::clone(&storage.fields)) else {
         return Ok(());
@@ -540,8 +544,15 @@ fn column_fields() -> PgResult<ColumnFieldCatalog> {
 /// Has rows that come next written with the columns of `rel`, and pre-commit put them into its metadata, if they are others
 /// then.
 pub fn note_changed_columns(rel: Relation<'_>) {
+    let key = StorageKey::of(rel);
     with_transaction(|state| {
-        state.changed_columns.insert(StorageKey::of(rel), rel.oid());
+        if state.changed_columns.insert(key, rel.oid()).is_none() {
+            let level = state.levels.current(xact::current_subxact_id());
+            level.changed_columns.push(key);
+        }
+        if let Some(storage) = state.storages.get_mut(&key) {
+            storage.altered = Some(rel.oid());
+        }
         state.marked = None;
     });
 }

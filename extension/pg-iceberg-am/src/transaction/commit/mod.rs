@@ -104,7 +104,21 @@ fn hand_over(changes: &[Change], which: Which) -> PgResult<()> {
 /// Finds the storages that have other columns now than their metadata say. What was noted may have been done
 /// back, or been done to a storage that is replaced since.
 fn resolve_changed_columns() -> PgResult<()> {
-    let noted = with_transaction(|state| std::mem::take(&mut state.changed_columns));
+    let (noted, altered) = with_transaction(|state| {
+        let altered = state.storages.iter().filter_map(|(key, storage)| {
+            let relid = storage.altered.filter(|_| !state.dropped.contains(key))?;
+            Some((*key, relid))
+        });
+        let altered: Vec<_> = altered.collect();
+        (std::mem::take(&mut state.changed_columns), altered)
+    });
+    for (key, relid) in altered {
+        if let Some(rel) = OpenRelation::try_open(relid, LockMode::None)
+            && StorageKey::of(rel.relation()) == key
+        {
+            follow_columns(rel.relation(), &key)?;
+        }
+    }
     for (key, relid) in noted {
         // Locked since its columns were changed.
         let Some(rel) = OpenRelation::try_open(relid, LockMode::None) else {
@@ -114,7 +128,6 @@ fn resolve_changed_columns() -> PgResult<()> {
         if StorageKey::of(rel) != key || with_transaction(|state| state.dropped.contains(&key)) {
             continue;
         }
-        follow_columns(rel, &key)?;
         let columns = Arc::new(TableColumns::resolve(rel.tuple_desc())?);
         let Some(location) = latest_pointer(rel, &key)?.and_then(|p| p.metadata_location) else {
             continue;

@@ -37,14 +37,6 @@ ALTER TABLE parent ADD PRIMARY KEY (id);
 INSERT INTO child VALUES (1);
 SELECT * FROM parent;
 
--- Columns of partitions are altered with those of the partitioned table, after the hint.
-ALTER TABLE parted ADD COLUMN added int DEFAULT 5;
-ALTER TABLE parted ALTER COLUMN v TYPE varchar(20);
-ALTER TABLE parted_ice SET ACCESS METHOD heap;
-ALTER TABLE parted ADD COLUMN added int DEFAULT 5;
-ALTER TABLE parted_ice SET ACCESS METHOD iceberg;
-SELECT * FROM parted ORDER BY id;
-
 -- A type that a table has stays the same in a new table; another type is needed.
 CREATE TYPE pair AS (a int, b text);
 CREATE TABLE typed (p pair) USING iceberg;

@@ -11,6 +11,7 @@ CREATE TABLE broken (id int) USING iceberg;
 CREATE TABLE sound (id int) USING iceberg;
 INSERT INTO broken VALUES (1);
 INSERT INTO sound VALUES (1);
+SELECT lakebase.publish('broken') IS NOT NULL AS published;
 SELECT location AS broken_location FROM lakebase.iceberg_tables WHERE relation = 'broken'::regclass \gset
 -- What the log has of it. The server's log lies beside its data directory.
 CREATE FUNCTION errors() RETURNS int LANGUAGE sql AS $$

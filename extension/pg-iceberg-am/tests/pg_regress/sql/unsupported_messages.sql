@@ -12,16 +12,15 @@ CREATE INDEX ON t (id);
 ALTER TABLE t ADD PRIMARY KEY (id);
 CREATE TABLE made (id int PRIMARY KEY) USING iceberg;
 CLUSTER t;
-ALTER TABLE t ADD COLUMN c int DEFAULT 5;
-ALTER TABLE t ALTER COLUMN id TYPE bigint;
 
--- The way that the hint names keeps rows, constraints, triggers, rights and what depends on the table.
+-- The way over a heap table keeps rows, constraints, triggers, rights and what depends on the table.
 CREATE TABLE through_heap (id int CHECK (id > 0), name text DEFAULT 'none') USING iceberg;
 INSERT INTO through_heap VALUES (1, 'one'), (2, 'two');
 CREATE VIEW of_through_heap AS SELECT name FROM through_heap;
 GRANT SELECT ON through_heap TO pg_monitor;
 ALTER TABLE through_heap SET ACCESS METHOD heap;
-ALTER TABLE through_heap ADD COLUMN added int DEFAULT 5, ALTER COLUMN id TYPE bigint;
+ALTER TABLE through_heap ADD COLUMN added int DEFAULT 5, ALTER COLUMN id TYPE bigint, ADD PRIMARY KEY (id);
+ALTER TABLE through_heap DROP CONSTRAINT through_heap_pkey;
 INSERT INTO through_heap VALUES (3000000000, 'three', 6);
 ALTER TABLE through_heap SET ACCESS METHOD iceberg;
 INSERT INTO through_heap (id) VALUES (4);
