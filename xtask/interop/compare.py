@@ -13,6 +13,7 @@ import sys
 import time
 from typing import Any
 
+import evolution
 import kept_up
 import postgres
 import statistics_check
@@ -188,6 +189,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engines", default=",".join(ENGINES), help="comma-separated, of " + ", ".join(ENGINES))
     parser.add_argument("--tables", default="", help="comma-separated; all by default")
+    parser.add_argument("--evolve", action="store_true", help="only random histories of columns")
+    parser.add_argument("--seed", type=int, default=1, help="of the histories of columns")
+    parser.add_argument("--steps", type=int, default=15, help="of each history of columns")
     arguments = parser.parse_args()
     engines = [ENGINES[name]() for name in arguments.engines.split(",")]
     wanted = set(filter(None, arguments.tables.split(",")))
@@ -196,7 +200,9 @@ def main() -> int:
         for engine in engines:
             print(f"{engine.name} {engine.version()}", flush=True)
         postgres.run(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE; CREATE SCHEMA {SCHEMA};" + TYPES)
-        for table in TABLES:
+        if arguments.evolve or not wanted:
+            evolution.run(engines, report, differences, _guarded, arguments.seed, arguments.steps)
+        for table in [] if arguments.evolve else TABLES:
             if wanted and table.name not in wanted:
                 continue
             if postgres.TABLESPACE and table.is_heap_at_times:
@@ -211,7 +217,7 @@ def main() -> int:
                 continue
             state = "ok" if report.failures == before else "NOT OK"
             print(f"{state}: {table.name}, {rows} rows, {len(table.steps)} commits, {time.monotonic() - begun:.1f} s", flush=True)
-        if not wanted and not postgres.TABLESPACE:
+        if not wanted and not arguments.evolve and not postgres.TABLESPACE:
             written_by_others.run(engines, report)
             kept_up.run(engines, report)
     finally:

@@ -69,6 +69,27 @@ pub struct Args {
     /// With the tables in a MinIO
     #[arg(long)]
     object_store: bool,
+    /// Only random histories of tables whose columns change
+    #[arg(long)]
+    evolve: bool,
+    /// Of these histories
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How long each of them is
+    #[arg(long, default_value_t = 15)]
+    steps: u32,
+}
+
+impl Args {
+    /// What the comparison is told of histories of columns.
+    fn histories(&self) -> Vec<String> {
+        let mut told = vec![
+            format!("--seed={}", self.seed),
+            format!("--steps={}", self.steps),
+        ];
+        told.extend(self.evolve.then(|| "--evolve".to_owned()));
+        told
+    }
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -79,8 +100,8 @@ pub fn run(args: &Args) -> Result<()> {
         Flavour::Assert
     };
     let skipped = match args.object_store {
-        true => compare_in_store(&cache, flavour, &args.engines)?,
-        false => compare(&cache, flavour, &args.engines)?,
+        true => compare_in_store(&cache, flavour, &args.engines, &args.histories())?,
+        false => compare(&cache, flavour, &args.engines, &args.histories())?,
     };
     if skipped.is_empty() {
         println!("all engines agree");
@@ -94,24 +115,35 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// The same with the tables in a MinIO, where the engines read them.
-pub fn compare_in_store(cache: &Cache, flavour: Flavour, only: &[String]) -> Result<Vec<String>> {
+pub fn compare_in_store(
+    cache: &Cache,
+    flavour: Flavour,
+    only: &[String],
+    histories: &[String],
+) -> Result<Vec<String>> {
     const NAME: &str = "test-interop";
     let _guardian = Guardian::over([Lake::directory(cache, NAME)])?;
     let lake = Lake::start(cache, NAME)?;
-    let result = compare_at(cache, flavour, only, Some(&lake));
+    let result = compare_at(cache, flavour, only, histories, Some(&lake));
     lake.stop().and(result)
 }
 
 /// Compares with the engines named, or all. Returns those that cannot be installed here; in CI
 /// that is an error.
-pub fn compare(cache: &Cache, flavour: Flavour, only: &[String]) -> Result<Vec<String>> {
-    compare_at(cache, flavour, only, None)
+pub fn compare(
+    cache: &Cache,
+    flavour: Flavour,
+    only: &[String],
+    histories: &[String],
+) -> Result<Vec<String>> {
+    compare_at(cache, flavour, only, histories, None)
 }
 
 fn compare_at(
     cache: &Cache,
     flavour: Flavour,
     only: &[String],
+    histories: &[String],
     lake: Option<&Lake>,
 ) -> Result<Vec<String>> {
     if let Some(name) = only
@@ -170,6 +202,7 @@ fn compare_at(
         .current_dir(checkout::root())
         .arg(&script)
         .args(["--engines", &present.join(",")])
+        .args(histories)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env(
             "PG_LAKEBASE_WORK",

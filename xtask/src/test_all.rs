@@ -286,8 +286,8 @@ fn run_step(step: Step, args: &Args, cache: &Cache, installation: &Installation)
             Ok(Tally::passed())
         }
         Step::Interop => {
-            let mut skipped = interop::compare(cache, Flavour::Assert, &[])?;
-            skipped.extend(interop::compare_in_store(cache, Flavour::Assert, &[])?);
+            let mut skipped = interop::compare(cache, Flavour::Assert, &[], &[])?;
+            skipped.extend(interop::compare_in_store(cache, Flavour::Assert, &[], &[])?);
             for engine in &skipped {
                 note(format!("skipped: {engine}"));
             }
