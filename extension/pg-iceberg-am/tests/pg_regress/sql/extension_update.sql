@@ -45,7 +45,13 @@ CREATE TABLE t USING iceberg AS SELECT g AS id, 'v' || g AS v FROM generate_seri
 UPDATE t SET v = 'x' WHERE id <= 500;
 DELETE FROM t WHERE id BETWEEN 401 AND 600;
 SELECT count(*), count(*) FILTER (WHERE v = 'x') FROM t;
+ALTER TABLE t ADD COLUMN c int DEFAULT 5;
+ALTER TABLE t ALTER COLUMN id TYPE bigint;
+SELECT count(*), count(*) FILTER (WHERE v = 'x') FROM t;
 ALTER EXTENSION pg_iceberg_am UPDATE;
+ALTER TABLE t ALTER COLUMN id TYPE bigint;
+ALTER TABLE t ADD COLUMN c int DEFAULT 5;
+SELECT count(*), sum(c) FROM t;
 SELECT count(*), count(*) FILTER (WHERE v = 'x') FROM t;
 UPDATE t SET v = 'y' WHERE id <= 300;
 DELETE FROM t WHERE id > 900;
