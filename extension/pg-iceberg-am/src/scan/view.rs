@@ -119,11 +119,7 @@ impl TableView {
             .metadata_location
             .map(|location| cache::metadata(&io, &location).map(|metadata| (location, metadata)))
             .transpose()?;
-        let columns = match shape.as_ptr() == rel.tuple_desc().as_ptr() {
-            true => TableColumns::of(rel)?,
-            false => TableColumns::resolve(shape)?,
-        };
-        let columns = Arc::new(columns);
+        let columns = Arc::new(TableColumns::of_shape(rel, shape)?);
         let fields = match (&metadata, &own) {
             (Some((_, metadata)), _) => &Fields::of_metadata(metadata)?,
             (None, Some(own)) => &own.fields,

@@ -61,7 +61,12 @@ pub struct TableColumns {
 impl TableColumns {
     /// The columns of `rel`, each of the type by which its values are to be read and written now.
     pub fn of(rel: Relation<'_>) -> PgResult<Self> {
-        let mut columns = Self::resolve(rel.tuple_desc())?;
+        Self::of_shape(rel, rel.tuple_desc())
+    }
+
+    /// The columns that `rel` had when it was of this shape.
+    pub fn of_shape(rel: Relation<'_>, shape: TupleDesc<'_>) -> PgResult<Self> {
+        let mut columns = Self::resolve(shape)?;
         if !retyped::is_empty() {
             let retyped = retyped::of(&StorageKey::of(rel));
             for column in &mut columns.columns {

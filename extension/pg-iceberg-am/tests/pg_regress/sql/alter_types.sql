@@ -155,6 +155,19 @@ RESET ROLE;
 REVOKE ALL ON SCHEMA test_alter_types FROM test_alter_types;
 DROP ROLE test_alter_types;
 
+-- An event trigger that has the table written anew before its fields are settled.
+SELECT run('CREATE TABLE nested_AM (o oid) USING AM'), run('INSERT INTO nested_AM VALUES (7), (4294967295)');
+CREATE FUNCTION nested() RETURNS event_trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'nested_iceberg'::regclass AND attname = 'x') THEN
+        ALTER TABLE nested_iceberg ADD x float8 DEFAULT random();
+    END IF;
+END $$;
+CREATE EVENT TRIGGER nested ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION nested();
+SELECT run('ALTER TABLE nested_AM ALTER o TYPE int'), rows_of('nested', 'ROW(o)');
+DROP EVENT TRIGGER nested;
+SELECT run('INSERT INTO nested_AM VALUES (-2)'), rows_of('nested', 'ROW(o)');
+
 -- Savepoints, exception blocks, generated columns, defaults, constraints, views.
 CREATE TABLE referenced (id bigint PRIMARY KEY);
 INSERT INTO referenced VALUES (1), (2);
