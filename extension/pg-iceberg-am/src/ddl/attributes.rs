@@ -19,7 +19,8 @@ use crate::bindings;
 use crate::catalog::is_iceberg_relid;
 use crate::directory::{StorageKey, upgrade};
 use crate::scan::{TableView, fetch};
-use crate::schema::{Column, TableColumns, retyped};
+use crate::schema::retyped::{self, Retyped};
+use crate::schema::{Column, TableColumns};
 use crate::transaction;
 
 /// What to do instead of altering a type that columns have: the type is what it is for a new table as well.
@@ -63,9 +64,10 @@ fn retyped(
     fetch::forget();
     let before = Column::of_attribute(Attribute::from_raw(old))?;
     for now in &column {
-        if !transaction::widen_column(rel.relation(), new.attnum, &before, now)? {
-            let old_type = (old.atttypid, old.atttypmod);
-            retyped::note(StorageKey::of(rel.relation()), new.attnum, old_type);
+        let key = StorageKey::of(rel.relation());
+        let is_settled = !retyped::of(&key).contains_key(&new.attnum);
+        if !is_settled || !transaction::widen_column(rel.relation(), new.attnum, &before, now)? {
+            retyped::note(key, new.attnum, (old.atttypid, old.atttypmod));
         }
     }
     ALTERED.with_borrow_mut(|tables| tables.insert(relid.to_u32()));
@@ -88,8 +90,10 @@ thread_local! {
 
 /// A utility statement that may alter columns, from its beginning to its end.
 pub struct Altering {
-    /// What the statement has done that this one is part of.
+    /// What the statement has done that this one is part of, as an event trigger's.
     outer: BTreeSet<u32>,
+    /// What was noted before: it counts again afterwards, for what this statement does may be rolled back.
+    retyped: Retyped,
 }
 
 impl Altering {
@@ -97,6 +101,7 @@ impl Altering {
     pub fn begin() -> Self {
         Self {
             outer: ALTERED.take(),
+            retyped: retyped::all(),
         }
     }
 
@@ -114,11 +119,8 @@ impl Altering {
 
 impl Drop for Altering {
     fn drop(&mut self) {
-        let outer = std::mem::take(&mut self.outer);
-        if outer.is_empty() {
-            retyped::clear();
-        }
-        ALTERED.set(outer);
+        ALTERED.set(std::mem::take(&mut self.outer));
+        retyped::restore(std::mem::take(&mut self.retyped));
     }
 }
 
@@ -127,13 +129,12 @@ fn settle(relid: pg_sys::Oid) -> PgResult<()> {
     // Whoever alters columns holds AccessExclusiveLock on the relation, to the end of the transaction.
     let open = OpenRelation::open(relid, LockMode::None);
     let rel = open.relation();
-    let key = StorageKey::of(rel);
-    if retyped::of(&key).is_empty() {
+    if !has_retyped_columns(rel) {
         let view = TableView::resolve(rel, None)?;
         if view.tells_missing_values() {
             return Ok(());
         }
-        if view.rows() == 0 {
+        if view.never_had_rows() {
             // SAFETY: the relation is open.
             unsafe {
                 pg_sys::RelationClearMissing(rel.as_ptr());
@@ -146,8 +147,20 @@ fn settle(relid: pg_sys::Oid) -> PgResult<()> {
     bindings::rewrite_table(relid);
     // SAFETY: in a transaction.
     unsafe { pg_sys::CommandCounterIncrement() };
-    retyped::forget(&key);
     Ok(())
+}
+
+/// Whether there are columns that are read as of other types than they have now.
+fn has_retyped_columns(rel: Relation<'_>) -> bool {
+    let retyped = retyped::of(&StorageKey::of(rel));
+    let columns = rel.tuple_desc().raw_attributes().iter();
+    let mut live = columns.filter(|column| !column.attisdropped);
+    live.any(|column| {
+        let now = (column.atttypid, column.atttypmod);
+        retyped
+            .get(&column.attnum)
+            .is_some_and(|before| *before != now)
+    })
 }
 
 /// Refuses to change `relid` if columns of Iceberg tables have values of its row type.

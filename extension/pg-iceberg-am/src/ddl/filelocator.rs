@@ -52,6 +52,7 @@ pub fn copy_data(rel: Relation<'_>, new: RelFileLocator) -> PgResult<()> {
     keep_place(&key);
     smgr::create(new, rel.persistence());
     transaction::create_storage(rel, key)?;
+    transaction::note_rewritten(&key);
     copy_rows(rel, |slot| {
         transaction::insert_into(
             rel,
@@ -77,6 +78,7 @@ fn keep_place(key: &StorageKey) {
 
 /// Copies the rows of `old` to `new` (VACUUM FULL): many small files become few.
 pub fn copy_for_cluster(old: Relation<'_>, new: Relation<'_>) -> PgResult<CopyCounts> {
+    transaction::note_rewritten(&StorageKey::of(new));
     let rows = copy_rows(old, |slot| {
         transaction::insert(
             new,

@@ -11,6 +11,7 @@ use pgrx::pg_sys;
 use super::utility::{commands, relation};
 use crate::bindings::{OWNS_RELATION, find_all_inheritors};
 use crate::catalog::is_iceberg_relid;
+use crate::schema::retyped;
 
 /// Types that Iceberg promotes, with what they become.
 const PROMOTIONS: [(pg_sys::Oid, pg_sys::Oid); 4] = [
@@ -37,6 +38,10 @@ pub fn prepare(call: &mut UtilityCall<'_>) {
                     && (*definition).collClause.is_null()
             }
         };
+        // Of a column that the statement around this one has retyped, as an event trigger's, values are not what they are read as.
+        if !retyped::is_empty() {
+            return;
+        }
         let is_table = (*statement).objtype == pg_sys::ObjectType::OBJECT_TABLE;
         if !is_table || !commands(statement).all(is_candidate) {
             return;

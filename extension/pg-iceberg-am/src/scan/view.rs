@@ -173,6 +173,13 @@ impl TableView {
         self.missing.is_empty() || is_of_version_3() && self.missing.keys().all(is_told)
     }
 
+    /// Whether no snapshot sees rows, older ones included.
+    pub fn never_had_rows(&self) -> bool {
+        let has_snapshots =
+            (self.metadata.as_ref()).is_some_and(|table| !table.snapshots.is_empty());
+        !has_snapshots && self.rows() == 0
+    }
+
     /// Number of rows, counting deleted ones.
     pub fn rows(&self) -> u64 {
         end_of(&self.segments)

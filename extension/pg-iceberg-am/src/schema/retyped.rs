@@ -13,8 +13,11 @@ use crate::directory::StorageKey;
 /// A type and its modifier.
 pub type OldType = (pg_sys::Oid, i32);
 
+/// Columns by their attribute numbers, and the storages that have them.
+pub type Retyped = BTreeMap<StorageKey, BTreeMap<i16, OldType>>;
+
 thread_local! {
-    static RETYPED: RefCell<BTreeMap<StorageKey, BTreeMap<i16, OldType>>> = RefCell::default();
+    static RETYPED: RefCell<Retyped> = RefCell::default();
 }
 
 /// Notes the type that a column, by its attribute number, had before.
@@ -34,12 +37,12 @@ pub fn is_empty() -> bool {
     RETYPED.with_borrow(BTreeMap::is_empty)
 }
 
-/// Forgets what was noted of `key`.
-pub fn forget(key: &StorageKey) {
-    RETYPED.with_borrow_mut(|retyped| retyped.remove(key));
+/// All that are noted.
+pub fn all() -> Retyped {
+    RETYPED.with_borrow(Clone::clone)
 }
 
-/// Forgets all.
-pub fn clear() {
-    RETYPED.take();
+/// Goes back to what was noted before.
+pub fn restore(before: Retyped) {
+    RETYPED.set(before);
 }

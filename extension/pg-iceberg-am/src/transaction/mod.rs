@@ -8,6 +8,7 @@
 mod budget;
 mod callbacks;
 mod change_row;
+mod columns;
 mod command_rows;
 mod commit;
 pub mod garbage;
@@ -22,11 +23,12 @@ pub mod two_phase;
 
 pub use callbacks::register;
 pub use change_row::{change_row, lock_row, may_have_inserted, note_changes};
+pub use columns::{note_added_column, note_changed_columns, widen_column};
 pub use commit::{Expiring, Replaced, WORTHWHILE, expire, fold, replace};
 pub use insert::{insert, insert_into};
 pub use pending::PendingView;
 pub use pending_batch::PendingBatch;
 pub use state::{
-    create_storage, drop_storage, empty_storage, has_changes, note_added_column,
-    note_changed_columns, note_changed_options, pending_row_count, widen_column, with_storage,
+    create_storage, drop_storage, empty_storage, has_changes, note_changed_options, note_rewritten,
+    pending_row_count, with_storage,
 };

@@ -34,7 +34,8 @@ pub use self::expire::{Expiring, WORTHWHILE, expire};
 pub use self::fold::fold;
 use self::metadata::MetadataFiles;
 pub use self::replace::{Replaced, replace};
-use super::state::{existing_storage, follow_columns, with_transaction};
+use super::columns::follow_columns;
+use super::state::{existing_storage, with_transaction};
 use crate::catalog::{
     ColumnFieldCatalog, InlineCommitCatalog, PointerCatalog, RowChangeCatalog, latest_pointer,
 };

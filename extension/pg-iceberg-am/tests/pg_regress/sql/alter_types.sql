@@ -168,6 +168,63 @@ SELECT run('ALTER TABLE nested_AM ALTER o TYPE int'), rows_of('nested', 'ROW(o)'
 DROP EVENT TRIGGER nested;
 SELECT run('INSERT INTO nested_AM VALUES (-2)'), rows_of('nested', 'ROW(o)');
 
+-- One whose own ALTER TABLE is rolled back: the table was not written anew, and could not be read any more.
+SELECT run('CREATE TABLE undone_AM (a int, o oid) USING AM'), run('INSERT INTO undone_AM VALUES (1, 4294967295), (2, 7)');
+CREATE FUNCTION undone() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE am text;
+BEGIN
+    IF current_setting('test.nested', true) = 'on' THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('test.nested', 'on', true);
+    FOREACH am IN ARRAY '{heap,iceberg}'::text[] LOOP
+        BEGIN
+            EXECUTE format('ALTER TABLE undone_%s ADD nested text DEFAULT ''n''', am);
+            RAISE 'no';
+        EXCEPTION WHEN OTHERS THEN END;
+        BEGIN
+            EXECUTE format('ALTER TABLE undone_%s ALTER a TYPE oid, ADD nested int DEFAULT 1 CHECK (nested > 2)', am);
+        EXCEPTION WHEN check_violation THEN END;
+    END LOOP;
+    PERFORM set_config('test.nested', 'off', true);
+END $$;
+CREATE EVENT TRIGGER undone ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION undone();
+SELECT run('ALTER TABLE undone_AM ALTER o TYPE int');
+DROP EVENT TRIGGER undone;
+SELECT rows_of('undone'), alter_column('undone', 'ALTER o TYPE bigint'), run('INSERT INTO undone_AM VALUES (3, 5000000000)'), rows_of('undone');
+
+-- One that retypes the column once more, by way of a statement of another table.
+SELECT run('CREATE TABLE more_AM (a int, o oid) USING AM'), run('INSERT INTO more_AM VALUES (1, 4294967295), (2, 7)');
+CREATE TABLE between (a int);
+CREATE FUNCTION more() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE depth text := coalesce(nullif(current_setting('test.depth', true), ''), '0');
+BEGIN
+    PERFORM set_config('test.depth', (depth::int + 1)::text, true);
+    IF depth = '0' THEN
+        ALTER TABLE between ADD b int;
+    ELSIF depth = '1' THEN
+        BEGIN
+            ALTER TABLE more_heap ALTER o TYPE bigint; ALTER TABLE more_iceberg ALTER o TYPE bigint;
+            RAISE 'no';
+        EXCEPTION WHEN raise_exception THEN END;
+        IF current_setting('test.more') = 'yes' THEN
+            ALTER TABLE more_heap ALTER o TYPE bigint; ALTER TABLE more_iceberg ALTER o TYPE bigint;
+        END IF;
+    END IF;
+END $$;
+CREATE EVENT TRIGGER more ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION more();
+BEGIN;
+SET LOCAL test.more = 'no';
+ALTER TABLE more_iceberg ALTER o TYPE int;
+ALTER TABLE more_heap ALTER o TYPE int;
+SELECT rows_of('more');
+ROLLBACK;
+SET test.more = 'yes';
+ALTER TABLE more_iceberg ALTER o TYPE int;
+DROP EVENT TRIGGER more;
+SELECT atttypid::regtype FROM pg_attribute WHERE attrelid = 'more_iceberg'::regclass AND attname = 'o';
+SELECT * FROM more_iceberg ORDER BY a;
+
 -- Savepoints, exception blocks, generated columns, defaults, constraints, views.
 CREATE TABLE referenced (id bigint PRIMARY KEY);
 INSERT INTO referenced VALUES (1), (2);
