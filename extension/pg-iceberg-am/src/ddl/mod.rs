@@ -3,7 +3,9 @@
 mod attribute_names;
 mod attributes;
 mod database;
+mod dependents;
 mod enum_labels;
+mod extension;
 pub mod filelocator;
 mod object_access;
 mod placement;

@@ -6,7 +6,7 @@ use std::ffi::{CStr, c_char};
 use pg_lakebase_core::relation::name_text;
 use pgrx::pg_sys;
 
-use crate::bindings::pg_depend;
+use super::dependents::{Dependent, dependents};
 use crate::catalog::is_iceberg_relid;
 
 /// A column of an Iceberg table.
@@ -35,7 +35,7 @@ pub fn type_users(type_oid: pg_sys::Oid) -> Vec<TypeUser> {
             class,
             object,
             sub_object,
-        } in dependents_of_type(visited)
+        } in dependents(pg_sys::TypeRelationId, visited)
         {
             match (class, i16::try_from(sub_object)) {
                 (pg_sys::TypeRelationId, _) => to_visit.push(object),
@@ -56,59 +56,6 @@ pub fn type_users(type_oid: pg_sys::Oid) -> Vec<TypeUser> {
         }
     }
     users
-}
-
-/// An object as `pg_depend` names it.
-struct Dependent {
-    class: pg_sys::Oid,
-    object: pg_sys::Oid,
-    sub_object: i32,
-}
-
-fn dependents_of_type(type_oid: pg_sys::Oid) -> Vec<Dependent> {
-    let mut dependents = Vec::new();
-    // SAFETY: a scan of a catalog by its index, with keys of the columns' types; each tuple is read before the
-    // next is fetched. All is closed again here, or by the resource owner after an error.
-    unsafe {
-        let mut keys = [pg_sys::ScanKeyData::default(); 2];
-        for (key, column, value) in [
-            (0, pg_depend::REFCLASSID, pg_sys::TypeRelationId),
-            (1, pg_depend::REFOBJID, type_oid),
-        ] {
-            pg_sys::ScanKeyInit(
-                &mut keys[key],
-                column,
-                pg_sys::BTEqualStrategyNumber as u16,
-                pg_sys::Oid::from_u32(pg_sys::F_OIDEQ),
-                value.into(),
-            );
-        }
-        let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
-        let catalog = pg_sys::table_open(pg_depend::RELATION, lock);
-        let scan = pg_sys::systable_beginscan(
-            catalog,
-            pg_depend::REFERENCE_INDEX,
-            true,
-            std::ptr::null_mut(),
-            keys.len() as i32,
-            keys.as_mut_ptr(),
-        );
-        loop {
-            let tuple = pg_sys::systable_getnext(scan);
-            if tuple.is_null() {
-                break;
-            }
-            let depend = pg_sys::GETSTRUCT(tuple).cast::<pg_depend::Form>();
-            dependents.push(Dependent {
-                class: (*depend).classid,
-                object: (*depend).objid,
-                sub_object: (*depend).objsubid,
-            });
-        }
-        pg_sys::systable_endscan(scan);
-        pg_sys::table_close(catalog, lock);
-    }
-    dependents
 }
 
 impl TypeUser {

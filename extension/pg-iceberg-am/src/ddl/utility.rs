@@ -12,7 +12,8 @@ use pg_lakebase_core::relation::name_text;
 use pgrx::pg_sys;
 
 use super::{
-    attributes, database, enum_labels, placement, promotion, publication, table_options, tablespace,
+    attributes, database, enum_labels, extension, placement, promotion, publication, table_options,
+    tablespace,
 };
 use crate::catalog::{iceberg_descendant, is_iceberg_relid};
 use crate::directory::upgrade;
@@ -126,6 +127,10 @@ unsafe fn check(statement: *mut pg_sys::Node) -> PgResult<()> {
                 Ok(())
             }
             pg_sys::NodeTag::T_AlterTableStmt => check_alter_table(statement.cast()),
+            pg_sys::NodeTag::T_DropStmt => {
+                extension::before_drop(statement.cast());
+                Ok(())
+            }
             pg_sys::NodeTag::T_AlterEnumStmt => enum_labels::check_alter(statement.cast()),
             _ => Ok(()),
         }
