@@ -37,7 +37,8 @@ where
     S: BorrowMut<Slot<'s>>,
 {
     with_writable_storage(rel, key, |storage, marks| {
-        if storage.created {
+        // Rows that come after those of before do not make it a new one.
+        if storage.created && storage.origin != Origin::Rewritten {
             storage.origin = origin;
         }
         let rows = slots.len() as u64;
