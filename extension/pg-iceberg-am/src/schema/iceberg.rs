@@ -48,10 +48,14 @@ impl TableSchema {
         fields: &Fields,
         later: impl FnOnce() -> PgResult<ColumnFields>,
     ) -> PgResult<Self> {
+        // The fields are in the order of the columns, unless these have changed since: to look for them would take long where
+        // there are many.
+        let known = fields.schema.columns();
         let are_held = fields.ids.are_complete(&columns)
-            && (columns.columns.iter()).all(|column| {
-                let field = fields.field_of(column);
-                field.is_some_and(|field| fit(column, field) == Fit::AsItIs)
+            && columns.columns.len() == known.len()
+            && columns.columns.iter().zip(known).all(|(column, field)| {
+                let id = fields.ids.get(column.number());
+                id.is_some_and(|id| id.id == field.id) && fit(column, field) == Fit::AsItIs
             });
         if are_held {
             Self::with(columns, fields, &ColumnFields::default())
